@@ -1,0 +1,301 @@
+"""Values that travel between the rooms of this suite; NumPy only, no torch, no ROS.
+
+Conventions, once for all of them:
+
+* Pixel ``(0, 0)`` is the centre of the first pixel; ``x`` runs right, ``y`` runs down.
+* Camera axes are the optical ones: x right, y down, z forward. Lengths are metres.
+* ``b_from_a`` maps coordinates in frame a to coordinates in frame b: ``x_b = b_from_a @ x_a``.
+* Time is integer nanoseconds (``stamp_ns``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating[Any]]
+ByteImage = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Camera:
+    """Pinhole intrinsics of an image of ``width`` x ``height`` pixels, with lens distortion.
+
+    Attributes:
+        width: Image width in pixels.
+        height: Image height in pixels.
+        fx: Horizontal focal length in pixels.
+        fy: Vertical focal length in pixels.
+        cx: Principal point, x in pixels.
+        cy: Principal point, y in pixels.
+        distortion: Coefficients in the order of ``sensor_msgs/CameraInfo.d``; empty for none.
+        distortion_model: ``plumb_bob``, ``rational_polynomial`` or ``equidistant``.
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    distortion: tuple[float, ...] = ()
+    distortion_model: str = 'plumb_bob'
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f'a camera needs a positive size, got {self.width}x{self.height}')
+        values = (self.fx, self.fy, self.cx, self.cy, *self.distortion)
+        if not np.all(np.isfinite(values)) or self.fx <= 0 or self.fy <= 0:
+            raise ValueError(
+                f'a camera needs finite intrinsics and positive focal lengths, got fx={self.fx} '
+                f'fy={self.fy} cx={self.cx} cy={self.cy} d={list(self.distortion)}'
+            )
+
+    @property
+    def matrix(self) -> npt.NDArray[np.float64]:
+        """The calibration matrix K, ``(3, 3)``."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
+
+    @property
+    def distorted(self) -> bool:
+        """Whether any distortion coefficient differs from zero."""
+        return any(self.distortion)
+
+    def scaled(self, width: int, height: int) -> Camera:
+        """Return the camera of the same picture resized to ``width`` x ``height`` pixels."""
+        sx, sy = width / self.width, height / self.height
+        return replace(
+            self,
+            width=width,
+            height=height,
+            fx=self.fx * sx,
+            fy=self.fy * sy,
+            cx=(self.cx + 0.5) * sx - 0.5,  # pixel centres, not corners, are integers
+            cy=(self.cy + 0.5) * sy - 0.5,
+        )
+
+    def cropped(self, left: int, top: int, width: int, height: int) -> Camera:
+        """Return the camera of a window whose first pixel is ``(left, top)``; may pad."""
+        return replace(self, width=width, height=height, cx=self.cx - left, cy=self.cy - top)
+
+    def undistorted(self) -> Camera:
+        """Return the ideal camera with the same K and no distortion."""
+        return replace(self, distortion=())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Frame:
+    """One picture of a camera.
+
+    Attributes:
+        stamp_ns: Capture time in nanoseconds.
+        image: ``(H, W)`` grey or ``(H, W, 3)`` RGB, uint8; may be a read-only view.
+        camera: Its intrinsics, when known; of the same size as the image.
+        frame_id: Name of the optical frame.
+    """
+
+    stamp_ns: int
+    image: ByteImage
+    camera: Camera | None = None
+    frame_id: str = 'camera'
+
+    @property
+    def height(self) -> int:
+        """Rows of the image."""
+        return int(self.image.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns of the image."""
+        return int(self.image.shape[1])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Keypoints:
+    """Interest points of one image, strongest first.
+
+    Attributes:
+        stamp_ns: Time of the image.
+        xy: ``(N, 2)`` float32 pixel positions in the input image.
+        scores: ``(N,)`` float32 detector confidence in [0, 1].
+        descriptors: ``(N, D)`` float32, each of length 1.
+        rays: ``(N, 3)`` float32 viewing rays with z = 1 in the optical frame; None if uncalibrated.
+    """
+
+    stamp_ns: int
+    xy: FloatArray
+    scores: FloatArray
+    descriptors: FloatArray
+    rays: FloatArray | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Matches:
+    """Mutual nearest neighbours between the keypoints of two images.
+
+    Attributes:
+        stamp_ns: Time of the second image.
+        previous_stamp_ns: Time of the first image.
+        previous_xy: ``(M, 2)`` pixels in the first image.
+        xy: ``(M, 2)`` pixels in the second image.
+        scores: ``(M,)`` cosine similarity of the descriptors.
+    """
+
+    stamp_ns: int
+    previous_stamp_ns: int
+    previous_xy: FloatArray
+    xy: FloatArray
+    scores: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FlowField:
+    """Dense optical flow from the previous image to the current one.
+
+    Attributes:
+        stamp_ns: Time of the current image.
+        previous_stamp_ns: Time of the previous image.
+        flow: ``(h, w, 2)`` float32, (u right, v down) in pixels of the full-size input image; a
+            point at x in the previous image is at x + flow in the current one. NaN is invalid.
+        stride: Full-size pixels between two samples of ``flow``.
+        confidence: ``(h, w)`` float32 in [0, 1], when it was asked for.
+        camera: Intrinsics of the ``(h, w)`` grid, when the camera is known.
+    """
+
+    stamp_ns: int
+    previous_stamp_ns: int
+    flow: FloatArray
+    stride: int = 1
+    confidence: FloatArray | None = None
+    camera: Camera | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class DepthMap:
+    """Depth of every pixel of a rectified image.
+
+    Attributes:
+        stamp_ns: Time of the image.
+        disparity: ``(H, W)`` float32, as a fraction of the image width.
+        depth: ``(H, W)`` float32 metres along z; NaN where unknown, +inf beyond the maximum,
+            -inf nearer than the minimum (REP 117). None when the camera is unknown.
+        confidence: ``(H, W)`` float32 in [0, 1], when it was asked for.
+        camera: Intrinsics of the rectified image, when known.
+    """
+
+    stamp_ns: int
+    disparity: FloatArray
+    depth: FloatArray | None = None
+    confidence: FloatArray | None = None
+    camera: Camera | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Motion:
+    """Motion of the camera between two images, and where it led.
+
+    Attributes:
+        stamp_ns: Time of the newer image.
+        previous_stamp_ns: Time of the older image.
+        previous_from_current: ``(4, 4)`` float64, metres: pose of the newer camera in the older.
+        odom_from_camera: ``(4, 4)`` float64, metres: product of all motions since the start.
+        covariance: ``(6, 6)`` of ``previous_from_current`` as (x, y, z, rx, ry, rz), m and rad,
+            expressed in the older camera's axes.
+    """
+
+    stamp_ns: int
+    previous_stamp_ns: int
+    previous_from_current: FloatArray
+    odom_from_camera: FloatArray
+    covariance: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Localization:
+    """Answer of the relocalizer for one image.
+
+    Attributes:
+        stamp_ns: Time of the image.
+        accepted: Whether the pose passed every gate.
+        reason: Why it was accepted or rejected, in words for a person.
+        map_from_camera: ``(4, 4)`` float64, metres; best hypothesis even when rejected, or None.
+        covariance: ``(6, 6)`` of the pose as (x, y, z, rx, ry, rz) in map axes, m and rad.
+        inliers: Number of scene coordinates within the inlier threshold.
+        inlier_ratio: Their share of all cells.
+        scene_coordinates: ``(h, w, 3)`` float32 predicted map points in metres.
+        hypotheses: ``(K, 4, 4)`` map_from_camera of the sampled hypotheses, best first.
+        scores: ``(K,)`` their scores.
+        tries: Minimal sets drawn.
+    """
+
+    stamp_ns: int
+    accepted: bool
+    reason: str
+    map_from_camera: FloatArray | None
+    covariance: FloatArray | None
+    inliers: int
+    inlier_ratio: float
+    scene_coordinates: FloatArray
+    hypotheses: FloatArray
+    scores: FloatArray
+    tries: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Snapshot:
+    """One moment of a recording: the pictures and the truth that is known about them.
+
+    Attributes:
+        frame: The (left) camera's picture.
+        world_from_camera: ``(4, 4)`` true pose in metres, when known.
+        depth: ``(H, W)`` float32 true depth in metres, NaN where unknown; when known.
+        flow: ``(H, W, 2)`` float32 true flow from the previous snapshot to this one; when known.
+        right: The right camera's picture, for stereo recordings.
+    """
+
+    frame: Frame
+    world_from_camera: FloatArray | None = None
+    depth: FloatArray | None = None
+    flow: FloatArray | None = None
+    right: Frame | None = None
+
+
+class Recording(Protocol):
+    """A sequence of snapshots that a folder, a bag or the generated world can give."""
+
+    @property
+    def name(self) -> str:
+        """Short name, for titles."""
+
+    @property
+    def camera(self) -> Camera:
+        """Intrinsics of the (left) camera."""
+
+    @property
+    def baseline(self) -> float:
+        """Distance of the right camera in metres along +x; 0 when there is none."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Snapshot]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Trajectory:
+    """Poses over time.
+
+    Attributes:
+        stamps_ns: ``(T,)`` int64, increasing.
+        world_from_body: ``(T, 4, 4)`` float64, metres.
+        frame_id: Name of the fixed frame.
+        child_frame_id: Name of the moving frame.
+    """
+
+    stamps_ns: npt.NDArray[np.int64]
+    world_from_body: FloatArray
+    frame_id: str = field(default='map')
+    child_frame_id: str = field(default='camera')
