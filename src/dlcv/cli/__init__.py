@@ -1,1 +1,1 @@
-"""The command line: ``dlcv COMMAND ...``; each command is a module that is imported when asked for."""
+"""The command line, ``dlcv COMMAND ...``: each command is a module, imported when asked for."""

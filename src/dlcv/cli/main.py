@@ -46,14 +46,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(args[0], args[1:])
 
 
+_OVERVIEW = """\
+usage: dlcv COMMAND ...
+
+Learned visual odometry, depth, flow, features and relocalization, with and without ROS 2.
+
+commands:
+{commands}
+
+`dlcv COMMAND --help` tells what a command takes, `dlcv --version` the version.
+"""
+
+
 def _overview() -> str:
     width = max(map(len, COMMANDS))
-    lines = [f'  {name:<{width}}  {summary}' for name, summary in COMMANDS.items()]
-    return '\n'.join(
-        ['usage: dlcv COMMAND ...', '', 'Learned visual odometry, depth, flow, features and']
-        + ['relocalization, with and without ROS 2.', '', 'commands:', *lines]
-        + ['', 'dlcv COMMAND --help tells what a command takes; dlcv --version its version.', '']
-    )
+    lines = (f'  {name:<{width}}  {summary}' for name, summary in COMMANDS.items())
+    return _OVERVIEW.format(commands='\n'.join(lines))
 
 
 def _run(name: str, argv: list[str]) -> int:

@@ -1,0 +1,266 @@
+"""The five nodes: what they are called, subscribe, publish and serve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dlcv.contract.parameters import (
+    CommonParameters,
+    DeepVOParameters,
+    DsacParameters,
+    FlowNetParameters,
+    MonodepthParameters,
+    SuperPointParameters,
+)
+
+Qos = Literal['image', 'sensor', 'R1', 'R10', 'latched', 'tf']
+QOS_TEXT: dict[Qos, str] = {
+    'image': 'parameters image_qos, image_qos_depth',
+    'sensor': 'best effort, volatile, depth 1',
+    'R1': 'reliable, volatile, depth 1',
+    'R10': 'reliable, volatile, depth 10',
+    'latched': 'reliable, transient local, depth 1',
+    'tf': 'reliable, volatile, depth 100',
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Topic:
+    """One topic of a node.
+
+    Attributes:
+        name: Relative (``image``), private (``~/flow``) or global (``/tf``) name.
+        type: Message type as ``package/msg/Name``.
+        qos: Key of `QOS_TEXT`.
+        doc: What is on it, with units.
+        when: When it is there; empty for always.
+    """
+
+    name: str
+    type: str
+    qos: Qos
+    doc: str
+    when: str = ''
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """One service of a node (the five of a lifecycle node go without saying)."""
+
+    name: str
+    type: str
+    doc: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeSpec:
+    """One node: how it is started and what it offers.
+
+    Attributes:
+        name: Node name, and the name of its network.
+        executable: Console script, for ``ros2 run dlcv_bringup EXECUTABLE``.
+        module: Python module whose ``main`` is the executable.
+        doc: One sentence.
+        parameters: Dataclass of its parameters.
+        inputs: Topics it subscribes to.
+        outputs: Topics it publishes.
+        services: Services it offers.
+    """
+
+    name: str
+    executable: str
+    module: str
+    doc: str
+    parameters: type[CommonParameters]
+    inputs: tuple[Topic, ...]
+    outputs: tuple[Topic, ...]
+    services: tuple[Service, ...] = field(default=())
+
+
+IMAGE = Topic(name='image', type='sensor_msgs/msg/Image', qos='image', doc='The camera.')
+COMPRESSED = Topic(
+    name='image/compressed',
+    type='sensor_msgs/msg/CompressedImage',
+    qos='image',
+    doc='The camera, JPEG or PNG.',
+    when='image_transport is compressed (instead of image)',
+)
+CAMERA_INFO = Topic(
+    name='camera_info',
+    type='sensor_msgs/msg/CameraInfo',
+    qos='sensor',
+    doc='Its calibration, of the same size as the image (or binned, REP 104).',
+)
+CAMERA = (IMAGE, COMPRESSED, CAMERA_INFO)
+TF_STATIC = Topic(
+    name='/tf_static',
+    type='tf2_msgs/msg/TFMessage',
+    qos='latched',
+    doc='Where the camera sits on base_frame; identity to REP 103 axes when nobody says.',
+)
+DIAGNOSTICS = Topic(
+    name='/diagnostics',
+    type='diagnostic_msgs/msg/DiagnosticArray',
+    qos='R10',
+    doc='State, rates, counters and latencies of the node, every diagnostic_period.',
+)
+RESET = Service(name='~/reset', type='std_srvs/srv/Trigger', doc='Forget all history and counters.')
+SET_ENABLED = Service(
+    name='~/set_enabled', type='std_srvs/srv/SetBool', doc='Pause (false) or go on (true).'
+)
+COMMON_SERVICES = (RESET, SET_ENABLED)
+
+
+def _out(name: str, kind: str, qos: Qos, doc: str, when: str = '') -> Topic:
+    return Topic(name=name, type=kind, qos=qos, doc=doc, when=when)
+
+
+SUPERPOINT = NodeSpec(
+    name='superpoint',
+    executable='superpoint_node',
+    module='dlcv.ros.nodes.superpoint',
+    doc='Interest points and their descriptors (SuperPoint).',
+    parameters=SuperPointParameters,
+    inputs=CAMERA,
+    outputs=(
+        _out(
+            '~/keypoints', 'sensor_msgs/msg/PointCloud2', 'R1',
+            'x y z: ray with z = 1 in the image frame (NaN without calibration); u v: pixels; '
+            'score; descriptor[256].',
+        ),
+        _out(
+            '~/matches', 'sensor_msgs/msg/PointCloud2', 'R1',
+            'u0 v0: pixels in the previous image; u v: pixels in this one; score: cosine.',
+        ),
+        _out('~/markers', 'visualization_msgs/msg/ImageMarker', 'R1', 'Keypoints as POINTS.'),
+        _out('~/overlay', 'sensor_msgs/msg/Image', 'R1', 'rgb8: keypoints and matches drawn.'),
+        DIAGNOSTICS,
+    ),
+    services=COMMON_SERVICES,
+)  # fmt: skip
+FLOWNET = NodeSpec(
+    name='flownet',
+    executable='flownet_node',
+    module='dlcv.ros.nodes.flownet',
+    doc='Dense optical flow between consecutive images (FlowNetS, FlowNetC).',
+    parameters=FlowNetParameters,
+    inputs=CAMERA,
+    outputs=(
+        _out(
+            '~/flow', 'sensor_msgs/msg/Image', 'R1',
+            '32FC2: u right, v down, in pixels of the full image, from the previous image to this '
+            'one; NaN is invalid.',
+        ),
+        _out('~/camera_info', 'sensor_msgs/msg/CameraInfo', 'R1', 'Calibration, binned as ~/flow.'),
+        _out(
+            '~/flow_interval', 'sensor_msgs/msg/TimeReference', 'R1',
+            'header.stamp: this image; time_ref: the previous one.',
+        ),
+        _out('~/confidence', 'sensor_msgs/msg/Image', 'R1', '32FC1 in [0, 1].'),
+        _out('~/color', 'sensor_msgs/msg/Image', 'R1', 'rgb8: flow on the colour wheel.'),
+        DIAGNOSTICS,
+    ),
+    services=COMMON_SERVICES,
+)  # fmt: skip
+MONODEPTH = NodeSpec(
+    name='monodepth',
+    executable='monodepth_node',
+    module='dlcv.ros.nodes.monodepth',
+    doc='Depth of every pixel from one image (monodepth).',
+    parameters=MonodepthParameters,
+    inputs=CAMERA,
+    outputs=(
+        _out(
+            'depth/image_rect', 'sensor_msgs/msg/Image', 'R1',
+            '32FC1 metres along z of the rectified image; NaN unknown, +inf far, -inf near.',
+        ),
+        _out(
+            'depth/camera_info', 'sensor_msgs/msg/CameraInfo', 'R1',
+            'Calibration of depth/image_rect, without distortion.',
+        ),
+        _out('depth/image_raw', 'sensor_msgs/msg/Image', 'R1', '16UC1 millimetres, 0 is invalid.'),
+        _out('depth/confidence', 'sensor_msgs/msg/Image', 'R1', '32FC1 in [0, 1].'),
+        _out('depth/color', 'sensor_msgs/msg/Image', 'R1', 'rgb8: near is warm, far is cold.'),
+        DIAGNOSTICS,
+    ),
+    services=COMMON_SERVICES,
+)  # fmt: skip
+DEEPVO = NodeSpec(
+    name='deepvo',
+    executable='deepvo_node',
+    module='dlcv.ros.nodes.deepvo',
+    doc='Visual odometry from one camera (DeepVO).',
+    parameters=DeepVOParameters,
+    inputs=(
+        *CAMERA,
+        Topic(
+            name='~/set_pose',
+            type='geometry_msgs/msg/PoseWithCovarianceStamped',
+            qos='R10',
+            doc='Continue from this pose of base_frame in odom_frame.',
+        ),
+        TF_STATIC,
+    ),
+    outputs=(
+        _out(
+            '~/odometry', 'nav_msgs/msg/Odometry', 'R10',
+            'Pose of base_frame in odom_frame (m), twist in base_frame (m/s, rad/s), both with '
+            'covariance.',
+        ),
+        _out('~/path', 'nav_msgs/msg/Path', 'latched', 'The poses so far, at 2 Hz.'),
+        _out('/tf', 'tf2_msgs/msg/TFMessage', 'tf', 'odom_frame -> base_frame.', 'publish_tf'),
+        DIAGNOSTICS,
+    ),
+    services=COMMON_SERVICES,
+)  # fmt: skip
+DSAC = NodeSpec(
+    name='dsac',
+    executable='dsac_node',
+    module='dlcv.ros.nodes.dsac',
+    doc='Pose in a known scene from one image (DSAC, DSAC*); the weights are the map.',
+    parameters=DsacParameters,
+    inputs=(
+        *CAMERA,
+        Topic(
+            name='initial_pose',
+            type='geometry_msgs/msg/PoseWithCovarianceStamped',
+            qos='R10',
+            doc='Where the robot is believed to be, for prior_gate_distance.',
+        ),
+        TF_STATIC,
+        Topic(
+            name='/tf',
+            type='tf2_msgs/msg/TFMessage',
+            qos='tf',
+            doc='odom_frame -> base_frame, to publish map_frame -> odom_frame.',
+            when='publish_tf',
+        ),
+    ),
+    outputs=(
+        _out(
+            '~/pose', 'geometry_msgs/msg/PoseWithCovarianceStamped', 'R10',
+            'Pose of base_frame in map_frame at the time of the image; accepted ones only.',
+        ),
+        _out(
+            '~/hypotheses', 'geometry_msgs/msg/PoseArray', 'R1',
+            'Camera poses in map_frame, best first, also of rejected images.',
+        ),
+        _out(
+            'initialpose', 'geometry_msgs/msg/PoseWithCovarianceStamped', 'R10',
+            'Accepted poses, for AMCL.', 'publish_initialpose',
+        ),
+        _out('/tf', 'tf2_msgs/msg/TFMessage', 'tf', 'map_frame -> odom_frame.', 'publish_tf'),
+        DIAGNOSTICS,
+    ),
+    services=(
+        *COMMON_SERVICES,
+        Service(
+            name='~/trigger',
+            type='std_srvs/srv/Trigger',
+            doc='Relocalize on the next image; the answer says accepted or rejected, and why.',
+        ),
+    ),
+)  # fmt: skip
+
+NODES: dict[str, NodeSpec] = {n.name: n for n in (SUPERPOINT, FLOWNET, MONODEPTH, DEEPVO, DSAC)}

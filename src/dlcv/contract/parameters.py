@@ -1,0 +1,381 @@
+"""The parameters of each node: one frozen dataclass, one field for each parameter.
+
+A field's metadata carries its description, unit, range and whether it may change while the node
+runs. The dataclass checks itself, so a value from YAML, from the command line and from
+``ros2 param set`` meet the same check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+Value = bool | int | float | str | tuple[float, ...]
+_META = 'dlcv.parameter'
+
+
+class ParameterError(ValueError):
+    """A parameter value is refused; the message names the parameter, the value and the range."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parameter:
+    """How one parameter is described to a user.
+
+    Attributes:
+        name: ROS name.
+        default: Value when nothing is given; its type is the parameter's type.
+        doc: One sentence for ``ros2 param describe`` and the README.
+        unit: ``s``, ``m``, ``px``, ``Hz`` ...; empty for none.
+        low: Smallest allowed number.
+        high: Largest allowed number.
+        choices: All allowed strings; empty for any.
+        dynamic: Whether it may be set while the node runs.
+    """
+
+    name: str
+    default: Value
+    doc: str
+    unit: str = ''
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    dynamic: bool = False
+
+    def check(self, value: Any) -> None:
+        """Raise a ParameterError unless ``value`` has the right type and lies in the range."""
+        if not _same_type(value, self.default):
+            kind = _type_name(self.default)
+            raise ParameterError(f'{self.name}: expected {kind}, got {value!r}')
+        if self.choices and not self._chosen(value):
+            raise ParameterError(f'{self.name}: {value!r} is none of {", ".join(self.choices)}')
+        numbers = value if isinstance(value, tuple) else (value,)
+        if self.low is not None and not all(self._inside(number) for number in numbers):
+            raise ParameterError(f'{self.name}: {value!r} is outside {self.range_text}')
+        if isinstance(value, tuple) and len(value) != len(self.default):  # type: ignore[arg-type]
+            raise ParameterError(
+                f'{self.name}: expected {len(self.default)} numbers, got {len(value)}'  # type: ignore[arg-type]
+            )
+
+    @property
+    def range_text(self) -> str:
+        """The allowed values in words: ``1..8192 px``, ``auto, cpu, cuda``, or empty."""
+        if self.choices:
+            return ', '.join(self.choices)
+        if self.low is None or self.high is None:
+            return self.unit
+        return f'{self.low:g}..{self.high:g} {self.unit}'.rstrip()
+
+    def _inside(self, number: float) -> bool:
+        assert self.low is not None and self.high is not None
+        return self.low <= number <= self.high  # False for NaN
+
+    def _chosen(self, value: str) -> bool:
+        return any(
+            value == choice or (choice.endswith(':N') and _indexed(value, choice[:-1]))
+            for choice in self.choices
+        )
+
+
+def _indexed(value: str, prefix: str) -> bool:
+    return value.startswith(prefix) and value[len(prefix) :].isdigit()
+
+
+def _same_type(value: Any, default: Value) -> bool:
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, tuple):
+        return isinstance(value, tuple) and all(isinstance(v, float) for v in value)
+    return isinstance(value, type(default))
+
+
+def _type_name(default: Value) -> str:
+    return 'double[]' if isinstance(default, tuple) else TYPE_NAMES[type(default)]
+
+
+TYPE_NAMES: dict[type, str] = {bool: 'bool', int: 'int', float: 'double', str: 'string'}
+
+
+def parameter(default: Value, doc: str, unit: str = '', **limits: Any) -> Any:
+    """Return a dataclass field that describes one parameter (see `Parameter`)."""
+    described = Parameter(name='', default=default, doc=doc, unit=unit, **limits)
+    return field(default=default, metadata={_META: described})
+
+
+def describe(cls: type[CommonParameters]) -> Iterator[Parameter]:
+    """Yield the parameters of a node in the order of its class, common ones first."""
+    for f in fields(cls):
+        p: Parameter = f.metadata[_META]
+        yield Parameter(
+            name=f.name,
+            default=p.default,
+            doc=p.doc,
+            unit=p.unit,
+            low=p.low,
+            high=p.high,
+            choices=p.choices,
+            dynamic=p.dynamic,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonParameters:
+    """Parameters that every node has."""
+
+    device: str = parameter(
+        'auto', 'Where the network runs; auto takes CUDA when there is one.',
+        choices=('auto', 'cpu', 'cuda', 'cuda:N'),
+    )  # fmt: skip
+    precision: str = parameter(
+        'fp32', 'Arithmetic of the network; fp16 and bf16 are for GPUs.',
+        choices=('fp32', 'fp16', 'bf16'),
+    )  # fmt: skip
+    num_threads: int = parameter(
+        0, 'CPU threads of the network; 0 takes half of the cores.', low=0, high=256
+    )
+    weights: str = parameter(
+        '', 'Weight file (.safetensors, or a public .pth or .npz); empty takes the shipped one.'
+    )
+    weights_sha256: str = parameter('', 'SHA-256 that the weight file must have; empty for any.')
+    allow_random_weights: bool = parameter(
+        False, 'Run an untrained network when no weights are shipped; for tests, warns while true.'
+    )
+    image_transport: str = parameter(
+        'raw', 'Subscribe to image (sensor_msgs/Image) or image/compressed (CompressedImage).',
+        choices=('raw', 'compressed'),
+    )  # fmt: skip
+    image_qos: str = parameter(
+        'sensor_data', 'QoS of the image subscription.',
+        choices=('sensor_data', 'default', 'system_default'),
+    )  # fmt: skip
+    image_qos_depth: int = parameter(
+        1, 'Queue of the image subscription; 1 keeps the newest frame.', low=1, high=100
+    )
+    max_rate: float = parameter(
+        0.0, 'Most frames processed in a second; 0 for all.', 'Hz', low=0, high=1000, dynamic=True
+    )
+    max_input_age: float = parameter(
+        0.5, 'Frames older than this are dropped; 0 keeps all.', 's', low=0, high=60, dynamic=True
+    )
+    input_timeout: float = parameter(
+        1.0, 'Without an image for this long, diagnostics report an error.', 's',
+        low=0.05, high=60, dynamic=True,
+    )  # fmt: skip
+    inference_timeout: float = parameter(
+        10.0, 'A frame that takes longer deactivates the node.', 's',
+        low=0.05, high=600, dynamic=True,
+    )  # fmt: skip
+    on_gpu_error: str = parameter(
+        'fail', 'After a CUDA error: fail (deactivate), or go on on the cpu.',
+        choices=('fail', 'cpu'),
+    )  # fmt: skip
+    time_jump_back_threshold: float = parameter(
+        0.1, 'When time jumps back by more than this, all history is forgotten.', 's',
+        low=0, high=60, dynamic=True,
+    )  # fmt: skip
+    diagnostic_period: float = parameter(
+        1.0, 'Time between two messages on /diagnostics.', 's', low=0.1, high=10
+    )
+
+    def __post_init__(self) -> None:
+        for p in describe(type(self)):
+            p.check(getattr(self, p.name))
+        digest = self.weights_sha256
+        if digest and (len(digest) != 64 or set(digest.lower()) - set('0123456789abcdef')):
+            raise ParameterError(f'weights_sha256: expected 64 hex digits, got {digest!r}')
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperPointParameters(CommonParameters):
+    """Parameters of `superpoint`."""
+
+    max_keypoints: int = parameter(
+        1024, 'Most keypoints of an image; the strongest are kept.',
+        low=1, high=8192, dynamic=True,
+    )  # fmt: skip
+    detection_threshold: float = parameter(
+        0.005, 'Smallest score of a keypoint.', low=0, high=1, dynamic=True
+    )
+    nms_radius: int = parameter(
+        4, 'Distance within which only the strongest keypoint stays.', 'px',
+        low=0, high=64, dynamic=True,
+    )  # fmt: skip
+    remove_borders: int = parameter(
+        4, 'Margin without keypoints.', 'px', low=0, high=128, dynamic=True
+    )
+    resize_long_side: int = parameter(
+        640, 'Images are shrunk to this before the network; 0 for never.', 'px', low=0, high=4096
+    )
+    descriptor_format: str = parameter(
+        'int8', 'Descriptors in the cloud: int8 is the unit vector times 127.',
+        choices=('float32', 'int8', 'none'),
+    )  # fmt: skip
+    match_ratio: float = parameter(
+        0.9, 'Largest ratio of best to second-best distance of a match; 1 for no test.',
+        low=0, high=1, dynamic=True,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if 0 < self.resize_long_side < 64:
+            raise ParameterError(
+                f'resize_long_side: {self.resize_long_side} is outside 64..4096 px'
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowNetParameters(CommonParameters):
+    """Parameters of `flownet`."""
+
+    output_stride: int = parameter(
+        4, 'Full-size pixels between two samples of the published flow: 1, 2 or 4.', low=1, high=4
+    )
+    max_interval: float = parameter(
+        0.5, 'No flow is computed over a longer pause.', 's', low=0.01, high=10, dynamic=True
+    )
+    consistency_threshold: float = parameter(
+        1.0, 'Forward-backward difference at which confidence is one half; 0 for no check.',
+        'px', low=0, high=100, dynamic=True,
+    )  # fmt: skip
+    max_displacement: float = parameter(
+        0.0, 'Displacement of full colour in the picture; 0 takes the largest of each.',
+        'px', low=0, high=1000, dynamic=True,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.output_stride not in (1, 2, 4):
+            raise ParameterError(f'output_stride: {self.output_stride} is none of 1, 2, 4')
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonodepthParameters(CommonParameters):
+    """Parameters of `monodepth`."""
+
+    min_depth: float = parameter(
+        0.1, 'Nearer depth is published as -inf (REP 117).', 'm',
+        low=0.001, high=10, dynamic=True,
+    )  # fmt: skip
+    max_depth: float = parameter(
+        80.0, 'Farther depth is published as +inf (REP 117).', 'm',
+        low=0.5, high=1000, dynamic=True,
+    )  # fmt: skip
+    scale_mode: str = parameter(
+        'fixed',
+        'metric: as the weights say; fixed: times scale; camera_height: from the ground plane.',
+        choices=('metric', 'fixed', 'camera_height'),
+    )
+    scale: float = parameter(
+        1.0, 'Factor of scale_mode fixed; 5.4 for stereo-trained KITTI weights.',
+        low=1e-6, high=1000, dynamic=True,
+    )  # fmt: skip
+    camera_height: float = parameter(
+        1.5, 'Height of the camera over the ground, for scale_mode camera_height.', 'm',
+        low=0.05, high=10, dynamic=True,
+    )  # fmt: skip
+    confidence_threshold: float = parameter(
+        0.0, 'Depth of lower confidence is published as NaN; 0 for all.',
+        low=0, high=1, dynamic=True,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.min_depth >= self.max_depth:
+            raise ParameterError(
+                f'min_depth: {self.min_depth} m is not below max_depth: {self.max_depth} m'
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepVOParameters(CommonParameters):
+    """Parameters of `deepvo`."""
+
+    odom_frame: str = parameter('odom', 'Fixed frame of the odometry.')
+    base_frame: str = parameter('base_link', 'Body frame whose motion is published.')
+    camera_frame: str = parameter('', 'Optical frame; empty takes the one of the images.')
+    publish_tf: bool = parameter(True, 'Publish odom_frame -> base_frame on /tf.')
+    two_d_mode: bool = parameter(False, 'Keep z, roll and pitch at zero.')
+    scale: float = parameter(1.0, 'Factor on all translations.', low=1e-6, high=1000, dynamic=True)
+    sequence_length: int = parameter(
+        5, 'Frame pairs of a window; the memory of the network starts anew in each.',
+        low=2, high=32,
+    )  # fmt: skip
+    inference_mode: str = parameter(
+        'stateful', 'Keep the memory from frame to frame, or run a window for each frame.',
+        choices=('stateful', 'windowed'),
+    )  # fmt: skip
+    max_frame_interval: float = parameter(
+        0.5, 'A longer pause between frames loses the odometry.', 's',
+        low=0.01, high=10, dynamic=True,
+    )  # fmt: skip
+    max_linear_speed: float = parameter(
+        40.0, 'A faster motion loses the odometry.', 'm/s', low=0.1, high=100, dynamic=True
+    )
+    max_angular_speed: float = parameter(
+        3.5, 'A faster turn loses the odometry.', 'rad/s', low=0.1, high=20, dynamic=True
+    )
+    pose_stddev_per_meter: float = parameter(
+        0.05, 'Growth of the pose uncertainty with the path.', 'm/m',
+        low=0, high=10, dynamic=True,
+    )  # fmt: skip
+    twist_stddev: tuple[float, ...] = parameter(
+        (0.1, 0.1, 0.1, 0.05, 0.05, 0.05),
+        'Least standard deviation of the twist: vx vy vz (m/s), wx wy wz (rad/s).',
+        low=0, high=100,
+    )  # fmt: skip
+    lost_policy: str = parameter(
+        'stop', 'When lost: stop publishing, or inflate the covariance and hold the pose.',
+        choices=('stop', 'inflate'),
+    )  # fmt: skip
+    path_max_size: int = parameter(1024, 'Most poses on the path topic.', low=1, high=100000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DsacParameters(CommonParameters):
+    """Parameters of `dsac`."""
+
+    map_frame: str = parameter('map', 'Fixed frame of the map.')
+    odom_frame: str = parameter('odom', 'Frame of the odometry, for map_frame -> odom_frame.')
+    base_frame: str = parameter('base_link', 'Body frame whose pose is published.')
+    mode: str = parameter(
+        'on_trigger', 'Relocalize when ~/trigger is called, or all the time at most at rate.',
+        choices=('on_trigger', 'continuous'),
+    )  # fmt: skip
+    rate: float = parameter(
+        1.0, 'Most relocalizations in a second in mode continuous.', 'Hz',
+        low=0.05, high=30, dynamic=True,
+    )  # fmt: skip
+    hypotheses: int = parameter(
+        64, 'Poses sampled from minimal sets.', low=1, high=4096, dynamic=True
+    )
+    inlier_threshold: float = parameter(
+        10.0, 'Reprojection error of an inlier.', 'px', low=0.5, high=100, dynamic=True
+    )
+    max_pixel_error: float = parameter(
+        100.0, 'Reprojection errors are clamped here.', 'px', low=1, high=10000, dynamic=True
+    )
+    min_inliers: int = parameter(
+        100, 'A pose with fewer inliers is rejected.', low=6, high=100000, dynamic=True
+    )
+    min_inlier_ratio: float = parameter(
+        0.1, 'A pose with a smaller share of inliers is rejected.', low=0, high=1, dynamic=True
+    )
+    max_tries: int = parameter(
+        10000, 'Most minimal sets drawn for an image.', low=1, high=1000000, dynamic=True
+    )
+    time_budget: float = parameter(
+        1.0, 'Sampling stops after this time.', 's', low=0.01, high=30, dynamic=True
+    )
+    prior_gate_distance: float = parameter(
+        0.0, 'A pose farther from initial_pose is rejected; 0 for no gate.', 'm',
+        low=0, high=1000, dynamic=True,
+    )  # fmt: skip
+    confirmations: int = parameter(
+        2, 'Poses that must agree in a row before map -> odom moves.', low=1, high=10, dynamic=True
+    )
+    publish_tf: bool = parameter(False, 'Publish map_frame -> odom_frame on /tf.')
+    transform_tolerance: float = parameter(
+        0.1, 'The transform is dated this far into the future.', 's', low=0, high=5, dynamic=True
+    )
+    publish_initialpose: bool = parameter(False, 'Publish accepted poses on initialpose, for AMCL.')

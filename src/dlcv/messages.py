@@ -1,0 +1,263 @@
+"""What this suite reads of a message, whoever made it: images and calibration.
+
+Live messages (rclpy) and recorded ones (rosbags) are different classes with the same fields. The
+protocols here name those fields, so one decoder serves a node and a replay, and neither ROS nor a
+bag library is imported to test it. Encodings follow cv_bridge's rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from dlcv.types import ByteImage, Camera, Frame
+
+MAX_SIDE = 32768  # a larger side is a broken header, not a camera
+
+
+class Stamp(Protocol):
+    """``builtin_interfaces/Time``."""
+
+    sec: int
+    nanosec: int
+
+
+class Header(Protocol):
+    """``std_msgs/Header``."""
+
+    stamp: Any
+    frame_id: str
+
+
+class Image(Protocol):
+    """``sensor_msgs/Image``; ``data`` is any buffer (rclpy: array, rosbags: NumPy)."""
+
+    header: Any
+    height: int
+    width: int
+    encoding: str
+    is_bigendian: int
+    step: int
+    data: Any
+
+
+class CompressedImage(Protocol):
+    """``sensor_msgs/CompressedImage``."""
+
+    header: Any
+    format: str
+    data: Any
+
+
+class CameraInfo(Protocol):
+    """``sensor_msgs/CameraInfo`` (ROS 2: lower-case d and k)."""
+
+    header: Any
+    height: int
+    width: int
+    distortion_model: str
+    d: Any
+    k: Any
+    binning_x: int
+    binning_y: int
+    roi: Any
+
+
+class MessageError(ValueError):
+    """The message cannot be used; the text says what it holds and what is needed."""
+
+
+class UnsupportedEncodingError(MessageError):
+    """The image has an encoding that this suite does not read."""
+
+
+def stamp_ns(stamp: Stamp) -> int:
+    """Return a message time as integer nanoseconds."""
+    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoding:
+    """How the pixels of one encoding lie in memory, and how they become RGB or grey."""
+
+    channels: int
+    dtype: str  # NumPy kind and size, byte order is the message's
+    convert: Callable[[npt.NDArray[Any]], ByteImage]
+
+
+def _keep(pixels: npt.NDArray[Any]) -> ByteImage:
+    kept: ByteImage = pixels
+    return kept
+
+
+def _halve(pixels: npt.NDArray[Any]) -> ByteImage:
+    """16 to 8 bit as cv_bridge does: times 255/65535, rounded half to even."""
+    scaled = np.rint(pixels.astype(np.float32) * np.float32(255.0 / 65535.0))
+    return np.asarray(scaled, np.uint8)
+
+
+def _cv(code: str) -> Callable[[npt.NDArray[Any]], ByteImage]:
+    def convert(pixels: npt.NDArray[Any]) -> ByteImage:
+        import cv2
+
+        try:
+            return np.asarray(cv2.cvtColor(pixels, getattr(cv2, code)), np.uint8)
+        except cv2.error as err:  # an odd width of yuv422, a bayer image of one row
+            size = f'{pixels.shape[1]}x{pixels.shape[0]}'
+            raise MessageError(f'{size} pixels do not fit {code}: {err.err}') from None
+
+    return convert
+
+
+# Bayer: OpenCV names the pattern by the second row's second pixel, ROS by the first row's first.
+ENCODINGS: dict[str, _Encoding] = {
+    'mono8': _Encoding(1, 'u1', _keep),
+    '8UC1': _Encoding(1, 'u1', _keep),
+    'mono16': _Encoding(1, 'u2', _halve),
+    'rgb8': _Encoding(3, 'u1', _keep),
+    'bgr8': _Encoding(3, 'u1', _cv('COLOR_BGR2RGB')),
+    '8UC3': _Encoding(3, 'u1', _cv('COLOR_BGR2RGB')),  # OpenCV's own channel order
+    'rgba8': _Encoding(4, 'u1', _cv('COLOR_RGBA2RGB')),
+    'bgra8': _Encoding(4, 'u1', _cv('COLOR_BGRA2RGB')),
+    'bayer_rggb8': _Encoding(1, 'u1', _cv('COLOR_BayerBG2RGB')),
+    'bayer_bggr8': _Encoding(1, 'u1', _cv('COLOR_BayerRG2RGB')),
+    'bayer_gbrg8': _Encoding(1, 'u1', _cv('COLOR_BayerGR2RGB')),
+    'bayer_grbg8': _Encoding(1, 'u1', _cv('COLOR_BayerGB2RGB')),
+    'yuv422': _Encoding(2, 'u1', _cv('COLOR_YUV2RGB_UYVY')),
+    'uyvy': _Encoding(2, 'u1', _cv('COLOR_YUV2RGB_UYVY')),
+    'yuv422_yuy2': _Encoding(2, 'u1', _cv('COLOR_YUV2RGB_YUYV')),
+    'yuyv': _Encoding(2, 'u1', _cv('COLOR_YUV2RGB_YUYV')),
+}
+
+
+def decode(msg: Image) -> ByteImage:
+    """Return the pixels of an image message as RGB ``(H, W, 3)`` or grey ``(H, W)``, uint8.
+
+    ``rgb8``, ``mono8`` and ``8UC1`` are views of the message's own memory, row padding skipped.
+
+    Raises:
+        UnsupportedEncodingError: If the encoding is not one of `ENCODINGS`.
+        MessageError: If the size, the step and the amount of data do not fit each other.
+    """
+    encoding = ENCODINGS.get(msg.encoding)
+    if encoding is None:
+        raise UnsupportedEncodingError(
+            f'encoding {msg.encoding!r} is not read; known are {", ".join(ENCODINGS)}'
+        )
+    return encoding.convert(_pixels(msg, encoding))
+
+
+def _pixels(msg: Image, encoding: _Encoding) -> npt.NDArray[Any]:
+    height, width, step = int(msg.height), int(msg.width), int(msg.step)
+    if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
+        raise MessageError(f'an image of {width}x{height} pixels cannot be read')
+    dtype = np.dtype(encoding.dtype).newbyteorder('>' if msg.is_bigendian else '<')
+    row = width * encoding.channels * dtype.itemsize
+    if step < row:
+        raise MessageError(
+            f'step {step} is shorter than a row: {width} pixels of {msg.encoding} are {row} bytes'
+        )
+    data = np.frombuffer(msg.data, np.uint8)
+    if data.size < step * (height - 1) + row:  # the last row may lack its padding
+        raise MessageError(
+            f'{data.size} bytes of data; {width}x{height} {msg.encoding} with step {step} has '
+            f'{step * height}'
+        )
+    strides = (step, encoding.channels * dtype.itemsize, dtype.itemsize)
+    shape = (height, width, encoding.channels)
+    view: npt.NDArray[Any] = np.ndarray(shape, dtype, data.data, strides=strides)
+    return view[..., 0] if encoding.channels == 1 else view
+
+
+def decode_compressed(msg: CompressedImage) -> ByteImage:
+    """Return the pixels of a JPEG or PNG message as RGB ``(H, W, 3)`` or grey ``(H, W)``, uint8.
+
+    Raises:
+        MessageError: If the data cannot be decoded, or is a compressed depth image.
+    """
+    import cv2
+
+    if 'compressedDepth' in msg.format:
+        raise UnsupportedEncodingError(f'format {msg.format!r} is depth; jpeg or png is needed')
+    data = np.frombuffer(msg.data, np.uint8)
+    pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if pixels is None:
+        raise MessageError(f'{data.size} bytes of format {msg.format!r} are no picture')
+    if pixels.dtype == np.uint16:
+        pixels = _halve(pixels)
+    if pixels.ndim == 2:
+        return np.asarray(pixels, np.uint8)
+    code = cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(pixels, code), np.uint8)
+
+
+def decode_any(msg: Image | CompressedImage) -> ByteImage:
+    """Return the pixels of either kind of image message (see `decode`, `decode_compressed`)."""
+    if hasattr(msg, 'encoding'):
+        return decode(cast('Image', msg))
+    return decode_compressed(msg)
+
+
+def camera(info: CameraInfo) -> Camera | None:
+    """Return the calibration of an image, or None when the message says it has none (K is zero).
+
+    Binning and region of interest (REP 104) are applied: K of the message belongs to the full
+    sensor, the camera returned to the image as it is published.
+
+    Raises:
+        MessageError: If the intrinsics are not finite or the size is zero.
+    """
+    k = np.asarray(info.k, np.float64).ravel()
+    if k.size != 9:
+        raise MessageError(f'camera_info has {k.size} numbers in K; 9 are needed')
+    if k[0] == 0.0:
+        return None
+    try:
+        full = Camera(
+            width=int(info.width),
+            height=int(info.height),
+            fx=float(k[0]),
+            fy=float(k[4]),
+            cx=float(k[2]),
+            cy=float(k[5]),
+            distortion=tuple(map(float, info.d)),
+            distortion_model=info.distortion_model or 'plumb_bob',
+        )
+    except ValueError as err:
+        raise MessageError(f'camera_info cannot be used: {err}') from None
+    return _binned(full, info)
+
+
+def _binned(full: Camera, info: CameraInfo) -> Camera:
+    roi = info.roi
+    if roi.width and roi.height:
+        full = full.cropped(roi.x_offset, roi.y_offset, roi.width, roi.height)
+    x, y = max(1, int(info.binning_x)), max(1, int(info.binning_y))
+    if (x, y) == (1, 1):
+        return full
+    return full.scaled(max(1, full.width // x), max(1, full.height // y))
+
+
+def frame(msg: Image | CompressedImage, calibration: Camera | None = None) -> Frame:
+    """Return the frame of an image message; ``calibration`` must have the size of the image.
+
+    Raises:
+        MessageError: If the image cannot be decoded, or the calibration is of another size.
+    """
+    pixels = decode_any(msg)
+    height, width = pixels.shape[:2]
+    if calibration is not None and (calibration.width, calibration.height) != (width, height):
+        raise MessageError(
+            f'camera_info is of {calibration.width}x{calibration.height} pixels, '
+            f'the image of {width}x{height}'
+        )
+    return Frame(
+        stamp_ns=stamp_ns(msg.header.stamp),
+        image=pixels,
+        camera=calibration,
+        frame_id=msg.header.frame_id,
+    )
