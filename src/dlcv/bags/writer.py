@@ -1,0 +1,209 @@
+"""Write messages to a rosbag2 in MCAP files.
+
+One rule for names: ``x.mcap`` becomes one self-contained MCAP file; any other name becomes a
+rosbag2 folder of that name with ``metadata.yaml`` and one MCAP file. ``ros2 bag play``,
+``dlcv play``, rosbags' AnyReader and :class:`dlcv.bags.Bag` take both.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from dlcv.bags.build import typestore
+from dlcv.bags.errors import BagError
+
+if TYPE_CHECKING:
+    from rosbags.interfaces import Connection, Qos
+    from rosbags.rosbag2 import Writer
+    from typing_extensions import Self
+
+QosName = Literal['reliable', 'best_effort', 'latched']
+Compression = Literal['none', 'zstd']
+
+
+class BagWriter:
+    """A bag being written; use it in a ``with`` block, which completes the file in any case.
+
+    Also after an error in the block the index is written, so that what was written can be read.
+
+    Args:
+        path: ``NAME.mcap`` for a single file, else the folder to make.
+        compression: Of the chunks inside the file; zstd halves camera images at some CPU time.
+        overwrite: Replace a bag that is there already.
+        notes: Text kept in the bag's metadata (``custom_data``).
+
+    Raises:
+        BagError: The path exists already, or cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        compression: Compression = 'none',
+        overwrite: bool = False,
+        notes: Mapping[str, str] | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.messages = 0
+        self._connections: dict[str, Connection] = {}
+        if self.path.exists() or self.path.is_symlink():
+            _remove_old(self.path, overwrite)
+        self._folder = self.path
+        if self.path.suffix == '.mcap':  # rosbags writes folders: write one aside, take the file
+            self._folder = self.path.with_name(f'{self.path.name}.partial')
+            if self._folder.exists():
+                _remove_old(self._folder, overwrite=True)
+        self._writer = _open(self._folder, compression, notes or {})
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Complete the bag."""
+        self.close()
+
+    def add_topic(self, topic: str, msgtype: str, *, qos: QosName = 'reliable') -> None:
+        """Announce a topic.
+
+        Args:
+            topic: Its full name.
+            msgtype: Such as ``sensor_msgs/msg/Image``.
+            qos: What players shall offer: ``latched`` is reliable and transient local.
+
+        Raises:
+            BagError: The topic is there already or its type is not known.
+        """
+        if topic in self._connections:
+            raise BagError(f'{self.path}: topic {topic} was added twice')
+        if msgtype not in typestore().fielddefs:
+            raise BagError(f'{self.path}: no definition of {msgtype}, asked for by topic {topic}')
+        self._connections[topic] = self._writer.add_connection(
+            topic, msgtype, typestore=typestore(), offered_qos_profiles=[_qos(qos)]
+        )
+
+    def write(self, topic: str, stamp_ns: int, message: Any) -> None:
+        """Append a message made by :mod:`dlcv.bags.build` under its receive time."""
+        connection = self._connection(topic)
+        self.write_raw(topic, stamp_ns, typestore().serialize_cdr(message, connection.msgtype))
+
+    def write_raw(self, topic: str, stamp_ns: int, data: bytes | memoryview) -> None:
+        """Append serialised (CDR) bytes under their receive time in nanoseconds.
+
+        Raises:
+            BagError: The topic was not added, or the disk refuses.
+        """
+        connection = self._connection(topic)
+        try:
+            self._writer.write(connection, stamp_ns, data)
+        except OSError as err:
+            raise BagError(
+                f'{self.path}: writing stopped after {self.messages} messages: {err}'
+            ) from err
+        self.messages += 1
+
+    def close(self) -> None:
+        """Write the index and the metadata; a bag without messages is removed again.
+
+        Raises:
+            BagError: The disk refuses; what is on it can still be read as a damaged bag.
+        """
+        if self._writer.storage is None:
+            return
+        try:
+            self._finish()
+        except OSError as err:
+            self._writer.abort()
+            raise BagError(
+                f'{self._folder}: closing failed after {self.messages} messages: {err}'
+            ) from err
+
+    def _connection(self, topic: str) -> Connection:
+        if topic not in self._connections:
+            raise BagError(f'{self.path}: no topic {topic}; there are {sorted(self._connections)}')
+        return self._connections[topic]
+
+    def _finish(self) -> None:
+        if not self.messages:
+            self._writer.abort()
+            shutil.rmtree(self._folder)
+            return
+        self._writer.close()
+        if self._folder != self.path:
+            (self._folder / f'{self._folder.name}.mcap').replace(self.path)
+            shutil.rmtree(self._folder)
+
+
+def _open(folder: Path, compression: Compression, notes: Mapping[str, str]) -> Writer:
+    from rosbags.rosbag2 import (
+        CompressionFormat,
+        CompressionMode,
+        StoragePlugin,
+        Writer,
+        WriterError,
+    )
+
+    try:
+        # Version 8 is what Humble, Jazzy and later all read; 9 changed the QoS text only.
+        writer = Writer(folder, version=8, storage_plugin=StoragePlugin.MCAP)
+        if compression == 'zstd':
+            writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        for key, value in notes.items():
+            writer.set_custom_data(key, value)
+        writer.open()
+    except (OSError, WriterError) as err:
+        raise BagError(f'{folder} cannot be written: {err}') from err
+    return writer
+
+
+def _remove_old(path: Path, overwrite: bool) -> None:
+    """Make room, but never delete what does not look like a bag."""
+    if not overwrite:
+        raise BagError(f'{path} exists already; give another name or ask to overwrite it')
+    if path.is_symlink() or (path.is_file() and path.suffix == '.mcap'):
+        path.unlink()
+        return
+    if not path.is_dir():
+        raise BagError(f'{path} is no bag, so it is not overwritten')
+    others = sorted(
+        p.name for p in path.iterdir() if p.suffix != '.mcap' and p.name != 'metadata.yaml'
+    )
+    if others:
+        raise BagError(f'{path} holds more than a bag, so it is not overwritten: {others[:5]}')
+    shutil.rmtree(path)
+
+
+def _qos(name: QosName) -> Qos:
+    from rosbags.interfaces import (
+        Qos,
+        QosDurability,
+        QosHistory,
+        QosLiveliness,
+        QosReliability,
+        QosTime,
+    )
+
+    forever = QosTime(9223372036, 854775807)  # the largest int64 of nanoseconds, rmw's infinity
+    return Qos(
+        history=QosHistory.KEEP_LAST,
+        depth=1 if name == 'latched' else 10,
+        reliability=QosReliability.BEST_EFFORT
+        if name == 'best_effort'
+        else QosReliability.RELIABLE,
+        durability=QosDurability.TRANSIENT_LOCAL if name == 'latched' else QosDurability.VOLATILE,
+        deadline=forever,
+        lifespan=forever,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=forever,
+        avoid_ros_namespace_conventions=False,
+    )
