@@ -1,12 +1,10 @@
-"""Convolution blocks that several networks share."""
+"""Small things that more than one network is built of."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from torch import nn
-
-LEAK = 0.1  # slope of every LeakyReLU in FlowNet and its descendants
 
 
 class Stage(NamedTuple):
@@ -34,8 +32,24 @@ CONTRACTING = (
 
 
 def scaled(channels: int, width: float) -> int:
-    """Return ``channels`` times ``width``, to a multiple of 4 and at least 4."""
-    return max(4, 4 * round(channels * width / 4)) if width != 1 else channels
+    """Return a channel count times a width multiplier, at least 1."""
+    return max(1, round(channels * width))
+
+
+def initialise(module: nn.Module, slope: float = 0.0) -> None:
+    """Draw He-normal weights and zero biases for every convolution under ``module``.
+
+    Keeps the variance of activations through (leaky) ReLU layers (He et al., ICCV 2015).
+
+    Args:
+        module: The network to initialise in place.
+        slope: Slope of the activation for negative input; 0 for ReLU.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(layer.weight, slope)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def conv_leaky(
@@ -56,7 +70,7 @@ def conv_leaky(
     layers: list[nn.Module] = [conv]
     if batch_norm:
         layers.append(nn.BatchNorm2d(c_out))
-    layers.append(nn.LeakyReLU(LEAK, inplace=True))
+    layers.append(nn.LeakyReLU(0.1, inplace=True))
     if dropout:
         layers.append(nn.Dropout(dropout))
     return nn.Sequential(*layers)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlcv.nn.shapes import ShapeError
+from dlcv.nn.shapes import expect
 
 Outside = Literal['border', 'edge']
 
@@ -37,11 +37,7 @@ def sample_row(image: Tensor, shift: Tensor, outside: Outside = 'border') -> Ten
         ShapeError: If ``shift`` does not fit ``image``.
     """
     batch, channels, height, width = image.shape
-    if shift.shape != (batch, 1, height, width):
-        raise ShapeError(
-            f'expected a shift ({batch}, 1, {height}, {width}) for an image of shape '
-            f'{tuple(image.shape)}, got {tuple(shift.shape)}'
-        )
+    expect(shift, f'{batch} 1 {height} {width}', 'shift')
     ring = 1 if outside == 'border' else 0
     padded = F.pad(image, (ring, ring)) if ring else image  # (B, C, H, W + 2 ring)
     last = width - 1 + 2 * ring
@@ -55,7 +51,7 @@ def sample_row(image: Tensor, shift: Tensor, outside: Outside = 'border') -> Ten
 
 
 def pixel_grid(height: int, width: int, like: Tensor) -> Tensor:
-    """Return the ``(2, H, W)`` x and y of every pixel, in the dtype and on the device of ``like``."""
+    """Return x and y of every pixel, ``(2, H, W)``, with dtype and device of ``like``."""
     y = torch.arange(height, dtype=like.dtype, device=like.device)
     x = torch.arange(width, dtype=like.dtype, device=like.device)
     return torch.stack((x.expand(height, width), y[:, None].expand(height, width)))
@@ -95,9 +91,5 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
         ShapeError: If ``flow`` does not fit ``image``.
     """
     batch, _, height, width = image.shape
-    if flow.shape != (batch, 2, height, width):
-        raise ShapeError(
-            f'expected a flow ({batch}, 2, {height}, {width}) for an image of shape '
-            f'{tuple(image.shape)}, got {tuple(flow.shape)}'
-        )
+    expect(flow, f'{batch} 2 {height} {width}', 'flow')
     return sample_at(image, pixel_grid(height, width, flow) + flow)

@@ -1,4 +1,7 @@
-"""The one check that every network makes of its input."""
+"""Refuse a tensor of the wrong shape in one readable sentence.
+
+A pattern names each dimension: a number must be met exactly, a letter stands for any size.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,51 @@ from torch import Tensor
 
 
 class ShapeError(ValueError):
-    """A tensor has not the shape that was asked; the message names both."""
+    """A tensor does not have the shape that was asked for; the message holds both."""
 
 
-def require_images(images: Tensor, channels: int, multiple: int = 1) -> None:
-    """Refuse anything but ``(B, channels, H, W)`` with H and W multiples of ``multiple``.
+def expect(tensor: Tensor, pattern: str, name: str) -> None:
+    """Check a tensor against a pattern such as ``'B 3 H W'``.
+
+    Args:
+        tensor: What was handed in.
+        pattern: One word for each dimension: an integer, or any other word for a free size.
+        name: What the tensor is called in the message.
 
     Raises:
-        ShapeError: With the shape that came and the one that is needed.
+        ShapeError: If the number of dimensions or a fixed size differs.
     """
-    asked = f'(B, {channels}, H, W)' + (f' with H and W multiples of {multiple}' * (multiple > 1))
-    shape = tuple(images.shape)
-    if len(shape) != 4 or shape[1] != channels or min(shape) < 1:
-        raise ShapeError(f'expected images {asked}, got {shape}')
-    if shape[2] % multiple or shape[3] % multiple:
-        raise ShapeError(f'expected images {asked}, got {shape}')
+    wanted = pattern.split()
+    fits = tensor.ndim == len(wanted) and all(
+        not word.isdigit() or int(word) == size
+        for word, size in zip(wanted, tensor.shape, strict=True)
+    )
+    if not fits:
+        asked = ', '.join(wanted)
+        raise ShapeError(f'{name}: expected a tensor ({asked}), got {tuple(tensor.shape)}')
+
+
+def expect_same(first: Tensor, second: Tensor, names: str) -> None:
+    """Check that two tensors have one shape.
+
+    Raises:
+        ShapeError: If they differ.
+    """
+    if first.shape != second.shape:
+        raise ShapeError(
+            f'{names}: expected one shape, got {tuple(first.shape)} and {tuple(second.shape)}'
+        )
+
+
+def expect_multiple(image: Tensor, multiple: int, name: str) -> None:
+    """Check that the last two dimensions of an image are multiples of a number.
+
+    Raises:
+        ShapeError: If height or width is not, or is zero.
+    """
+    height, width = image.shape[-2:]
+    if height < 1 or width < 1 or height % multiple or width % multiple:
+        raise ShapeError(
+            f'{name}: height and width must be positive multiples of {multiple}, '
+            f'got {height} x {width} (height x width)'
+        )
