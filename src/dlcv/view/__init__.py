@@ -1,0 +1,1 @@
+"""Pictures for eyes: overlays, colours of flow and depth, panels, plots. NumPy in, NumPy out."""
