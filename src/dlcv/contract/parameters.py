@@ -123,6 +123,9 @@ def describe(cls: type[CommonParameters]) -> Iterator[Parameter]:
 class CommonParameters:
     """Parameters that every node has."""
 
+    autostart: bool = parameter(
+        False, 'Configure and activate at start, without a lifecycle manager.'
+    )
     device: str = parameter(
         'auto', 'Where the network runs; auto takes CUDA when there is one.',
         choices=('auto', 'cpu', 'cuda', 'cuda:N'),

@@ -1,0 +1,520 @@
+"""The life of every node here: receive the newest image, compute in one worker, publish, report.
+
+Two threads. The executor's thread runs callbacks, services and timers and never computes. The
+worker owns the estimator and all CUDA work: it takes the newest image out of a `Mailbox`, decodes
+it, runs the network and publishes. What a subclass adds is its estimator and its messages.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+import traceback
+from abc import abstractmethod
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.duration import Duration
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_srvs.srv import SetBool, Trigger
+
+from dlcv import messages
+from dlcv.contract.nodes import (
+    CAMERA_INFO,
+    COMPRESSED,
+    DIAGNOSTICS,
+    IMAGE,
+    RESET,
+    SET_ENABLED,
+    NodeSpec,
+    Topic,
+)
+from dlcv.contract.parameters import CommonParameters
+from dlcv.ros.calibration import Calibration
+from dlcv.ros.health import Health, Level, Verdict
+from dlcv.ros.mailbox import Mailbox
+from dlcv.ros.parameters import Parameters
+from dlcv.ros.qos import image_profile, message_class, profile
+from dlcv.types import Frame
+
+R = TypeVar('R')
+P = TypeVar('P', bound=CommonParameters)
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+WATCHDOG_PERIOD = 0.1  # seconds
+QUIET = 5.0  # seconds between two log lines from one place
+
+
+class Estimator(Protocol):
+    """What the runtime needs of an estimator; its results are the subclass's business."""
+
+    device: Any
+
+    def reset(self) -> None:
+        """Forget all history."""
+
+    def warm_up(self) -> None:
+        """Run once on a blank image, so that the first real one is not late."""
+
+
+@dataclass(slots=True)
+class _Session:
+    """One activation: its mailbox and its worker, which stops when the mailbox is closed."""
+
+    inbox: Mailbox[Any]
+    worker: threading.Thread | None = None
+    busy_since: float | None = None
+
+
+class VisionNode(LifecycleNode, Generic[P, R]):
+    """A managed node that turns images into results of one estimator.
+
+    Attributes:
+        spec: What the node offers; topics, services and parameters are made from it.
+        needs_camera: Whether an image without calibration is of no use.
+        lazy: Whether nothing is computed while nobody listens.
+    """
+
+    spec: ClassVar[NodeSpec]
+    needs_camera: ClassVar[bool] = True
+    lazy: ClassVar[bool] = True
+
+    def __init__(self, **node_args: Any) -> None:
+        super().__init__(self.spec.name, **node_args)
+        self.health = Health()
+        self._session: _Session | None = None
+        self._estimator: Any = None
+        self._outputs: dict[str, Any] = {}
+        self._inputs: list[Any] = []
+        self._enabled, self._state = True, 'unconfigured'
+        self._fault = ''
+        self._condition: Verdict | None = None
+        self._reset_wanted = threading.Event()
+        self._last_stamp_ns: int | None = None
+        self._weights_sha256 = ''
+        self._untrained = False
+        self._calibration = Calibration()
+        self._settings = Parameters(
+            self, self.spec.parameters, self._on_changed, lambda: self._state != 'unconfigured'
+        )
+        self.create_service(Trigger, RESET.name, self._on_reset)
+        self.create_service(SetBool, SET_ENABLED.name, self._on_set_enabled)
+        self._diagnostics = self.create_publisher(
+            DiagnosticArray, DIAGNOSTICS.name, profile(DIAGNOSTICS.qos)
+        )
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # also while simulated time stands still
+        self.create_timer(self.parameters.diagnostic_period, self._report, clock=steady)
+        self.create_timer(WATCHDOG_PERIOD, self._watch, clock=steady)
+        self._jump_handle = self._watch_time()
+
+    # what a subclass gives -----------------------------------------------------------------
+
+    @abstractmethod
+    def load(self) -> Estimator:
+        """Build the estimator from the parameters; any exception makes configure fail."""
+
+    @abstractmethod
+    def infer(self, frame: Frame) -> R | None:
+        """Run the estimator on a frame, in the worker; None when there is nothing to publish."""
+
+    @abstractmethod
+    def publish(self, frame: Frame, header: Any, result: R) -> None:
+        """Publish a result under the image's header, in the worker."""
+
+    def retune(self) -> None:
+        """Hand changed dynamic parameters to the estimator."""
+
+    def reset_history(self) -> None:
+        """Forget what the node itself remembers between frames, in the worker."""
+
+    # what a subclass uses ------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> P:
+        """The parameters as they are now."""
+        return self._settings.values  # type: ignore[return-value]
+
+    @property
+    def estimator(self) -> Any:
+        """The estimator, between configure and cleanup."""
+        return self._estimator
+
+    def output(self, name: str) -> Any:
+        """Return the publisher of a contract output."""
+        return self._outputs[name]
+
+    def wanted(self, name: str) -> bool:
+        """Whether anybody listens to a contract output."""
+        publisher = self._outputs.get(name)
+        return publisher is not None and publisher.get_subscription_count() > 0
+
+    def send(self, name: str, message: Any) -> None:
+        """Publish on a contract output."""
+        self._outputs[name].publish(message)
+
+    def judge(self, condition: Verdict | None) -> None:
+        """Put a condition of the task itself (lost, no map ...) into the diagnostics."""
+        self._condition = condition
+
+    def note_weights(self, sha256: str, untrained: bool) -> None:
+        """Remember which weights run; untrained ones are warned of while they do."""
+        self._weights_sha256, self._untrained = sha256, untrained
+        if untrained:
+            self.get_logger().warning('the network is untrained: its results mean nothing')
+
+    def publishes(self, topic: Topic) -> bool:
+        """Whether an output of the contract is there under the present parameters."""
+        return not topic.when or bool(getattr(self.parameters, topic.when))
+
+    # life cycle ----------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load, check and warm up the network; FAILURE, with the reason logged, on any problem."""
+        if self._settings.problem:
+            return self._refuse(self._settings.problem)
+        try:
+            self._estimator = self.load()
+            self._estimator.warm_up()
+            self._create_outputs()
+            self.on_configured()
+        except Exception as err:  # noqa: BLE001 - a bad file must never take the process down
+            self.get_logger().debug(traceback.format_exc())
+            self._drop()
+            return self._refuse(str(err) or type(err).__name__)
+        self._fault, self._state = '', 'inactive'
+        return SUCCESS
+
+    def on_configured(self) -> None:
+        """Create what else the node needs from configure to cleanup."""
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and start the worker."""
+        self.health.clear()
+        self._calibration.clear()
+        self._reset_wanted.set()
+        self._fault, self._condition, self._last_stamp_ns = '', None, None
+        session = _Session(Mailbox())
+        session.worker = threading.Thread(
+            target=self._work, args=(session,), name=f'{self.spec.name} worker', daemon=True
+        )
+        self._session = session
+        self._subscribe()
+        session.worker.start()
+        self._state = 'active'
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Drop the subscriptions and let the worker finish its frame."""
+        self._stop()
+        self._state = 'inactive'
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the network and its GPU memory."""
+        self._stop()
+        self._drop()
+        self._state = 'unconfigured'
+        return SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop from any state."""
+        self._stop()
+        self._drop()
+        self._state = 'finalized'
+        return SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """After an exception in a transition: clean up and be configurable again."""
+        return self.on_cleanup(state)
+
+    def destroy_node(self) -> None:
+        """Stop the worker, then destroy the node."""
+        self._stop()
+        super().destroy_node()
+
+    def _refuse(self, reason: str) -> TransitionCallbackReturn:
+        self._fault = reason
+        self.get_logger().error(f'cannot configure: {reason}')
+        return FAILURE
+
+    def _create_outputs(self) -> None:
+        for topic in self.spec.outputs:
+            if topic is DIAGNOSTICS or not self.publishes(topic):
+                continue
+            self._outputs[topic.name] = self.create_lifecycle_publisher(
+                message_class(topic.type),
+                topic.name,
+                profile(topic.qos),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
+
+    def _subscribe(self) -> None:
+        compressed = self.parameters.image_transport == 'compressed'
+        image = (CompressedImage, COMPRESSED.name) if compressed else (Image, IMAGE.name)
+        events = SubscriptionEventCallbacks(
+            message_lost=lambda e: self.health.count('lost_by_middleware', e.total_count_change),
+            incompatible_qos=self._on_incompatible_qos,
+        )
+        overrides = QoSOverridingOptions.with_default_policies()
+        self._inputs = [
+            self.create_subscription(
+                CameraInfo,
+                CAMERA_INFO.name,
+                self._on_camera_info,
+                profile(CAMERA_INFO.qos),
+                qos_overriding_options=overrides,
+            ),
+            self.create_subscription(
+                *image,
+                self._on_image,
+                image_profile(self.parameters),
+                event_callbacks=events,
+                qos_overriding_options=overrides,
+            ),
+        ]
+
+    def _stop(self) -> None:
+        session, self._session = self._session, None
+        for subscription in self._inputs:
+            self.destroy_subscription(subscription)
+        self._inputs = []
+        if session is None or session.worker is None:
+            return
+        session.inbox.close()
+        self._calibration.close()
+        session.worker.join(timeout=self.parameters.inference_timeout)
+
+    def _drop(self) -> None:
+        for publisher in self._outputs.values():
+            self.destroy_lifecycle_publisher(publisher)
+        self._outputs = {}
+        device = getattr(self._estimator, 'device', None)
+        self._estimator = None
+        if device is not None and str(device).startswith('cuda'):
+            import torch
+
+            torch.cuda.empty_cache()
+
+    # executor thread -----------------------------------------------------------------------
+
+    def _on_image(self, message: Any) -> None:
+        session = self._session
+        if session is None or not self._enabled:
+            return
+        self.health.count('received')
+        if session.inbox.put(message):
+            self.health.count('superseded')
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        self._calibration.update(message)
+
+    def _on_incompatible_qos(self, event: Any) -> None:
+        self.health.count('incompatible_qos', event.total_count_change)
+        self.get_logger().warning(
+            f'a publisher of {IMAGE.name} offers an incompatible QoS ({event.last_policy_kind}); '
+            'set image_qos to match',
+            throttle_duration_sec=QUIET,
+        )
+
+    def _on_changed(self, _: CommonParameters) -> None:
+        if self._estimator is not None:
+            self.retune()
+
+    def _on_reset(self, _: Any, response: Any) -> Any:
+        self.health.clear()
+        self._reset_wanted.set()
+        response.success, response.message = True, 'history and counters are forgotten'
+        return response
+
+    def _on_set_enabled(self, request: Any, response: Any) -> Any:
+        self._enabled = request.data
+        if request.data:
+            self._reset_wanted.set()  # what lies before the pause is no neighbour of what follows
+        response.success, response.message = True, 'enabled' if request.data else 'disabled'
+        return response
+
+    def _watch_time(self) -> Any:
+        back = Duration(seconds=-max(self.parameters.time_jump_back_threshold, 1e-9))
+        threshold = JumpThreshold(min_forward=None, min_backward=back, on_clock_change=False)
+        return self.get_clock().create_jump_callback(threshold, post_callback=self._on_time_jump)
+
+    def _on_time_jump(self, _: Any) -> None:
+        self.health.count('time_jumps')
+        self._reset_wanted.set()
+
+    def _watch(self) -> None:
+        """Deactivate after a fault in the worker, or when a frame takes too long."""
+        session = self._session
+        if session is None:
+            return
+        busy = session.busy_since
+        if busy is not None and perf_counter() - busy > self.parameters.inference_timeout:
+            self._fault = f'a frame took over {self.parameters.inference_timeout:g} s'
+            session.worker = None  # it cannot be stopped; it ends when its call returns
+        if self._fault:
+            self.get_logger().error(f'deactivating: {self._fault}')
+            fault = self._fault
+            self.trigger_deactivate()
+            self._fault = fault
+
+    def _report(self) -> None:
+        verdict = self._verdict()
+        values = {
+            'state': self._state,
+            'device': str(getattr(self._estimator, 'device', 'none')),
+            'precision': self.parameters.precision,
+            'weights_sha256': self._weights_sha256,
+            **self.health.values(),
+            'gpu_mem_mb': f'{_gpu_memory(self._estimator):.1f}',
+        }
+        status = DiagnosticStatus(
+            level=bytes([verdict.level]),
+            name=f'{self.get_name()}: {self.spec.doc}',
+            message=verdict.text,
+            hardware_id=self.get_fully_qualified_name(),
+            values=[KeyValue(key=key, value=value) for key, value in values.items()],
+        )
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
+
+    def _verdict(self) -> Verdict:
+        if self._fault:
+            return Verdict(Level.ERROR, self._fault)
+        if self._state != 'active':
+            return Verdict(Level.OK, self._state)
+        if not self._enabled:
+            return Verdict(Level.OK, 'disabled')
+        p = self.parameters
+        verdicts = [self.health.verdict(p.input_timeout, p.max_input_age)]
+        if self._condition is not None:
+            verdicts.append(self._condition)
+        if self._untrained:
+            verdicts.append(Verdict(Level.WARN, 'the network is untrained'))
+        return max(verdicts, key=lambda verdict: verdict.level)
+
+    # worker thread -------------------------------------------------------------------------
+
+    def _work(self, session: _Session) -> None:
+        while not session.inbox.closed:
+            message = session.inbox.take(timeout=0.5)
+            if message is None:
+                continue
+            session.busy_since = perf_counter()
+            try:
+                self._handle(message)
+            except messages.UnsupportedEncodingError as err:
+                self._reject('rejected_encoding', str(err))
+            except messages.MessageError as err:
+                self._reject('rejected_invalid', str(err))
+            except Exception as err:  # noqa: BLE001 - a bad frame must not end the node
+                self._survive(err, session)
+            finally:
+                session.busy_since = None
+
+    def _handle(self, message: Any) -> None:
+        stamp = messages.stamp_ns(message.header.stamp)
+        if not self._in_time(stamp) or not self._in_order(stamp):
+            return
+        if self.lazy and not any(map(self.wanted, self._outputs)):
+            self._forget_if_asked()
+            return
+        frame = self._frame(message)
+        if frame is None:
+            return
+        self._forget_if_asked()
+        begin = perf_counter()
+        result = self.infer(frame)
+        inference_ms = 1e3 * (perf_counter() - begin)
+        if result is not None:
+            self.publish(frame, copy.deepcopy(message.header), result)
+        age_ns = self.get_clock().now().nanoseconds - stamp
+        self.health.done(inference_ms, age_ns / 1e6)
+
+    def _frame(self, message: Any) -> Frame | None:
+        """Decode a message and give it its calibration; None when that is needed and missing."""
+        pixels = messages.decode_any(message)
+        height, width = pixels.shape[:2]
+        stamp = messages.stamp_ns(message.header.stamp)
+        expected = self.needs_camera or self.count_publishers(CAMERA_INFO.name) > 0
+        patience = self.parameters.input_timeout if expected else 0.0
+        camera = self._calibration.of(stamp, width, height, patience)
+        if camera is None and self.needs_camera:
+            self._reject('rejected_camera', self._calibration.complaint(width, height))
+            return None
+        return Frame(stamp_ns=stamp, image=pixels, camera=camera, frame_id=message.header.frame_id)
+
+    def _in_time(self, stamp: int) -> bool:
+        now = self.get_clock().now().nanoseconds
+        limit = self.parameters.max_input_age
+        age = (now - stamp) / 1e9
+        if not limit or not now or age <= limit:
+            return True
+        hint = ' (a replayed bag needs use_sim_time and a /clock)' if age > 3600 else ''
+        self._reject('rejected_age', f'an image is {age:.2f} s old; max_input_age is {limit}{hint}')
+        return False
+
+    def _in_order(self, stamp: int) -> bool:
+        """Drop what is not newer than the last; a jump back, as of a looped bag, starts anew."""
+        last, self._last_stamp_ns = self._last_stamp_ns, stamp
+        if last is None:
+            return True
+        step = (stamp - last) / 1e9
+        if step < -self.parameters.time_jump_back_threshold:
+            self.health.count('time_jumps')
+            self._reset_wanted.set()
+            return True
+        if step <= 0:
+            self._last_stamp_ns = last
+            self._reject('rejected_order', f'an image is {-step:.3f} s older than the last one')
+            return False
+        rate = self.parameters.max_rate
+        if rate and step < 0.95 / rate:  # a camera's own jitter must not halve the rate
+            self._last_stamp_ns = last
+            self.health.count('skipped_rate')
+            return False
+        return True
+
+    def _forget_if_asked(self) -> None:
+        if self._reset_wanted.is_set():
+            self._reset_wanted.clear()
+            self._estimator.reset()
+            self.reset_history()
+
+    def _reject(self, counter: str, reason: str) -> None:
+        self.health.count(counter)
+        self.get_logger().error(f'image dropped: {reason}', throttle_duration_sec=QUIET)
+
+    def _survive(self, err: Exception, session: _Session) -> None:
+        if session.inbox.closed:
+            return  # the frame was cut short by deactivate
+        self.health.count('failed')
+        self._reset_wanted.set()
+        self.get_logger().debug(traceback.format_exc())
+        if not _is_gpu_error(err):
+            reason = f'image failed: {type(err).__name__}: {err}'
+            self.get_logger().error(reason, throttle_duration_sec=QUIET)
+        elif self.parameters.on_gpu_error == 'cpu':
+            self.get_logger().error(f'GPU error, going on on the CPU: {err}')
+            self._estimator.to('cpu')
+        else:
+            self._fault = f'GPU error: {err}'
+
+
+def _is_gpu_error(err: Exception) -> bool:
+    return type(err).__name__ in ('OutOfMemoryError', 'AcceleratorError') or 'CUDA' in str(err)
+
+
+def _gpu_memory(estimator: Any) -> float:
+    """Megabytes that torch holds on the estimator's GPU; 0 on a CPU."""
+    device = getattr(estimator, 'device', None)
+    if device is None or not str(device).startswith('cuda'):
+        return 0.0
+    import torch
+
+    return torch.cuda.memory_allocated(device) / 2**20

@@ -1,0 +1,70 @@
+"""The QoS profiles that the contract names."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_profile_system_default,
+)
+
+from dlcv.contract.nodes import Qos
+from dlcv.contract.parameters import CommonParameters
+
+
+def profile(name: Qos) -> QoSProfile:
+    """Return the profile of a key of `dlcv.contract.nodes.QOS_TEXT` (all but ``image``)."""
+    match name:
+        case 'sensor':
+            return _make(1, ReliabilityPolicy.BEST_EFFORT)
+        case 'R1':
+            return _make(1)
+        case 'R10':
+            return _make(10)
+        case 'tf':
+            return _make(100)
+        case 'latched':
+            return _make(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        case _:
+            raise ValueError(f'QoS {name!r} is made from parameters: call image_profile')
+
+
+def image_profile(parameters: CommonParameters) -> QoSProfile:
+    """Return the profile of the image subscription that the parameters ask for."""
+    depth = parameters.image_qos_depth
+    match parameters.image_qos:
+        case 'sensor_data':
+            return _make(depth, ReliabilityPolicy.BEST_EFFORT)
+        case 'default':
+            return _make(depth)
+        case _:
+            return QoSProfile(
+                depth=depth,
+                history=HistoryPolicy.KEEP_LAST,
+                reliability=qos_profile_system_default.reliability,
+                durability=qos_profile_system_default.durability,
+            )
+
+
+def message_class(name: str) -> Any:
+    """Return the message or service class of ``package/msg/Name``."""
+    package, kind, cls = name.split('/')
+    return getattr(import_module(f'{package}.{kind}'), cls)
+
+
+def _make(
+    depth: int,
+    reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
+    durability: DurabilityPolicy = DurabilityPolicy.VOLATILE,
+) -> QoSProfile:
+    return QoSProfile(
+        depth=depth,
+        history=HistoryPolicy.KEEP_LAST,
+        reliability=reliability,
+        durability=durability,
+    )
