@@ -1,0 +1,105 @@
+"""How well poses explain the correspondences: reprojection errors and their soft inlier count.
+
+A learned score is any callable from errors ``(K, N)``, in pixels, to scores ``(K,)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from dlcv.consensus.correspondences import NEAREST, Correspondences, correspondences
+from dlcv.geometry.rotation import invert
+from dlcv.types import Camera
+
+Score = Callable[[Tensor], Tensor]
+
+_CHUNK = 1 << 17  # errors computed at once without gradients: intermediate results stay in cache
+
+
+def soft_inlier_score(
+    world_from_camera: Tensor,
+    coordinates: Tensor,
+    pixels: Tensor,
+    camera: Camera,
+    *,
+    threshold: float = 10.0,
+    alpha: float = 100.0,
+    max_error: float = 100.0,
+) -> Tensor:
+    """Score poses by the soft inlier count of DSAC* (Brachmann and Rother, TPAMI 2021).
+
+    Args:
+        world_from_camera: ``(..., 4, 4)`` poses of the camera, metres.
+        coordinates: ``(N, 3)`` scene coordinates in metres; those not finite count as wrong.
+        pixels: ``(N, 2)`` the pixel of each.
+        camera: The rectified camera.
+        threshold: Inlier threshold tau in pixels.
+        alpha: Score of a pose that explains every correspondence perfectly.
+        max_error: Errors are clamped to this many pixels.
+
+    Returns:
+        ``(...)`` scores in [0, alpha], differentiable in the poses and the coordinates.
+
+    Raises:
+        ConsensusError: If the tensors are not correspondences.
+    """
+    matches = correspondences(coordinates, pixels, camera)
+    poses = world_from_camera.to(coordinates).reshape(-1, 4, 4)
+    errors = reprojection_errors(invert(poses), matches, max_error)
+    scores = soft_inlier_count(errors, threshold=threshold, alpha=alpha)
+    return scores.reshape(world_from_camera.shape[:-2])
+
+
+def soft_inlier_count(errors: Tensor, *, threshold: float, alpha: float) -> Tensor:
+    """Return ``alpha`` times the mean of ``1 - sigmoid(beta (r - tau))``, ``beta = 5 / tau``.
+
+    Args:
+        errors: ``(..., N)`` reprojection errors r in pixels.
+        threshold: tau in pixels.
+        alpha: Scale of the score.
+
+    Returns:
+        ``(...)`` in [0, alpha].
+    """
+    return alpha * torch.sigmoid(5 - errors * (5 / threshold)).mean(-1)
+
+
+def reprojection_errors(
+    camera_from_world: Tensor, matches: Correspondences, max_error: float
+) -> Tensor:
+    """Return how far from its pixel each pose projects each point.
+
+    Args:
+        camera_from_world: ``(K, 4, 4)``.
+        matches: N correspondences of the same device and dtype.
+        max_error: Largest error in pixels, also given to what lies behind the camera and to what
+            is not usable.
+
+    Returns:
+        ``(K, N)`` pixels in [0, max_error].
+    """
+    if torch.is_grad_enabled() and (
+        camera_from_world.requires_grad or matches.points.requires_grad
+    ):
+        return _errors(camera_from_world, matches, max_error)
+    size = max(1, _CHUNK // max(1, len(matches.points)))
+    parts = [_errors(part, matches, max_error) for part in torch.split(camera_from_world, size)]
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+
+def _errors(camera_from_world: Tensor, matches: Correspondences, max_error: float) -> Tensor:
+    points, pixels = matches.points, matches.pixels
+    # Row by row, so that no tensor has a trailing size of three: five times faster on a CPU.
+    x, y, z = (
+        camera_from_world[:, i, :3] @ points.T + camera_from_world[:, i, 3:] for i in range(3)
+    )  # (K, N) each
+    front = (z > NEAREST) & matches.usable
+    depth = torch.where(front, z, 1.0)
+    target = (pixels - matches.centre) / matches.focal
+    dx = (x / depth - target[:, 0]) * matches.focal[0]
+    dy = (y / depth - target[:, 1]) * matches.focal[1]
+    squared = (dx * dx + dy * dy).clamp_min(1e-12)  # the root has no slope at zero
+    return torch.where(front, squared.sqrt().clamp_max(max_error), max_error)
