@@ -2,7 +2,19 @@
 
 from dlcv.bags.errors import BagError
 from dlcv.bags.layout import BagLayout
+from dlcv.bags.reader import Bag
 from dlcv.bags.recording import WriteOptions, Written, write_recording
+from dlcv.bags.sources import RawMessage, Topic
 from dlcv.bags.writer import BagWriter
 
-__all__ = ['BagError', 'BagLayout', 'BagWriter', 'WriteOptions', 'Written', 'write_recording']
+__all__ = [
+    'Bag',
+    'BagError',
+    'BagLayout',
+    'BagWriter',
+    'RawMessage',
+    'Topic',
+    'WriteOptions',
+    'Written',
+    'write_recording',
+]

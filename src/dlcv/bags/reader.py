@@ -1,0 +1,409 @@
+"""Read bags without ROS: topics, raw messages, camera frames, trajectories, transforms.
+
+Reads rosbag2 folders and files (MCAP, SQLite3, split, compressed) and ROS 1 bags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dlcv import messages
+from dlcv.bags.build import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, ODOMETRY, TF
+from dlcv.bags.errors import BagError
+from dlcv.bags.poses import Edge, chain, edges_of, pose_matrix, trajectory_of
+from dlcv.bags.sources import RawMessage, Source, Topic, merge, open_sources
+from dlcv.types import Camera, FloatArray, Frame, Trajectory
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+POSE_TYPES = (
+    ODOMETRY,
+    'geometry_msgs/msg/PoseStamped',
+    'geometry_msgs/msg/PoseWithCovarianceStamped',
+    'nav_msgs/msg/Path',
+)
+_FLOATS = {'32FC1': ('f4', 1), '32FC2': ('f4', 2), '16UC1': ('u2', 1)}
+
+
+class Bag:
+    """An open bag; close it, or use it in a ``with`` block.
+
+    Args:
+        path: A rosbag2 folder, an ``.mcap``, ``.db3`` or ROS 1 ``.bag`` file, or a folder of
+            such files.
+        keep_damaged: Read what is readable of a damaged bag instead of refusing it.
+
+    Attributes:
+        path: Where it is.
+        topics: Its topics, sorted by name.
+        damage: What is damaged about it, in words; empty for a whole bag. Reading may add to it.
+
+    Raises:
+        BagError: There is no such bag, or it is damaged; the message says how much of it can be
+            read.
+    """
+
+    def __init__(self, path: Path | str, *, keep_damaged: bool = False) -> None:
+        self.path = Path(path)
+        self._keep_damaged = keep_damaged
+        self._sources, self.damage = open_sources(self.path)
+        topics: dict[tuple[str, str], int] = {}
+        latched: set[str] = set()
+        for topic in (t for source in self._sources for t in source.topics):
+            key = topic.name, topic.msgtype
+            topics[key] = topics.get(key, 0) + topic.count
+            latched |= {topic.name} if topic.latched else set()
+        self.topics: tuple[Topic, ...] = tuple(
+            Topic(name=name, msgtype=msgtype, count=count, latched=name in latched)
+            for (name, msgtype), count in sorted(topics.items())
+        )
+        if self.damage and not keep_damaged:
+            self.close()
+            raise BagError(
+                f'{"; ".join(self.damage)}; before the damage {self.message_count} messages on '
+                f'{len(self.topics)} topics can be read'
+            )
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the bag."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the files."""
+        while self._sources:
+            self._sources.pop().close()
+
+    @property
+    def message_count(self) -> int:
+        """Messages that can be read."""
+        return sum(topic.count for topic in self.topics)
+
+    @property
+    def start_ns(self) -> int:
+        """Receive time of the first message; 0 for an empty bag."""
+        return min((s.start_ns for s in self._sources if s.start_ns), default=0)
+
+    @property
+    def end_ns(self) -> int:
+        """Receive time of the last message; 0 for an empty bag."""
+        return max((s.end_ns for s in self._sources), default=0)
+
+    def describe(self) -> str:
+        """List the topics with their types and counts, one a line."""
+        width = max((len(t.name) for t in self.topics), default=0)
+        return '\n'.join(f'{t.name:<{width}}  {t.count:>6}  {t.msgtype}' for t in self.topics)
+
+    def topic(self, name: str, msgtypes: Collection[str] = ()) -> Topic:
+        """Return the topic of a name.
+
+        Args:
+            name: Its full name.
+            msgtypes: The types it may have; any if empty.
+
+        Raises:
+            BagError: There is none, or it has another type; the message lists what there is.
+        """
+        found = [t for t in self.topics if t.name == name]
+        if not found:
+            raise BagError(f'{self.path}: no topic {name}; there are\n{self.describe()}')
+        fitting = [t for t in found if not msgtypes or t.msgtype in msgtypes]
+        if not fitting:
+            raise BagError(
+                f'{self.path}: topic {name} is {found[0].msgtype}, needed is '
+                f'{" or ".join(msgtypes)}; there are\n{self.describe()}'
+            )
+        return fitting[0]
+
+    def raw(
+        self,
+        topics: Collection[str] | None = None,
+        *,
+        start_ns: int | None = None,
+        stop_ns: int | None = None,
+    ) -> Iterator[RawMessage]:
+        """Give the serialised messages in time order; what a player publishes.
+
+        Args:
+            topics: Names; None for all.
+            start_ns: First receive time.
+            stop_ns: End of receive times, not included.
+
+        Raises:
+            BagError: A topic is not there, or the bag is damaged where it is read (then, with
+                ``keep_damaged``, the messages end and ``damage`` says why).
+        """
+        for _, raw in self._merged(topics, start_ns, stop_ns):
+            yield raw
+
+    def read(
+        self,
+        topics: Collection[str] | None = None,
+        *,
+        start_ns: int | None = None,
+        stop_ns: int | None = None,
+    ) -> Iterator[tuple[RawMessage, Any]]:
+        """Give the messages in time order, raw and deserialised (see `raw`)."""
+        for source, raw in self._merged(topics, start_ns, stop_ns):
+            yield raw, self._deserialized(source, raw)
+
+    def _merged(
+        self, topics: Collection[str] | None, start_ns: int | None, stop_ns: int | None
+    ) -> Iterator[Any]:
+        for name in topics or ():
+            self.topic(name)
+        try:
+            yield from merge(self._sources, topics, start_ns, stop_ns)
+        except BagError as err:
+            if not self._keep_damaged:
+                raise
+            self.damage.append(str(err))
+
+    def _deserialized(self, source: Source, raw: RawMessage) -> Any:
+        try:
+            return source.deserialize(raw)
+        except Exception as err:  # rosbags raises what its generated code happens to
+            raise BagError(
+                f'{self.path}: a message of {raw.topic} at {raw.stamp_ns} ns is no '
+                f'{raw.msgtype}: {err}'
+            ) from err
+
+    # Cameras
+
+    def image_topics(self) -> tuple[str, ...]:
+        """Return the topics with pictures: not depth, flow or other numbers."""
+        kinds = (IMAGE, COMPRESSED_IMAGE)
+        return tuple(
+            t.name for t in self.topics if t.msgtype in kinds and t.count and self._is_picture(t)
+        )
+
+    def find_images(self) -> str:
+        """Return the image topic of a bag that has one camera.
+
+        Of several, one with calibration goes before those without, a raw topic before the same
+        pictures compressed, and the left camera before the right one.
+
+        Raises:
+            BagError: There is none, or several fit; the message lists them.
+        """
+        pictures = self.image_topics()
+        if not pictures:
+            raise BagError(f'{self.path}: no topic with pictures; there are\n{self.describe()}')
+        fitting = [t for t in pictures if not (t.endswith('/compressed') and t[:-11] in pictures)]
+        fitting = [t for t in fitting if self.find_camera_info(t)] or fitting
+        fitting = [t for t in fitting if not self._is_right(t)] or fitting
+        if len(fitting) > 1:
+            raise BagError(f'{self.path}: several topics have pictures, name one: {fitting}')
+        return fitting[0]
+
+    def find_camera_info(self, image_topic: str) -> str | None:
+        """Return the CameraInfo topic beside an image topic, as image_transport looks for it."""
+        names = {t.name for t in self.topics if t.msgtype == CAMERA_INFO}
+        base = image_topic.removesuffix('/compressed')
+        beside = f'{base.rpartition("/")[0]}/camera_info'
+        return next((name for name in (beside, f'{base}/camera_info') if name in names), None)
+
+    def frames(
+        self,
+        image_topic: str | None = None,
+        camera_info_topic: str | None = None,
+        *,
+        start_ns: int | None = None,
+        stop_ns: int | None = None,
+        skipped: Callable[[str], None] | None = None,
+    ) -> Iterator[Frame]:
+        """Give the pictures of a camera with their calibration.
+
+        A picture's calibration is the CameraInfo of the same stamp if that came first, else the
+        latest before it, else the first of the bag.
+
+        Args:
+            image_topic: Image or CompressedImage; default `find_images`.
+            camera_info_topic: Its CameraInfo; default the one beside it, none if there is none.
+            start_ns: First receive time.
+            stop_ns: End of receive times, not included.
+            skipped: Told of each picture that cannot be used, which is then left out; without it
+                such a picture is an error.
+
+        Raises:
+            BagError: A topic is not there or not of the type; a picture cannot be used.
+        """
+        image_topic = image_topic or self.find_images()
+        self.topic(image_topic, (IMAGE, COMPRESSED_IMAGE))
+        info_topic = camera_info_topic or self.find_camera_info(image_topic)
+        topics = [image_topic]
+        latest: Any = None
+        if info_topic:
+            topics.append(self.topic(info_topic, (CAMERA_INFO,)).name)
+            latest = next((info for _, info in self.read([info_topic])), None)
+        for raw, message in self.read(topics, start_ns=start_ns, stop_ns=stop_ns):
+            if raw.topic == info_topic:
+                latest = message
+                continue
+            try:
+                camera = messages.camera(latest) if latest is not None else None
+                yield messages.frame(message, camera)
+            except messages.MessageError as err:
+                text = f'{self.path}: {image_topic} at {raw.stamp_ns} ns: {err}'
+                if skipped is None:
+                    raise BagError(text) from err
+                skipped(text)
+
+    def camera(self, camera_info_topic: str) -> Camera | None:
+        """Return the first calibration on a topic; None for an uncalibrated camera."""
+        self.topic(camera_info_topic, (CAMERA_INFO,))
+        infos = [info for _, info in _first(self.read([camera_info_topic]))]
+        try:
+            return messages.camera(infos[0]) if infos else None
+        except messages.MessageError as err:
+            raise BagError(f'{self.path}: {camera_info_topic}: {err}') from err
+
+    def arrays(
+        self, topic: str, *, start_ns: int | None = None, stop_ns: int | None = None
+    ) -> Iterator[tuple[int, FloatArray]]:
+        """Give the stamps and values of images of numbers, such as depth and flow.
+
+        32FC1 and 32FC2 are given as they are, ``(H, W)`` and ``(H, W, 2)`` float32. 16UC1 depth
+        in millimetres becomes metres with NaN for 0 (REP 118).
+        """
+        self.topic(topic, (IMAGE,))
+        for raw, message in self.read([topic], start_ns=start_ns, stop_ns=stop_ns):
+            values = _floats(message, f'{self.path}: {topic} at {raw.stamp_ns} ns')
+            yield messages.stamp_ns(message.header.stamp), values
+
+    def _is_picture(self, topic: Topic) -> bool:
+        message = next((m for _, m in self.read([topic.name])), None)
+        if topic.msgtype == IMAGE:
+            return message is not None and message.encoding in messages.ENCODINGS
+        return message is not None and 'compressedDepth' not in message.format
+
+    def _is_right(self, image_topic: str) -> bool:
+        """Whether the calibration says that this is the second camera of a stereo pair."""
+        info_topic = self.find_camera_info(image_topic)
+        if info_topic is None:
+            return False
+        return any(info.p[3] != 0 for _, info in _first(self.read([info_topic])))
+
+    # Poses
+
+    def pose_topics(self) -> tuple[str, ...]:
+        """Return the topics that hold a trajectory, TF left out."""
+        return tuple(t.name for t in self.topics if t.msgtype in POSE_TYPES and t.count)
+
+    def trajectory(
+        self,
+        topic: str | None = None,
+        *,
+        frame: str | None = None,
+        child_frame: str | None = None,
+    ) -> Trajectory:
+        """Return the poses on a topic over their header stamps.
+
+        Sorted by time; of several poses with the same stamp the first counts.
+
+        Args:
+            topic: Odometry, PoseStamped, PoseWithCovarianceStamped, Path (its last message) or
+                TFMessage; default the only topic of the first four.
+            frame: For TF, the parent frame; default any.
+            child_frame: For TF, the child frame; needed if it moves more than one.
+
+        Raises:
+            BagError: No such topic, no or several fitting frames, or a pose that is none.
+        """
+        topic = topic or self._only_pose_topic()
+        msgtype = self.topic(topic, (*POSE_TYPES, TF)).msgtype
+        found = [message for _, message in self.read([topic])]
+        if msgtype == 'nav_msgs/msg/Path':
+            found = list(found[-1].poses) if found else []
+        place = f'{self.path}: {topic}'
+        if msgtype == TF:
+            return trajectory_of(self._only_edge(found, place, frame, child_frame), place)
+        child = getattr(found[0], 'child_frame_id', '') if found else ''
+        edges = [
+            Edge(
+                stamp_ns=messages.stamp_ns(m.header.stamp),
+                parent=m.header.frame_id,
+                child=child,
+                parent_from_child=pose_matrix(getattr(m.pose, 'pose', m.pose), place, i),
+            )
+            for i, m in enumerate(found)
+        ]
+        return trajectory_of(edges, place)
+
+    def static_transform(self, parent: str, child: str) -> FloatArray:
+        """Return ``parent_from_child``, ``(4, 4)`` metres, along the static transforms.
+
+        Raises:
+            BagError: They do not connect the two; the message lists what there is.
+        """
+        edges: list[Edge] = []
+        if any(t.name == '/tf_static' for t in self.topics):
+            found = [message for _, message in self.read(['/tf_static'])]
+            edges = edges_of(found, f'{self.path}: /tf_static')
+        return chain(edges, parent, child, str(self.path))
+
+    def _only_pose_topic(self) -> str:
+        topics = self.pose_topics()
+        if len(topics) != 1:
+            if not topics:
+                raise BagError(f'{self.path}: no topic has poses; there are\n{self.describe()}')
+            raise BagError(f'{self.path}: several topics have poses, name one: {list(topics)}')
+        return topics[0]
+
+    def _only_edge(
+        self, found: Sequence[Any], place: str, frame: str | None, child: str | None
+    ) -> list[Edge]:
+        edges = edges_of(found, place)
+        wanted = [e for e in edges if frame in (None, e.parent) and child in (None, e.child)]
+        pairs = sorted({(e.parent, e.child) for e in wanted})
+        if len(pairs) != 1:
+            there = sorted({f'{e.parent} -> {e.child}' for e in edges})
+            raise BagError(
+                f'{place}: {len(pairs)} transforms fit {frame or "any"} -> {child or "any"}; '
+                f'there are {there}'
+            )
+        return wanted
+
+
+def _first(items: Iterator[Any]) -> list[Any]:
+    return [item for item in [next(items, None)] if item is not None]
+
+
+def _floats(message: Any, place: str) -> FloatArray:
+    if message.encoding not in _FLOATS:
+        raise BagError(
+            f'{place}: encoding {message.encoding!r} holds no numbers; known are {list(_FLOATS)}'
+        )
+    kind, channels = _FLOATS[message.encoding]
+    dtype = np.dtype(kind).newbyteorder('>' if message.is_bigendian else '<')
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    row = width * channels * dtype.itemsize
+    data = np.frombuffer(message.data, np.uint8)
+    if not height or not width or step < row or data.size < step * (height - 1) + row:
+        raise BagError(
+            f'{place}: {data.size} bytes with step {step} are no {width}x{height} '
+            f'{message.encoding}'
+        )
+    strides = (step, channels * dtype.itemsize, dtype.itemsize)
+    values: FloatArray = np.ndarray((height, width, channels), dtype, data.data, strides=strides)
+    if channels == 1:
+        values = values[..., 0]
+    if kind == 'f4':
+        return np.asarray(values, np.float32)
+    metres = values.astype(np.float32) / 1000
+    metres[values == 0] = np.nan
+    return metres
