@@ -1,0 +1,147 @@
+"""``dlcv convert``: a data set's folder to a rosbag2."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlcv.datasets import KINDS
+
+if TYPE_CHECKING:
+    from dlcv.bags import WriteOptions, Written
+    from dlcv.bags.recording import Progress
+    from dlcv.datasets import FolderRecording
+
+SUMMARY = 'Turn a data set (or any pictures) into a rosbag2 with calibration and ground truth.'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument('kind', choices=KINDS, help='what the folder is')
+    parser.add_argument('source', type=Path, help="its folder; for 'images' also a pattern")
+    parser.add_argument('out', type=Path, help='NAME.mcap for a single file, else the bag folder')
+    _add_source_arguments(parser.add_argument_group('what is read'))
+    _add_bag_arguments(parser.add_argument_group('what is written'))
+
+
+def _add_source_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument('--camera', type=Path, metavar='YAML', help='ROS calibration of the camera')
+    group.add_argument('--rate', type=float, metavar='HZ', help='for pictures without times')
+    group.add_argument(
+        '--groundtruth', type=Path, metavar='FILE', help='camera-to-world poses in TUM format'
+    )
+    group.add_argument(
+        '--sequence', metavar='NAME', help='such as 00 (KITTI), cam1 (EuRoC), seq-01 (7-Scenes)'
+    )
+    group.add_argument(
+        '--depth-scale', type=float, metavar='UNITS', help='units per metre of depth pictures'
+    )
+    group.add_argument('--start', type=int, default=0, metavar='N', help='leave out the first N')
+    group.add_argument('--count', type=int, metavar='N', help='at most N pictures')
+    group.add_argument('--stride', type=int, default=1, metavar='N', help='every Nth picture')
+
+
+def _add_bag_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        '--compressed', choices=('jpeg', 'png'), help='images on .../image_raw/compressed instead'
+    )
+    group.add_argument('--jpeg-quality', type=int, default=95, metavar='1..100')
+    group.add_argument(
+        '--chunks', choices=('none', 'zstd'), default='none', help='compression inside the file'
+    )
+    group.add_argument(
+        '--depth',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help='write the true depth where there is one',
+    )
+    group.add_argument(
+        '--time-offset', type=float, default=0.0, metavar='S', help='seconds to add to every time'
+    )
+    group.add_argument(
+        '--optical-world',
+        action='store_true',
+        help='the poses count from a camera (y down, z forward): turn them so that z is up',
+    )
+    group.add_argument('--overwrite', action='store_true', help='replace a bag that is there')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert, with a progress bar, and say what was written and how to use it."""
+    from dlcv.bags import write_recording
+
+    recording, options = _recording(args), _options(args)
+    with _progress_bar(recording.name) as progress:
+        written = write_recording(
+            recording, args.out, progress=progress, options=options, overwrite=args.overwrite
+        )
+    _print_summary(written, calibrated=recording.calibration is not None)
+    return 0
+
+
+def _recording(args: argparse.Namespace) -> FolderRecording:
+    from dlcv.bags.layout import LINK_FROM_OPTICAL
+    from dlcv.datasets import FolderOptions, open_folder
+    from dlcv.geometry.camera import read_camera
+
+    options = FolderOptions(
+        camera=read_camera(args.camera) if args.camera else None,
+        rate=args.rate,
+        groundtruth=args.groundtruth,
+        sequence=args.sequence,
+        depth=args.depth,
+        depth_scale=args.depth_scale,
+    )
+    recording = open_folder(args.kind, args.source, options)
+    recording = recording.cut(start=args.start, count=args.count, stride=args.stride)
+    if args.time_offset:
+        recording = recording.shifted(round(args.time_offset * 1e9))
+    return recording.turned(LINK_FROM_OPTICAL) if args.optical_world else recording
+
+
+def _options(args: argparse.Namespace) -> WriteOptions:
+    from dlcv.bags import WriteOptions
+
+    return WriteOptions(
+        codec=args.compressed or 'raw',
+        jpeg_quality=args.jpeg_quality,
+        depth=args.depth,
+        compression=args.chunks,
+    )
+
+
+@contextmanager
+def _progress_bar(name: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), Remaining())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _print_summary(written: Written, *, calibrated: bool) -> None:
+    from rich.console import Console
+
+    seconds = (written.last_ns - written.first_ns) * 1e-9
+    lines = [
+        f'wrote {written.path}: {written.snapshots} pictures over {seconds:.3f} s, '
+        f'{written.poses} true poses, {written.messages} messages',
+        *(f'  {topic}  {msgtype}' for topic, msgtype in written.topics),
+    ]
+    if not calibrated:
+        lines.append(
+            'the camera is not calibrated (K of zeros): metric depth and odometry need --camera'
+        )
+    lines += [
+        f'play it:          dlcv play {written.path} --clock',
+        f'                  ros2 bag play {written.path} --clock',
+        f'run the nodes:    dlcv up --bag {written.path}',
+        f'                  ros2 launch dlcv_bringup vo.launch.py bag:={written.path}',
+    ]
+    Console(soft_wrap=True, highlight=False, markup=False).print('\n'.join(lines))

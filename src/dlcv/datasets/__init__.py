@@ -1,0 +1,42 @@
+"""Read recordings from the folders of public data sets, and from plain pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dlcv.datasets.errors import DatasetError
+from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
+
+__all__ = ['KINDS', 'DatasetError', 'FolderOptions', 'FolderRecording', 'Item', 'open_folder']
+
+KINDS = ('kitti', 'tum', 'euroc', 'seven-scenes', 'images')
+
+
+def open_folder(
+    kind: str, source: Path | str, options: FolderOptions | None = None
+) -> FolderRecording:
+    """Open a folder as a recording; its pictures are read when it is iterated.
+
+    Args:
+        kind: One of `KINDS`.
+        source: The folder; for ``images`` also a pattern.
+        options: What the folder does not say itself.
+
+    Raises:
+        DatasetError: It has another layout, or a file in it is wrong or missing.
+    """
+    path, options = Path(source), options or FolderOptions()
+    match kind:
+        case 'kitti':
+            from dlcv.datasets.kitti import read_kitti as read
+        case 'tum':
+            from dlcv.datasets.tum import read_tum_rgbd as read
+        case 'euroc':
+            from dlcv.datasets.euroc import read_euroc as read
+        case 'seven-scenes':
+            from dlcv.datasets.seven_scenes import read_seven_scenes as read
+        case 'images':
+            from dlcv.datasets.images import read_images as read
+        case _:
+            raise DatasetError(f'no data set {kind!r}; there are {", ".join(KINDS)}')
+    return read(path, options)

@@ -1,0 +1,23 @@
+"""The one exception of this room, and the words for a folder that is not what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class DatasetError(ValueError):
+    """A folder or file that cannot be read; the message names it and what was looked for."""
+
+
+def wrong_folder(path: Path, kind: str, wanted: Sequence[str]) -> DatasetError:
+    """Return the error for a folder that does not have the layout of ``kind``."""
+    if not path.exists():
+        return DatasetError(f'{path}: no such folder')
+    if not path.is_dir():
+        return DatasetError(f'{path} is a file; {kind} is read from a folder')
+    names = sorted(p.name + '/' * p.is_dir() for p in path.iterdir())
+    there = ', '.join(names[:12]) + (f' and {len(names) - 12} more' if len(names) > 12 else '')
+    return DatasetError(
+        f'{path} is no {kind} folder: looked for {" or ".join(wanted)}; it has {there or "nothing"}'
+    )

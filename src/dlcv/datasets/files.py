@@ -1,0 +1,139 @@
+"""Read the small files of data sets: pictures, depth, tables, poses, times."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dlcv.datasets.errors import DatasetError
+from dlcv.types import ByteImage, FloatArray
+
+PICTURES = ('.png', '.jpg', '.jpeg', '.bmp', '.pgm', '.ppm', '.tif', '.tiff', '.webp')
+
+
+def read_picture(path: Path) -> ByteImage:
+    """Return ``(H, W)`` of a grey file or ``(H, W, 3)`` RGB, uint8; alpha is dropped.
+
+    Raises:
+        DatasetError: The file is missing or no picture.
+    """
+    import cv2
+
+    pixels = _decoded(path)
+    if pixels.dtype == np.uint16:
+        pixels = np.rint(pixels / 257.0).astype(np.uint8)
+    if pixels.dtype != np.uint8:
+        raise DatasetError(f'{path}: expected a picture of 8 or 16 bits, got {pixels.dtype}')
+    if pixels.ndim == 2:
+        return np.asarray(pixels, np.uint8)
+    code = cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(pixels, code), np.uint8)
+
+
+def read_depth(path: Path, units_per_metre: float, unknown: Sequence[int] = (0,)) -> FloatArray:
+    """Return ``(H, W)`` float32 metres of a 16-bit picture, NaN where it holds ``unknown``.
+
+    Raises:
+        DatasetError: The file is missing or has not one channel of 16 bits.
+    """
+    values = _decoded(path)
+    if values.dtype != np.uint16 or values.ndim != 2:
+        raise DatasetError(
+            f'{path}: expected depth in one channel of 16 bits, got {values.dtype} with shape '
+            f'{values.shape}'
+        )
+    metres = values.astype(np.float32) / np.float32(units_per_metre)
+    metres[np.isin(values, unknown)] = np.nan
+    return metres
+
+
+def _decoded(path: Path) -> npt.NDArray[Any]:
+    import cv2
+
+    try:
+        data = np.fromfile(path, np.uint8)  # unlike imread, takes every path and says what failed
+    except OSError as err:
+        raise DatasetError(f'{path}: cannot be read: {err.strerror}') from None
+    pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if pixels is None:
+        raise DatasetError(f'{path}: {data.size} bytes that are no picture')
+    return np.asarray(pixels)
+
+
+def pictures_in(folder: Path, pattern: str = '*') -> list[Path]:
+    """Return the picture files of a folder in natural order (frame2 before frame10)."""
+    found = [p for p in folder.glob(pattern) if p.suffix.lower() in PICTURES and p.is_file()]
+    return sorted(found, key=natural)
+
+
+def natural(path: Path) -> list[tuple[int, int, str]]:
+    """Sort key in which digits count as numbers."""
+    parts = re.split(r'(\d+)', str(path))
+    return [(1, int(p), p) if p.isdigit() else (0, 0, p) for p in parts]
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Return the lines with their numbers, without comments (#) and empty ones."""
+    try:
+        text = path.read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as err:
+        raise DatasetError(f'{path}: cannot be read: {err}') from None
+    lines = enumerate((line.strip() for line in text.splitlines()), start=1)
+    return [(number, line) for number, line in lines if line and not line.startswith('#')]
+
+
+def numbers(path: Path, number: int, words: Sequence[str], count: int) -> list[float]:
+    """Return the first ``count`` words of a line as finite numbers.
+
+    Raises:
+        DatasetError: There are fewer, or one is none; names file and line.
+    """
+    try:
+        values = [float(word) for word in words[:count]]
+    except ValueError as err:
+        raise DatasetError(f'{path}, line {number}: {err}') from None
+    if len(values) < count:
+        raise DatasetError(
+            f'{path}, line {number}: expected {count} numbers, got {len(values)}: {words}'
+        )
+    if not np.isfinite(values).all():
+        raise DatasetError(f'{path}, line {number}: not finite: {words}')
+    return values
+
+
+def seconds_to_ns(path: Path, number: int, word: str) -> int:
+    """Return decimal seconds as nanoseconds, exactly (a float would be off by 100 ns)."""
+    try:
+        value = Decimal(word)
+        return int((value * 1_000_000_000).to_integral_value())
+    except (InvalidOperation, ValueError, OverflowError):
+        raise DatasetError(f'{path}, line {number}: {word!r} is no time in seconds') from None
+
+
+def date_to_ns(path: Path, number: int, text: str) -> int:
+    """Return a date such as ``2011-09-26 13:02:25.964389445``, read as UTC, as nanoseconds."""
+    whole, _, fraction = text.partition('.')
+    try:
+        moment = datetime.strptime(whole, '%Y-%m-%d %H:%M:%S').replace(tzinfo=timezone.utc)
+        return int(moment.timestamp()) * 10**9 + int(f'{fraction:0<9}'[:9])
+    except ValueError:
+        raise DatasetError(f'{path}, line {number}: {text!r} is no date and time') from None
+
+
+def keyed_numbers(path: Path) -> dict[str, list[float]]:
+    """Read a KITTI calibration: ``name: numbers`` a line; lines of other text are left out."""
+    found: dict[str, list[float]] = {}
+    for _, line in read_lines(path):
+        name, _, rest = line.partition(':')
+        try:
+            found[name.strip()] = [float(word) for word in rest.split()]
+        except ValueError:
+            continue  # calib_time: 09-Jan-2012 ...
+    return found

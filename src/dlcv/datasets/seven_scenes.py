@@ -1,0 +1,73 @@
+"""7-Scenes (Shotton et al., CVPR 2013): ``seq-01/frame-000000.{color.png,depth.png,pose.txt}``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from dlcv.datasets.errors import DatasetError, wrong_folder
+from dlcv.datasets.files import natural, numbers, read_lines
+from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
+from dlcv.datasets.images import camera_beside
+from dlcv.datasets.poses import from_rows
+from dlcv.types import Camera, FloatArray
+
+RATE = 30.0
+# The set's page: principal point at the centre, focal length 585 px.
+CAMERA = Camera(width=640, height=480, fx=585.0, fy=585.0, cx=320.0, cy=240.0)
+
+
+def read_seven_scenes(source: Path, options: FolderOptions) -> FolderRecording:
+    """Read one sequence: its folder, or the scene's folder and ``options.sequence``.
+
+    Frame ``n`` is at ``n / 30`` s. Depth is in millimetres; 0 and 65535 mean none.
+
+    Raises:
+        DatasetError: The layout is another, or a file in it is wrong or missing.
+    """
+    folder = _sequence(source, options.sequence)
+    rate = options.rate or RATE
+    pictures = sorted(folder.glob('frame-*.color.png'), key=natural)
+    return FolderRecording(
+        name=f'{folder.resolve().parent.name}-{folder.resolve().name}',
+        items=tuple(_item(picture, rate, options.depth) for picture in pictures),
+        calibration=options.camera or camera_beside(folder) or CAMERA,
+        depth_scale=options.depth_scale or 1000.0,
+        unknown_depth=(0, 65535),
+    )
+
+
+def _sequence(source: Path, wanted: str | None) -> Path:
+    if any(source.glob('frame-*.color.png')):
+        return source
+    there = sorted({p.parent for p in source.glob('seq-*/frame-*.color.png')})
+    names = [p.name for p in there]
+    if not there:
+        raise wrong_folder(source, '7-Scenes', ['frame-*.color.png', 'seq-*/frame-*.color.png'])
+    if wanted is None and len(there) == 1:
+        return there[0]
+    chosen = [p for p in there if wanted in (p.name, p.name.removeprefix('seq-'))]
+    if not chosen:
+        raise DatasetError(f'{source}: asked for sequence {wanted or "(none named)"} of {names}')
+    return chosen[0]
+
+
+def _item(picture: Path, rate: float, depth: bool) -> Item:
+    stem = picture.name.removesuffix('.color.png')
+    match = re.fullmatch(r'frame-(\d+)', stem)
+    if match is None:
+        raise DatasetError(f'{picture}: expected a name such as frame-000000.color.png')
+    depth_file = picture.with_name(f'{stem}.depth.png')
+    return Item(
+        stamp_ns=round(int(match[1]) * 1_000_000_000 / rate),
+        picture=picture,
+        depth=depth_file if depth and depth_file.is_file() else None,
+        world_from_camera=_pose(picture.with_name(f'{stem}.pose.txt')),
+    )
+
+
+def _pose(path: Path) -> FloatArray:
+    rows = [numbers(path, number, line.split(), 4) for number, line in read_lines(path)]
+    if len(rows) != 4:
+        raise DatasetError(f'{path}: expected 4 lines of 4 numbers, got {len(rows)} lines')
+    return from_rows(path, 1, [value for row in rows for value in row])

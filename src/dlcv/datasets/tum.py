@@ -1,0 +1,94 @@
+"""TUM RGB-D (Sturm et al., IROS 2012): ``rgb.txt``, ``depth.txt``, ``groundtruth.txt``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from dlcv.datasets.errors import DatasetError, wrong_folder
+from dlcv.datasets.files import read_lines, seconds_to_ns
+from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
+from dlcv.datasets.images import camera_beside, read_images
+from dlcv.datasets.poses import add_stamp, nearest, pose_at, read_tum
+from dlcv.types import Camera
+
+DEPTH_SCALE = 5000.0
+MAX_APART_NS = 20_000_000  # between a picture and its depth, as the set's own associate.py
+MAX_GAP_NS = 100_000_000  # between two true poses (motion capture runs at 100 Hz)
+
+# Calibration of the colour cameras, from the data set's page on file formats.
+_CAMERAS = {
+    '1': (517.3, 516.5, 318.6, 255.3, (0.2624, -0.9531, -0.0054, 0.0026, 1.1633)),
+    '2': (520.9, 521.0, 325.1, 249.7, (0.2312, -0.7849, -0.0033, -0.0001, 0.9172)),
+    '3': (535.4, 539.2, 320.1, 247.6, ()),
+}
+
+
+def read_tum_rgbd(source: Path, options: FolderOptions) -> FolderRecording:
+    """Read a sequence folder.
+
+    Depth is the nearest in time within 20 ms, the pose the true one at the picture's time
+    (between the two around it). The calibration comes from the options, ``camera.yaml`` in the
+    folder, or ``freiburg1`` to ``3`` in its name. A folder with ``rgb/`` and ``groundtruth.txt``
+    but no ``rgb.txt`` is read as plain pictures with this set's depth scale.
+
+    Raises:
+        DatasetError: The layout is another, or a file in it is wrong or missing.
+    """
+    if not (source / 'rgb.txt').is_file():
+        if not (source / 'rgb').is_dir():
+            raise wrong_folder(source, 'TUM RGB-D', ['rgb.txt', 'rgb/ with groundtruth.txt'])
+        scale = options.depth_scale or DEPTH_SCALE
+        return read_images(source, replace(options, depth_scale=scale))
+    pictures = _listed(source / 'rgb.txt')
+    depths = _listed(source / 'depth.txt') if _has_depth(source, options) else []
+    depth_stamps = [stamp for stamp, _ in depths]
+    truth_file = options.groundtruth or source / 'groundtruth.txt'
+    truth = read_tum(truth_file) if options.groundtruth or truth_file.is_file() else None
+    items = []
+    for stamp, picture in pictures:
+        match = nearest(depth_stamps, stamp, MAX_APART_NS)
+        item = Item(
+            stamp_ns=stamp,
+            picture=picture,
+            depth=None if match is None else depths[match][1],
+            world_from_camera=pose_at(truth, stamp, MAX_GAP_NS) if truth else None,
+        )
+        items.append(item)
+    return FolderRecording(
+        name=source.resolve().name,
+        items=tuple(items),
+        calibration=options.camera or camera_beside(source) or _named_camera(source),
+        depth_scale=options.depth_scale or DEPTH_SCALE,
+    )
+
+
+def _has_depth(source: Path, options: FolderOptions) -> bool:
+    return options.depth and (source / 'depth.txt').is_file()
+
+
+def _listed(path: Path) -> list[tuple[int, Path]]:
+    """Return the times and files of a list; a file that is not there is an error."""
+    found: list[tuple[int, Path]] = []
+    stamps: list[int] = []
+    for number, line in read_lines(path):
+        words = line.split(maxsplit=1)
+        if len(words) != 2:
+            raise DatasetError(f'{path}, line {number}: expected a time and a file, got {line!r}')
+        file = path.parent / words[1]
+        if not file.is_file():
+            raise DatasetError(f'{path}, line {number}: {file} is missing')
+        add_stamp(path, number, stamps, seconds_to_ns(path, number, words[0]))
+        found.append((stamps[-1], file))
+    if not found:
+        raise DatasetError(f'{path}: no files are listed')
+    return found
+
+
+def _named_camera(source: Path) -> Camera | None:
+    match = re.search(r'freiburg([123])', source.resolve().name)
+    if match is None:
+        return None
+    fx, fy, cx, cy, distortion = _CAMERAS[match[1]]
+    return Camera(width=640, height=480, fx=fx, fy=fy, cx=cx, cy=cy, distortion=distortion)
