@@ -1,0 +1,40 @@
+"""One file for each network: its config, its module, nothing else.
+
+``build`` is the whole registry: a literal table, so a reader finds every network with one search
+and a type checker sees each of them.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from dlcv.models.deepvo import DeepVO, DeepVOConfig
+from dlcv.models.dsac import DsacConfig, coordinate_network
+from dlcv.models.flownet import FlowNet, FlowNetConfig
+from dlcv.models.monodepth import Monodepth, MonodepthConfig
+from dlcv.models.superpoint import SuperPoint, SuperPointConfig
+
+ModelConfig = SuperPointConfig | FlowNetConfig | MonodepthConfig | DeepVOConfig | DsacConfig
+
+NAMES: dict[str, type[ModelConfig]] = {
+    'superpoint': SuperPointConfig,
+    'flownet': FlowNetConfig,
+    'monodepth': MonodepthConfig,
+    'deepvo': DeepVOConfig,
+    'dsac': DsacConfig,
+}
+
+
+def build(config: ModelConfig) -> nn.Module:
+    """Return a freshly initialised network for ``config``."""
+    match config:
+        case SuperPointConfig():
+            return SuperPoint(config)
+        case FlowNetConfig():
+            return FlowNet(config)
+        case MonodepthConfig():
+            return Monodepth(config)
+        case DeepVOConfig():
+            return DeepVO(config)
+        case DsacConfig():
+            return coordinate_network(config)
