@@ -24,14 +24,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlcv.nn.blocks import initialise, scaled
+from dlcv.nn.blocks import CONTRACTING, conv_leaky, initialise, scaled
 from dlcv.nn.correlation import correlation
 from dlcv.nn.shapes import expect, expect_same
 
 Pyramid = tuple[Tensor, ...]  # flow2 (B, 2, H/4, W/4) ... flow6 (B, 2, H/64, W/64), network units
 
 _SLOPE = 0.1  # of every LeakyReLU
-_DECODER = {5: 512, 4: 256, 3: 128, 2: 64}  # channels of deconv at each level
+_REDIRECTED = 32  # channels that bypass the correlation
+_DECODER = {  # level: the skip joined there, and the channels of its transposed convolution
+    5: ('conv5_1', 512),
+    4: ('conv4_1', 256),
+    3: ('conv3_1', 128),
+    2: ('conv2', 64),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,29 +94,13 @@ class FlowNet(nn.Module):
     """An encoder down to 1/64, and a decoder that refines the flow up to 1/4."""
 
     multiple = 1  # any size will do: maps are cropped where they meet
-    channels_last = False  # measured no faster
+    channels_last = True  # measured 1.0 (AVX2) to 1.2 (AVX-512) times as fast
 
     def __init__(self, config: FlowNetConfig) -> None:
         super().__init__()
         self.config = config
-        c1, c2, c3, c4, c6 = (scaled(c, config.width) for c in (64, 128, 256, 512, 1024))
-        self.conv1 = self._conv(config.in_channels if config.variant == 's' else 3, c1, 7, 2)
-        self.conv2 = self._conv(c1, c2, 5, 2)
-        self.conv3 = self._conv(c2, c3, 5, 2)
-        met = c3
-        if config.variant == 'c':
-            redirected = scaled(32, config.width)
-            self.conv_redir = self._conv(c3, redirected, 1, 1)
-            reach = config.max_displacement // config.displacement_stride
-            met = redirected + (2 * reach + 1) ** 2
-        self.conv3_1 = self._conv(met, c3, 3, 1)
-        self.conv4 = self._conv(c3, c4, 3, 2)
-        self.conv4_1 = self._conv(c4, c4, 3, 1)
-        self.conv5 = self._conv(c4, c4, 3, 2)
-        self.conv5_1 = self._conv(c4, c4, 3, 1)
-        self.conv6 = self._conv(c4, c6, 3, 2)
-        self.conv6_1 = self._conv(c6, c6, 3, 1)
-        self._add_decoder(skips={5: c4, 4: c4, 3: c3, 2: c2}, channels=c6)
+        channels = self._add_encoder()
+        self._add_decoder(channels)
         initialise(self, _SLOPE)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor | Pyramid:
@@ -179,45 +169,63 @@ class FlowNet(nn.Module):
     def _encode(self, stacked: Tensor) -> tuple[Tensor, ...]:
         """Return the features at 1/4, 1/8, 1/16, 1/32 and 1/64."""
         if self.config.variant == 's':
-            at4 = self.conv2(self.conv1(stacked))  # (B, 128, H/4, W/4)
-            met = self.conv3(at4)  # (B, 256, H/8, W/8)
+            at4 = self._through(stacked, 'conv1', 'conv2')  # (B, 128, H/4, W/4)
+            met = self._through(at4, 'conv3')  # (B, 256, H/8, W/8)
         else:
             at4, met = self._meet(stacked)
-        at8 = self.conv3_1(met)  # (B, 256, H/8, W/8)
-        at16 = self.conv4_1(self.conv4(at8))  # (B, 512, H/16, W/16)
-        at32 = self.conv5_1(self.conv5(at16))  # (B, 512, H/32, W/32)
-        at64 = self.conv6_1(self.conv6(at32))  # (B, 1024, H/64, W/64)
+        at8 = self._through(met, 'conv3_1')  # (B, 256, H/8, W/8)
+        at16 = self._through(at8, 'conv4', 'conv4_1')  # (B, 512, H/16, W/16)
+        at32 = self._through(at16, 'conv5', 'conv5_1')  # (B, 512, H/32, W/32)
+        at64 = self._through(at32, 'conv6', 'conv6_1')  # (B, 1024, H/64, W/64)
         return at4, at8, at16, at32, at64
 
     def _meet(self, stacked: Tensor) -> tuple[Tensor, Tensor]:
         """Return the first image's features at 1/4, and both streams joined at 1/8."""
         both = torch.cat(stacked.chunk(2, dim=1))  # (2B, 3, H, W): the streams share weights
-        at4 = self.conv2(self.conv1(both))  # (2B, 128, H/4, W/4)
-        first, second = self.conv3(at4).chunk(2)  # (B, 256, H/8, W/8)
+        at4 = self._through(both, 'conv1', 'conv2')  # (2B, 128, H/4, W/4)
+        first, second = self._through(at4, 'conv3').chunk(2)  # (B, 256, H/8, W/8)
         matches = correlation(
             first,
             second,
             max_displacement=self.config.max_displacement,
             stride=self.config.displacement_stride,
         )  # (B, 441, H/8, W/8)
-        redirected = self.conv_redir(first)  # (B, 32, H/8, W/8)
+        redirected = self._through(first, 'conv_redir')  # (B, 32, H/8, W/8)
         joined = torch.cat((redirected, F.leaky_relu(matches, _SLOPE)), dim=1)
         return at4.chunk(2)[0], joined
 
-    def _conv(self, c_in: int, c_out: int, kernel: int, stride: int) -> nn.Sequential:
-        norm = self.config.batch_norm
-        conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=not norm)
-        middle = [nn.BatchNorm2d(c_out)] if norm else []
-        return nn.Sequential(conv, *middle, nn.LeakyReLU(_SLOPE, inplace=True))
+    def _through(self, x: Tensor, *names: str) -> Tensor:
+        for name in names:
+            x = self.get_submodule(name)(x)
+        return x
 
-    def _add_decoder(self, skips: dict[int, int], channels: int) -> None:
+    def _add_encoder(self) -> dict[str, int]:
+        """Add the contracting part; return the channels of each of its layers."""
         config = self.config
+        norm = config.batch_norm
+        channels = config.in_channels if config.variant == 's' else 3
+        widths = {}
+        for stage in CONTRACTING:
+            if stage.name == 'conv3_1' and config.variant == 'c':
+                redirected = scaled(_REDIRECTED, config.width)
+                self.conv_redir = conv_leaky(channels, redirected, 1, batch_norm=norm)
+                reach = config.max_displacement // config.displacement_stride
+                channels = redirected + (2 * reach + 1) ** 2
+            wide = scaled(stage.channels, config.width)
+            layer = conv_leaky(channels, wide, stage.kernel, stage.stride, batch_norm=norm)
+            self.add_module(stage.name, layer)
+            widths[stage.name] = channels = wide
+        return widths
+
+    def _add_decoder(self, widths: dict[str, int]) -> None:
+        config = self.config
+        channels = widths['conv6_1']
         self.predict_flow6 = nn.Conv2d(channels, 2, 3, padding=1, bias=config.predict_bias)
-        for level, wide in _DECODER.items():
-            c_out = scaled(wide, config.width)
-            deconv = nn.ConvTranspose2d(channels, c_out, 4, 2, 1, bias=config.deconv_bias)
+        for level, (skip, full_width) in _DECODER.items():
+            wide = scaled(full_width, config.width)
+            deconv = nn.ConvTranspose2d(channels, wide, 4, 2, 1, bias=config.deconv_bias)
             up = nn.ConvTranspose2d(2, 2, 4, 2, 1, bias=config.upsample_bias)
-            channels = skips[level] + c_out + 2
+            channels = widths[skip] + wide + 2
             predict = nn.Conv2d(channels, 2, 3, padding=1, bias=config.predict_bias)
             activation = nn.LeakyReLU(_SLOPE, inplace=True)
             self.add_module(f'deconv{level}', nn.Sequential(deconv, activation))
