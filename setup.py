@@ -1,0 +1,70 @@
+"""Install dlcv as the ament_python package dlcv_bringup, or with pip."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = 'dlcv_bringup'
+NODES = ('superpoint', 'flownet', 'monodepth', 'deepvo', 'dsac')
+JAZZY = (  # the wheels of ROS 2 Jazzy; where ROS is installed these are there already
+    'ros-rclpy[fastrtps]==7.1.6',
+    'ros-diagnostic-msgs==5.3.6',
+    'ros-geometry-msgs==5.3.6',
+    'ros-lifecycle-msgs==2.0.3',
+    'ros-nav-msgs==5.3.6',
+    'ros-rosgraph-msgs==2.0.3',
+    'ros-sensor-msgs==5.3.6',
+    'ros-std-srvs==5.3.6',
+    'ros-visualization-msgs==5.3.6',
+)
+TEST = ('hypothesis', 'pytest<8.4', 'pytest-timeout')
+
+
+def share(folder: str, *patterns: str) -> tuple[str, list[str]]:
+    """Name the files of ``folder`` for ament's share tree."""
+    files = sorted(str(path) for pattern in patterns for path in Path(folder).glob(pattern))
+    return f'share/{NAME}/{folder}', files
+
+
+setup(
+    name=NAME,
+    version='0.1.0',
+    description='Learned visual odometry, depth, flow, features and relocalization for ROS 2',
+    license='Apache-2.0',
+    maintainer='the dlcv maintainers',
+    maintainer_email='maintainers@example.org',
+    python_requires='>=3.10',
+    package_dir={'': 'src'},
+    packages=find_packages('src'),
+    package_data={'dlcv': ['py.typed', '**/*.html', '**/*.safetensors']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        (f'share/{NAME}', ['package.xml']),
+        share('launch', '*.launch.py'),
+        share('config', '*.yaml', '*.xml', '*.rviz', '*.json'),
+    ],
+    install_requires=[
+        'numpy>=1.24',
+        'opencv-python-headless>=4.8',
+        'PyYAML>=6',
+        'rich>=13',
+        'safetensors>=0.4',
+        'scipy>=1.10',
+        'torch>=2.4',
+    ],
+    extras_require={
+        'ros': list(JAZZY),
+        'bags': ['rosbags>=0.11.9'],
+        'train': ['lightning>=2.4', 'tensorboard'],
+        'eval': ['rosbags>=0.11.9', 'jinja2', 'matplotlib', 'psutil'],
+        'dev': [*TEST, 'import-linter', 'mypy<2', 'pre-commit', 'ruff', 'types-PyYAML'],
+        'test': list(TEST),  # colcon test looks for this very name
+    },
+    zip_safe=False,
+    entry_points={
+        'console_scripts': [
+            'dlcv = dlcv.cli.main:main',
+            *(f'{node}_node = dlcv.ros.nodes.{node}:main' for node in NODES),
+        ],
+    },
+)
