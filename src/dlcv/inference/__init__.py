@@ -1,0 +1,1 @@
+"""Estimators: frames in, typed results out. NumPy at the door, PyTorch inside, no ROS."""

@@ -1,0 +1,89 @@
+"""What all estimators share: a network on its device, and how it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dlcv.inference.device import dtype_of, pick_device, pick_precision, to_tensor
+from dlcv.inference.mapping import check_image
+from dlcv.nn.inference import optimise
+from dlcv.types import ByteImage, Camera, FloatArray, Frame
+
+N = TypeVar('N', bound=nn.Module)
+
+
+class Estimator(Generic[N]):
+    """A network made ready for inference on a device.
+
+    An estimator belongs to one thread at a time. Its network is a copy of the one handed in:
+    batch-norms folded, memory format chosen, no gradients.
+
+    Args:
+        network: The network.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``fp32``, ``fp16`` or ``bf16``; the last two on GPUs only.
+
+    Raises:
+        DeviceError: If the device or the precision is not to be had.
+    """
+
+    def __init__(self, network: N, device: str = 'auto', precision: str = 'fp32') -> None:
+        self.device = pick_device(device)
+        self.precision = pick_precision(precision, self.device, fallback=device == 'auto')
+        self.network: N = optimise(network).to(self.device)
+
+    def push(self, frame: Frame) -> object:
+        """Take the next frame and return what is estimated from it."""
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        """Forget all frames so far; nothing to forget unless a subclass says so."""
+
+    def warm_up(self, width: int, height: int, camera: Camera | None = None) -> None:
+        """Run on noise of the size to come, so that the first real frame is as fast as any.
+
+        Args:
+            width: Of the images, in pixels.
+            height: Of the images, in pixels.
+            camera: Their camera; default is an ideal one of 53 degrees.
+        """
+        camera = camera or Camera(
+            width=width,
+            height=height,
+            fx=width,
+            fy=width,
+            cx=(width - 1) / 2,
+            cy=(height - 1) / 2,
+        )
+        noise = np.random.default_rng(0)
+        for i in range(2):
+            image = noise.integers(0, 256, (height, width, 3), np.uint8)
+            self.push(Frame(stamp_ns=i * 10**8, image=image, camera=camera))
+        self.reset()
+
+    def _tensor(self, image: ByteImage) -> Tensor:
+        """Return a picture as ``(1, C, H, W)`` float32 in [0, 1] on the device."""
+        check_image(image)
+        return to_tensor(image, self.device)
+
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        """Run what is inside without gradients, in the estimator's precision."""
+        mixed = self.precision != 'fp32'
+        dtype = dtype_of(self.precision) if mixed else None
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, dtype=dtype, enabled=mixed),
+        ):
+            yield
+
+
+def to_array(tensor: Tensor) -> FloatArray:
+    """Return a tensor of any device and precision as a float32 array."""
+    return np.asarray(tensor.float().cpu().numpy(), np.float32)

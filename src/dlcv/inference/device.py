@@ -1,0 +1,111 @@
+"""Where and how precisely a network runs, and how pictures get there."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Literal, cast
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from dlcv.types import ByteImage
+
+Precision = Literal['fp32', 'fp16', 'bf16']
+_DTYPES: dict[str, torch.dtype] = {
+    'fp32': torch.float32,
+    'fp16': torch.float16,
+    'bf16': torch.bfloat16,
+}
+_LOG = logging.getLogger(__name__)
+
+
+class DeviceError(ValueError):
+    """The device or the precision is not to be had; the message says what is."""
+
+
+def pick_device(name: str = 'auto') -> torch.device:
+    """Return the device called ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        DeviceError: If the name is another or there is no such GPU.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == 'auto':
+        return torch.device('cuda:0' if count else 'cpu')
+    if name == 'cpu':
+        return torch.device('cpu')
+    kind, _, index = name.partition(':')
+    if kind != 'cuda' or (':' in name and not index.isdigit()):
+        raise DeviceError(f'device {name!r} is none of auto, cpu, cuda, cuda:N')
+    if int(index or 0) >= count:
+        raise DeviceError(f'device {name!r} is not there: PyTorch sees {count} CUDA devices')
+    return torch.device('cuda', int(index or 0))
+
+
+def pick_precision(precision: str, device: torch.device, *, fallback: bool = False) -> Precision:
+    """Return ``precision`` if ``device`` is good at it.
+
+    Convolutions in 16 bits are 10 to 50 times slower than in 32 on CPUs without instructions for
+    them, so that a CPU refuses them.
+
+    Args:
+        precision: ``fp32``, ``fp16`` or ``bf16``.
+        device: Where the network runs.
+        fallback: Return ``fp32`` with a logged warning where a CPU would refuse: for a device
+            that was found automatically.
+
+    Raises:
+        DeviceError: If the precision is unknown or the device refuses it.
+    """
+    if precision not in _DTYPES:
+        raise DeviceError(f'precision {precision!r} is none of {", ".join(_DTYPES)}')
+    if device.type == 'cuda' or precision == 'fp32':
+        return cast('Precision', precision)
+    if not fallback:
+        raise DeviceError(
+            f'precision {precision!r} needs a CUDA device; on the CPU it is 10 to 50 times '
+            "slower than 'fp32'"
+        )
+    _LOG.warning('no CUDA device found: precision fp32 on the CPU instead of %s', precision)
+    return 'fp32'
+
+
+def dtype_of(precision: Precision) -> torch.dtype:
+    """Return the number format that a precision stands for."""
+    return _DTYPES[precision]
+
+
+def set_threads(count: int) -> int:
+    """Let PyTorch and OpenCV use ``count`` CPU threads in this process; 0 takes half of the cores.
+
+    Returns:
+        The number that is used from now on.
+    """
+    threads = count or max(1, (os.cpu_count() or 1) // 2)
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    return threads
+
+
+def gpu_memory_mb(device: torch.device) -> float:
+    """Return the memory in MB (10^6 bytes) that PyTorch has reserved on a GPU; 0 on the CPU."""
+    return torch.cuda.memory_reserved(device) / 1e6 if device.type == 'cuda' else 0.0
+
+
+def to_tensor(image: ByteImage, device: torch.device) -> Tensor:
+    """Return a picture as a network takes it.
+
+    Args:
+        image: ``(H, W)`` grey or ``(H, W, 3)`` RGB, uint8.
+        device: Where it is wanted.
+
+    Returns:
+        ``(1, 1 or 3, H, W)`` float32 in [0, 1].
+    """
+    if not image.flags.writeable or not image.flags.c_contiguous:  # PyTorch takes neither
+        image = np.array(image, order='C')
+    hwc = torch.from_numpy(image.reshape(*image.shape[:2], -1)).to(device)
+    return hwc.permute(2, 0, 1)[None].to(torch.float32).div_(255)

@@ -1,0 +1,123 @@
+"""Frames to interest points and matches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from dlcv.geometry.camera import pixel_rays
+from dlcv.inference.base import Estimator, to_array
+from dlcv.inference.mapping import Fit, colour, grey, size_of
+from dlcv.models.superpoint import SuperPoint
+from dlcv.nn.keypoints import (
+    Points,
+    detect_dense,
+    detect_greedy,
+    heatmap,
+    match_mutual,
+    sample_descriptors,
+)
+from dlcv.types import FloatArray, Frame, Keypoints, Matches
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FeatureSettings:
+    """How keypoints are chosen and matched.
+
+    Attributes:
+        max_keypoints: The strongest that are kept.
+        detection_threshold: Smallest score.
+        nms_radius: Half the side of the square in which only the strongest stays, in pixels of the
+            network's input; 0 keeps all.
+        remove_borders: Margin without keypoints, in pixels of the network's input.
+        resize_long_side: Larger images are shrunk to this; 0 for never.
+        match_ratio: Largest ratio of the nearest to the second nearest distance; 1 for no test.
+        pipeline: ``dense``, as in matching front ends, or ``demo``, as in the original demo.
+    """
+
+    max_keypoints: int = 1024
+    detection_threshold: float = 0.005
+    nms_radius: int = 4
+    remove_borders: int = 4
+    resize_long_side: int = 640
+    match_ratio: float = 0.9
+    pipeline: Literal['dense', 'demo'] = 'dense'
+
+
+class FeatureEstimator(Estimator[SuperPoint]):
+    """SuperPoint on one frame at a time.
+
+    Args:
+        network: The network; its configuration names the descriptor sampling of its weights.
+        settings: May be replaced between two frames.
+        device: See `Estimator`.
+        precision: See `Estimator`.
+    """
+
+    def __init__(
+        self,
+        network: SuperPoint,
+        settings: FeatureSettings | None = None,
+        device: str = 'auto',
+        precision: str = 'fp32',
+    ) -> None:
+        super().__init__(network, device, precision)
+        self.settings = settings or FeatureSettings()
+
+    def push(self, frame: Frame) -> Keypoints:
+        """Detect and describe.
+
+        Args:
+            frame: Any picture; with a camera, the keypoints get rays with the distortion undone.
+
+        Returns:
+            Keypoints in pixels of the frame, strongest first; none at all on a blank picture.
+        """
+        fit = Fit.long_side(size_of(frame), self.settings.resize_long_side, self.network.multiple)
+        picture = grey(frame.image) if self.network.config.in_channels == 1 else colour(frame.image)
+        with self._inference():
+            logits, coarse = self.network(self._tensor(fit.image(picture)))
+            heat = to_array(heatmap(logits.float())[0])
+            # The padding is no part of the picture: the border to remove is the picture's own.
+            points, scores = self._detect(heat[: fit.resized[1], : fit.resized[0]])
+            at = torch.from_numpy(points).to(self.device)
+            sampled = sample_descriptors(coarse.float(), at[None], self.network.config.sampling)
+            descriptors = to_array(sampled[0])
+        xy = fit.to_source(points)
+        return Keypoints(
+            stamp_ns=frame.stamp_ns,
+            xy=xy,
+            scores=scores,
+            descriptors=descriptors,
+            rays=None if frame.camera is None else pixel_rays(frame.camera, xy),
+        )
+
+    def match(self, previous: Keypoints, current: Keypoints) -> Matches:
+        """Match the keypoints of two frames: mutual nearest neighbours that pass the ratio test."""
+        ratio = self.settings.match_ratio
+        pairs, scores = match_mutual(
+            torch.from_numpy(previous.descriptors),
+            torch.from_numpy(current.descriptors),
+            ratio=ratio if ratio < 1 else None,
+        )
+        first, second = pairs.numpy().T
+        return Matches(
+            stamp_ns=current.stamp_ns,
+            previous_stamp_ns=previous.stamp_ns,
+            previous_xy=previous.xy[first],
+            xy=current.xy[second],
+            scores=scores.numpy(),
+        )
+
+    def _detect(self, heat: FloatArray) -> Points:
+        settings = self.settings
+        detect = detect_dense if settings.pipeline == 'dense' else detect_greedy
+        return detect(
+            heat,
+            threshold=settings.detection_threshold,
+            radius=settings.nms_radius,
+            border=settings.remove_borders,
+            limit=settings.max_keypoints,
+        )

@@ -1,0 +1,163 @@
+"""Frames to dense optical flow between each and the one before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dlcv.inference.base import Estimator, to_array
+from dlcv.inference.mapping import Fit, colour, size_of
+from dlcv.models.flownet import FlowNet
+from dlcv.types import Camera, FloatArray, FlowField, Frame
+
+_NETWORK_STRIDE = 4  # FlowNet's finest prediction
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlowSettings:
+    """How flow is sampled and checked.
+
+    Attributes:
+        output_stride: Full-size pixels between two samples of the flow.
+        max_interval: Longest pause in seconds that flow is computed over.
+        consistency_threshold: Forward-backward difference in pixels at which confidence is one
+            half; 0 for no such check.
+    """
+
+    output_stride: Literal[1, 2, 4] = 1
+    max_interval: float = 0.5
+    consistency_threshold: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """The last frame, as the network wants it."""
+
+    frame: Frame
+    tensor: Tensor
+
+
+class FlowEstimator(Estimator[FlowNet]):
+    """FlowNet on a stream of frames; remembers the last one.
+
+    Args:
+        network: The network.
+        settings: May be replaced between two frames.
+        device: See `Estimator`.
+        precision: See `Estimator`.
+    """
+
+    def __init__(
+        self,
+        network: FlowNet,
+        settings: FlowSettings | None = None,
+        device: str = 'auto',
+        precision: str = 'fp32',
+    ) -> None:
+        super().__init__(network, device, precision)
+        self.settings = settings or FlowSettings()
+        self._last: _Seen | None = None
+
+    def reset(self) -> None:
+        """Forget the last frame."""
+        self._last = None
+
+    def push(self, frame: Frame, *, confidence: bool = False) -> FlowField | None:
+        """Take the next frame and estimate the flow from the last one to it.
+
+        Args:
+            frame: The picture; its camera may be distorted, flow is between the pictures as they
+                are.
+            confidence: Also estimate the flow backwards, which doubles the work, and compare:
+                where forward and backward flow together miss the starting point by d pixels,
+                confidence is ``2^-(d / consistency_threshold)^2``; where the flow leads out of
+                the picture it is 0. Without a threshold only that last rule holds. The flow is
+                the same whether or not confidence is asked for; `checked` cuts it.
+
+        Returns:
+            The flow; None for the first frame and after a pause of more than ``max_interval``, a
+            jump of time or a change of size.
+        """
+        fit = Fit.native(size_of(frame), self.network.multiple)
+        last = self._last
+        self._last = seen = _Seen(frame, self._tensor(fit.image(colour(frame.image))))
+        if last is None or not self._continues(last.frame, frame):
+            return None
+        checks = confidence and self.settings.consistency_threshold > 0
+        with self._inference():
+            forward, *backward = self._flows(last, seen, both=checks)
+        stride = self.settings.output_stride
+        field = FlowField(
+            stamp_ns=frame.stamp_ns,
+            previous_stamp_ns=last.frame.stamp_ns,
+            flow=forward,
+            stride=stride,
+            camera=None if frame.camera is None else grid_camera(frame.camera, stride),
+        )
+        if not confidence:
+            return field
+        returns = _round_trip(forward, backward[0] if backward else None, stride)
+        return replace(field, confidence=self._confidence(returns))
+
+    def _continues(self, last: Frame, frame: Frame) -> bool:
+        pause = (frame.stamp_ns - last.stamp_ns) * 1e-9
+        return 0 < pause <= self.settings.max_interval and size_of(last) == size_of(frame)
+
+    def _flows(self, last: _Seen, seen: _Seen, *, both: bool) -> list[FloatArray]:
+        """Return the flow forward, and backward if ``both``, each ``(h, w, 2)`` pixels."""
+        width, height = (-(-side // self.settings.output_stride) for side in size_of(seen.frame))
+        first, second = last.tensor, seen.tensor
+        if both:
+            first, second = torch.cat((first, second)), torch.cat((second, first))
+        finest = self.network.pyramid(self.network.stack(first, second))[0].float()
+        finest = finest * self.network.config.div_flow  # (1 or 2, 2, H/4, W/4)
+        up = _NETWORK_STRIDE // self.settings.output_stride
+        if up > 1:
+            finest = F.interpolate(finest, scale_factor=up, mode='bilinear', align_corners=False)
+        flows = finest[:, :, :height, :width].permute(0, 2, 3, 1).contiguous()
+        return list(to_array(flows))
+
+    def _confidence(self, miss: FloatArray) -> FloatArray:
+        """Return confidence for round trips that miss by so many pixels; NaN left the picture."""
+        threshold = self.settings.consistency_threshold
+        scaled = miss / threshold if threshold > 0 else np.zeros_like(miss)
+        return np.where(np.isnan(miss), np.float32(0), np.exp2(-np.square(scaled)))
+
+
+def checked(field: FlowField, least: float = 0.5) -> FlowField:
+    """Return the flow with NaN where its confidence is below ``least``.
+
+    One half is a forward-backward difference of just ``consistency_threshold``.
+    """
+    if field.confidence is None:
+        return field
+    doubtful = (field.confidence < least)[..., None]
+    return replace(field, flow=np.where(doubtful, np.float32(np.nan), field.flow))
+
+
+def grid_camera(camera: Camera, stride: int) -> Camera:
+    """Return the camera whose pixels are the cells of ``stride`` x ``stride`` pixels."""
+    width, height = -(-camera.width // stride), -(-camera.height // stride)
+    return camera.cropped(0, 0, width * stride, height * stride).scaled(width, height)
+
+
+def _round_trip(forward: FloatArray, backward: FloatArray | None, stride: int) -> FloatArray:
+    """Return by how many pixels going there and back misses, ``(h, w)``; NaN outside.
+
+    Without ``backward`` the miss is zero inside the picture.
+    """
+    height, width = forward.shape[:2]
+    x = forward[..., 0] / stride + np.arange(width, dtype=np.float32)
+    y = forward[..., 1] / stride + np.arange(height, dtype=np.float32)[:, None]
+    inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    miss = np.zeros((height, width), np.float32)
+    if backward is not None:
+        back = cv2.remap(backward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        miss = np.linalg.norm(forward + back, axis=-1)
+    return np.where(inside, miss, np.float32(np.nan))

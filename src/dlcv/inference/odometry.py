@@ -1,0 +1,323 @@
+"""Frames to camera motion and its sum, with a stated uncertainty, and a word for being lost.
+
+DeepVO answers with ``[a0 a1 a2 (rad), x y z (m)]``: the newer camera in the older one's optical
+axes (KITTI's camera axes: x right, y down, z forward), ``R = Ry(a0) Rx(a1) Rz(a2)``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from dlcv.geometry.euler import euler_to_matrix
+from dlcv.inference.base import Estimator, to_array
+from dlcv.inference.mapping import Fit, View, colour, size_of
+from dlcv.losses.odometry import motions
+from dlcv.models.deepvo import DeepVO
+from dlcv.nn.recurrent import Memory
+from dlcv.types import ByteImage, Camera, FloatArray, Frame, Motion
+
+Matrix = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OdometrySettings:
+    """How motions are estimated, believed and doubted.
+
+    Attributes:
+        inference_mode: ``stateful`` keeps the network's memory from frame to frame; ``windowed``
+            starts it anew for each frame, over the last ``sequence_length`` frame pairs; None
+            does what the weights were trained for.
+        sequence_length: Frame pairs of a window; there are fewer at the start of a drive.
+        scale: Factor on all translations.
+        max_frame_interval: A longer pause in seconds loses the odometry.
+        max_linear_speed: A faster motion, in m/s, is not believed.
+        max_angular_speed: A faster turn, in rad/s, is not believed.
+        pose_stddev_per_meter: Standard deviation of a motion as a share of itself: metres per
+            metre moved, radians per radian turned.
+        twist_stddev: Standard deviation that even rest has: x y z (m/s), rx ry rz (rad/s), in
+            camera axes.
+    """
+
+    inference_mode: Literal['stateful', 'windowed'] | None = None
+    sequence_length: int = 5
+    scale: float = 1.0
+    max_frame_interval: float = 0.5
+    max_linear_speed: float = 40.0
+    max_angular_speed: float = 3.5
+    pose_stddev_per_meter: float = 0.05
+    twist_stddev: tuple[float, ...] = (0.1, 0.1, 0.1, 0.05, 0.05, 0.05)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Lost:
+    """There is no motion to this frame that could be believed.
+
+    Attributes:
+        stamp_ns: Time of the frame.
+        previous_stamp_ns: Time of the frame before.
+        reason: Why, in words for a person.
+        odom_from_camera: ``(4, 4)`` last known pose; odometry goes on from it, without a jump.
+        pose_covariance: ``(6, 6)`` of that pose, grown by the time since.
+    """
+
+    stamp_ns: int
+    previous_stamp_ns: int
+    reason: str
+    odom_from_camera: FloatArray
+    pose_covariance: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """The last frame: its time, what it was taken with, and its pixels for the network."""
+
+    stamp_ns: int
+    source: tuple[tuple[int, int], Camera | None]
+    tensor: Tensor
+
+
+class OdometryEstimator(Estimator[DeepVO]):
+    """DeepVO on a stream of frames; remembers the last frame, the memory and the pose.
+
+    The covariance of a motion of length t and angle a over dt seconds is diagonal: in each axis
+    ``(pose_stddev_per_meter t)^2 + (twist_stddev dt)^2``, and with a for t in the turns. After a
+    gap, the first motion's also has ``(v gap)^2``, v being the greater of the speeds before and
+    after (and the same for turns): what may have happened unseen.
+
+    Args:
+        network: The network; its configuration names the conventions of its weights.
+        settings: May be replaced between two frames.
+        device: See `Estimator`.
+        precision: See `Estimator`.
+
+    Attributes:
+        odom_from_camera: ``(4, 4)`` the pose so far, in metres.
+        pose_covariance: ``(6, 6)`` of that pose as (x, y, z, rx, ry, rz), in odom axes, m and rad:
+            the motions' covariances, carried along the path.
+    """
+
+    def __init__(
+        self,
+        network: DeepVO,
+        settings: OdometrySettings | None = None,
+        device: str = 'auto',
+        precision: str = 'fp32',
+    ) -> None:
+        super().__init__(network, device, precision)
+        self.settings = settings or OdometrySettings()
+        self._view = View()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the drive so far; the next frame is the origin."""
+        self._last: _Seen | None = None
+        self.set_pose(np.eye(4))
+        self._speed: Matrix = np.zeros(2)  # m/s, rad/s of the last motion
+        self._gap = 0.0  # seconds that no motion covers, since the last one
+        self._forget()
+
+    def set_pose(self, odom_from_camera: FloatArray, covariance: FloatArray | None = None) -> None:
+        """Go on from this pose, with this ``(6, 6)`` covariance (default zero)."""
+        self.odom_from_camera: Matrix = np.array(odom_from_camera, np.float64)
+        self.pose_covariance: Matrix = (
+            np.zeros((6, 6)) if covariance is None else np.array(covariance, np.float64)
+        )
+
+    def push(self, frame: Frame) -> Motion | Lost | None:
+        """Take the next frame and estimate the camera's motion since the last one.
+
+        Args:
+            frame: The picture. With a camera it is rectified and, if the weights know the focal
+                length of their training camera, seen through that; else it is resized.
+
+        Returns:
+            The motion; None for the first frame; Lost after a pause, a jump of time, a change of
+            camera, or when the network's answer is not to be believed.
+        """
+        last = self._last
+        tensor = self._tensor(self._input(frame))
+        self._last = seen = _Seen(frame.stamp_ns, (size_of(frame), frame.camera), tensor)
+        if last is None:
+            return None
+        pause = (frame.stamp_ns - last.stamp_ns) * 1e-9
+        if reason := self._break(last, seen, pause):
+            return self._lost(last, seen, reason, pause)
+        motion = self._motion(last.tensor, tensor)
+        if reason := self._doubt(motion, pause):
+            return self._lost(last, seen, reason, pause)
+        return self._moved(last, seen, motion, pause)
+
+    def _input(self, frame: Frame) -> ByteImage:
+        """Return the picture in the network's size, through the training camera if it is known."""
+        height, width = self.network.config.input_size
+        focal = self.network.config.focal
+        if frame.camera is None or focal is None:
+            image, _, _ = self._view.rectified(frame)
+            return Fit.exact((image.shape[1], image.shape[0]), width, height).image(colour(image))
+        target = Camera(
+            width=width,
+            height=height,
+            fx=focal[0] * width,
+            fy=focal[1] * height,
+            cx=(width - 1) / 2,
+            cy=(height - 1) / 2,
+        )
+        return self._through(frame, frame.camera, target)
+
+    def _through(self, frame: Frame, camera: Camera, target: Camera) -> ByteImage:
+        """Return the picture that ``target`` takes; black where ``camera`` sees nothing."""
+        shrink = min(1.0, target.fx / camera.fx), min(1.0, target.fy / camera.fy)
+        width, height = (
+            max(1, round(side * s)) for side, s in zip(size_of(frame), shrink, strict=True)
+        )
+        fit = Fit.exact(size_of(frame), width, height)  # by area: remapping alone would alias
+        return self._view.rectifier(fit.camera(camera), target)(fit.image(colour(frame.image)))
+
+    def _break(self, last: _Seen, seen: _Seen, pause: float) -> str:
+        """Say why the two frames are not neighbours; empty if they are."""
+        limit = self.settings.max_frame_interval
+        if pause <= 0:
+            return f'time went from {last.stamp_ns} to {seen.stamp_ns} ns'
+        if pause > limit:
+            return f'no frame for {pause:.2f} s; {limit:g} s are allowed'
+        if last.source != seen.source:
+            return 'the camera or its image size changed'
+        return ''
+
+    def _doubt(self, motion: Matrix, pause: float) -> str:
+        """Say why the motion cannot be; empty if it can."""
+        if not np.isfinite(motion).all():
+            return "the network's answer is not finite"
+        linear, angular = _extent(motion) / pause
+        if linear > self.settings.max_linear_speed:
+            return f'a motion of {linear:.1f} m/s; {self.settings.max_linear_speed:g} are allowed'
+        if angular > self.settings.max_angular_speed:
+            return f'a turn of {angular:.2f} rad/s; {self.settings.max_angular_speed:g} are allowed'
+        return ''
+
+    def _forget(self) -> None:
+        """Forget what came before the last frame."""
+        self._memory: Memory | None = None
+        self._codes: deque[Tensor] = deque()
+
+    @property
+    def _windowed(self) -> bool:
+        mode = self.settings.inference_mode or self.network.config.sequence
+        return mode == 'windowed'
+
+    def _motion(self, older: Tensor, newer: Tensor) -> Matrix:
+        """Return ``older_from_newer`` in metres; NaN where the network says so."""
+        with self._inference():
+            codes = self.network.codes(torch.stack((older, newer), dim=1))  # (1, 1, F)
+            if not self._windowed:
+                vectors, self._memory = self.network.recall(codes, self._memory)
+            else:
+                self._codes.append(codes)
+                while len(self._codes) > self.settings.sequence_length:
+                    self._codes.popleft()
+                vectors, _ = self.network.recall(torch.cat(tuple(self._codes), dim=1))
+        answer = to_array(vectors[0]).astype(np.float64)  # (T, 6)
+        if not np.isfinite(answer).all():
+            return np.full((4, 4), np.nan)
+        in_window = self._windowed and self.network.config.labels == 'window'
+        motion = last_of_window(answer) if in_window else motions(answer[-1])
+        motion[:3, 3] *= self.settings.scale
+        return motion
+
+    def _lost(self, last: _Seen, seen: _Seen, reason: str, pause: float) -> Lost:
+        self._forget()
+        self._gap += max(pause, 0.0)
+        return Lost(
+            stamp_ns=seen.stamp_ns,
+            previous_stamp_ns=last.stamp_ns,
+            reason=reason,
+            odom_from_camera=self.odom_from_camera,
+            pose_covariance=_carried(
+                self.pose_covariance,
+                self.odom_from_camera,
+                np.eye(4),
+                self._unseen(self._speed),
+            ),
+        )
+
+    def _moved(self, last: _Seen, seen: _Seen, motion: Matrix, pause: float) -> Motion:
+        extent = _extent(motion)
+        speed = extent / pause
+        floors = np.asarray(self.settings.twist_stddev) * pause
+        share = np.repeat(self.settings.pose_stddev_per_meter * extent, 3)
+        variance = np.square(share) + np.square(floors)
+        covariance = np.diag(variance) + self._unseen(np.maximum(self._speed, speed))
+        self.pose_covariance = _carried(
+            self.pose_covariance, self.odom_from_camera, motion, covariance
+        )
+        self.odom_from_camera = _orthonormal(self.odom_from_camera @ motion)
+        self._speed, self._gap = speed, 0.0
+        return Motion(
+            stamp_ns=seen.stamp_ns,
+            previous_stamp_ns=last.stamp_ns,
+            previous_from_current=motion,
+            odom_from_camera=self.odom_from_camera,
+            covariance=covariance,
+        )
+
+    def _unseen(self, speed: Matrix) -> Matrix:
+        """Return the ``(6, 6)`` covariance of what may have happened in the gap."""
+        if self._gap == 0:
+            return np.zeros((6, 6))
+        deviation = (np.repeat(speed, 3) + self.settings.twist_stddev) * self._gap
+        return np.diag(np.square(deviation))
+
+
+def last_of_window(vectors: FloatArray) -> Matrix:
+    """Return the last motion of a window whose labels stand in its first frame.
+
+    There, translations are expressed in the first camera's axes and angles are differences of
+    Euler angles; with the window's first camera as the world, the sums of the angles are the
+    cameras' Euler angles.
+
+    Args:
+        vectors: ``(T, 6)`` answers for the window, oldest first.
+
+    Returns:
+        ``(4, 4)`` the newest camera in the one before it.
+    """
+    first_from_older = euler_to_matrix(vectors[:-1, :3].sum(axis=0))
+    first_from_newer = euler_to_matrix(vectors[:, :3].sum(axis=0))
+    older_from_newer = np.eye(4)
+    older_from_newer[:3, :3] = first_from_older.T @ first_from_newer
+    older_from_newer[:3, 3] = first_from_older.T @ vectors[-1, 3:]
+    return older_from_newer
+
+
+def _extent(motion: Matrix) -> Matrix:
+    """Return length (m) and angle (rad) of a motion."""
+    angle = Rotation.from_matrix(motion[:3, :3]).magnitude()
+    return np.array((np.linalg.norm(motion[:3, 3]), angle))
+
+
+def _carried(covariance: Matrix, odom_from_older: Matrix, motion: Matrix, step: Matrix) -> Matrix:
+    """Return the pose covariance in odom axes after one more motion.
+
+    A small turn w of the older pose (in odom axes) moves the newer position by w x lever; the
+    motion's own error is turned into odom axes.
+    """
+    rotation = odom_from_older[:3, :3]
+    x, y, z = rotation @ motion[:3, 3]
+    along = np.eye(6)
+    along[:3, 3:] = ((0, z, -y), (-z, 0, x), (y, -x, 0))  # w x lever = -hat(lever) w
+    turn = np.kron(np.eye(2), rotation)
+    return np.asarray(along @ covariance @ along.T + turn @ step @ turn.T, np.float64)
+
+
+def _orthonormal(pose: Matrix) -> Matrix:
+    """Return the pose with its rotation made exact again: thousands of products drift."""
+    pose[:3, :3] = Rotation.from_matrix(pose[:3, :3]).as_matrix()
+    return pose

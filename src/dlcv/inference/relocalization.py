@@ -1,0 +1,174 @@
+"""A frame to the camera's pose in a known scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dlcv.consensus import ConsensusSettings, PoseEstimate, Score, solve_pose
+from dlcv.geometry.camera import Rectifier
+from dlcv.inference.base import Estimator, to_array
+from dlcv.inference.mapping import Fit, View, colour, grey
+from dlcv.models.dsac import PatchCoordinateNet, SceneCoordinateNet, cell_centres
+from dlcv.types import Camera, FloatArray, Frame, Localization
+
+CoordinateNet = SceneCoordinateNet | PatchCoordinateNet
+
+
+class RelocalizationError(ValueError):
+    """The frame cannot be relocalized at all; the message says what is missing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RelocalizationSettings:
+    """How a pose is searched and which poses are believed.
+
+    Pixels are those of the network's input (``height`` rows).
+
+    Attributes:
+        height: Images are resized to this, as they were when the map was trained.
+        hypotheses: Poses sampled from minimal sets.
+        inlier_threshold: Reprojection error of an inlier, in pixels.
+        max_pixel_error: Reprojection errors are clamped here.
+        min_inliers: A pose with fewer is rejected.
+        min_inlier_ratio: A pose with a smaller share of the cells is rejected.
+        max_tries: Most minimal sets drawn for a frame.
+        time_budget: Seconds after which no more are drawn.
+        prior_gate_distance: A pose farther from the prior, in metres, is rejected; 0 for no gate.
+        seed: Of the sampling: the same frame gives the same pose.
+    """
+
+    height: int = 480
+    hypotheses: int = 64
+    inlier_threshold: float = 10.0
+    max_pixel_error: float = 100.0
+    min_inliers: int = 100
+    min_inlier_ratio: float = 0.1
+    max_tries: int = 10_000
+    time_budget: float = 1.0
+    prior_gate_distance: float = 0.0
+    seed: int = 0
+
+
+class RelocalizationEstimator(Estimator[CoordinateNet]):
+    """A scene coordinate network and the sample consensus over its answer.
+
+    Args:
+        network: The network: it is the map.
+        settings: May be replaced between two frames.
+        device: See `Estimator`.
+        precision: See `Estimator`.
+        score: Learned score of hypotheses; None for the soft inlier count.
+    """
+
+    def __init__(
+        self,
+        network: CoordinateNet,
+        settings: RelocalizationSettings | None = None,
+        device: str = 'auto',
+        precision: str = 'fp32',
+        score: Score | None = None,
+    ) -> None:
+        super().__init__(network, device, precision)
+        self.settings = settings or RelocalizationSettings()
+        self._score = score
+        self._view = View()
+
+    def push(self, frame: Frame, *, prior: FloatArray | None = None) -> Localization:
+        """Find the camera's pose in the map.
+
+        Args:
+            frame: The picture, with its camera; it is rectified if that is distorted.
+            prior: ``(4, 4)`` map_from_camera where the camera is believed to be, for the gate.
+
+        Returns:
+            The best pose, with the gates' verdict.
+
+        Raises:
+            RelocalizationError: If the frame has no camera.
+        """
+        image, camera, rectifier = self._view.rectified(frame)
+        if camera is None:
+            raise RelocalizationError('a pose needs the camera: the frame has no calibration')
+        fit = Fit.to_height((camera.width, camera.height), self.settings.height)
+        picture = grey(image) if self.network.config.channels == 1 else colour(image)
+        with self._inference():
+            coordinates = self.network(self._tensor(fit.image(picture)))[0].float()  # (3, h, w)
+        grid = coordinates.permute(1, 2, 0)  # (h, w, 3)
+        centres = cell_centres(self.network.config, *grid.shape[:2])
+        if rectifier is not None:
+            grid = _masked(grid, centres, fit, rectifier)
+        found = self._solve(grid, centres, fit.camera(camera))
+        return self._judge(frame, to_array(grid), found, prior)
+
+    def _solve(self, grid: Tensor, centres: Tensor, camera: Camera) -> PoseEstimate:
+        settings = self.settings
+        return solve_pose(
+            grid.reshape(-1, 3),
+            centres.reshape(-1, 2),
+            camera,
+            ConsensusSettings(
+                hypotheses=settings.hypotheses,
+                threshold=settings.inlier_threshold,
+                max_error=settings.max_pixel_error,
+                max_tries=settings.max_tries,
+                time_budget=settings.time_budget,
+            ),
+            score=self._score,
+            generator=torch.Generator().manual_seed(settings.seed),
+        )
+
+    def _judge(
+        self, frame: Frame, grid: FloatArray, found: PoseEstimate, prior: FloatArray | None
+    ) -> Localization:
+        pose = None if found.world_from_camera is None else _matrix(found.world_from_camera)
+        ratio = found.inliers / max(1, grid.shape[0] * grid.shape[1])
+        refusal = found.reason or self._refusal(pose, found.inliers, ratio, prior)
+        return Localization(
+            stamp_ns=frame.stamp_ns,
+            accepted=not refusal,
+            reason=refusal or f'{found.inliers} inliers, {ratio:.0%} of all cells',
+            map_from_camera=pose,
+            covariance=None if found.covariance is None else _matrix(found.covariance),
+            inliers=found.inliers,
+            inlier_ratio=ratio,
+            scene_coordinates=grid,
+            hypotheses=_matrix(found.hypotheses),
+            scores=_matrix(found.scores),
+            tries=found.tries,
+        )
+
+    def _refusal(
+        self, pose: FloatArray | None, inliers: int, ratio: float, prior: FloatArray | None
+    ) -> str:
+        """Say which gate the pose does not pass; empty if it passes all."""
+        settings = self.settings
+        if inliers < settings.min_inliers:
+            return f'{inliers} inliers; {settings.min_inliers} are needed'
+        if ratio < settings.min_inlier_ratio:
+            return f'{ratio:.1%} of the cells are inliers; {settings.min_inlier_ratio:.1%} needed'
+        if pose is None or prior is None or settings.prior_gate_distance == 0:
+            return ''
+        distance = float(np.linalg.norm(pose[:3, 3] - prior[:3, 3]))
+        if distance > settings.prior_gate_distance:
+            return (
+                f'{distance:.2f} m from where the camera was believed to be; '
+                f'{settings.prior_gate_distance:g} m are allowed'
+            )
+        return ''
+
+
+def _masked(grid: Tensor, centres: Tensor, fit: Fit, rectifier: Rectifier) -> Tensor:
+    """Return the scene coordinates with NaN in cells that the camera does not see."""
+    at = np.rint(fit.to_source(centres.numpy())).astype(int)  # (h, w, 2)
+    height, width = rectifier.valid.shape
+    seen = rectifier.valid[at[..., 1].clip(0, height - 1), at[..., 0].clip(0, width - 1)]
+    unseen = torch.from_numpy(~seen).to(grid.device)
+    return grid.masked_fill(unseen[..., None], float('nan'))
+
+
+def _matrix(tensor: Tensor) -> FloatArray:
+    return np.asarray(tensor.double().cpu().numpy(), np.float64)
