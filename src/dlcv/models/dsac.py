@@ -89,6 +89,7 @@ class DsacConfig:
             variant's own.
         metres_per_unit: Size of the network's output unit; None for the variant's own (the 2017
             networks give millimetres).
+        input_height: Height in pixels to which images are resized, as they were in training.
     """
 
     variant: Variant = 'full'
@@ -99,15 +100,20 @@ class DsacConfig:
     stride: int = _PATCH_STRIDE
     normalisation: tuple[float, float] | None = None
     metres_per_unit: float | None = None
+    input_height: int = 480
 
     def __post_init__(self) -> None:
         if self.variant not in ('full', 'tiny', 'ace', 'patch'):
             raise ValueError(f'variant must be full, tiny, ace or patch, got {self.variant!r}')
+        if self.input_height < 1:
+            raise ValueError(f'input_height must be at least 1, got {self.input_height}')
         if not self.width > 0 or self.head_blocks < 0 or self.stride < 1:
             raise ValueError(
                 f'width and stride must be positive and head_blocks not negative, got '
                 f'{self.width}, {self.stride} and {self.head_blocks}'
             )
+        if self.normalisation is not None and not self.normalisation[1]:
+            raise ValueError(f'the scale of normalisation must not be zero: {self.normalisation}')
         if self.evaluation == 'shared' and self.stride != _PATCH_STRIDE:
             raise ValueError(f'shared patches lie {_PATCH_STRIDE} pixels apart, not {self.stride}')
 
