@@ -1,0 +1,214 @@
+"""Publish the messages of a bag, at its own pace or faster, as ``ros2 bag play`` does.
+
+For installs without rosbag2, and to start on time: the player can wait until the nodes listen and
+the recorder records, so that the first image is not lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import rclpy
+from builtin_interfaces.msg import Time
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Empty
+
+from dlcv.bags import Bag, BagError, RawMessage, Topic
+from dlcv.ros.qos import message_class, profile
+from dlcv.ros.start import keep_freed_memory
+
+READY_TOPIC = '/dlcv_recorder/ready'
+CLOCK_PERIOD = 0.01  # seconds between two messages on /clock
+IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
+Progress = Callable[[float, float], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlayOptions:
+    """How a bag is played.
+
+    Attributes:
+        rate: Speed; 1 is as recorded.
+        loop: Begin anew at the end, for ever.
+        clock: Publish /clock, for nodes with use_sim_time.
+        topics: Only these; empty for all.
+        wait_subscribers: Wait until an image topic has as many.
+        wait_for_recorder: Wait until `dlcv.ros.record` says that it records.
+        patience: Seconds to wait for either before giving up.
+        linger: Seconds for which the clock runs on after the last message.
+    """
+
+    rate: float = 1.0
+    loop: bool = False
+    clock: bool = False
+    topics: tuple[str, ...] = ()
+    wait_subscribers: int = 0
+    wait_for_recorder: bool = False
+    patience: float = 120.0
+    linger: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.rate > 0:
+            raise ValueError(f'rate must be positive, got {self.rate}')
+
+
+class PlayError(ValueError):
+    """The bag cannot be played; the message says why."""
+
+
+class Player(Node):
+    """Publishers for the topics of a bag, and the clock."""
+
+    def __init__(self, bag: Bag, options: PlayOptions) -> None:
+        super().__init__('dlcv_player')
+        self._options = options
+        self._recording = not options.wait_for_recorder
+        wanted = options.topics or tuple(topic.name for topic in bag.topics)
+        topics = [bag.topic(name) for name in wanted if name != '/clock']
+        self._publishers_of = {t.name: p for t in topics if (p := self._publisher(t)) is not None}
+        self._images = [t.name for t in topics if t.msgtype in IMAGE_TYPES]
+        self._clock_out = self.create_publisher(Clock, '/clock', 10) if options.clock else None
+        self._clock_at = -1.0
+        if options.wait_for_recorder:
+            self.create_subscription(Empty, READY_TOPIC, self._on_ready, profile('latched'))
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics it publishes."""
+        return list(self._publishers_of)
+
+    def wait(self, stamp_ns: int) -> None:
+        """Wait for those the options name, with the clock standing at ``stamp_ns``.
+
+        Raises:
+            PlayError: If they do not come in time; says who is missing.
+        """
+        deadline = monotonic() + self._options.patience
+        while missing := self._missing():
+            if monotonic() > deadline:
+                raise PlayError(f'after {self._options.patience:g} s there is still {missing}')
+            self.tick(stamp_ns)
+            rclpy.spin_once(self, timeout_sec=0.05)
+
+    def publish(self, message: RawMessage) -> None:
+        """Publish the serialised bytes of one message."""
+        publisher = self._publishers_of.get(message.topic)
+        if publisher is not None:
+            publisher.publish(bytes(message.data))
+
+    def tick(self, stamp_ns: int) -> None:
+        """Publish the time, at most every `CLOCK_PERIOD`."""
+        now = monotonic()
+        if self._clock_out is None or now - self._clock_at < CLOCK_PERIOD:
+            return
+        self._clock_at = now
+        self._clock_out.publish(Clock(clock=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)))
+
+    def settle(self, stamp_ns: int) -> None:
+        """Publish the time now: the message that follows is not older than it."""
+        self._clock_at = -1.0
+        self.tick(stamp_ns)
+
+    def _publisher(self, topic: Topic) -> Any:
+        try:
+            cls = message_class(topic.msgtype)
+        except (ImportError, AttributeError):
+            self.get_logger().warning(f'{topic.name} is left out: no package of {topic.msgtype}')
+            return None
+        qos = QoSProfile(depth=10)
+        if topic.latched:
+            qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
+        return self.create_publisher(cls, topic.name, qos)
+
+    def _missing(self) -> str:
+        counts = {
+            name: self._publishers_of[name].get_subscription_count()
+            for name in self._images
+            if name in self._publishers_of
+        }
+        wanted = self._options.wait_subscribers
+        if wanted and max(counts.values(), default=0) < wanted:
+            return f'no image topic with {wanted} subscribers: {counts or "no images at all"}'
+        return '' if self._recording else f'no recorder on {READY_TOPIC}'
+
+    def _on_ready(self, _: Empty) -> None:
+        self._recording = True
+
+
+def play(path: Path, options: PlayOptions, progress: Progress | None = None) -> int:
+    """Play a bag to its end and return the number of messages published.
+
+    Args:
+        path: The bag.
+        options: How.
+        progress: Called with (seconds played, seconds in all) now and then.
+
+    Raises:
+        BagError: The bag cannot be read.
+        PlayError: Who was waited for did not come.
+    """
+    with Bag(path) as bag:  # a broken bag is refused before ROS is started
+        if not bag.message_count:
+            raise BagError(f'{path}: the bag holds no messages')
+        keep_freed_memory()
+        rclpy.init()
+        try:
+            player = Player(bag, options)
+            try:
+                return _play(bag, player, options, progress or (lambda *_: None))
+            finally:
+                player.destroy_node()
+        finally:
+            rclpy.try_shutdown()
+
+
+def _play(bag: Bag, player: Player, options: PlayOptions, progress: Progress) -> int:
+    sent = 0
+    player.wait(bag.start_ns)
+    try:
+        while True:
+            sent += _play_once(bag.raw(player.topics), bag, player, options.rate, progress)
+            _linger(player, bag.end_ns, options)
+            if not options.loop:
+                return sent
+    except ExternalShutdownException:
+        return sent
+
+
+def _play_once(
+    messages: Iterable[RawMessage], bag: Bag, player: Player, rate: float, progress: Progress
+) -> int:
+    begin, first, sent = monotonic(), bag.start_ns, 0
+    total = (bag.end_ns - first) / 1e9
+    for message in messages:
+        due = begin + (message.stamp_ns - first) / 1e9 / rate
+        while (ahead := due - monotonic()) > 0:
+            player.tick(first + int((monotonic() - begin) * rate * 1e9))
+            sleep(min(ahead, CLOCK_PERIOD))
+            _stop_if_asked()
+        player.settle(message.stamp_ns)
+        player.publish(message)
+        sent += 1
+        progress((message.stamp_ns - first) / 1e9, total)
+    return sent
+
+
+def _linger(player: Player, end_ns: int, options: PlayOptions) -> None:
+    """Let the clock run on, so that nodes finish their last images in time."""
+    begin = monotonic()
+    while (passed := monotonic() - begin) < options.linger:
+        player.tick(end_ns + int(passed * options.rate * 1e9))
+        sleep(CLOCK_PERIOD)
+        _stop_if_asked()
+
+
+def _stop_if_asked() -> None:
+    if not rclpy.ok():
+        raise ExternalShutdownException
