@@ -371,9 +371,17 @@ def _plain(value: Tensor, key: str, path: Path) -> Tensor:
     if not value.is_floating_point():
         return value.contiguous()
     value = value.to(torch.float32).contiguous()
-    if not bool(value.isfinite().all()):
+    if not finite(value):
         raise WeightsError(f'{path}: {key} holds numbers that are not finite')
     return value
+
+
+def finite(value: Tensor) -> bool:
+    """Return whether all numbers are, in one pass: both extremes are NaN if one number is."""
+    if value.numel() == 0:
+        return True
+    low, high = value.aminmax()
+    return math.isfinite(low) and math.isfinite(high)
 
 
 _READERS: dict[Container, Callable[[BinaryIO, Path], _Content]] = {

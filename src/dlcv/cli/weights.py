@@ -1,0 +1,173 @@
+"""``dlcv weights``: show what a weight file is, convert it to our own format, check it.
+
+Exit codes: 0 the file is good, 1 it is refused or fails its check, 2 the command line is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlcv.cli.main import CommandError
+from dlcv.config import to_dict
+
+if TYPE_CHECKING:
+    from dlcv.weights import Loaded, Weights
+
+SUMMARY = 'Show, convert or check a weight file.'
+
+_NAMES = ('superpoint', 'flownet', 'flownet_s', 'flownet_c', 'monodepth', 'deepvo', 'dsac')
+_EXACT, _HALF = 1e-6, 2e-2  # largest relative difference of outputs after storing in 32, 16 bits
+_PARITY = 1e-4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the three actions."""
+    actions = parser.add_subparsers(dest='action', required=True, metavar='ACTION')
+    info = actions.add_parser('info', help='print what a file is')
+    info.add_argument('--json', action='store_true', help='print JSON')
+    convert = actions.add_parser('import', help='convert a file to our own format')
+    convert.add_argument('-o', '--output', type=Path, required=True, metavar='OUT.safetensors')
+    convert.add_argument('--name', choices=_NAMES, help='refuse any other network')
+    convert.add_argument('--half', action='store_true', help='store floats in 16 bits')
+    convert.add_argument('--licence', default='', help='licence of the weights, kept in the file')
+    verify = actions.add_parser('verify', help='load a file and run its network once')
+    verify.add_argument(
+        '--parity', action='store_true', help='also compare with the network as nodes run it'
+    )
+    for action in (info, convert, verify):
+        action.add_argument('file', type=Path, metavar='FILE')
+        action.add_argument('--sha256', default='', metavar='HEX', help='digest it must have')
+        action.add_argument('--ace-encoder', default='', metavar='FILE', help="ACE's second file")
+    for action in (convert, verify):
+        action.add_argument(
+            '--option',
+            action='append',
+            default=[],
+            metavar='KEY=VALUE',
+            help='override a field of the configuration; the value is JSON or text',
+        )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked and return the exit code."""
+    from dlcv.weights import WeightsError
+
+    options = dict(map(_option, getattr(args, 'option', ())))
+    try:
+        if args.action == 'info':
+            return _info(args)
+        if args.action == 'import':
+            return _import(args, options)
+        return _verify(args, options)
+    except WeightsError as err:
+        sys.stderr.write(f'dlcv weights: {err}\n')
+        return 1
+
+
+def _option(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition('=')
+    if not (key and equals):
+        raise CommandError(f'--option wants KEY=VALUE, got {text!r}')
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value
+
+
+def _info(args: argparse.Namespace) -> int:
+    from dlcv.weights import describe
+
+    weights = describe(args.file, sha256=args.sha256, ace_encoder=args.ace_encoder)
+    if args.json:
+        sys.stdout.write(json.dumps(to_dict(weights), indent=2) + '\n')
+    else:
+        _print(_rows(weights))
+    return 0
+
+
+def _rows(weights: Weights) -> list[tuple[str, str]]:
+    config = ' '.join(f'{key}={value}' for key, value in to_dict(weights.config).items())
+    return [
+        ('file', f'{weights.path} ({weights.bytes:,} bytes)'),
+        ('network', weights.network),
+        ('family', weights.family),
+        ('config', config),
+        ('parameters', f'{weights.parameters:,}'),
+        ('stored as', weights.dtype),
+        ('sha256', weights.sha256),
+        ('trained', 'yes' if weights.trained else 'no'),
+        ('licence', weights.licence or 'not stated'),
+        *((f'needs {key}', text) for key, text in weights.undecided.items()),
+        *weights.metadata.items(),
+    ]
+
+
+def _print(rows: list[tuple[str, str]]) -> None:
+    """Print a table on a terminal, and lines that a script can split elsewhere."""
+    if not sys.stdout.isatty():
+        sys.stdout.writelines(f'{key}: {value}\n' for key, value in rows)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_header=False)
+    for key, value in rows:
+        table.add_row(key, Text(value))  # a file's own words are no markup
+    Console().print(table)
+
+
+def _import(args: argparse.Namespace, options: dict[str, Any]) -> int:
+    from dlcv.weights import WeightsError, load, save_network
+    from dlcv.weights.check import difference, probe
+
+    loaded = _load(args, args.name or '', options)
+    source = f'{loaded.weights.family} {args.file.name} sha256 {loaded.weights.sha256}'
+    save_network(
+        loaded.network,
+        args.output,
+        trained=loaded.weights.trained,
+        half=args.half,
+        source=source,
+        licence=args.licence or loaded.weights.licence,
+    )
+    apart = difference(probe(loaded.network), probe(load('', args.output).network))
+    if apart > (_HALF if args.half else _EXACT):
+        args.output.unlink()
+        raise WeightsError(f'{args.file}: outputs differ by {apart:.2g} once stored; not kept')
+    sys.stdout.write(
+        f'{args.output}: {loaded.weights.network} from {loaded.weights.family}, '
+        f'{args.output.stat().st_size:,} bytes, outputs differ by {apart:.2g}\n'
+    )
+    return 0
+
+
+def _verify(args: argparse.Namespace, options: dict[str, Any]) -> int:
+    from dlcv.nn.inference import optimise
+    from dlcv.weights import WeightsError
+    from dlcv.weights.check import difference, probe
+
+    loaded = _load(args, '', options)
+    outputs = probe(loaded.network)
+    if args.parity:
+        apart = difference(outputs, probe(optimise(loaded.network)))
+        if apart > _PARITY:
+            raise WeightsError(
+                f'{args.file}: prepared for inference, outputs differ by {apart:.2g}'
+            )
+    shapes = ', '.join(str(tuple(output.shape)) for output in outputs)
+    sys.stdout.write(
+        f'OK {args.file}: {loaded.weights.network}, family {loaded.weights.family}, '
+        f'outputs {shapes} are finite\n'
+    )
+    return 0
+
+
+def _load(args: argparse.Namespace, name: str, options: dict[str, Any]) -> Loaded:
+    from dlcv.weights import load
+
+    return load(name, args.file, sha256=args.sha256, ace_encoder=args.ace_encoder, **options)

@@ -1,0 +1,31 @@
+"""Weight files: loaded safely, recognised by their tensors, written in our own format.
+
+This room needs PyTorch; import it where a network is wanted, not at the top of a command.
+"""
+
+from dlcv.weights.files import MAX_BYTES, WeightsError
+from dlcv.weights.shipped import SHIPPED_CONFIGS, shipped, untrained
+from dlcv.weights.store import (
+    Loaded,
+    Weights,
+    describe,
+    load,
+    load_network,
+    name_of,
+    save_network,
+)
+
+__all__ = [
+    'MAX_BYTES',
+    'SHIPPED_CONFIGS',
+    'Loaded',
+    'Weights',
+    'WeightsError',
+    'describe',
+    'load',
+    'load_network',
+    'name_of',
+    'save_network',
+    'shipped',
+    'untrained',
+]

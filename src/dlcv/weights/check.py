@@ -1,0 +1,72 @@
+"""Run a network on a made-up picture, to see that it runs and that two of them agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dlcv.models.deepvo import DeepVOConfig
+from dlcv.models.dsac import DsacConfig
+from dlcv.models.flownet import FlowNetConfig
+from dlcv.models.superpoint import SuperPointConfig
+from dlcv.weights.files import WeightsError, finite
+
+Outputs = tuple[Tensor, ...]
+
+_SIZE = (128, 128)  # a multiple of what any network asks for
+
+
+def probe(network: nn.Module, seed: int = 0) -> Outputs:
+    """Return all that a network gives for a seeded picture of noise.
+
+    Args:
+        network: A network of ours; it is put into eval mode.
+        seed: Of the noise.
+
+    Raises:
+        WeightsError: If an output is not finite.
+    """
+    with torch.inference_mode():
+        outputs = tuple(_flat(network.eval()(*_inputs(network, seed))))
+    for i, output in enumerate(outputs):
+        if not finite(output):
+            raise WeightsError(f'output {i} {tuple(output.shape)} of the network is not finite')
+    return outputs
+
+
+def difference(first: Outputs, second: Outputs) -> float:
+    """Return the largest difference as a fraction of the largest value of that output."""
+    if [a.shape for a in first] != [b.shape for b in second]:
+        return float('inf')
+    return max(
+        float((a - b).abs().max() / a.abs().max().clamp(min=1e-12))
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def _inputs(network: nn.Module, seed: int) -> tuple[Tensor, ...]:
+    config: Any = network.config
+    pictures = 1
+    shape: tuple[int, ...] = (1, 3, *_SIZE)
+    match config:
+        case SuperPointConfig():
+            shape = (1, config.in_channels, *_SIZE)
+        case FlowNetConfig():
+            pictures = 2
+        case DeepVOConfig():
+            shape = (1, 3, 3, *config.input_size)
+        case DsacConfig():
+            shape = (1, config.channels, *_SIZE)
+    draw = torch.Generator().manual_seed(seed)
+    return tuple(torch.rand(shape, generator=draw) for _ in range(pictures))
+
+
+def _flat(value: Tensor | Iterable[Any]) -> Iterable[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    else:
+        for item in value:
+            yield from _flat(item)

