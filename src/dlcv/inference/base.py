@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -18,6 +20,21 @@ from dlcv.types import ByteImage, Camera, FloatArray, Frame
 N = TypeVar('N', bound=nn.Module)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where the weights of an estimator come from.
+
+    Attributes:
+        path: Their file; None for none.
+        sha256: Digest of the file; empty for none.
+        trained: Whether the results mean anything.
+    """
+
+    path: Path | None = None
+    sha256: str = ''
+    trained: bool = False
+
+
 class Estimator(Generic[N]):
     """A network made ready for inference on a device.
 
@@ -29,6 +46,12 @@ class Estimator(Generic[N]):
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``fp32``, ``fp16`` or ``bf16``; the last two on GPUs only.
 
+    Attributes:
+        network: The network that runs, on ``device``.
+        device: Where it runs.
+        precision: How precisely.
+        origin: Where its weights come from; set by `dlcv.inference.load`.
+
     Raises:
         DeviceError: If the device or the precision is not to be had.
     """
@@ -37,6 +60,7 @@ class Estimator(Generic[N]):
         self.device = pick_device(device)
         self.precision = pick_precision(precision, self.device, fallback=device == 'auto')
         self.network: N = optimise(network).to(self.device)
+        self.origin = Origin()
 
     def push(self, frame: Frame) -> object:
         """Take the next frame and return what is estimated from it."""

@@ -177,9 +177,9 @@ def height_over_ground(depth: FloatArray, camera: Camera) -> float | None:
     """
     step = max(1, depth.shape[1] // 160)  # a coarse grid is enough, and less noisy
     points = back_project(camera, depth)[::step, ::step]
-    right, down = np.diff(points, axis=1)[:-1], np.diff(points, axis=0)[:, :-1]
-    normal = np.cross(right, down)
-    with np.errstate(divide='ignore', invalid='ignore'):
+    with np.errstate(divide='ignore', invalid='ignore'):  # the sky is infinite
+        right, down = np.diff(points, axis=1)[:-1], np.diff(points, axis=0)[:, :-1]
+        normal = np.cross(right, down)
         level = np.abs(normal[..., 1]) / np.linalg.norm(normal, axis=-1)
     height = points[:-1, :-1, 1]
     ground = (level > np.cos(_GROUND_TILT)) & (height > 0) & np.isfinite(height)

@@ -26,10 +26,9 @@ class RelocalizationError(ValueError):
 class RelocalizationSettings:
     """How a pose is searched and which poses are believed.
 
-    Pixels are those of the network's input (``height`` rows).
+    Pixels are those of the network's input, which has as many rows as the map was trained on.
 
     Attributes:
-        height: Images are resized to this, as they were when the map was trained.
         hypotheses: Poses sampled from minimal sets.
         inlier_threshold: Reprojection error of an inlier, in pixels.
         max_pixel_error: Reprojection errors are clamped here.
@@ -41,7 +40,6 @@ class RelocalizationSettings:
         seed: Of the sampling: the same frame gives the same pose.
     """
 
-    height: int = 480
     hypotheses: int = 64
     inlier_threshold: float = 10.0
     max_pixel_error: float = 100.0
@@ -93,7 +91,7 @@ class RelocalizationEstimator(Estimator[CoordinateNet]):
         image, camera, rectifier = self._view.rectified(frame)
         if camera is None:
             raise RelocalizationError('a pose needs the camera: the frame has no calibration')
-        fit = Fit.to_height((camera.width, camera.height), self.settings.height)
+        fit = Fit.to_height((camera.width, camera.height), self.network.config.input_height)
         picture = grey(image) if self.network.config.channels == 1 else colour(image)
         with self._inference():
             coordinates = self.network(self._tensor(fit.image(picture)))[0].float()  # (3, h, w)
