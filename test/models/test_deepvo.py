@@ -82,6 +82,18 @@ def test_a_drive_in_two_calls_equals_one_call(model):
     torch.testing.assert_close(torch.cat((first, rest), dim=1), whole, rtol=0, atol=1e-6)
 
 
+def test_kept_codes_give_the_same_window(model):
+    clip = torch.rand(1, 4, 3, 64, 128)
+    kept = [model.codes(clip[:, i : i + 2]) for i in range(3)]  # each pair is encoded once
+    again, _ = model.recall(torch.cat(kept[1:], dim=1))
+    torch.testing.assert_close(again, model(clip[:, 1:])[0], rtol=0, atol=1e-6)
+
+
+def test_codes_of_another_network_are_refused(model):
+    with pytest.raises(ShapeError, match=r'codes.*B, T, 64.*\(1, 2, 63\)'):
+        model.recall(torch.zeros(1, 2, 63))
+
+
 def test_memory_matters(model):
     clip = torch.rand(1, 3, 3, 64, 128)
     _, memory = model(clip)

@@ -153,19 +153,33 @@ class DeepVO(nn.Module):
             ShapeError: If the clips have another shape, hold fewer than two frames, or their size
                 gives another number of cells than the weights have; or if the memory fits not.
         """
-        self._check(clips, memory)
         return self.recall(self.codes(clips), memory)
 
     def codes(self, clips: Tensor) -> Tensor:
-        """Turn clips ``(B, T+1, 3, H, W)`` into what the memory takes in: ``(B, T, F)``."""
+        """Return what the memory takes in, ``(B, T, F)``, of clips ``(B, T+1, 3, H, W)``.
+
+        Each depends on its own pair alone: whoever looks at overlapping windows can keep them.
+
+        Raises:
+            ShapeError: As ``forward``.
+        """
+        self._check(clips)
         frames = self._normalise(clips)
         pairs = torch.cat((frames[:, :-1], frames[:, 1:]), dim=2)  # (B, T, 6, H, W)
         return self.encode(pairs.flatten(0, 1)).flatten(1).view(*pairs.shape[:2], -1)
 
     def recall(self, codes: Tensor, memory: Memory | None = None) -> tuple[Tensor, Memory]:
-        """Return what ``forward`` does, given the codes ``(B, T, F)`` of its clips."""
-        recalled, memory = run_lstm(self.rnn, codes, memory)
-        return self.linear(self.forget(recalled)), memory  # (B, T, 6)
+        """Return what ``forward`` does, given the codes ``(B, T, F)`` of its clips.
+
+        Raises:
+            ShapeError: If the codes or the memory have another shape.
+        """
+        config = self.config
+        expect(codes, f'B T {config.features}', 'codes')
+        for state in memory or ():
+            expect(state, f'{config.layers} {codes.shape[0]} {config.memory}', 'memory')
+        recalled, memory = run_lstm(self.rnn, codes, memory)  # (B, T, M)
+        return self.linear(self.forget(recalled)), memory
 
     def encode(self, pairs: Tensor) -> Tensor:
         """Turn normalised pairs ``(N, 6, H, W)`` into features ``(N, D, h, w)``."""
@@ -178,9 +192,9 @@ class DeepVO(nn.Module):
         std = clips.new_tensor(self.config.std)[:, None, None]
         return (clips - self.config.offset - mean) / std
 
-    def _check(self, clips: Tensor, memory: Memory | None) -> None:
+    def _check(self, clips: Tensor) -> None:
         expect(clips, 'B T+1 3 H W', 'clips')
-        batch, frames, _, height, width = clips.shape
+        frames, _, height, width = clips.shape[1:]
         if frames < 2:
             raise ShapeError(f'a clip needs two frames or more, got {frames}')
         wanted = cells(*self.config.input_size)
@@ -190,8 +204,6 @@ class DeepVO(nn.Module):
                 f'others of {wanted} cells of {_STRIDE} pixels, got {(height, width)} '
                 f'with {cells(height, width)}'
             )
-        for state in memory or ():
-            expect(state, f'{self.config.layers} {batch} {self.config.memory}', 'memory')
 
     def _initialise(self) -> None:
         """He-normal matrices, and forget gates that start open."""
