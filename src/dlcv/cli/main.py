@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     'convert': 'turn a dataset folder into a rosbag2',
     'play': 'publish the messages of a bag',
     'up': 'start the nodes without ROS launch',
+    'report': 'write a page about a recording of the nodes',
     'nodes': 'print the tables of nodes, topics, parameters and services',
     'demo': 'generate, replay, record and report',
 }

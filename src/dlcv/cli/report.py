@@ -1,0 +1,34 @@
+"""``dlcv report``: a page about a recording of the nodes' outputs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+SUMMARY = 'Write a page about a recording of the nodes: rates, latencies, paths, pictures.'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``dlcv report``."""
+    parser.add_argument('bag', type=Path, help='recording with the images and the outputs')
+    parser.add_argument(
+        '-o', '--out', type=Path, help='folder of the page (default: beside the bag)'
+    )
+    parser.add_argument('--truth', default='', metavar='TOPIC', help='topic of the true odometry')
+    parser.add_argument('--image', default='', metavar='TOPIC', help='topic of the images')
+    parser.add_argument('--namespace', default='', help='namespace of the nodes')
+    parser.add_argument('--title', default='', help='headline')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the page and print its table."""
+    from dlcv.report import summarise, table, write_report
+
+    summary = summarise(
+        args.bag, truth_topic=args.truth, image_topic=args.image, namespace=args.namespace
+    )
+    out = args.out or args.bag.with_name(f'{args.bag.stem}_report')
+    page = write_report(summary, out, title=args.title or f'Recording {args.bag.stem}')
+    sys.stdout.write(f'{table(summary)}\n\nreport: {page}\n')
+    return 0

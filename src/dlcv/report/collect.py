@@ -1,0 +1,251 @@
+"""Read a recording of the nodes' outputs: counts, rates, latencies, trajectories, pictures."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlcv import messages
+from dlcv.bags import Bag, BagError
+from dlcv.contract.nodes import DIAGNOSTICS, NODES, NodeSpec
+from dlcv.types import ByteImage, FloatArray, Trajectory
+
+# the output that answers an image, for each node
+ANSWERS = {
+    'superpoint': '~/keypoints',
+    'flownet': '~/flow',
+    'monodepth': 'depth/image_rect',
+    'deepvo': '~/odometry',
+    'dsac': '~/hypotheses',
+}
+PICTURES = {'superpoint': '~/overlay', 'flownet': '~/color', 'monodepth': 'depth/color'}
+SAMPLES = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeSummary:
+    """How one node did.
+
+    Attributes:
+        name: Of the node.
+        answered: Images with an output of the same stamp.
+        images: Images there were.
+        hertz: Answers per second of the recording's own time.
+        inference_ms: Median and 95 % of the estimator's time, from the node's diagnostics.
+        latency_ms: Median, 95 % and largest age of an output, from the node's diagnostics.
+        dropped: Images that the node counted as superseded, too old, lost or failed.
+        trained: Whether its weights are trained; None when the node never said.
+        message: The last line of its diagnostics.
+    """
+
+    name: str
+    answered: int
+    images: int
+    hertz: float
+    inference_ms: tuple[float, float]
+    latency_ms: tuple[float, float, float]
+    dropped: int
+    trained: bool | None
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Sample:
+    """The pictures of one moment: (title, RGB) of the input and of each node."""
+
+    stamp_ns: int
+    pictures: tuple[tuple[str, ByteImage], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Summary:
+    """All that the page shows.
+
+    Attributes:
+        bag: Where it was read.
+        image_topic: The camera.
+        seconds: From the first image to the last.
+        nodes: One for each node that recorded anything.
+        samples: Some moments.
+        estimate: Poses of the odometry; None without.
+        truth: True poses in the frame of the odometry's first pose; None without.
+        poses: Accepted poses of the relocalizer.
+    """
+
+    bag: Path
+    image_topic: str
+    seconds: float
+    nodes: tuple[NodeSummary, ...]
+    samples: tuple[Sample, ...]
+    estimate: Trajectory | None
+    truth: Trajectory | None
+    poses: int
+
+    @property
+    def untrained(self) -> list[str]:
+        """Names of the nodes that ran untrained networks."""
+        return [node.name for node in self.nodes if node.trained is False]
+
+
+def topic_of(spec: NodeSpec, name: str, namespace: str = '') -> str:
+    """Return the full topic of a contract name: ``~/flow`` of `flownet` is ``/flownet/flow``."""
+    if name.startswith('/'):
+        return name
+    root = f'/{namespace.strip("/")}' if namespace else ''
+    return f'{root}/{spec.name}/{name[2:]}' if name.startswith('~/') else f'{root}/{name}'
+
+
+def summarise(
+    path: Path, *, truth_topic: str = '', image_topic: str = '', namespace: str = ''
+) -> Summary:
+    """Read a recording.
+
+    Args:
+        path: Bag with the images and the outputs.
+        truth_topic: True odometry; empty for none.
+        image_topic: The camera; empty when there is one.
+        namespace: Of the nodes.
+
+    Raises:
+        BagError: The bag cannot be read, has no images, or no such truth.
+    """
+    with Bag(path, keep_damaged=True) as bag:
+        image_topic = image_topic or _input_topic(bag, namespace)
+        stamps = header_stamps(bag, image_topic)
+        if not stamps:
+            raise BagError(f'{path}: no images on {image_topic}')
+        there = {t.name for t in bag.topics if t.count}
+        seconds = (stamps[-1] - stamps[0]) / 1e9
+        states = _last_states(bag)
+        nodes = [
+            _node(bag, spec, namespace, stamps, seconds, states)
+            for spec in NODES.values()
+            if topic_of(spec, ANSWERS[spec.name], namespace) in there or spec.name in states
+        ]
+        pose_topic = topic_of(NODES['dsac'], '~/pose', namespace)
+        estimate = _trajectory(bag, topic_of(NODES['deepvo'], '~/odometry', namespace))
+        truth = bag.trajectory(truth_topic) if truth_topic else None
+        return Summary(
+            bag=path,
+            image_topic=image_topic,
+            seconds=seconds,
+            nodes=tuple(nodes),
+            samples=tuple(_samples(bag, image_topic, stamps, namespace)),
+            estimate=estimate,
+            truth=None if truth is None else _from_start(truth, stamps[0]),
+            poses=sum(t.count for t in bag.topics if t.name == pose_topic),
+        )
+
+
+def header_stamps(bag: Bag, topic: str) -> list[int]:
+    """Return the header stamps on a topic, in nanoseconds, without decoding its messages."""
+    if not any(t.name == topic for t in bag.topics):
+        return []
+    # CDR: four bytes of encapsulation, then std_msgs/Header begins with the stamp
+    stamps = (struct.unpack_from('<iI', raw.data, 4) for raw in bag.raw([topic]))
+    return [sec * 10**9 + nanosec for sec, nanosec in stamps]
+
+
+def _input_topic(bag: Bag, namespace: str) -> str:
+    """Return the one image topic that is no output of a node."""
+    outputs = {topic_of(s, t.name, namespace) for s in NODES.values() for t in s.outputs}
+    found = [name for name in bag.image_topics() if name not in outputs]
+    if len(found) != 1:
+        raise BagError(
+            f'{bag.path}: which of {found} was the input? The bag holds\n{bag.describe()}'
+        )
+    return found[0]
+
+
+def _last_states(bag: Bag) -> dict[str, Any]:
+    """Return the last diagnostic status of each of our nodes while it was active."""
+    states: dict[str, Any] = {}
+    if not any(t.name == DIAGNOSTICS.name for t in bag.topics):
+        return states
+    for _, array in bag.read([DIAGNOSTICS.name]):
+        for status in array.status:
+            name = status.name.partition(':')[0]
+            values = {pair.key: pair.value for pair in status.values}
+            if name in NODES and values.get('state') == 'active':
+                states[name] = (status, values)
+    return states
+
+
+def _node(
+    bag: Bag,
+    spec: NodeSpec,
+    namespace: str,
+    stamps: Sequence[int],
+    seconds: float,
+    states: dict[str, Any],
+) -> NodeSummary:
+    answered = set(header_stamps(bag, topic_of(spec, ANSWERS[spec.name], namespace)))
+    status, values = states.get(spec.name, (None, {}))
+    dropped = ('superseded', 'rejected_age', 'lost_by_middleware', 'failed')
+    return NodeSummary(
+        name=spec.name,
+        answered=len(answered & set(stamps)),
+        images=len(stamps),
+        hertz=len(answered) / seconds if seconds else 0.0,
+        inference_ms=(_number(values, 'inference_ms_p50'), _number(values, 'inference_ms_p95')),
+        latency_ms=(
+            _number(values, 'latency_ms_p50'),
+            _number(values, 'latency_ms_p95'),
+            _number(values, 'latency_ms_max'),
+        ),
+        dropped=sum(int(values.get(name, 0)) for name in dropped),
+        trained={'true': True, 'false': False}.get(values.get('trained', '')),
+        message=status.message if status is not None else 'no diagnostics recorded',
+    )
+
+
+def _number(values: dict[str, str], key: str) -> float:
+    return float(values.get(key, 'nan'))
+
+
+def _trajectory(bag: Bag, topic: str) -> Trajectory | None:
+    if not any(t.name == topic and t.count > 1 for t in bag.topics):
+        return None
+    return bag.trajectory(topic)
+
+
+def _from_start(truth: Trajectory, start_ns: int) -> Trajectory:
+    """Express the truth in the body's pose at the first image, where odometry begins."""
+    first = int(np.argmin(np.abs(truth.stamps_ns - start_ns)))
+    start_from_world: FloatArray = np.linalg.inv(truth.world_from_body[first])
+    return Trajectory(
+        stamps_ns=truth.stamps_ns[first:],
+        world_from_body=start_from_world @ truth.world_from_body[first:],
+        frame_id='odom',
+        child_frame_id=truth.child_frame_id,
+    )
+
+
+def _samples(bag: Bag, image_topic: str, stamps: Sequence[int], namespace: str) -> Iterable[Sample]:
+    """Choose moments spread over the recording at which most nodes have a picture."""
+    topics = {
+        topic_of(NODES[node], name, namespace): node
+        for node, name in PICTURES.items()
+        if any(t.name == topic_of(NODES[node], name, namespace) and t.count for t in bag.topics)
+    }
+    coverage = dict.fromkeys(stamps, 0)
+    for topic in topics:
+        for stamp in header_stamps(bag, topic):
+            coverage[stamp] = coverage.get(stamp, 0) + 1
+    best = [s for s in stamps if coverage[s] == max(coverage[s] for s in stamps)]
+    places = np.linspace(0, len(best) - 1, min(SAMPLES, len(best)) + 2)[1:-1]
+    chosen = sorted({best[round(float(place))] for place in places})
+    found: dict[int, dict[str, ByteImage]] = {stamp: {} for stamp in chosen}
+    for raw, message in bag.read([image_topic, *topics]):
+        stamp = messages.stamp_ns(message.header.stamp)
+        if stamp in found:
+            found[stamp][topics.get(raw.topic, 'input')] = messages.decode_any(message)
+    order = ['input', *PICTURES]
+    for stamp in chosen:
+        pictures = tuple((name, found[stamp][name]) for name in order if name in found[stamp])
+        yield Sample(stamp_ns=stamp, pictures=pictures)
