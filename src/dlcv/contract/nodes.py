@@ -14,7 +14,7 @@ from dlcv.contract.parameters import (
     SuperPointParameters,
 )
 
-Qos = Literal['image', 'sensor', 'R1', 'R10', 'latched', 'tf']
+Qos = Literal['image', 'sensor', 'R1', 'R10', 'latched', 'tf', 'tf_static']
 QOS_TEXT: dict[Qos, str] = {
     'image': 'parameters image_qos, image_qos_depth',
     'sensor': 'best effort, volatile, depth 1',
@@ -22,6 +22,7 @@ QOS_TEXT: dict[Qos, str] = {
     'R10': 'reliable, volatile, depth 10',
     'latched': 'reliable, transient local, depth 1',
     'tf': 'reliable, volatile, depth 100',
+    'tf_static': 'reliable, transient local, depth 100',
 }
 
 
@@ -96,7 +97,7 @@ CAMERA = (IMAGE, COMPRESSED, CAMERA_INFO)
 TF_STATIC = Topic(
     name='/tf_static',
     type='tf2_msgs/msg/TFMessage',
-    qos='latched',
+    qos='tf_static',
     doc='Where the camera sits on base_frame; identity to REP 103 axes when nobody says.',
 )
 DIAGNOSTICS = Topic(

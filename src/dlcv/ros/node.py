@@ -7,10 +7,10 @@ it, runs the network and publishes. What a subclass adds is its estimator and it
 
 from __future__ import annotations
 
-import copy
 import threading
 import traceback
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -47,6 +47,7 @@ R = TypeVar('R')
 P = TypeVar('P', bound=CommonParameters)
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 WATCHDOG_PERIOD = 0.1  # seconds
+WARM_UP_SIZE = 640, 480  # the camera's own size is not known before its first image
 QUIET = 5.0  # seconds between two log lines from one place
 
 
@@ -54,12 +55,13 @@ class Estimator(Protocol):
     """What the runtime needs of an estimator; its results are the subclass's business."""
 
     device: Any
+    origin: Any
 
     def reset(self) -> None:
         """Forget all history."""
 
-    def warm_up(self) -> None:
-        """Run once on a blank image, so that the first real one is not late."""
+    def warm_up(self, width: int, height: int) -> None:
+        """Run on pictures of this size, so that the first real one is not late."""
 
 
 @dataclass(slots=True)
@@ -69,6 +71,7 @@ class _Session:
     inbox: Mailbox[Any]
     worker: threading.Thread | None = None
     busy_since: float | None = None
+    abandoned: bool = False
 
 
 class VisionNode(LifecycleNode, Generic[P, R]):
@@ -77,27 +80,26 @@ class VisionNode(LifecycleNode, Generic[P, R]):
     Attributes:
         spec: What the node offers; topics, services and parameters are made from it.
         needs_camera: Whether an image without calibration is of no use.
-        lazy: Whether nothing is computed while nobody listens.
+        complaint: Why the last dropped image was dropped; empty while none was.
     """
 
     spec: ClassVar[NodeSpec]
     needs_camera: ClassVar[bool] = True
-    lazy: ClassVar[bool] = True
 
     def __init__(self, **node_args: Any) -> None:
         super().__init__(self.spec.name, **node_args)
         self.health = Health()
         self._session: _Session | None = None
+        self._stuck: threading.Thread | None = None
         self._estimator: Any = None
         self._outputs: dict[str, Any] = {}
         self._inputs: list[Any] = []
         self._enabled, self._state = True, 'unconfigured'
         self._fault = ''
         self._condition: Verdict | None = None
-        self._reset_wanted = threading.Event()
+        self._reset_wanted, self._break_wanted = threading.Event(), threading.Event()
         self._last_stamp_ns: int | None = None
-        self._weights_sha256 = ''
-        self._untrained = False
+        self.complaint = ''
         self._calibration = Calibration()
         self._settings = Parameters(
             self, self.spec.parameters, self._on_changed, lambda: self._state != 'unconfigured'
@@ -108,15 +110,22 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             DiagnosticArray, DIAGNOSTICS.name, profile(DIAGNOSTICS.qos)
         )
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # also while simulated time stands still
-        self.create_timer(self.parameters.diagnostic_period, self._report, clock=steady)
+        self._report_timer = self.create_timer(
+            self.parameters.diagnostic_period, self._report, clock=steady
+        )
         self.create_timer(WATCHDOG_PERIOD, self._watch, clock=steady)
         self._jump_handle = self._watch_time()
 
     # what a subclass gives -----------------------------------------------------------------
 
     @abstractmethod
-    def load(self) -> Estimator:
-        """Build the estimator from the parameters; any exception makes configure fail."""
+    def load(self, device: str, precision: str) -> Estimator:
+        """Build the estimator from the parameters; any exception makes configure fail.
+
+        Args:
+            device: The parameter's, or ``cpu`` after a GPU error.
+            precision: The parameter's, or ``fp32`` after a GPU error.
+        """
 
     @abstractmethod
     def infer(self, frame: Frame) -> R | None:
@@ -129,8 +138,23 @@ class VisionNode(LifecycleNode, Generic[P, R]):
     def retune(self) -> None:
         """Hand changed dynamic parameters to the estimator."""
 
+    def due(self, stamp_ns: int) -> bool:
+        """Whether an image is to be computed, in the worker: when anybody listens to anything."""
+        return any(map(self.wanted, self._outputs))
+
+    def more_inputs(self) -> Iterable[Any]:
+        """Create the subscriptions that the node has besides the camera, at activation."""
+        return ()
+
     def reset_history(self) -> None:
         """Forget what the node itself remembers between frames, in the worker."""
+
+    def break_history(self) -> None:
+        """Note that the estimator has forgotten its frames after a failure, in the worker.
+
+        Unlike after a reset, what comes next goes on from what was before.
+        """
+        self.reset_history()
 
     # what a subclass uses ------------------------------------------------------------------
 
@@ -157,15 +181,30 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         """Publish on a contract output."""
         self._outputs[name].publish(message)
 
+    def loading(self, device: str, precision: str) -> dict[str, Any]:
+        """Return what the loaders of `dlcv.inference.load` are given besides the settings."""
+        p = self.parameters
+        return {
+            'weights': p.weights,
+            'sha256': p.weights_sha256,
+            'allow_untrained': p.allow_random_weights,
+            'device': device,
+            'precision': precision,
+        }
+
     def judge(self, condition: Verdict | None) -> None:
         """Put a condition of the task itself (lost, no map ...) into the diagnostics."""
         self._condition = condition
 
-    def note_weights(self, sha256: str, untrained: bool) -> None:
-        """Remember which weights run; untrained ones are warned of while they do."""
-        self._weights_sha256, self._untrained = sha256, untrained
-        if untrained:
-            self.get_logger().warning('the network is untrained: its results mean nothing')
+    @property
+    def active(self) -> bool:
+        """Whether images are taken."""
+        return self._state == 'active'
+
+    @property
+    def enabled(self) -> bool:
+        """Whether `~/set_enabled` lets images through."""
+        return self._enabled
 
     def publishes(self, topic: Topic) -> bool:
         """Whether an output of the contract is there under the present parameters."""
@@ -175,17 +214,21 @@ class VisionNode(LifecycleNode, Generic[P, R]):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load, check and warm up the network; FAILURE, with the reason logged, on any problem."""
+        p = self.parameters
         if self._settings.problem:
             return self._refuse(self._settings.problem)
+        self._report_timer.timer_period_ns = int(1e9 * p.diagnostic_period)
         try:
-            self._estimator = self.load()
-            self._estimator.warm_up()
+            _use_threads(p.num_threads)
+            self._estimator = self.load(p.device, p.precision)
+            self._check_weights()
+            self._estimator.warm_up(*WARM_UP_SIZE)
             self._create_outputs()
             self.on_configured()
         except Exception as err:  # noqa: BLE001 - a bad file must never take the process down
             self.get_logger().debug(traceback.format_exc())
             self._drop()
-            return self._refuse(str(err) or type(err).__name__)
+            return self._refuse(_explained(err))
         self._fault, self._state = '', 'inactive'
         return SUCCESS
 
@@ -194,19 +237,23 @@ class VisionNode(LifecycleNode, Generic[P, R]):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start the worker."""
+        if self._stuck is not None and self._stuck.is_alive():
+            self.get_logger().error('cannot activate: a frame from before is still being computed')
+            return FAILURE
         self.health.clear()
         self._calibration.clear()
         self._reset_wanted.set()
-        self._fault, self._condition, self._last_stamp_ns = '', None, None
+        self._forget_if_asked()  # no worker runs yet
+        self._fault, self._condition, self._last_stamp_ns, self.complaint = '', None, None, ''
         session = _Session(Mailbox())
         session.worker = threading.Thread(
             target=self._work, args=(session,), name=f'{self.spec.name} worker', daemon=True
         )
-        self._session = session
+        activated = super().on_activate(state)  # the publishers first: the worker is quick
+        self._session, self._state = session, 'active'
         self._subscribe()
         session.worker.start()
-        self._state = 'active'
-        return super().on_activate(state)
+        return activated
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Drop the subscriptions and let the worker finish its frame."""
@@ -237,6 +284,14 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self._stop()
         super().destroy_node()
 
+    def _check_weights(self) -> None:
+        """Warn of untrained weights; refuse them where a certain file is asked for."""
+        if self._estimator.origin.trained:
+            return
+        if self.parameters.weights_sha256 and not self._estimator.origin.sha256:
+            raise ValueError('weights_sha256 is set, but there is no weight file to have it')
+        self.get_logger().warning('the network is untrained: its results mean nothing')
+
     def _refuse(self, reason: str) -> TransitionCallbackReturn:
         self._fault = reason
         self.get_logger().error(f'cannot configure: {reason}')
@@ -246,8 +301,13 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         for topic in self.spec.outputs:
             if topic is DIAGNOSTICS or not self.publishes(topic):
                 continue
+            try:
+                kind = message_class(topic.type)
+            except ImportError:
+                self.get_logger().warning(f'{topic.name} is off: {topic.type} is not installed')
+                continue
             self._outputs[topic.name] = self.create_lifecycle_publisher(
-                message_class(topic.type),
+                kind,
                 topic.name,
                 profile(topic.qos),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
@@ -276,7 +336,9 @@ class VisionNode(LifecycleNode, Generic[P, R]):
                 event_callbacks=events,
                 qos_overriding_options=overrides,
             ),
+            *self.more_inputs(),
         ]
+        self._camera_info_topic = self._inputs[0].topic_name
 
     def _stop(self) -> None:
         session, self._session = self._session, None
@@ -287,7 +349,10 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             return
         session.inbox.close()
         self._calibration.close()
-        session.worker.join(timeout=self.parameters.inference_timeout)
+        if not session.abandoned:
+            session.worker.join(timeout=self.parameters.inference_timeout)
+        if session.worker.is_alive():  # it cannot be stopped; it ends when its call returns
+            session.abandoned, self._stuck = True, session.worker
 
     def _drop(self) -> None:
         for publisher in self._outputs.values():
@@ -333,19 +398,19 @@ class VisionNode(LifecycleNode, Generic[P, R]):
 
     def _on_set_enabled(self, request: Any, response: Any) -> Any:
         self._enabled = request.data
-        if request.data:
-            self._reset_wanted.set()  # what lies before the pause is no neighbour of what follows
         response.success, response.message = True, 'enabled' if request.data else 'disabled'
         return response
 
     def _watch_time(self) -> Any:
-        back = Duration(seconds=-max(self.parameters.time_jump_back_threshold, 1e-9))
-        threshold = JumpThreshold(min_forward=None, min_backward=back, on_clock_change=False)
+        any_back = Duration(nanoseconds=-1)
+        threshold = JumpThreshold(min_forward=None, min_backward=any_back, on_clock_change=False)
         return self.get_clock().create_jump_callback(threshold, post_callback=self._on_time_jump)
 
-    def _on_time_jump(self, _: Any) -> None:
-        self.health.count('time_jumps')
-        self._reset_wanted.set()
+    def _on_time_jump(self, jump: Any) -> None:
+        if -jump.delta.nanoseconds / 1e9 > self.parameters.time_jump_back_threshold:
+            self._last_stamp_ns = None  # the images' jump is this one, not another
+            self.health.count('time_jumps')
+            self._reset_wanted.set()
 
     def _watch(self) -> None:
         """Deactivate after a fault in the worker, or when a frame takes too long."""
@@ -355,7 +420,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         busy = session.busy_since
         if busy is not None and perf_counter() - busy > self.parameters.inference_timeout:
             self._fault = f'a frame took over {self.parameters.inference_timeout:g} s'
-            session.worker = None  # it cannot be stopped; it ends when its call returns
+            session.abandoned = True
         if self._fault:
             self.get_logger().error(f'deactivating: {self._fault}')
             fault = self._fault
@@ -368,7 +433,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             'state': self._state,
             'device': str(getattr(self._estimator, 'device', 'none')),
             'precision': self.parameters.precision,
-            'weights_sha256': self._weights_sha256,
+            'weights_sha256': self._estimator.origin.sha256 if self._estimator else '',
             **self.health.values(),
             'gpu_mem_mb': f'{_gpu_memory(self._estimator):.1f}',
         }
@@ -394,7 +459,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         verdicts = [self.health.verdict(p.input_timeout, p.max_input_age)]
         if self._condition is not None:
             verdicts.append(self._condition)
-        if self._untrained:
+        if not self._estimator.origin.trained:
             verdicts.append(Verdict(Level.WARN, 'the network is untrained'))
         return max(verdicts, key=lambda verdict: verdict.level)
 
@@ -405,9 +470,8 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             message = session.inbox.take(timeout=0.5)
             if message is None:
                 continue
-            session.busy_since = perf_counter()
             try:
-                self._handle(message)
+                self._handle(message, session)
             except messages.UnsupportedEncodingError as err:
                 self._reject('rejected_encoding', str(err))
             except messages.MessageError as err:
@@ -417,22 +481,24 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             finally:
                 session.busy_since = None
 
-    def _handle(self, message: Any) -> None:
+    def _handle(self, message: Any, session: _Session) -> None:
         stamp = messages.stamp_ns(message.header.stamp)
         if not self._in_time(stamp) or not self._in_order(stamp):
             return
-        if self.lazy and not any(map(self.wanted, self._outputs)):
+        if not self.due(stamp):
             self._forget_if_asked()
             return
         frame = self._frame(message)
         if frame is None:
             return
         self._forget_if_asked()
-        begin = perf_counter()
+        session.busy_since = begin = perf_counter()
         result = self.infer(frame)
         inference_ms = 1e3 * (perf_counter() - begin)
+        if session.abandoned:
+            return
         if result is not None:
-            self.publish(frame, copy.deepcopy(message.header), result)
+            self.publish(frame, message.header, result)
         age_ns = self.get_clock().now().nanoseconds - stamp
         self.health.done(inference_ms, age_ns / 1e6)
 
@@ -441,13 +507,16 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         pixels = messages.decode_any(message)
         height, width = pixels.shape[:2]
         stamp = messages.stamp_ns(message.header.stamp)
-        expected = self.needs_camera or self.count_publishers(CAMERA_INFO.name) > 0
-        patience = self.parameters.input_timeout if expected else 0.0
+        patience = self.parameters.input_timeout if self._camera_info_expected() else 0.0
         camera = self._calibration.of(stamp, width, height, patience)
         if camera is None and self.needs_camera:
             self._reject('rejected_camera', self._calibration.complaint(width, height))
             return None
         return Frame(stamp_ns=stamp, image=pixels, camera=camera, frame_id=message.header.frame_id)
+
+    def _camera_info_expected(self) -> bool:
+        topic = self._camera_info_topic  # the resolved name: counting does not follow remappings
+        return self.needs_camera or self.count_publishers(topic) > 0
 
     def _in_time(self, stamp: int) -> bool:
         now = self.get_clock().now().nanoseconds
@@ -483,27 +552,52 @@ class VisionNode(LifecycleNode, Generic[P, R]):
     def _forget_if_asked(self) -> None:
         if self._reset_wanted.is_set():
             self._reset_wanted.clear()
+            self._break_wanted.clear()
             self._estimator.reset()
             self.reset_history()
+        elif self._break_wanted.is_set():
+            self._break_wanted.clear()
+            self._estimator.reset()
+            self.break_history()
 
     def _reject(self, counter: str, reason: str) -> None:
         self.health.count(counter)
+        self.complaint = reason
         self.get_logger().error(f'image dropped: {reason}', throttle_duration_sec=QUIET)
 
     def _survive(self, err: Exception, session: _Session) -> None:
         if session.inbox.closed:
             return  # the frame was cut short by deactivate
         self.health.count('failed')
-        self._reset_wanted.set()
+        self._break_wanted.set()
         self.get_logger().debug(traceback.format_exc())
         if not _is_gpu_error(err):
             reason = f'image failed: {type(err).__name__}: {err}'
             self.get_logger().error(reason, throttle_duration_sec=QUIET)
         elif self.parameters.on_gpu_error == 'cpu':
-            self.get_logger().error(f'GPU error, going on on the CPU: {err}')
-            self._estimator.to('cpu')
+            self._leave_gpu(err)
         else:
             self._fault = f'GPU error: {err}'
+
+    def _leave_gpu(self, err: Exception) -> None:
+        self.get_logger().error(f'GPU error, going on on the CPU: {err}')
+        try:
+            self._estimator = self.load('cpu', 'fp32')
+        except Exception as worse:  # noqa: BLE001 - the file may be gone by now
+            self._fault = f'GPU error: {err}; and no way on on the CPU: {worse}'
+
+
+def _explained(err: Exception) -> str:
+    reason = str(err) or type(err).__name__
+    if type(err).__name__ != 'WeightsError':
+        return reason
+    return f'{reason} (parameters weights, weights_sha256, allow_random_weights)'
+
+
+def _use_threads(count: int) -> None:
+    from dlcv.inference.device import set_threads
+
+    set_threads(count)
 
 
 def _is_gpu_error(err: Exception) -> bool:

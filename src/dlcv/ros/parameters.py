@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from typing import Any
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -23,6 +24,7 @@ from rclpy.parameter import Parameter as RosParameter
 from dlcv.contract.nodes import NODES
 from dlcv.contract.parameters import CommonParameters, Parameter, ParameterError, describe
 
+T = TypeVar('T')
 _FOREIGN = ('use_sim_time', 'qos_overrides', 'start_type_description_service')
 
 
@@ -88,7 +90,8 @@ class Parameters:
                 continue  # a parameter of a sister node comes in through a shared /** section
             close = difflib.get_close_matches(name, self._table, 1)
             hint = f'; did you mean {close[0]!r}?' if close else ''
-            self._problems[name] = f'unknown parameter {name!r}{hint}'
+            key = close[0] if close else name  # setting the one that was meant settles it
+            self._problems.setdefault(key, f'unknown parameter {name!r}{hint}')
 
     def _build(self, changes: dict[str, Any]) -> CommonParameters:
         current = {name: _plain(self._node.get_parameter(name).value) for name in self._table}
@@ -120,8 +123,23 @@ class Parameters:
         return SetParametersResult(successful=True)
 
 
+def settings(cls: type[T], parameters: CommonParameters, **others: Any) -> T:
+    """Return the settings of an estimator: its fields that are parameters too, and ``others``.
+
+    Args:
+        cls: Dataclass of the settings.
+        parameters: Where its fields come from by name.
+        others: Fields that are named or counted otherwise.
+    """
+    shared = {f.name: getattr(parameters, f.name, MISSING) for f in fields(cls)}  # type: ignore[arg-type]
+    return cls(**{name: value for name, value in shared.items() if value is not MISSING} | others)
+
+
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | bool | int | float) else tuple(map(float, value))
+    """Return a value as the contract writes it: numbers in a row are a tuple."""
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    return tuple(value)
 
 
 def _reason(p: Parameter, given: Any, err: ParameterException) -> str:

@@ -30,6 +30,8 @@ def profile(name: Qos) -> QoSProfile:
             return _make(100)
         case 'latched':
             return _make(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        case 'tf_static':  # several broadcasters, each with its own latched message
+            return _make(100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         case _:
             raise ValueError(f'QoS {name!r} is made from parameters: call image_profile')
 
