@@ -53,7 +53,8 @@ def image(head: Any, pixels: np.ndarray[Any, Any]) -> Any:
         head: Its header.
         pixels: ``(H, W)`` or ``(H, W, 3)`` uint8, or ``(H, W)`` or ``(H, W, 2)`` floating point.
     """
-    if pixels.dtype != np.uint8:
+    encoding = _encoding(pixels)
+    if encoding.startswith('32F'):
         pixels = pixels.astype('<f4', copy=False)
     flat = np.ascontiguousarray(pixels).reshape(-1).view(np.uint8)
     return message(
@@ -61,7 +62,7 @@ def image(head: Any, pixels: np.ndarray[Any, Any]) -> Any:
         header=head,
         height=pixels.shape[0],
         width=pixels.shape[1],
-        encoding=_encoding(pixels),
+        encoding=encoding,
         is_bigendian=0,
         step=flat.size // pixels.shape[0],
         data=flat,
@@ -70,13 +71,14 @@ def image(head: Any, pixels: np.ndarray[Any, Any]) -> Any:
 
 def _encoding(pixels: np.ndarray[Any, Any]) -> str:
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    names = {('u', 1): 'mono8', ('u', 3): 'rgb8', ('f', 1): '32FC1', ('f', 2): '32FC2'}
-    if (pixels.dtype.kind, channels) not in names or pixels.ndim not in (2, 3) or not pixels.size:
+    names = {('u1', 1): 'mono8', ('u1', 3): 'rgb8', ('f', 1): '32FC1', ('f', 2): '32FC2'}
+    kind = 'f' if pixels.dtype.kind == 'f' else pixels.dtype.str[1:]
+    if (kind, channels) not in names or pixels.ndim not in (2, 3) or not pixels.size:
         raise BagError(
             f'no image message for an array of {pixels.dtype} with shape {pixels.shape}; there '
             'are (H, W) and (H, W, 3) bytes, (H, W) and (H, W, 2) floats'
         )
-    return names[pixels.dtype.kind, channels]
+    return names[kind, channels]
 
 
 def compressed_image(

@@ -36,6 +36,10 @@ class WriteOptions:
     flow: bool = True
     compression: Compression = 'none'
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.jpeg_quality <= 100:
+            raise BagError(f'the JPEG quality is 1 to 100, got {self.jpeg_quality}')
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Written:
@@ -115,20 +119,20 @@ class _Sink:
         self.snapshots = 0
         self.poses = 0
         self.first_ns = 0
-        self.last_ns = -1
+        self.last_ns = 0
         self.topics: dict[str, str] = {}
 
     def add(self, snapshot: Snapshot, velocity: tuple[FloatArray, FloatArray]) -> None:
         """Write all messages of one moment."""
         frame, layout, options = snapshot.frame, self.layout, self.options
-        if frame.stamp_ns <= self.last_ns:
+        if self.snapshots and frame.stamp_ns <= self.last_ns:
             raise BagError(
                 f'stamps must increase, but picture {self.snapshots + 1} is of {frame.stamp_ns} ns '
                 f'and the one before of {self.last_ns} ns'
             )
         if not self.snapshots:
-            self.first_ns = frame.stamp_ns
             self._add_static(frame.stamp_ns)
+            self.first_ns = frame.stamp_ns
         self.last_ns = frame.stamp_ns
         self._add_pose(frame.stamp_ns, snapshot.world_from_camera, velocity)
         self._add_frame(frame, layout.camera, layout.optical_frame, 0.0)

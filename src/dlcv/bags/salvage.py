@@ -11,12 +11,14 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from dlcv.bags.errors import BagError
 
 _MAGIC = b'\x89MCAP0\r\n'
+_COUNTER = count()  # of the file systems that SQLite knows by name
 _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = 3, 4, 5, 6  # opcodes of MCAP records
 
 
@@ -175,7 +177,7 @@ def _texts(head: str, data: bytes, count: int) -> Iterator[int | str]:
 
 
 class SalvagedSqlite:
-    """Readable part of an SQLite3 storage file.
+    """Readable part of an SQLite3 storage file, and of the journal beside it.
 
     Args:
         path: The file.
@@ -189,11 +191,11 @@ class SalvagedSqlite:
         self.entries: list[Entry] = []
         self.damage = 'it was not completed'
         try:
-            self._base = sqlite3.connect(f'file:{path}?mode=ro', uri=True)
-            rows = self._base.execute('SELECT * FROM topics')
-            names = [column[0] for column in rows.description]
-            self._add_topics([dict(zip(names, row, strict=True)) for row in rows])
-        except sqlite3.Error as err:
+            self._base, self._files = _open_database(path)  # SQLite does not own its files
+            # Without this, SQLite refuses a file that is shorter than its header says.
+            self._base.execute('PRAGMA writable_schema=ON')
+            self._add_topics()
+        except _database_errors() as err:
             raise BagError(f'{path}: the topics cannot be read: {err}') from None
         self._walk()
         self.entries.sort(key=lambda entry: entry.stamp_ns)
@@ -207,18 +209,53 @@ class SalvagedSqlite:
         """Close the file."""
         self._base.close()
 
-    def _add_topics(self, rows: list[dict[str, str]]) -> None:
-        for row in rows:
-            self.topics[int(row['id'])] = SalvagedTopic(
-                name=row['name'], msgtype=row['type'], qos=row.get('offered_qos_profiles', '')
-            )
+    def _add_topics(self) -> None:
+        names = {row[1] for row in self._base.execute('PRAGMA table_info(topics)')}
+        qos = 'offered_qos_profiles' if 'offered_qos_profiles' in names else "''"
+        for key, name, msgtype, text in self._base.execute(
+            f'SELECT id, name, type, {qos} FROM topics'  # noqa: S608  one of two constants
+        ):
+            self.topics[key] = SalvagedTopic(name=name, msgtype=msgtype, qos=text)
 
     def _walk(self) -> None:
+        """List the messages, reading each whole, until one cannot be read."""
         try:
-            for row in self._base.execute(
-                'SELECT topic_id, timestamp, rowid, length(data) FROM messages ORDER BY rowid'
+            for topic, stamp_ns, rowid, data in self._base.execute(
+                'SELECT topic_id, timestamp, rowid, data FROM messages ORDER BY rowid'
             ):
-                topic, stamp_ns, rowid, size = row
-                self.entries.append(Entry(stamp_ns, topic, rowid, size))
-        except sqlite3.Error as err:
+                self.entries.append(Entry(stamp_ns, topic, rowid, len(data)))
+        except _database_errors() as err:
             self.damage = f'message {len(self.entries) + 1} cannot be read ({err})'
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    import apsw
+
+    return sqlite3.Error, apsw.Error, OSError
+
+
+def _open_database(path: Path) -> tuple[Any, Any]:
+    """Open read-only, with its journal if there is one.
+
+    SQLite reads what lies beyond the end of a cut file as zeros, which would pass as data; hence
+    a file system that refuses. It cannot do journals, but a file with one was not cut.
+    """
+    if path.with_name(f'{path.name}-wal').exists():
+        return sqlite3.connect(f'{path.resolve().as_uri()}?mode=ro', uri=True), None
+    import apsw
+
+    class StrictFile(apsw.VFSFile):
+        def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802  SQLite's name
+            if offset + amount > self.xFileSize():
+                raise apsw.IOError(f'byte {offset} is beyond the end of the file')
+            return bytes(super().xRead(amount, offset))
+
+    class StrictFiles(apsw.VFS):
+        def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:  # noqa: N802
+            return StrictFile('', name, flags)
+
+    name = f'dlcv-strict-{next(_COUNTER)}'
+    files = StrictFiles(name, '')
+    uri = f'{path.resolve().as_uri()}?immutable=1'
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    return apsw.Connection(uri, flags=flags, vfs=name), files

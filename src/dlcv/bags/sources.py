@@ -85,7 +85,7 @@ def open_sources(path: Path) -> tuple[list[Source], list[str]]:
     if not path.exists():
         raise BagError(f'{path}: no such bag{_nearby(path)}')
     damage = []
-    if path.is_file() or (path / 'metadata.yaml').exists():
+    if not _journal(path) and (path.is_file() or (path / 'metadata.yaml').exists()):
         try:
             return [RosbagsSource(path)], []
         except BagError as err:
@@ -106,8 +106,8 @@ def open_sources(path: Path) -> tuple[list[Source], list[str]]:
 
 
 def _open_file(file: Path) -> tuple[Source | None, str]:
-    unfinished = file.with_name(f'{file.name}-wal').exists()  # SQLite was not closed
-    if not unfinished:
+    trouble = ''
+    if not _journal(file):
         try:
             return RosbagsSource(file), ''
         except BagError as err:
@@ -120,6 +120,12 @@ def _open_file(file: Path) -> tuple[Source | None, str]:
     except (BagError, OSError) as err:
         return None, str(err)
     return SalvagedSource(salvaged), f'{file}: {salvaged.damage}'
+
+
+def _journal(path: Path) -> bool:
+    """Whether an SQLite file (of the folder) was not closed: messages are still beside it."""
+    folder, names = (path, '*.db3-wal') if path.is_dir() else (path.parent, f'{path.name}-wal')
+    return any(journal.stat().st_size for journal in folder.glob(names))
 
 
 def _nearby(path: Path) -> str:
@@ -239,8 +245,13 @@ class SalvagedSource:
             if topic is None or (topics is not None and topic.name not in topics):
                 continue
             if _within(entry, start_ns, stop_ns):
-                data = self._salvaged.load(entry)
-                yield RawMessage(topic.name, topic.msgtype, entry.stamp_ns, data)
+                yield RawMessage(topic.name, topic.msgtype, entry.stamp_ns, self._load(entry))
+
+    def _load(self, entry: Entry) -> bytes:
+        try:
+            return self._salvaged.load(entry)
+        except Exception as err:  # it was readable when the bag was opened
+            raise BagError(f'the message at {entry.stamp_ns} ns: {_words(err)}') from err
 
     def deserialize(self, raw: RawMessage) -> Any:
         """Return the message of its bytes."""

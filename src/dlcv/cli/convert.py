@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,10 +75,24 @@ def run(args: argparse.Namespace) -> int:
     from dlcv.bags import write_recording
 
     recording, options = _recording(args), _options(args)
-    with _progress_bar(recording.name) as progress:
-        written = write_recording(
-            recording, args.out, progress=progress, options=options, overwrite=args.overwrite
-        )
+    done = 0
+    with _progress_bar(recording.name) as show:
+
+        def progress(written: int, total: int) -> None:
+            nonlocal done
+            done = written
+            show(written, total)
+
+        try:
+            written = write_recording(
+                recording, args.out, progress=progress, options=options, overwrite=args.overwrite
+            )
+        except BaseException:
+            if done:
+                sys.stderr.write(
+                    f'{args.out} keeps the first {done} of {len(recording)} pictures\n'
+                )
+            raise
     _print_summary(written, calibrated=recording.calibration is not None)
     return 0
 
@@ -120,7 +135,9 @@ def _progress_bar(name: str) -> Iterator[Progress]:
     from rich.progress import TimeRemainingColumn as Remaining
 
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), Remaining())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    shown = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with shown as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -129,9 +146,9 @@ def _print_summary(written: Written, *, calibrated: bool) -> None:
     from rich.console import Console
 
     seconds = (written.last_ns - written.first_ns) * 1e-9
+    counts = f'{written.poses} true poses, {written.messages} messages'
     lines = [
-        f'wrote {written.path}: {written.snapshots} pictures over {seconds:.3f} s, '
-        f'{written.poses} true poses, {written.messages} messages',
+        f'wrote {written.path}: {written.snapshots} pictures over {seconds:.3f} s, {counts}',
         *(f'  {topic}  {msgtype}' for topic, msgtype in written.topics),
     ]
     if not calibrated:

@@ -113,9 +113,7 @@ class FolderRecording:
             )
         items = self.items[start::stride][:count]
         if not items:
-            raise DatasetError(
-                f'{self.name} has {len(self)} pictures, asked was to start at {start}'
-            )
+            raise DatasetError(f'{self.name} has {len(self)} pictures, the start was {start}')
         return replace(self, items=items)
 
     def shifted(self, offset_ns: int) -> FolderRecording:

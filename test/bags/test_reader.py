@@ -1,0 +1,353 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from rosbags.rosbag1 import Writer as Writer1
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from dlcv.bags import Bag, BagError, BagWriter, build
+
+POSE_STAMPED = 'geometry_msgs/msg/PoseStamped'
+
+
+def _image(stamp, encoding='rgb8', shape=(4, 6, 3), frame='cam'):
+    message = build.image(build.header(stamp, frame), np.full(shape, 7, np.uint8))
+    message.encoding = encoding
+    return message
+
+
+def _stamped(header, pose, stamp, frame='map'):
+    return build.message(POSE_STAMPED, header=header(stamp, frame), pose=pose)
+
+
+# Topics
+
+
+def test_a_missing_topic_is_answered_with_all_topics_and_types(small_bag):
+    with Bag(small_bag) as bag:
+        for ask in (
+            lambda: list(bag.frames('/camera/image_row')),
+            lambda: bag.trajectory('/camera/image_row'),
+            lambda: list(bag.raw(['/camera/image_row'])),
+        ):
+            with pytest.raises(BagError, match=r'no topic /camera/image_row') as caught:
+                ask()
+            for topic in bag.topics:
+                assert re.search(f'{topic.name} +{topic.count} +{topic.msgtype}', str(caught.value))
+
+
+def test_a_topic_of_another_type_is_refused(small_bag):
+    with (
+        Bag(small_bag) as bag,
+        pytest.raises(BagError, match='odometry is nav_msgs/msg/Odometry, needed is sensor_msgs'),
+    ):
+        list(bag.frames('/ground_truth/odometry'))
+
+
+def test_raw_messages_are_in_order_and_cut_by_time(small_bag):
+    with Bag(small_bag) as bag:
+        everything = list(bag.raw())
+        assert len(everything) == bag.message_count
+        stamps = [raw.stamp_ns for raw in everything]
+        assert stamps == sorted(stamps)
+        assert (stamps[0], stamps[-1]) == (bag.start_ns, bag.end_ns)
+        part = list(bag.raw(['/tf'], start_ns=1_200_000_007, stop_ns=1_400_000_007))
+    assert [raw.stamp_ns for raw in part] == [1_200_000_007, 1_300_000_007]
+    assert part == [r for r in everything if r in part]
+
+
+def test_an_empty_bag_has_no_pictures(tmp_path):
+    store = get_typestore(Stores.ROS2_JAZZY)
+    with Writer(tmp_path / 'b', version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        writer.add_connection('/x', 'std_msgs/msg/Empty', typestore=store)
+    with Bag(tmp_path / 'b') as bag:
+        assert (bag.message_count, bag.start_ns, bag.end_ns) == (0, 0, 0)
+        with pytest.raises(BagError, match='no topic with pictures'):
+            bag.find_images()
+
+
+# Cameras
+
+
+def test_depth_and_flow_are_no_pictures_and_two_cameras_must_be_named(make_bag):
+    numbers = build.image(build.header(1, 'c'), np.zeros((2, 2), np.float32))
+    rows = [
+        ('/depth', build.IMAGE, 1, numbers),
+        ('/front/image_raw', build.IMAGE, 1, _image(1)),
+    ]
+    with Bag(make_bag(rows, 'one.mcap')) as bag:
+        assert bag.find_images() == '/front/image_raw'
+    rows.append(('/rear/image_raw', build.IMAGE, 1, _image(1)))
+    with (
+        Bag(make_bag(rows, 'two.mcap')) as bag,
+        pytest.raises(BagError, match=r"several.*'/front/image_raw', '/rear/image_raw'"),
+    ):
+        bag.find_images()
+
+
+def test_a_picture_gets_its_own_calibration(make_bag, small_recording):
+    camera = small_recording().camera
+    rows = []
+    for stamp in (10, 20, 30):
+        info = build.camera_info(build.header(stamp, 'c'), camera, (16, 24))
+        info.k[0] = stamp
+        rows.append(('/cam/camera_info', build.CAMERA_INFO, stamp, info))
+        rows.append(('/cam/image', build.IMAGE, stamp, _image(stamp, shape=(16, 24, 3))))
+    with Bag(make_bag(rows)) as bag:
+        assert [f.camera.fx for f in bag.frames()] == [10, 20, 30]
+    # recorded the other way round, the first has to take the one that comes
+    with Bag(make_bag(rows[1::-1], 'late.mcap')) as bag:
+        assert next(bag.frames()).camera.fx == 10
+
+
+def test_a_bad_picture_is_an_error_or_skipped(make_bag):
+    short = _image(2)
+    short.data = short.data[:-9]
+    rows = [
+        ('/i', build.IMAGE, 1, _image(1)),
+        ('/i', build.IMAGE, 2, short),
+        ('/i', build.IMAGE, 3, _image(3)),
+    ]
+    with Bag(make_bag(rows)) as bag:
+        with pytest.raises(BagError, match=r'/i at 2 ns: 63 bytes'):
+            list(bag.frames())
+        skipped = []
+        assert [f.stamp_ns for f in bag.frames(skipped=skipped.append)] == [1, 3]
+        assert len(skipped) == 1
+
+
+def test_millimetre_depth_becomes_metres(make_bag):
+    values = np.array([[0, 1500], [2500, 65535]], np.uint16)
+    message = build.image(build.header(4, 'c'), values.view(np.uint8))
+    message.encoding, message.width, message.step = '16UC1', 2, 4
+    with Bag(make_bag([('/d', build.IMAGE, 4, message)])) as bag:
+        ((stamp, depth),) = bag.arrays('/d')
+    assert stamp == 4
+    np.testing.assert_allclose(depth, [[np.nan, 1.5], [2.5, 65.535]])
+
+
+def test_numbers_are_refused_where_there_are_none(make_bag):
+    with (
+        Bag(make_bag([('/i', build.IMAGE, 1, _image(1))])) as bag,
+        pytest.raises(BagError, match="'rgb8' holds no numbers"),
+    ):
+        list(bag.arrays('/i'))
+
+
+# Poses
+
+
+def test_pose_types_give_the_same_trajectory(make_bag, make_pose, header):
+    m = build.message
+    stamps = [3, 1, 2, 2]  # out of order, one twice
+    none = np.zeros(36)
+    rows = []
+    matrix = np.eye(4)
+    for i, stamp in enumerate(stamps):
+        pose = make_pose(stamp + (0.5 if i == 3 else 0))
+        matrix[:3, 3] = pose.position.x, 2, 3
+        plain = _stamped(header, pose, stamp)
+        covered = m('geometry_msgs/msg/PoseWithCovariance', pose=pose, covariance=none)
+        rows += [
+            ('/plain', POSE_STAMPED, i, plain),
+            (
+                '/covered',
+                'geometry_msgs/msg/PoseWithCovarianceStamped',
+                i,
+                m(
+                    'geometry_msgs/msg/PoseWithCovarianceStamped',
+                    header=header(stamp, 'map'),
+                    pose=covered,
+                ),
+            ),
+            (
+                '/odometry',
+                build.ODOMETRY,
+                i,
+                build.odometry(
+                    header(stamp, 'map'),
+                    'body',
+                    np.array(
+                        [[1, 0, 0, pose.position.x], [0, 1, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]]
+                    ),
+                    np.zeros(3),
+                    np.zeros(3),
+                ),
+            ),
+        ]
+    path = m('nav_msgs/msg/Path', header=header(9, 'map'), poses=[r[3] for r in rows[::3]])
+    rows.append(('/path', 'nav_msgs/msg/Path', 9, path))
+    with Bag(make_bag(rows)) as bag:
+        assert bag.pose_topics() == ('/covered', '/odometry', '/path', '/plain')
+        for topic in bag.pose_topics():
+            found = bag.trajectory(topic)
+            assert found.stamps_ns.tolist() == [1, 2, 3]
+            assert found.world_from_body[:, 0, 3].tolist() == [1, 2, 3]
+            assert found.frame_id == 'map'
+        with pytest.raises(BagError, match=r'several topics have poses.*covered'):
+            bag.trajectory()
+
+
+@pytest.mark.parametrize(('x', 'w'), [(np.nan, 1.0), (0.0, 0.0), (0.0, 2.0)])
+def test_a_pose_that_is_none_is_named(make_bag, make_pose, header, x, w):
+    rows = [
+        ('/p', POSE_STAMPED, 1, _stamped(header, make_pose(1), 1)),
+        ('/p', POSE_STAMPED, 2, _stamped(header, make_pose(x, w), 2)),
+    ]
+    with Bag(make_bag(rows)) as bag, pytest.raises(BagError, match=r'/p: pose 2 is none'):
+        bag.trajectory()
+
+
+def test_poses_in_two_frames_are_no_trajectory(make_bag, make_pose, header):
+    rows = [
+        ('/p', POSE_STAMPED, i, _stamped(header, make_pose(1), i, f)) for i, f in enumerate('ab')
+    ]
+    with Bag(make_bag(rows)) as bag, pytest.raises(BagError, match=r"frames: \['a', 'b'\]"):
+        bag.trajectory()
+
+
+def test_several_transforms_must_be_named(make_bag, header):
+    there = [
+        build.transform(header(1, 'map'), 'odom', np.eye(4)),
+        build.transform(header(1, 'odom'), 'base_link', np.eye(4)),
+    ]
+    with Bag(make_bag([('/tf', build.TF, 1, build.tf(*there))])) as bag:
+        assert bag.trajectory('/tf', child_frame='odom').frame_id == 'map'
+        with pytest.raises(BagError, match='map -> odom'):
+            bag.trajectory('/tf')
+        with pytest.raises(BagError, match='0 transforms fit any -> nose'):
+            bag.trajectory('/tf', child_frame='nose')
+
+
+def test_static_transforms_that_do_not_connect(small_bag):
+    with Bag(small_bag) as bag:
+        there = bag.static_transform('base_link', 'camera_optical')
+        back = bag.static_transform('camera_optical', 'base_link')
+        np.testing.assert_allclose(there @ back, np.eye(4), atol=1e-15)
+        with pytest.raises(BagError, match=r"frames are \['base_link', 'camera_link'"):
+            bag.static_transform('base_link', 'nose')
+
+
+# Other storage
+
+
+def _copy(source, writer, store):
+    with Bag(source) as bag, writer:
+        connections = {
+            t.name: writer.add_connection(t.name, t.msgtype, typestore=store) for t in bag.topics
+        }
+        for raw in bag.raw():
+            writer.write(connections[raw.topic], raw.stamp_ns, raw.data)
+
+
+@pytest.mark.parametrize('plugin', list(StoragePlugin))
+@pytest.mark.parametrize('metadata', [True, False])
+def test_both_storages_with_and_without_metadata(tmp_path, small_bag, plugin, metadata):
+    store = get_typestore(Stores.ROS2_JAZZY)
+    _copy(small_bag, Writer(tmp_path / 'b', version=8, storage_plugin=plugin), store)
+    if not metadata:
+        (tmp_path / 'b' / 'metadata.yaml').unlink()
+    with Bag(small_bag) as one, Bag(tmp_path / 'b') as other:
+        assert list(one.raw()) == list(other.raw())
+        assert [f.camera for f in one.frames()] == [f.camera for f in other.frames()]
+        (file,) = (p for p in (tmp_path / 'b').iterdir() if p.name != 'metadata.yaml')
+    with Bag(file) as alone:
+        assert len(list(alone.frames())) == 12
+
+
+def test_files_of_a_split_bag_are_merged(tmp_path, small_bag):
+    (tmp_path / 'split').mkdir()
+    with Bag(small_bag) as bag:
+        for part in range(2):  # interleaved in time
+            with BagWriter(tmp_path / 'split' / f'part_{part}.mcap') as writer:
+                for topic in bag.topics:
+                    writer.add_topic(topic.name, topic.msgtype)
+                for i, raw in enumerate(bag.raw()):
+                    if i % 2 == part:
+                        writer.write_raw(raw.topic, raw.stamp_ns, raw.data)
+        with Bag(tmp_path / 'split') as split:
+            assert split.message_count == bag.message_count
+            stamps = [raw.stamp_ns for raw in split.raw()]
+            assert stamps == [raw.stamp_ns for raw in bag.raw()]
+            assert len(list(split.frames())) == 12
+
+
+def test_ros1_bags_become_ros2_messages(tmp_path, small_recording):
+    store = get_typestore(Stores.ROS1_NOETIC)
+    truth = small_recording(count=3)
+    types = store.types
+
+    def header(i, stamp):
+        time = types['builtin_interfaces/msg/Time'](*divmod(stamp, 10**9))
+        return types['std_msgs/msg/Header'](i, time, 'cam')
+
+    roi = types['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False)
+    with Writer1(tmp_path / 'old.bag') as writer:
+        kinds = {'/cam/image_raw': build.IMAGE, '/cam/camera_info': build.CAMERA_INFO}
+        links = {t: writer.add_connection(t, k, typestore=store) for t, k in kinds.items()}
+        for i, snapshot in enumerate(truth):
+            frame, camera = snapshot.frame, snapshot.frame.camera
+            info = types[build.CAMERA_INFO](
+                header(i, frame.stamp_ns),
+                16,
+                24,
+                'plumb_bob',
+                np.array([0.1, 0, 0, 0]),
+                camera.matrix.ravel(),
+                np.eye(3).ravel(),
+                np.zeros(12),
+                0,
+                0,
+                roi,
+            )
+            image = types[build.IMAGE](
+                header(i, frame.stamp_ns), 16, 24, 'rgb8', 0, 72, frame.image.ravel()
+            )
+            for topic, message in (('/cam/camera_info', info), ('/cam/image_raw', image)):
+                data = store.serialize_ros1(message, kinds[topic])
+                writer.write(links[topic], frame.stamp_ns, data)
+    with Bag(tmp_path / 'old.bag') as bag:
+        for frame, expected in zip(bag.frames(), truth, strict=True):
+            assert frame.stamp_ns == expected.frame.stamp_ns
+            assert frame.camera == expected.frame.camera
+            np.testing.assert_array_equal(frame.image, expected.frame.image)
+        new = get_typestore(Stores.ROS2_JAZZY)
+        for raw in bag.raw():  # what a player sends is what ROS 2 expects
+            assert new.deserialize_cdr(raw.data, raw.msgtype).header.frame_id == 'cam'
+
+
+# Writing
+
+
+def test_a_writer_says_what_it_does_not_know(tmp_path):
+    with BagWriter(tmp_path / 'b') as bag:
+        with pytest.raises(BagError, match='no definition of my_msgs/msg/Secret'):
+            bag.add_topic('/s', 'my_msgs/msg/Secret')
+        with pytest.raises(BagError, match='no topic /nothing; there are'):
+            bag.write_raw('/nothing', 0, b'')
+        bag.add_topic('/i', build.IMAGE)
+        with pytest.raises(BagError, match='/i was added twice'):
+            bag.add_topic('/i', build.IMAGE)
+        with pytest.raises(BagError, match=r'float64 with shape \(2, 2, 2, 2\)'):
+            build.image(build.header(0, ''), np.zeros((2, 2, 2, 2)))
+
+
+def test_a_full_disk_is_named_and_what_is_written_stays(tmp_path, small_recording, monkeypatch):
+    bag = BagWriter(tmp_path / 'b')
+    bag.add_topic('/i', build.IMAGE)
+    bag.write('/i', 1, _image(1, shape=(600, 600, 3)))  # fills a chunk, so it is on the disk
+
+    def full(*_args):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(bag._writer.storage, 'write', full)
+    with pytest.raises(BagError, match=r'stopped after 1 messages.*No space left'):
+        bag.write('/i', 2, _image(2))
+    monkeypatch.setattr(bag._writer.storage, 'close', full)
+    with pytest.raises(BagError, match=r'closing failed after 1 messages.*No space left'):
+        bag.close()
+    with Bag(tmp_path / 'b', keep_damaged=True) as kept:
+        assert len(list(kept.frames())) == 1

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from dlcv.bags import Bag
+from dlcv.cli.main import main
+from dlcv.geometry.camera import write_camera
+from dlcv.types import Camera
+
+CAMERA = Camera(width=30, height=20, fx=25.0, fy=26.0, cx=14.5, cy=9.5)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / 'source'
+    for name in ('rgb', 'depth'):
+        (root / name).mkdir(parents=True)
+    rows = []
+    for i in range(5):
+        pixels = np.random.default_rng(i).integers(0, 256, (20, 30, 3), np.uint8)
+        cv2.imwrite(str(root / 'rgb' / f'{i:06d}.png'), pixels)
+        cv2.imwrite(str(root / 'depth' / f'{i:06d}.png'), np.full((20, 30), 512, np.uint16))
+        rows.append(f'{i / 10:.6f} {i} 0 0 0 0 0 1')
+    (root / 'groundtruth.txt').write_text('\n'.join(rows))
+    write_camera(CAMERA, tmp_path / 'camera.yaml')
+    return root
+
+
+@pytest.mark.parametrize('out', ['bag', 'bag.mcap'])
+def test_a_folder_becomes_a_bag(tmp_path, folder, capsys, out):
+    arguments = ['convert', 'images', str(folder), str(tmp_path / out), '--depth-scale', '256']
+    assert main([*arguments, '--camera', str(tmp_path / 'camera.yaml')]) == 0
+    text = capsys.readouterr().out
+    assert '5 pictures over 0.400 s, 5 true poses' in text
+    assert f'dlcv play {tmp_path / out}' in text
+    assert 'not calibrated' not in text
+    with Bag(tmp_path / out) as bag:
+        frames = list(bag.frames())
+        assert [f.stamp_ns for f in frames] == [i * 100_000_000 for i in range(5)]
+        assert frames[0].camera.matrix.tolist() == CAMERA.matrix.tolist()
+        assert {float(d.mean()) for _, d in bag.arrays('/ground_truth/depth')} == {2.0}
+        poses = bag.trajectory().world_from_body @ bag.static_transform(
+            'base_link', 'camera_optical'
+        )
+        np.testing.assert_allclose(poses[:, 0, 3], range(5), atol=1e-12)
+
+
+def test_every_option_reaches_the_bag(tmp_path, folder, capsys):
+    options = '--start 1 --count 2 --stride 2 --compressed png --chunks zstd --no-depth'
+    arguments = f'{options} --time-offset 10 --optical-world'.split()
+    assert main(['convert', 'tum', str(folder), str(tmp_path / 'b'), *arguments]) == 0
+    assert 'not calibrated' in capsys.readouterr().out
+    with Bag(tmp_path / 'b') as bag:
+        names = {t.name for t in bag.topics}
+        assert '/camera/image_raw/compressed' in names
+        assert not names & {'/camera/image_raw', '/ground_truth/depth'}
+        assert [f.stamp_ns for f in bag.frames()] == [10_100_000_000, 10_300_000_000]
+        poses = bag.trajectory().world_from_body @ bag.static_transform(
+            'base_link', 'camera_optical'
+        )
+    # x of the old world, the camera's right, is -y of a world with z up
+    np.testing.assert_allclose(poses[:, :3, 3], [[0, -1, 0], [0, -3, 0]], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'complaint'),
+    [
+        (['kitti', '{}', 'out'], 'is no KITTI folder: looked for image_02'),
+        (['images', '{}/nowhere', 'out'], 'no such folder'),
+        (['images', '{}', 'out', '--rate', '0'], 'rate must be positive'),
+        (['images', '{}', 'out', '--camera', 'none.yaml'], 'none.yaml: cannot be read'),
+        (['images', '{}', 'out', '--start', '9'], 'has 5 pictures, the start was 9'),
+        (['images', '{}', '{}'], 'exists already'),
+        (['images', '{}', 'out', '--jpeg-quality', '0', '--compressed', 'jpeg'], '1 to 100'),
+        (['images', '{}', 'out', '--time-offset', '-1'], 'between 1970 and 2038'),
+    ],
+)
+def test_mistakes_are_told_in_a_line(tmp_path, folder, capsys, monkeypatch, arguments, complaint):
+    monkeypatch.chdir(tmp_path)
+    assert main(['convert', *(a.format(folder) for a in arguments)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('dlcv convert: ')
+    assert complaint in error
+    assert not (tmp_path / 'out').exists()
+
+
+def test_an_unreadable_picture_ends_it_but_keeps_what_was_written(tmp_path, folder, capsys):
+    (folder / 'rgb' / '000003.png').write_bytes(b'torn')
+    assert main(['convert', 'images', str(folder), str(tmp_path / 'b')]) == 2
+    error = capsys.readouterr().err
+    assert '000003.png: 4 bytes that are no picture' in error
+    assert 'keeps the first 3 of 5 pictures' in error
+    with Bag(tmp_path / 'b') as bag:
+        assert len(list(bag.frames())) == 3
+    assert main(['convert', 'images', str(folder), str(tmp_path / 'b'), '--overwrite']) == 2
