@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ class Argument:
     @property
     def boolean(self) -> bool:
         """Whether it is a switch."""
-        return self.choices == SWITCH
+        return set(SWITCH) <= set(self.choices)
 
 
 class LaunchError(ValueError):
@@ -40,7 +41,8 @@ DEFAULT_NODES = ('superpoint', 'flownet', 'monodepth', 'deepvo')
 
 
 def _switch(name: str, default: str, doc: str) -> Argument:
-    return Argument(name=name, default=default, doc=doc, choices=SWITCH)
+    choices = SWITCH if default else (*SWITCH, '')
+    return Argument(name=name, default=default, doc=doc, choices=choices)
 
 
 ARGUMENTS: tuple[Argument, ...] = (
@@ -51,7 +53,7 @@ ARGUMENTS: tuple[Argument, ...] = (
     ),
     Argument(name='namespace', default='', doc='Namespace of all nodes.'),
     Argument(name='params_file', default='', doc='Parameter file; empty is config/vo.yaml.'),
-    _switch('use_sim_time', 'false', 'Take the time from /clock; bag sets it.'),
+    _switch('use_sim_time', '', 'Take the time from /clock; bag sets it, else empty is false.'),
     Argument(
         name='nodes',
         default='',
@@ -62,16 +64,33 @@ ARGUMENTS: tuple[Argument, ...] = (
     _switch('autostart', 'true', 'Configure and activate the nodes; false leaves it to a manager.'),
     _switch('use_respawn', 'false', 'Start a node again when its process dies.'),
     Argument(name='respawn_delay', default='2.0', doc='Seconds before it is started again.'),
-    _switch('publish_tf', 'true', 'deepvo publishes odom_frame -> base_frame.'),
-    Argument(name='odom_frame', default='odom', doc='Fixed frame of the odometry.'),
-    Argument(name='base_frame', default='base_link', doc='Body frame of the robot.'),
-    Argument(name='map_frame', default='map', doc='Fixed frame of the map.'),
+    _switch(
+        'publish_tf',
+        '',
+        'deepvo publishes odom_frame -> base_frame; empty as in params_file, else true.',
+    ),
+    Argument(
+        name='odom_frame',
+        default='',
+        doc='Fixed frame of the odometry; empty as in params_file, else odom.',
+    ),
+    Argument(
+        name='base_frame',
+        default='',
+        doc='Body frame of the robot; empty as in params_file, else base_link.',
+    ),
+    Argument(
+        name='map_frame',
+        default='',
+        doc='Fixed frame of the map; empty as in params_file, else map.',
+    ),
     Argument(name='bag', default='', doc='Bag to play with /clock; ends the launch at its end.'),
+    Argument(name='bag_rate', default='1.0', doc='Speed at which the bag is played.'),
     Argument(name='record', default='', doc='Bag to record all outputs into.'),
     Argument(
         name='evaluate',
         default='',
-        doc='Topic of the true odometry: with bag, a report is written beside the recording.',
+        doc='Topic of the true odometry in the bag: a report is written beside the recording.',
     ),
     _switch('points', 'false', 'Point cloud of the depth, by depth_image_proc.'),
     _switch('nav2', 'false', 'Preset for an EKF: no TF from deepvo, odometry on camera_odom.'),
@@ -109,7 +128,7 @@ def selected(nodes: str, map_file: str) -> list[NodeSpec]:
     return [NODES[name] for name in dict.fromkeys(names)]
 
 
-def overrides(spec: NodeSpec, values: dict[str, str]) -> dict[str, Any]:
+def overrides(spec: NodeSpec, values: Mapping[str, str]) -> dict[str, Any]:
     """Return the parameters of a node that the launch arguments set.
 
     Args:
@@ -136,7 +155,7 @@ def overrides(spec: NodeSpec, values: dict[str, str]) -> dict[str, Any]:
     return set_by
 
 
-def remappings(spec: NodeSpec, values: dict[str, str]) -> list[tuple[str, str]]:
+def remappings(spec: NodeSpec, values: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return the (from, to) names with which a node listens to the camera of the arguments."""
     camera = values.get('camera') or 'camera'
     image = values.get('image_topic') or f'{camera}/image_raw'
@@ -151,7 +170,24 @@ def remappings(spec: NodeSpec, values: dict[str, str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def environment(present: dict[str, str], profile: str) -> dict[str, str]:
+def full_name(name: str, node: str, namespace: str) -> str:
+    """Return a topic name as the graph knows it, before remapping.
+
+    Args:
+        name: Relative (``image``), private (``~/flow``) or global (``/tf``) name.
+        node: Name of the node that uses it.
+        namespace: Its namespace, with or without the leading slash.
+    """
+    if name.startswith('/'):
+        return name
+    within = [part for part in namespace.split('/') if part]
+    if name.startswith('~/'):
+        within.append(node)
+        name = name[2:]
+    return '/' + '/'.join([*within, name])
+
+
+def environment(present: Mapping[str, str], profile: str, *, colour: bool) -> dict[str, str]:
     """Return the variables that move large images fast, without touching what is set already.
 
     Without the profile most images over half a megabyte are lost between two processes; without
@@ -160,6 +196,7 @@ def environment(present: dict[str, str], profile: str) -> dict[str, str]:
     Args:
         present: The environment as it is.
         profile: Path of the Fast DDS profile.
+        colour: Whether the logs go to a terminal.
     """
     wanted = {
         'FASTRTPS_DEFAULT_PROFILES_FILE': profile,  # Jazzy reads this one,
@@ -167,7 +204,7 @@ def environment(present: dict[str, str], profile: str) -> dict[str, str]:
         'MALLOC_MMAP_THRESHOLD_': str(64 << 20),
         'MALLOC_TRIM_THRESHOLD_': str(512 << 20),
         'MALLOC_TOP_PAD_': str(64 << 20),
-        'RCUTILS_COLORIZED_OUTPUT': '1',
+        'RCUTILS_COLORIZED_OUTPUT': '1' if colour else '0',
     }
     if any(
         name in present

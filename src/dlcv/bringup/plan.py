@@ -1,0 +1,245 @@
+"""What the launch arguments start: nodes with parameters and remappings, player, recorder, report.
+
+Made and checked before anything runs: a misspelt node, a parameter file that a node would refuse or
+a bag without the camera's images ends here, with one line that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlcv.contract import files, launch
+from dlcv.contract.launch import LaunchError
+from dlcv.contract.nodes import NodeSpec
+from dlcv.contract.parameters import CommonParameters, ParameterError
+from dlcv.contract.share import share_file
+
+IMAGE_TYPES = {
+    'raw': 'sensor_msgs/msg/Image',
+    'compressed': 'sensor_msgs/msg/CompressedImage',
+}
+LINGER = 2.0  # seconds for which the clock runs on after a bag, so that the last images are done
+TF_STATIC = '/tf_static'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeStart:
+    """How one node is started.
+
+    Attributes:
+        spec: The node.
+        namespace: Its namespace; empty for none.
+        params_file: ROS parameter file.
+        parameters: Parameters that go before those of the file.
+        remappings: Names (from, to).
+        log_level: debug, info, warn, error or fatal.
+        settings: All parameters as they will be.
+    """
+
+    spec: NodeSpec
+    namespace: str
+    params_file: Path
+    parameters: dict[str, Any]
+    remappings: tuple[tuple[str, str], ...]
+    log_level: str
+    settings: CommonParameters
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The arguments of the executable that say all this."""
+        namespace = ('-r', f'__ns:={launch.full_name("", "", self.namespace).rstrip("/")}')
+        parameters = [f'{k}:={files.scalar(v)}' for k, v in self.parameters.items()]
+        return (
+            '--ros-args',
+            *(namespace if self.namespace.strip('/') else ()),
+            *('--params-file', str(self.params_file)),
+            *(part for text in parameters for part in ('-p', text)),
+            *(part for old, new in self.remappings for part in ('-r', f'{old}:={new}')),
+            *('--log-level', self.log_level),
+        )
+
+    def resolve(self, name: str) -> str:
+        """Return the full name of one of its topics, remapped."""
+        return launch.full_name(
+            dict(self.remappings).get(name, name), self.spec.name, self.namespace
+        )
+
+    @property
+    def outputs(self) -> list[str]:
+        """Full names of the topics that it publishes."""
+        topics = [t for t in self.spec.outputs if not t.when or getattr(self.settings, t.when)]
+        return [self.resolve(t.name) for t in topics]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """All that is started.
+
+    Attributes:
+        nodes: The nodes.
+        environment: Variables that are set for all processes.
+        player: Arguments of Python that play the bag; empty without one.
+        recorder: Arguments of Python that record; empty without a recording.
+        report: Arguments of Python that evaluate the recording; empty unless asked for.
+        respawn_delay: Seconds after which a dead node is started again; None for never.
+        namespace: Namespace of the nodes.
+        points: Whether the depth is turned into a point cloud.
+        rviz: Configuration for RViz; None for no RViz.
+    """
+
+    nodes: tuple[NodeStart, ...]
+    environment: dict[str, str]
+    player: tuple[str, ...] = ()
+    recorder: tuple[str, ...] = ()
+    report: tuple[str, ...] = ()
+    respawn_delay: float | None = None
+    namespace: str = ''
+    points: bool = False
+    rviz: Path | None = None
+
+
+def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: bool) -> Plan:
+    """Turn launch arguments into a plan.
+
+    Args:
+        given: Launch arguments by name, as text; those left out have their defaults.
+        present: The environment.
+        colour: Whether the logs go to a terminal.
+
+    Raises:
+        LaunchError: An argument asks for something that there is not.
+        ParameterError: A node would refuse the parameter file.
+        BagError: The bag cannot be read, or lacks what the arguments need of it.
+    """
+    values = {a.name: given.get(a.name, '') or a.default for a in launch.ARGUMENTS}
+    _check_choices(values)
+    nodes = tuple(_node(spec, values) for spec in launch.selected(values['nodes'], values['map']))
+    kept = _look_into_bag(nodes, values)
+    profile = values['fastdds_profile'] or str(share_file('config/fastdds_shm.xml'))
+    if values['fastdds_profile']:
+        present = {k: v for k, v in present.items() if not k.endswith('_DEFAULT_PROFILES_FILE')}
+    _check_file('fastdds_profile', profile)
+    return Plan(
+        nodes=nodes,
+        environment=launch.environment(present, profile, colour=colour),
+        player=_player(nodes, values),
+        recorder=_recorder(nodes, values, kept),
+        report=_report(values),
+        respawn_delay=_number(values, 'respawn_delay') if _on(values, 'use_respawn') else None,
+        namespace=values['namespace'],
+        points=_on(values, 'points'),
+        rviz=share_file('config/vo.rviz') if _on(values, 'rviz') else None,
+    )
+
+
+def _node(spec: NodeSpec, values: Mapping[str, str]) -> NodeStart:
+    path = Path(values['params_file'] or share_file('config/vo.yaml'))
+    parameters = launch.overrides(spec, values)
+    settings = files.check(path, spec, launch.full_name('~/', spec.name, values['namespace'])[:-1])
+    changed = {k: v for k, v in parameters.items() if k not in files.OF_ROS}
+    try:
+        settings = type(settings)(**_values(settings) | changed)
+    except ParameterError as err:
+        raise LaunchError(f'{spec.name}: {err}') from None
+    return NodeStart(
+        spec=spec,
+        namespace=values['namespace'],
+        params_file=path,
+        parameters=parameters,
+        remappings=tuple(launch.remappings(spec, values)),
+        log_level=values['log_level'],
+        settings=settings,
+    )
+
+
+def _values(settings: CommonParameters) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in settings.__dataclass_fields__}
+
+
+def _player(nodes: tuple[NodeStart, ...], values: Mapping[str, str]) -> tuple[str, ...]:
+    if not values['bag']:
+        return ()
+    rate = _number(values, 'bag_rate')
+    if rate <= 0:
+        raise LaunchError(f'bag_rate: {rate:g} is not above 0')
+    wait = ('--wait-for-recorder',) if values['record'] else ()
+    return (
+        *('-m', 'dlcv', 'play', values['bag'], '--clock', '--rate', f'{rate:g}'),
+        *('--linger', f'{LINGER:g}', '--wait-subscribers', str(len(nodes)), *wait),
+    )
+
+
+def _recorder(
+    nodes: tuple[NodeStart, ...], values: Mapping[str, str], kept: tuple[str, ...]
+) -> tuple[str, ...]:
+    if not values['record']:
+        return ()
+    if Path(values['record']).exists():
+        raise LaunchError(f'record: {values["record"]} is there already')
+    topics = dict.fromkeys([*(name for node in nodes for name in node.outputs), *kept])
+    sim_time = ('--use-sim-time',) if values['bag'] or _on(values, 'use_sim_time') else ()
+    return ('-m', 'dlcv.ros.record', values['record'], *sim_time, '--topics', *topics)
+
+
+def _report(values: Mapping[str, str]) -> tuple[str, ...]:
+    if not values['evaluate']:
+        return ()
+    if not (values['bag'] and values['record']):
+        raise LaunchError('evaluate: needs bag (what is played) and record (what is evaluated)')
+    recording = Path(values['record'])
+    out = recording.with_name(f'{recording.stem}_report')
+    truth = ('--truth', values['evaluate'])
+    return ('-m', 'dlcv', 'report', str(recording), '-o', str(out), *truth)
+
+
+def _look_into_bag(nodes: tuple[NodeStart, ...], values: Mapping[str, str]) -> tuple[str, ...]:
+    """Check that the bag has what the nodes need; return its topics that a recording keeps."""
+    if not values['bag']:
+        return ()
+    try:
+        from dlcv.bags import Bag
+    except ImportError as err:
+        raise LaunchError(f'bag: {err.name} is needed: pip install rosbags') from None
+    with Bag(values['bag']) as bag:
+        for node in nodes:
+            transport = node.settings.image_transport
+            name = node.resolve('image' if transport == 'raw' else 'image/compressed')
+            if name not in {topic.name for topic in bag.topics}:
+                there = ', '.join(bag.image_topics()) or 'nowhere'
+                raise LaunchError(
+                    f'{values["bag"]}: no images on {name}, they are on {there}: set camera or '
+                    'image_topic (and image_transport for compressed ones)'
+                )
+            bag.topic(name, [IMAGE_TYPES[transport]])
+        if values['evaluate']:
+            bag.topic(values['evaluate'], ['nav_msgs/msg/Odometry'])
+        static = [topic.name for topic in bag.topics if topic.name == TF_STATIC]
+    return (*static, *filter(None, [values['evaluate']]))
+
+
+def _check_choices(values: Mapping[str, str]) -> None:
+    for argument in launch.ARGUMENTS:
+        value = values[argument.name]
+        if argument.choices and value not in argument.choices:
+            among = ', '.join(filter(None, argument.choices))
+            raise LaunchError(f'{argument.name}: {value!r} is none of {among}')
+    _check_file('map', values['map'])
+
+
+def _check_file(name: str, path: str) -> None:
+    if path and not Path(path).is_file():
+        raise LaunchError(f'{name}: no file {path}')
+
+
+def _number(values: Mapping[str, str], name: str) -> float:
+    try:
+        return float(values[name])
+    except ValueError:
+        raise LaunchError(f'{name}: {values[name]!r} is no number') from None
+
+
+def _on(values: Mapping[str, str], name: str) -> bool:
+    return values[name] == 'true'

@@ -1,0 +1,89 @@
+"""``dlcv up``: start the nodes without ROS launch."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from dlcv.contract.launch import ARGUMENTS, Argument
+
+if TYPE_CHECKING:
+    from dlcv.bringup import Job, Plan
+
+SUMMARY = 'Start the nodes of vo.launch.py, each in its own process, without ROS launch.'
+ONLY_LAUNCH = ('params_file', 'points', 'rviz')  # the first is positional, the others are C++
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the launch arguments as options of ``dlcv up``."""
+    parser.add_argument(
+        'params_file', nargs='?', default='', help='ROS parameter file (default: config/vo.yaml)'
+    )
+    parser.add_argument(
+        '--print', action='store_true', dest='print_only', help='show the commands, start nothing'
+    )
+    for argument in ARGUMENTS:
+        if argument.name not in ONLY_LAUNCH:
+            _add(parser, argument)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Start the nodes and wait for their end."""
+    from dlcv.bringup import Console, make_plan, supervise
+
+    given = {a.name: getattr(args, a.name, None) for a in ARGUMENTS}
+    console = Console(sys.stdout, ())
+    plan = make_plan(
+        {name: _text(value) for name, value in given.items()}, os.environ, colour=console.colour
+    )
+    job = _job(plan)
+    if args.print_only:
+        sys.stdout.write(_shell(plan, job))
+        return 0
+    console = Console(sys.stdout, [command.name for command in job.commands])
+    environment = {**os.environ, **plan.environment, 'PYTHONUNBUFFERED': '1'}
+    return supervise(job, environment, console)
+
+
+def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
+    option = f'--{argument.name.replace("_", "-")}'
+    default = f' (default: {argument.default})' if argument.default else ''
+    text = argument.doc.replace('%', '%%') + default
+    if argument.boolean:
+        parser.add_argument(option, action=argparse.BooleanOptionalAction, help=text)
+    else:
+        parser.add_argument(option, metavar=argument.name.upper(), help=text)
+
+
+def _text(value: bool | str | None) -> str:
+    return str(value).lower() if isinstance(value, bool) else value or ''
+
+
+def _job(plan: Plan) -> Job:
+    from dlcv.bringup import Command, Job
+
+    def python(name: str, arguments: tuple[str, ...]) -> Command | None:
+        return Command(name=name, argv=(sys.executable, *arguments)) if arguments else None
+
+    return Job(
+        services=tuple(
+            Command(
+                name=node.spec.name,
+                argv=(sys.executable, '-m', node.spec.module, *node.arguments),
+                respawn_delay=plan.respawn_delay,
+            )
+            for node in plan.nodes
+        ),
+        recorder=python('recorder', plan.recorder),
+        player=python('player', plan.player),
+        report=python('report', plan.report),
+    )
+
+
+def _shell(plan: Plan, job: Job) -> str:
+    lines = [f'export {name}={shlex.quote(value)}' for name, value in plan.environment.items()]
+    lines += [shlex.join(command.argv) for command in job.commands]
+    return '\n'.join(lines) + '\n'

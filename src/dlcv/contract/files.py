@@ -1,0 +1,143 @@
+"""ROS parameter files of the nodes: written from the tables, read and checked without ROS."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dlcv.contract.nodes import NODES, NodeSpec
+from dlcv.contract.parameters import CommonParameters, Parameter, ParameterError, describe
+
+OF_ROS = ('use_sim_time', 'qos_overrides', 'start_type_description_service')
+_NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+')
+
+
+def to_yaml(spec: NodeSpec) -> str:
+    """Return a parameter file with every parameter of a node, its default and its description."""
+    lines = [
+        f'# Every parameter of {spec.name} with its default. Written by `make docs` from the tables in',
+        '# dlcv.contract; copy the lines that you change into a file of your own. Live: may be set',
+        '# while the node runs.',
+        f'/**/{spec.name}:',
+        '  ros__parameters:',
+    ]
+    for p in describe(spec.parameters):
+        lines += [f'    # {_comment(p)}', f'    {p.name}: {scalar(p.default)}']
+    return '\n'.join(lines) + '\n'
+
+
+def scalar(value: Any) -> str:
+    """Return a parameter value as YAML that ROS reads as the same type."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f'[{", ".join(map(scalar, value))}]'
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return repr(value)
+
+
+def read(path: Path, node: str) -> dict[str, Any]:
+    """Return the parameters that a file gives to a node; a later section goes before an earlier.
+
+    Args:
+        path: A ROS parameter file.
+        node: Full name of the node, such as ``/front/superpoint``.
+
+    Raises:
+        ParameterError: If the file is missing, is no YAML, or has another shape.
+    """
+    values: dict[str, Any] = {}
+    for pattern, section in _sections(path):
+        if not _matches(pattern, node):
+            continue
+        given = section.get('ros__parameters') if isinstance(section, Mapping) else None
+        if not isinstance(given, Mapping):
+            raise ParameterError(f'{path}: {pattern}: expected a mapping under ros__parameters')
+        values.update({name: _plain(value) for name, value in given.items()})
+    return values
+
+
+def check(path: Path, spec: NodeSpec, node: str) -> CommonParameters:
+    """Return the parameters of a node as a file sets them, the others at their defaults.
+
+    Args:
+        path: A ROS parameter file.
+        spec: The node.
+        node: Its full name.
+
+    Raises:
+        ParameterError: As `read`; or a parameter is unknown, of another type or out of range. The
+            message names the file.
+    """
+    known = [p.name for p in describe(spec.parameters)]
+    anywhere = {p.name for other in NODES.values() for p in describe(other.parameters)}
+    values = {}
+    for name, value in read(path, node).items():
+        if name in known:
+            values[name] = value
+        elif name not in anywhere and name.split('.')[0] not in OF_ROS:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f'; did you mean {close[0]!r}?' if close else ''
+            raise ParameterError(f'{path}: {spec.name} has no parameter {name!r}{hint}')
+    try:
+        return spec.parameters(**values)
+    except ParameterError as err:
+        raise ParameterError(f'{path}: {spec.name}: {err}') from None
+
+
+def _comment(p: Parameter) -> str:
+    limits = f' [{p.range_text}]' if p.range_text else ''
+    return p.doc + limits + (' Live.' if p.dynamic else '')
+
+
+def _sections(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        document = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ParameterError(f'{path}: no such parameter file') from None
+    except (OSError, UnicodeDecodeError) as err:
+        raise ParameterError(f'{path}: cannot be read: {err}') from None
+    except yaml.YAMLError as err:
+        place = ' '.join(str(err).split())
+        raise ParameterError(f'{path}: no YAML: {place}') from None
+    if document is not None and not isinstance(document, Mapping):
+        raise ParameterError(f'{path}: expected node names with ros__parameters below')
+    for key, section in (document or {}).items():
+        yield from _flat(f'/{str(key).strip("/")}', section)
+
+
+def _flat(name: str, section: Any) -> Iterator[tuple[str, Any]]:
+    """Yield (node pattern, section); a section may lie under its namespace (``front: deepvo:``)."""
+    if isinstance(section, Mapping) and 'ros__parameters' not in section:
+        for key, inner in section.items():
+            yield from _flat(f'{name}/{key}', inner)
+    else:
+        yield name, section
+
+
+def _matches(pattern: str, node: str) -> bool:
+    """Whether a node name fits a pattern: ``*`` is one part, ``**`` any number, also none."""
+    return _fits(pattern.strip('/').split('/'), node.strip('/').split('/'))
+
+
+def _fits(patterns: list[str], parts: list[str]) -> bool:
+    if not patterns:
+        return not parts
+    if patterns[0] == '**':
+        return any(_fits(patterns[1:], parts[n:]) for n in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], patterns[0]) and _fits(patterns[1:], parts[1:])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value)  # 1e-3 is a string to PyYAML and a double to ROS
+    if isinstance(value, list):
+        return tuple(map(_plain, value))
+    return value
