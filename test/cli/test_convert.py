@@ -47,6 +47,13 @@ def test_a_folder_becomes_a_bag(tmp_path, folder, capsys, out):
         np.testing.assert_allclose(poses[:, 0, 3], range(5), atol=1e-12)
 
 
+def test_depth_of_unknown_units_is_left_out_and_said(tmp_path, folder, capsys):
+    assert main(['convert', 'tum', str(folder), str(tmp_path / 'b')]) == 0
+    assert '--depth-scale says its units' in capsys.readouterr().out
+    assert main(['convert', 'tum', str(folder), str(tmp_path / 'c'), '--no-depth']) == 0
+    assert '--depth-scale' not in capsys.readouterr().out
+
+
 def test_every_option_reaches_the_bag(tmp_path, folder, capsys):
     options = '--start 1 --count 2 --stride 2 --compressed png --chunks zstd --no-depth'
     arguments = f'{options} --time-offset 10 --optical-world'.split()
@@ -91,7 +98,7 @@ def test_an_unreadable_picture_ends_it_but_keeps_what_was_written(tmp_path, fold
     assert main(['convert', 'images', str(folder), str(tmp_path / 'b')]) == 2
     error = capsys.readouterr().err
     assert '000003.png: 4 bytes that are no picture' in error
-    assert 'keeps the first 3 of 5 pictures' in error
+    assert 'keeps the first 3 pictures' in error
     with Bag(tmp_path / 'b') as bag:
         assert len(list(bag.frames())) == 3
     assert main(['convert', 'images', str(folder), str(tmp_path / 'b'), '--overwrite']) == 2

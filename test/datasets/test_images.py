@@ -40,10 +40,12 @@ def test_folder_with_poses_one_for_each_picture(folder, random_pose, write_pictu
         assert np.isnan(snapshot.depth).sum() == 1
 
 
-def test_depth_of_unknown_units_is_left_out(folder):
-    assert next(iter(open_folder('images', folder))).depth is None
-    assert next(iter(open_folder('tum', folder))).depth is not None  # 5000 to the metre
-    assert next(iter(open_folder('tum', folder, FolderOptions(depth=False)))).depth is None
+@pytest.mark.parametrize('kind', ['images', 'tum'])
+def test_depth_of_unknown_units_is_left_out(folder, kind):
+    assert next(iter(open_folder(kind, folder))).depth is None
+    options = FolderOptions(depth_scale=1000, depth=False)
+    assert next(iter(open_folder(kind, folder, options))).depth is None
+    assert next(iter(open_folder(kind, folder, FolderOptions(depth_scale=1000)))).depth is not None
 
 
 def test_patterns_are_sorted_as_numbers(tmp_path, write_picture):

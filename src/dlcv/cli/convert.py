@@ -94,7 +94,13 @@ def run(args: argparse.Namespace) -> int:
                 )
             raise
     _print_summary(written, calibrated=recording.calibration is not None)
+    if args.depth and args.depth_scale is None and _has_unread_depth(args.source, written):
+        sys.stdout.write('its depth/ is left out: --depth-scale says its units per metre\n')
     return 0
+
+
+def _has_unread_depth(source: Path, written: Written) -> bool:
+    return (source / 'depth').is_dir() and not any('depth' in topic for topic, _ in written.topics)
 
 
 def _recording(args: argparse.Namespace) -> FolderRecording:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 from dlcv.datasets.errors import DatasetError, wrong_folder
@@ -31,7 +30,7 @@ def read_tum_rgbd(source: Path, options: FolderOptions) -> FolderRecording:
     Depth is the nearest in time within 20 ms, the pose the true one at the picture's time
     (between the two around it). The calibration comes from the options, ``camera.yaml`` in the
     folder, or ``freiburg1`` to ``3`` in its name. A folder with ``rgb/`` and ``groundtruth.txt``
-    but no ``rgb.txt`` is read as plain pictures with this set's depth scale.
+    but no ``rgb.txt`` is read as plain pictures (then the depth's units must be given).
 
     Raises:
         DatasetError: The layout is another, or a file in it is wrong or missing.
@@ -39,8 +38,7 @@ def read_tum_rgbd(source: Path, options: FolderOptions) -> FolderRecording:
     if not (source / 'rgb.txt').is_file():
         if not (source / 'rgb').is_dir():
             raise wrong_folder(source, 'TUM RGB-D', ['rgb.txt', 'rgb/ with groundtruth.txt'])
-        scale = options.depth_scale or DEPTH_SCALE
-        return read_images(source, replace(options, depth_scale=scale))
+        return read_images(source, options)
     pictures = _listed(source / 'rgb.txt')
     depths = _listed(source / 'depth.txt') if _has_depth(source, options) else []
     depth_stamps = [stamp for stamp, _ in depths]
