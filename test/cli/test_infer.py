@@ -1,0 +1,261 @@
+"""`dlcv infer`: arrays, pictures, exit codes and messages, on pictures made here."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from dlcv.cli.infer import _OPTIONS
+from dlcv.cli.main import main
+from dlcv.geometry.camera import write_camera
+from dlcv.models.deepvo import DeepVO, DeepVOConfig
+from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.models.flownet import FlowNet, FlowNetConfig
+from dlcv.models.monodepth import Monodepth, MonodepthConfig
+from dlcv.models.superpoint import SuperPoint, SuperPointConfig
+from dlcv.types import Camera
+
+WIDTH, HEIGHT = 96, 64
+
+
+def tiny(name):
+    import torch
+
+    torch.manual_seed(0)
+    match name:
+        case 'superpoint':
+            return SuperPoint(SuperPointConfig(width=0.125))
+        case 'flownet':
+            return FlowNet(FlowNetConfig(width=0.0625))
+        case 'monodepth':
+            return Monodepth(MonodepthConfig(width=0.0625, input_size=(128, 128)))
+        case 'deepvo':
+            network = DeepVO(DeepVOConfig(input_size=(64, 96), width=0.0625, memory=8))
+            torch.nn.init.normal_(network.linear.weight, std=1e-3)  # a motion that is believed
+            return network
+        case 'dsac':
+            return SceneCoordinateNet(DsacConfig(variant='tiny', width=0.0625, input_height=64))
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Three pictures, a calibration and a weight file for each network."""
+    from dlcv.weights import save_network
+
+    path = tmp_path_factory.mktemp('infer')
+    rng = np.random.default_rng(0)
+    (path / 'rgb').mkdir()
+    for i in range(3):
+        noise = rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+        cv2.imwrite(str(path / 'rgb' / f'{i}.png'), cv2.GaussianBlur(noise, (0, 0), 2))
+    camera = Camera(
+        width=WIDTH, height=HEIGHT, fx=80.0, fy=80.0, cx=47.5, cy=31.5,
+        distortion=(-0.1, 0.01, 0.0, 0.0, 0.0),
+    )  # fmt: skip
+    write_camera(camera, path / 'camera.yaml')
+    for name in _OPTIONS:
+        save_network(tiny(name), path / f'{name}.safetensors', trained=name != 'flownet')
+    return path
+
+
+@pytest.fixture
+def infer(folder, tmp_path):
+    """Run a network on the first ``count`` pictures; return exit code, arrays and pictures."""
+
+    def run(name, *more, count=1, camera=True):
+        images = [str(folder / 'rgb' / f'{i}.png') for i in range(count)]
+        given = ['--camera', str(folder / 'camera.yaml')] if camera else []
+        weights = ['--weights', str(folder / f'{name}.safetensors'), '--device', 'cpu']
+        output, view = tmp_path / 'out.npz', tmp_path / 'view.png'
+        arguments = ['infer', name, *images, '-o', str(output), '--view', str(view)]
+        code = main([*arguments, *weights, *given, *map(str, more)])
+        arrays = dict(np.load(output)) if output.exists() else {}
+        return code, arrays, [cv2.imread(str(p)) for p in sorted(tmp_path.glob('view*.png'))]
+
+    return run
+
+
+def shapes(arrays):
+    return {key: value.shape for key, value in arrays.items()}
+
+
+def test_superpoint(infer, capsys):
+    code, arrays, pictures = infer('superpoint', '--detection-threshold', 0, '--max-keypoints', 9)
+    assert code == 0
+    assert shapes(arrays) == {
+        'keypoints': (9, 2), 'scores': (9,), 'descriptors': (9, 32), 'rays': (9, 3),
+    }  # fmt: skip
+    assert capsys.readouterr().out == 'image 0: 9 keypoints\n'
+    (picture,) = pictures
+    assert picture.shape == (HEIGHT, WIDTH, 3)
+
+
+def test_superpoint_on_several_images_numbers_its_arrays(infer):
+    code, arrays, pictures = infer('superpoint', '--detection-threshold', 0, count=2, camera=False)
+    assert code == 0
+    assert set(arrays) == {
+        'keypoints_0', 'scores_0', 'descriptors_0',
+        'keypoints_1', 'scores_1', 'descriptors_1', 'matches_1',
+    }  # fmt: skip
+    assert arrays['matches_1'].shape[1] == 4
+    assert len(pictures) == 2
+
+
+def test_flownet(infer):
+    code, arrays, pictures = infer('flownet', '--confidence', count=2)
+    assert code == 0
+    assert shapes(arrays) == {'flow': (HEIGHT, WIDTH, 2), 'confidence': (HEIGHT, WIDTH)}
+    (picture,) = pictures
+    assert picture.shape == (HEIGHT, 2 * WIDTH, 3)
+
+
+def test_flownet_on_three_images_gives_two_flows(infer):
+    _, arrays, pictures = infer('flownet', '--output-stride', 4, count=3, camera=False)
+    assert shapes(arrays) == {'flow': (2, HEIGHT // 4, WIDTH // 4, 2)}
+    assert len(pictures) == 2
+
+
+def test_monodepth(infer, capsys):
+    code, arrays, pictures = infer('monodepth', '--pp', '--confidence')
+    assert code == 0
+    assert shapes(arrays) == dict.fromkeys(('disparity', 'depth', 'confidence'), (HEIGHT, WIDTH))
+    depth = 80 * 0.54 / (arrays['disparity'] * WIDTH)
+    np.testing.assert_allclose(arrays['depth'], depth, rtol=1e-4)
+    assert 'depth' in capsys.readouterr().out
+    assert len(pictures) == 1
+
+
+def test_monodepth_without_a_camera_says_what_is_missing(infer, capsys):
+    code, arrays, _ = infer('monodepth', count=2, camera=False)
+    assert code == 0
+    assert shapes(arrays) == {'disparity': (2, HEIGHT, WIDTH)}
+    assert 'no --camera: disparity only, no depth in metres' in capsys.readouterr().err
+
+
+def test_deepvo(infer, capsys):
+    code, arrays, pictures = infer('deepvo', count=3)
+    assert code == 0
+    assert shapes(arrays) == {'poses': (3, 4, 4), 'motions': (2, 4, 4)}
+    np.testing.assert_array_equal(arrays['poses'][0], np.eye(4))
+    np.testing.assert_allclose(arrays['poses'][2], arrays['motions'][0] @ arrays['motions'][1])
+    assert '3 poses over' in capsys.readouterr().out
+    assert len(pictures) == 1
+
+
+def test_deepvo_says_what_it_does_not_believe(infer, capsys):
+    code, arrays, _ = infer('deepvo', '--max-linear-speed', 0, count=2)
+    assert code == 0
+    assert np.isnan(arrays['motions']).all()
+    np.testing.assert_array_equal(arrays['poses'][1], np.eye(4))
+    assert 'image 1: lost: a motion of' in capsys.readouterr().err
+
+
+def test_dsac(infer, capsys):
+    code, arrays, pictures = infer('dsac', '--max-tries', 20)
+    assert code == 0
+    assert arrays['scene_coordinates'].shape == (HEIGHT // 8, WIDTH // 8, 3)
+    assert arrays['pose'].shape == (4, 4)
+    assert not arrays['accepted']
+    assert 'image 0: rejected: ' in capsys.readouterr().out
+    assert len(pictures) == 1
+
+
+def test_a_folder_stands_for_its_images(folder, tmp_path, capsys):
+    output = tmp_path / 'out.npz'
+    weights = str(folder / 'superpoint.safetensors')
+    main(['infer', 'superpoint', str(folder / 'rgb'), '-o', str(output), '--weights', weights])
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_untrained_weights_are_named_in_plain_sight(infer, capsys):
+    infer('flownet', count=2)
+    assert 'WARNING: UNTRAINED NETWORK' in capsys.readouterr().err
+    infer('superpoint')
+    assert 'UNTRAINED' not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('name', 'more', 'count', 'message'),
+    [
+        ('flownet', (), 1, 'flownet needs 2 images or more, got 1'),
+        ('deepvo', (), 1, 'deepvo needs 2 images or more, got 1'),
+        ('superpoint', ('--weights', 'nothing.pth'), 1, 'nothing.pth'),
+        ('superpoint', ('--camera', 'nothing.yaml'), 1, 'nothing.yaml: cannot be read'),
+        ('superpoint', ('-o', 'no/such/out.npz'), 1, 'there is no folder no/such'),
+        ('superpoint', ('--view', 'no/such/view.png'), 1, 'there is no folder no/such'),
+        ('superpoint', ('--device', 'tpu'), 1, "device 'tpu' is none of auto, cpu"),
+        ('superpoint', ('--precision', 'fp16'), 1, "precision 'fp16' needs a CUDA device"),
+    ],
+)
+def test_what_cannot_be_done_is_said(infer, capsys, name, more, count, message):
+    code, arrays, _ = infer(name, *more, count=count)
+    assert code == 2
+    assert arrays == {}
+    assert message in capsys.readouterr().err
+
+
+def test_what_needs_a_camera_says_so(infer, capsys):
+    assert infer('dsac', camera=False)[0] == 2
+    assert 'dsac needs --camera' in capsys.readouterr().err
+    assert infer('monodepth', '--scale-mode', 'camera_height', camera=False)[0] == 2
+    assert '--scale-mode camera_height needs --camera' in capsys.readouterr().err
+
+
+def test_images_that_are_none_are_refused_by_name(folder, tmp_path, capsys):
+    output = str(tmp_path / 'out.npz')
+    text, empty = tmp_path / 'text.png', tmp_path / 'empty'
+    text.write_text('no picture')
+    empty.mkdir()
+    for path, message in (
+        (text, 'text.png: is no image'),
+        (empty, 'empty: no images in this folder'),
+        (tmp_path / 'nothing.png', 'nothing.png: no such file'),
+    ):
+        assert main(['infer', 'superpoint', str(path), '-o', output]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_sizes_must_fit(folder, tmp_path, capsys):
+    small = tmp_path / 'small.png'
+    cv2.imwrite(str(small), np.zeros((32, 48, 3), np.uint8))
+    output, first = str(tmp_path / 'out.npz'), str(folder / 'rgb' / '0.png')
+    camera = ['--camera', str(folder / 'camera.yaml')]
+    assert main(['infer', 'superpoint', str(small), '-o', output, *camera]) == 2
+    assert f'camera.yaml is for {WIDTH}x{HEIGHT}' in capsys.readouterr().err
+    assert main(['infer', 'flownet', first, str(small), '-o', output]) == 2
+    assert 'flownet takes images of one size' in capsys.readouterr().err
+
+
+def test_every_option_is_a_setting_of_its_estimator():
+    from dlcv.inference import depth, features, flow, odometry, relocalization
+
+    settings = {
+        'superpoint': features.FeatureSettings,
+        'flownet': flow.FlowSettings,
+        'monodepth': depth.DepthSettings,
+        'deepvo': odometry.OdometrySettings,
+        'dsac': relocalization.RelocalizationSettings,
+    }
+    for name, options in _OPTIONS.items():
+        defaults = {f.name: f.default for f in dataclasses.fields(settings[name])}
+        for option in options:
+            assert option.name in defaults
+            default = defaults[option.name]
+            if isinstance(default, int | float) and not isinstance(default, bool):
+                assert option.doc.endswith(f'({default:g})')
+
+
+def test_help_needs_neither_torch_nor_opencv():
+    code = (
+        'import sys\nfrom dlcv.cli.main import main\n'
+        'try: main(["infer", "monodepth", "--help"])\nexcept SystemExit: pass\n'
+        'print([m for m in ("torch", "cv2", "rclpy") if m in sys.modules])'
+    )
+    ran = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert ran.stdout.endswith('[]\n')
+    assert 'disparity (H,W), a fraction of the image width' in ' '.join(ran.stdout.split())
