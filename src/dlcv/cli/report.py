@@ -11,7 +11,10 @@ SUMMARY = 'Write a page about a recording of the nodes: rates, latencies, paths,
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``dlcv report``."""
-    parser.add_argument('bag', type=Path, help='recording with the images and the outputs')
+    parser.add_argument('bag', type=Path, help='recording of the outputs')
+    parser.add_argument(
+        '--input', type=Path, metavar='BAG', help='bag that was played, with images and truth'
+    )
     parser.add_argument(
         '-o', '--out', type=Path, help='folder of the page (default: beside the bag)'
     )
@@ -26,7 +29,11 @@ def run(args: argparse.Namespace) -> int:
     from dlcv.report import summarise, table, write_report
 
     summary = summarise(
-        args.bag, truth_topic=args.truth, image_topic=args.image, namespace=args.namespace
+        args.bag,
+        inputs=args.input,
+        truth_topic=args.truth,
+        image_topic=args.image,
+        namespace=args.namespace,
     )
     out = args.out or args.bag.with_name(f'{args.bag.stem}_report')
     page = write_report(summary, out, title=args.title or f'Recording {args.bag.stem}')

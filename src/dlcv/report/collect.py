@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,42 +101,39 @@ def topic_of(spec: NodeSpec, name: str, namespace: str = '') -> str:
 
 
 def summarise(
-    path: Path, *, truth_topic: str = '', image_topic: str = '', namespace: str = ''
+    path: Path,
+    *,
+    inputs: Path | None = None,
+    truth_topic: str = '',
+    image_topic: str = '',
+    namespace: str = '',
 ) -> Summary:
     """Read a recording.
 
     Args:
-        path: Bag with the images and the outputs.
+        path: Bag with the outputs.
+        inputs: Bag that was played, with the images and the truth; None when ``path`` has them.
         truth_topic: True odometry; empty for none.
         image_topic: The camera; empty when there is one.
         namespace: Of the nodes.
 
     Raises:
-        BagError: The bag cannot be read, has no images, or no such truth.
+        BagError: A bag cannot be read, has no images, or no such truth.
     """
-    with Bag(path, keep_damaged=True) as bag:
-        image_topic = image_topic or _input_topic(bag, namespace)
-        stamps = header_stamps(bag, image_topic)
+    with Bag(path, keep_damaged=True) as bag, Bag(inputs or path, keep_damaged=True) as source:
+        image_topic = image_topic or _input_topic(source, namespace)
+        stamps = header_stamps(source, image_topic)
         if not stamps:
-            raise BagError(f'{path}: no images on {image_topic}')
-        there = {t.name for t in bag.topics if t.count}
-        seconds = (stamps[-1] - stamps[0]) / 1e9
-        states = _last_states(bag)
-        nodes = [
-            _node(bag, spec, namespace, stamps, seconds, states)
-            for spec in NODES.values()
-            if topic_of(spec, ANSWERS[spec.name], namespace) in there or spec.name in states
-        ]
+            raise BagError(f'{source.path}: no images on {image_topic}')
+        truth = source.trajectory(truth_topic) if truth_topic else None
         pose_topic = topic_of(NODES['dsac'], '~/pose', namespace)
-        estimate = _trajectory(bag, topic_of(NODES['deepvo'], '~/odometry', namespace))
-        truth = bag.trajectory(truth_topic) if truth_topic else None
         return Summary(
             bag=path,
             image_topic=image_topic,
-            seconds=seconds,
-            nodes=tuple(nodes),
-            samples=tuple(_samples(bag, image_topic, stamps, namespace)),
-            estimate=estimate,
+            seconds=(stamps[-1] - stamps[0]) / 1e9,
+            nodes=tuple(_nodes(bag, namespace, stamps)),
+            samples=tuple(_samples(bag, source, image_topic, stamps, namespace)),
+            estimate=_trajectory(bag, topic_of(NODES['deepvo'], '~/odometry', namespace)),
             truth=None if truth is None else _from_start(truth, stamps[0]),
             poses=sum(t.count for t in bag.topics if t.name == pose_topic),
         )
@@ -176,20 +173,25 @@ def _last_states(bag: Bag) -> dict[str, Any]:
     return states
 
 
+def _nodes(bag: Bag, namespace: str, stamps: Sequence[int]) -> Iterator[NodeSummary]:
+    states = _last_states(bag)
+    there = {t.name for t in bag.topics if t.count}
+    for spec in NODES.values():
+        topic = topic_of(spec, ANSWERS[spec.name], namespace)
+        if topic in there or spec.name in states:
+            status, values = states.get(spec.name, (None, {}))
+            yield _node(spec.name, header_stamps(bag, topic), stamps, status, values)
+
+
 def _node(
-    bag: Bag,
-    spec: NodeSpec,
-    namespace: str,
-    stamps: Sequence[int],
-    seconds: float,
-    states: dict[str, Any],
+    name: str, answers: Sequence[int], stamps: Sequence[int], status: Any, values: dict[str, str]
 ) -> NodeSummary:
-    answered = set(header_stamps(bag, topic_of(spec, ANSWERS[spec.name], namespace)))
-    status, values = states.get(spec.name, (None, {}))
+    answered = set(answers) & set(stamps)
+    seconds = (stamps[-1] - stamps[0]) / 1e9
     dropped = ('superseded', 'rejected_age', 'lost_by_middleware', 'failed')
     return NodeSummary(
-        name=spec.name,
-        answered=len(answered & set(stamps)),
+        name=name,
+        answered=len(answered),
         images=len(stamps),
         hertz=len(answered) / seconds if seconds else 0.0,
         inference_ms=(_number(values, 'inference_ms_p50'), _number(values, 'inference_ms_p95')),
@@ -198,7 +200,7 @@ def _node(
             _number(values, 'latency_ms_p95'),
             _number(values, 'latency_ms_max'),
         ),
-        dropped=sum(int(values.get(name, 0)) for name in dropped),
+        dropped=sum(int(values.get(key, 0)) for key in dropped),
         trained={'true': True, 'false': False}.get(values.get('trained', '')),
         message=status.message if status is not None else 'no diagnostics recorded',
     )
@@ -226,7 +228,9 @@ def _from_start(truth: Trajectory, start_ns: int) -> Trajectory:
     )
 
 
-def _samples(bag: Bag, image_topic: str, stamps: Sequence[int], namespace: str) -> Iterable[Sample]:
+def _samples(
+    bag: Bag, source: Bag, image_topic: str, stamps: Sequence[int], namespace: str
+) -> Iterator[Sample]:
     """Choose moments spread over the recording at which most nodes have a picture."""
     topics = {
         topic_of(NODES[node], name, namespace): node
@@ -241,10 +245,11 @@ def _samples(bag: Bag, image_topic: str, stamps: Sequence[int], namespace: str) 
     places = np.linspace(0, len(best) - 1, min(SAMPLES, len(best)) + 2)[1:-1]
     chosen = sorted({best[round(float(place))] for place in places})
     found: dict[int, dict[str, ByteImage]] = {stamp: {} for stamp in chosen}
-    for raw, message in bag.read([image_topic, *topics]):
-        stamp = messages.stamp_ns(message.header.stamp)
-        if stamp in found:
-            found[stamp][topics.get(raw.topic, 'input')] = messages.decode_any(message)
+    for place, names in ((source, {image_topic: 'input'}), (bag, topics)):
+        for raw, message in place.read(names) if names else ():
+            stamp = messages.stamp_ns(message.header.stamp)
+            if stamp in found:
+                found[stamp][names[raw.topic]] = messages.decode_any(message)
     order = ['input', *PICTURES]
     for stamp in chosen:
         pictures = tuple((name, found[stamp][name]) for name in order if name in found[stamp])

@@ -1,0 +1,116 @@
+"""Generate a drive, replay it through the five nodes in their own processes, record, report."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from dlcv.bags import write_recording
+from dlcv.contract.nodes import NODES
+from dlcv.contract.share import share_file
+from dlcv.report import Summary, summarise, write_report
+from dlcv.world import WorldRecording
+
+TRUTH = '/ground_truth/odometry'
+TAIL = 40  # lines of the nodes' log that are shown when they fail
+Say = Callable[[str], None]
+
+
+class DemoError(ValueError):
+    """A step of the demo failed; the message holds the end of its log."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DemoOptions:
+    """What is generated, and where it goes.
+
+    Attributes:
+        out: Folder of everything the demo writes.
+        scene: ``street`` or ``room``.
+        frames: Pictures.
+        rate_hz: Pictures per second of simulated time.
+        size: Width and height in pixels.
+        speed: Simulated seconds per second.
+        seed: Of the world.
+        domain: ROS domain that the nodes talk in; None takes that of the environment.
+    """
+
+    out: Path
+    scene: str = 'street'
+    frames: int = 80
+    rate_hz: float = 5.0
+    size: tuple[int, int] = (416, 192)
+    speed: float = 1.0
+    seed: int = 0
+    domain: int | None = None
+
+
+def run_demo(options: DemoOptions, say: Say) -> tuple[Summary, Path]:
+    """Run every step and return the summary and the path of the page.
+
+    Args:
+        options: What and where.
+        say: Told of each step in a line.
+
+    Raises:
+        DemoError: The nodes failed.
+    """
+    begin = monotonic()
+
+    def tell(text: str) -> None:
+        say(f'[{monotonic() - begin:4.0f} s] {text}')
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    drive, outputs = options.out / 'drive.mcap', options.out / 'outputs.mcap'
+    tell(f'generating a {options.scene} of {options.frames} pictures: {drive}')
+    _generate(options, drive)
+    seconds = options.frames / options.rate_hz / options.speed
+    tell(f'starting {len(NODES)} nodes, then playing {seconds:.0f} s into them: {outputs}')
+    _replay(options, drive, outputs)
+    tell('reading the recording')
+    summary = summarise(outputs, inputs=drive, truth_topic=TRUTH)
+    page = write_report(summary, options.out, title='dlcv demo', command='make demo')
+    tell('done')
+    return summary, page
+
+
+def _generate(options: DemoOptions, drive: Path) -> None:
+    width, height = options.size
+    world = WorldRecording(
+        scene=options.scene,
+        seed=options.seed,
+        width=width,
+        height=height,
+        frames=options.frames,
+        rate_hz=options.rate_hz,
+    )
+    write_recording(world, drive, overwrite=True)
+
+
+def _replay(options: DemoOptions, drive: Path, outputs: Path) -> None:
+    """Run ``dlcv up`` on the drive; its log is kept beside the recording."""
+    outputs.unlink(missing_ok=True)
+    command = [
+        sys.executable, '-m', 'dlcv', 'up', str(share_file('config/demo.yaml')),
+        '--bag', str(drive), '--bag-rate', str(options.speed),
+        '--record', str(outputs), '--nodes', ','.join(NODES),
+    ]  # fmt: skip
+    environment = dict(os.environ)
+    if options.domain is not None:
+        environment['ROS_DOMAIN_ID'] = str(options.domain)
+    log = options.out / 'nodes.log'
+    with log.open('w') as sink:
+        done = subprocess.run(
+            command, env=environment, stdout=sink, stderr=subprocess.STDOUT, check=False
+        )
+    if done.returncode != 0 or not outputs.exists():
+        tail = '\n'.join(deque(log.open(), maxlen=TAIL))
+        raise DemoError(
+            f'the nodes ended with exit code {done.returncode}; {log} ends with\n{tail}'
+        )
