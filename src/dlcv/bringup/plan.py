@@ -127,7 +127,7 @@ def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: b
         environment=launch.environment(present, profile, colour=colour),
         player=_player(nodes, values),
         recorder=_recorder(nodes, values, kept),
-        report=_report(values),
+        report=_report(nodes[0], values),
         respawn_delay=_number(values, 'respawn_delay') if _on(values, 'use_respawn') else None,
         namespace=values['namespace'],
         points=_on(values, 'points'),
@@ -184,15 +184,23 @@ def _recorder(
     return ('-m', 'dlcv.ros.record', values['record'], *sim_time, '--topics', *topics)
 
 
-def _report(values: Mapping[str, str]) -> tuple[str, ...]:
+def _report(node: NodeStart, values: Mapping[str, str]) -> tuple[str, ...]:
     if not values['evaluate']:
         return ()
     if not (values['bag'] and values['record']):
         raise LaunchError('evaluate: needs bag (what is played) and record (what is evaluated)')
     recording = Path(values['record'])
     out = recording.with_name(f'{recording.stem}_report')
-    truth = ('--truth', values['evaluate'])
-    return ('-m', 'dlcv', 'report', str(recording), '-o', str(out), *truth)
+    namespace = ('--namespace', values['namespace']) if values['namespace'] else ()
+    return (
+        *('-m', 'dlcv', 'report', str(recording), '-o', str(out), '--input', values['bag']),
+        *('--image', _image(node), '--truth', values['evaluate'], *namespace),
+    )
+
+
+def _image(node: NodeStart) -> str:
+    compressed = node.settings.image_transport == 'compressed'
+    return node.resolve('image/compressed' if compressed else 'image')
 
 
 def _look_into_bag(nodes: tuple[NodeStart, ...], values: Mapping[str, str]) -> tuple[str, ...]:
@@ -205,15 +213,14 @@ def _look_into_bag(nodes: tuple[NodeStart, ...], values: Mapping[str, str]) -> t
         raise LaunchError(f'bag: {err.name} is needed: pip install rosbags') from None
     with Bag(values['bag']) as bag:
         for node in nodes:
-            transport = node.settings.image_transport
-            name = node.resolve('image' if transport == 'raw' else 'image/compressed')
+            name = _image(node)
             if name not in {topic.name for topic in bag.topics}:
                 there = ', '.join(bag.image_topics()) or 'nowhere'
                 raise LaunchError(
                     f'{values["bag"]}: no images on {name}, they are on {there}: set camera or '
                     'image_topic (and image_transport for compressed ones)'
                 )
-            bag.topic(name, [IMAGE_TYPES[transport]])
+            bag.topic(name, [IMAGE_TYPES[node.settings.image_transport]])
         if values['evaluate']:
             bag.topic(values['evaluate'], ['nav_msgs/msg/Odometry'])
         static = [topic.name for topic in bag.topics if topic.name == TF_STATIC]

@@ -157,7 +157,7 @@ class _Supervisor:
     ) -> None:
         ends: list[Awaitable[object]] = [self._asked.wait()]
         ends += [child.task for child in [*recorder, *player] if child.task is not None]
-        ends.append(asyncio.gather(*(child.task for child in services if child.task is not None)))
+        ends.append(asyncio.wait([child.task for child in services if child.task is not None]))
         await _first(ends)
         for child in [*player, *recorder]:
             if not child.alive and not self._asked.is_set():

@@ -21,9 +21,8 @@ _NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+')
 def to_yaml(spec: NodeSpec) -> str:
     """Return a parameter file with every parameter of a node, its default and its description."""
     lines = [
-        f'# Every parameter of {spec.name} with its default. Written by `make docs` from the tables in',
-        '# dlcv.contract; copy the lines that you change into a file of your own. Live: may be set',
-        '# while the node runs.',
+        f'# All parameters of {spec.name} with their defaults, written by `make docs`: copy the',
+        '# lines that you change into a file of your own. Live: may be set while the node runs.',
         f'/**/{spec.name}:',
         '  ros__parameters:',
     ]
