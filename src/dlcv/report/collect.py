@@ -160,7 +160,7 @@ def _input_topic(bag: Bag, namespace: str) -> str:
 
 
 def _last_states(bag: Bag) -> dict[str, Any]:
-    """Return the last diagnostic status of each of our nodes while it was active."""
+    """Return each node's last diagnostic status while it was active and had images."""
     states: dict[str, Any] = {}
     if not any(t.name == DIAGNOSTICS.name for t in bag.topics):
         return states
@@ -168,7 +168,8 @@ def _last_states(bag: Bag) -> dict[str, Any]:
         for status in array.status:
             name = status.name.partition(':')[0]
             values = {pair.key: pair.value for pair in status.values}
-            if name in NODES and values.get('state') == 'active':
+            ended = status.message.startswith('no image') and name in states  # after the bag
+            if name in NODES and values.get('state') == 'active' and not ended:
                 states[name] = (status, values)
     return states
 
