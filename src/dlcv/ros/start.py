@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 from collections.abc import Callable
 
@@ -44,6 +45,7 @@ def run(make_node: Callable[[], LifecycleNode], args: list[str] | None = None) -
             node.destroy_node()
     finally:
         rclpy.try_shutdown()
+        gc.freeze()  # or the interpreter collects torch's 170,000 objects: 1.5 instead of 0.3 s
     return 0
 
 
