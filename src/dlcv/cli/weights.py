@@ -108,6 +108,9 @@ def _rows(weights: Weights) -> list[tuple[str, str]]:
 
 def _print(rows: list[tuple[str, str]]) -> None:
     """Print a table on a terminal, and lines that a script can split elsewhere."""
+    from dlcv.weights.files import printable
+
+    rows = [(printable(key), printable(value)) for key, value in rows]
     if not sys.stdout.isatty():
         sys.stdout.writelines(f'{key}: {value}\n' for key, value in rows)
         return
@@ -117,33 +120,44 @@ def _print(rows: list[tuple[str, str]]) -> None:
 
     table = Table(show_header=False)
     for key, value in rows:
-        table.add_row(key, Text(value))  # a file's own words are no markup
+        table.add_row(Text(key), Text(value, overflow='fold'))  # a file's own words are no markup
     Console().print(table)
 
 
 def _import(args: argparse.Namespace, options: dict[str, Any]) -> int:
-    from dlcv.weights import WeightsError, load, save_network
-    from dlcv.weights.check import difference, probe
-
+    if args.output.suffix != '.safetensors':
+        raise CommandError(f'our own files are named .safetensors, not {args.output.name!r}')
     loaded = _load(args, args.name or '', options)
-    source = f'{loaded.weights.family} {args.file.name} sha256 {loaded.weights.sha256}'
-    save_network(
-        loaded.network,
-        args.output,
-        trained=loaded.weights.trained,
-        half=args.half,
-        source=source,
-        licence=args.licence or loaded.weights.licence,
-    )
-    apart = difference(probe(loaded.network), probe(load('', args.output).network))
-    if apart > (_HALF if args.half else _EXACT):
-        args.output.unlink()
-        raise WeightsError(f'{args.file}: outputs differ by {apart:.2g} once stored; not kept')
+    unchecked = args.output.with_name(f'.{args.output.stem}.unchecked.safetensors')
+    try:
+        apart = _store(loaded, unchecked, args)
+        unchecked.replace(args.output)
+    finally:
+        unchecked.unlink(missing_ok=True)
     sys.stdout.write(
         f'{args.output}: {loaded.weights.network} from {loaded.weights.family}, '
         f'{args.output.stat().st_size:,} bytes, outputs differ by {apart:.2g}\n'
     )
     return 0
+
+
+def _store(loaded: Loaded, path: Path, args: argparse.Namespace) -> float:
+    """Write our own file, read it back and return how far the outputs are apart."""
+    from dlcv.weights import WeightsError, load, save_network
+    from dlcv.weights.check import difference, probe
+
+    save_network(
+        loaded.network,
+        path,
+        trained=loaded.weights.trained,
+        half=args.half,
+        source=f'{loaded.weights.family} {args.file.name} sha256 {loaded.weights.sha256}',
+        licence=args.licence or loaded.weights.licence,
+    )
+    apart = difference(probe(loaded.network), probe(load('', path).network))
+    if apart > (_HALF if args.half else _EXACT):
+        raise WeightsError(f'{args.file}: outputs differ by {apart:.2g} once stored; not kept')
+    return apart
 
 
 def _verify(args: argparse.Namespace, options: dict[str, Any]) -> int:

@@ -12,6 +12,7 @@ import json
 import math
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -74,7 +75,18 @@ _DAMAGE = (
 
 
 class WeightsError(ValueError):
-    """A weight file, or what was asked of it, is refused; the message says what is wrong."""
+    """A weight file, or what was asked of it, is refused; the message says what is wrong.
+
+    The message is one printable line, whatever names the file put into it.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """Return text of a file with everything replaced that could steer a terminal."""
+    return ''.join(c if c.isprintable() else '?' for c in text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -308,7 +320,8 @@ def _read_npz(handle: BinaryIO, path: Path) -> _Content:
 
 
 def _read_torch(handle: BinaryIO, path: Path) -> _Content:
-    with torch.serialization.safe_globals(_numpy_scalars()):
+    with warnings.catch_warnings(), torch.serialization.safe_globals(_numpy_scalars()):
+        warnings.simplefilter('ignore')  # about odd pickles, which end in an error or are harmless
         loaded = torch.load(handle, map_location='cpu', weights_only=True)
     tensors, notes = _unwrap(loaded, path)
     return _Content(values=_without_module(tensors), notes=notes, metadata={})

@@ -8,12 +8,14 @@ one and the first differences are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from dlcv.models import ModelConfig, build
 from dlcv.weights.files import Checkpoint, Note, WeightsError
@@ -22,6 +24,7 @@ Tensors = Mapping[str, Tensor]
 Shape = tuple[int, ...]
 
 _SHOWN = 3  # differences of each kind that a message names
+_DRAWING = ('normal_', 'uniform_', 'kaiming_normal_', 'kaiming_uniform_', 'xavier_uniform_')
 _COUNTER = 'num_batches_tracked'  # unused in inference, and unknown to PyTorch before 0.4.1
 
 
@@ -59,7 +62,7 @@ class Fit:
         family: The family.
         config: The configuration that the shapes speak of.
         state: State dict for our network of that configuration; whole only if ``exact``.
-        wanted: How many tensors the family has in that configuration.
+        shared: How many keys the file and the family have in common.
         missing: Keys the file lacks.
         unexpected: Keys the family does not know.
         reshaped: Key, shape in the file and shape wanted, where they differ.
@@ -68,7 +71,7 @@ class Fit:
     family: Family
     config: ModelConfig
     state: dict[str, Tensor]
-    wanted: int
+    shared: int
     missing: list[str]
     unexpected: list[str]
     reshaped: list[tuple[str, Shape, Shape]]
@@ -79,9 +82,9 @@ class Fit:
         return not (self.missing or self.unexpected or self.reshaped)
 
     @property
-    def shared(self) -> int:
-        """How many keys the file and the family have in common."""
-        return self.wanted - len(self.missing)
+    def wanted(self) -> int:
+        """How many tensors a file of the family has in that configuration."""
+        return self.shared + len(self.missing)
 
     @property
     def likeness(self) -> float:
@@ -158,7 +161,7 @@ def _compare(
         family=family,
         config=config,
         state=state,
-        wanted=len(shapes),
+        shared=sum(key in tensors for key in file_keys),
         missing=missing,
         unexpected=sorted(set(tensors) - set(file_keys)),
         reshaped=reshaped,
@@ -168,9 +171,33 @@ def _compare(
 @lru_cache(maxsize=64)
 def layout(config: ModelConfig) -> Mapping[str, Shape]:
     """Return key and shape of everything in the state dict of a network, without making it."""
-    with torch.device('meta'):
-        network = build(config)
+    network = blueprint(config)
     return {key: tuple(value.shape) for key, value in network.state_dict().items()}
+
+
+def blueprint(config: ModelConfig) -> nn.Module:
+    """Return a network that has shapes and no values, whatever its size."""
+    with torch.device('meta'), Undrawn():
+        return build(config)
+
+
+class Undrawn(TorchFunctionMode):
+    """Build networks without drawing weights, for those that get theirs from a file.
+
+    It saves a second for large ones; and on shapes alone drawing does nothing but load SymPy.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, '__name__', '') in _DRAWING:
+            return args[0] if args else kwargs['tensor']
+        return func(*args, **kwargs)
 
 
 def _first(items: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from dlcv.config import ConfigError, from_dict, to_dict
 from dlcv.models import NAMES, ModelConfig, build
 from dlcv.weights.families import FAMILIES
 from dlcv.weights.files import MAX_BYTES, Checkpoint, WeightsError, finite, read, write
-from dlcv.weights.recognise import Family, Fit, fit, layout, recognise
+from dlcv.weights.recognise import Family, Fit, Undrawn, blueprint, fit, layout, recognise
 
 OWN = 'dlcv'
 """Name of our own family, and of its entry in the header."""
@@ -37,7 +37,7 @@ class _Header:
 
     format: int
     network: str
-    config: dict[str, Any]
+    config: Any  # fields of the network's own configuration
     trained: bool
     source: str = ''
     licence: str = ''
@@ -310,14 +310,14 @@ def _refuse_other_shapes(
 
 
 def _filled(config: ModelConfig, state: Mapping[str, Tensor]) -> nn.Module:
-    network = build(config)
+    with Undrawn():
+        network = build(config)
     network.load_state_dict(state)
     return network.eval()
 
 
 def _describe(checkpoint: Checkpoint, found: Fit, config: ModelConfig) -> Weights:
-    with torch.device('meta'):
-        parameters = sum(value.numel() for value in build(config).parameters())
+    parameters = sum(value.numel() for value in blueprint(config).parameters())
     header = _header(checkpoint) if found.family.name == OWN else None
     said = {str(key): str(value) for key, value in checkpoint.notes.items()}
     said |= {key: value for key, value in checkpoint.metadata.items() if key != OWN}
