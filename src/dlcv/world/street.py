@@ -1,0 +1,430 @@
+"""A block of houses and the street around it: the scene ``street``.
+
+Seen from above, from the inside out: a rectangular block of houses, its pavement, a parking lane,
+two driving lanes, a parking lane, a pavement, and houses with gaps and trees on the far side. The
+car drives around the block, counter-clockwise, on the right-hand lane.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from dlcv.world.noise import fractal
+from dlcv.world.scene import (
+    WHITE,
+    Array,
+    Light,
+    Scene,
+    SceneBuilder,
+    Surface,
+    disc,
+    place,
+    trapezoid,
+    tuft,
+)
+from dlcv.world.textures import sky_face, street_materials
+from dlcv.world.trajectory import Drive, Path, rounded_rectangle
+
+HALF = np.array([34.0, 22.0])  # block of houses, half extents in metres
+PAVEMENT = 3.2
+ROAD = 11.4  # two driving lanes of 3.5 m, two parking lanes of 2.2 m
+KERB = 0.13
+BAY = 3.0  # metres from window to window
+STOREY = 4 * BAY / 3  # a facade texture has 4 windows by 3 storeys and is square
+CAMERA_HEIGHT = 1.6
+TUFTS = 6
+SKY_SIZE = 512
+
+ASPHALT = Surface(texture='asphalt', tile=5.0)
+PAVING = Surface(texture='paving', tile=2.4)
+CONCRETE = Surface(texture='concrete', tile=2.0)
+KERBSTONE = Surface(texture='concrete', tile=1.5, tint=(1.3, 1.3, 1.3))
+MARKING = Surface(texture='marking', tile=2.0)
+BARK = Surface(texture='bark', tile=0.8)
+DARK = Surface(texture='paint', tile=0.8, tint=(0.06, 0.06, 0.065))
+METAL = Surface(texture='paint', tile=0.8, tint=(0.25, 0.27, 0.27))
+GLASS = Surface(texture='glass', tile=2.0)
+
+
+def build_street(seed: int) -> tuple[Scene, Path]:
+    """Return the street of a seed and a drive along it; the road is z = 0."""
+    builder = SceneBuilder(street_materials(), seed)
+    rng = builder.rng
+    builder.add_cutout('disc', disc())
+    builder.add_cutout('cabin', trapezoid(0.16, 0.8))
+    for i in range(TUFTS):
+        builder.add_cutout(f'tuft {i}', tuft(rng))
+    _sky(builder)
+    _ground(builder)
+    for side in range(4):
+        _side(builder, side)
+    _corners(builder)
+    azimuth, height = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(38, 55))
+    flat = np.cos(height)
+    sun = np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(height)])
+    light = Light(
+        sun=sun, sun_colour=(1.75, 1.65, 1.45), sky_colour=(0.62, 0.7, 0.82),
+        light_spacing=0.6, ambient_reach=3.0,
+    )  # fmt: skip
+    half = HALF + PAVEMENT + ROAD / 2 + 1.75
+    lane = rounded_rectangle((half[0], half[1]), 9.5, 4.0)
+    return builder.build(light), Drive(rng, lane, CAMERA_HEIGHT)
+
+
+def _side_frame(side: int) -> tuple[Array, float]:
+    """Return world_from_side and the half length of the houses along it.
+
+    The origin lies on the house front of the block: x points out into the street, y along it.
+    """
+    yaw = side * np.pi / 2
+    depth, length = (HALF[0], HALF[1]) if side % 2 == 0 else (HALF[1], HALF[0])
+    return place(np.cos(yaw) * depth, np.sin(yaw) * depth, 0, yaw), float(length)
+
+
+def _on(pose: Array, x: float, y: float, z: float = 0.0, yaw: float = 0.0) -> Array:
+    """Return the pose of a thing at (x, y, z) in the axes of another."""
+    moved: Array = pose @ place(x, y, z, yaw)
+    return moved
+
+
+# -- sky and ground --------------------------------------------------------------------------------
+
+
+def _sky(builder: SceneBuilder) -> None:
+    """Five faces of a cube at infinity around the camera."""
+    clouds = fractal(builder.rng, SKY_SIZE, 1.7)
+    r = 1000.0
+    faces = [((-r, r, r), (2 * r, 0, 0), (0, -2 * r, 0))]  # overhead, seen from below
+    for x, y in ((1, 0), (0, 1), (-1, 0), (0, -1)):
+        right = np.array([y, -x, 0.0])
+        corner = r * (np.array([x, y, 1.0]) - right)
+        faces.append((tuple(corner), tuple(2 * r * right), (0, 0, -2 * r)))
+    faces[0] = ((-r, -r, r), (2 * r, 0, 0), (0, 2 * r, 0))
+    for i, (corner, u, v) in enumerate(faces):
+        at = (np.arange(SKY_SIZE) + 0.5) / SKY_SIZE
+        points = np.array(corner) + at[None, :, None] * np.array(u) + at[:, None, None] * np.array(v)
+        directions = (points / np.linalg.norm(points, axis=-1, keepdims=True)).astype(np.float32)
+        builder.add_picture(f'sky {i}', sky_face(directions, clouds))
+        look = Surface(texture=f'sky {i}', unlit=True, tint=(1.9, 1.9, 1.9))
+        builder.sky(corner, u, v, look)
+
+
+def _ground(builder: SceneBuilder) -> None:
+    reach = HALF + PAVEMENT + ROAD + PAVEMENT + 30
+    x, y = reach
+    builder.field((-x, y, 0), (2 * x, 0, 0), (0, -2 * y, 0), ASPHALT, 6)
+    for side in range(4):
+        pose, length = _side_frame(side)
+        _pavement(builder, _on(pose, PAVEMENT / 2, 0), length + PAVEMENT)
+        middle = PAVEMENT + ROAD
+        _pavement(builder, _on(pose, middle + PAVEMENT / 2, 0), length + middle + PAVEMENT)
+        _lawn(builder, _on(pose, middle + PAVEMENT + 6, 0), length + middle + PAVEMENT + 12)
+
+
+def _pavement(builder: SceneBuilder, pose: Array, length: float) -> None:
+    """A strip of slabs between two kerbs, from -length to length along y."""
+    w = PAVEMENT
+    corner, u, v = pose[:3, :3] @ (-w / 2, -length, KERB), *(
+        pose[:3, :3] @ edge for edge in ((0, 2 * length, 0), (w, 0, 0))
+    )
+    builder.field(corner + pose[:3, 3], u, v, PAVING, 6)
+    for x, y0, y1 in ((w / 2, -length, length), (-w / 2, length, -length)):
+        start, edge = pose[:3, :3] @ (x, y0, KERB), pose[:3, :3] @ (0, y1 - y0, 0)
+        builder.field(start + pose[:3, 3], edge, (0, 0, -KERB), KERBSTONE, 8)
+
+
+def _lawn(builder: SceneBuilder, pose: Array, length: float) -> None:
+    """Grass between and behind the houses of the far side."""
+    corner = pose[:3, :3] @ (-6, -length, 0.05) + pose[:3, 3]
+    along, across = pose[:3, :3] @ (0, 2 * length, 0), pose[:3, :3] @ (12, 0, 0)
+    builder.field(corner, along, across, Surface(texture='grass', tile=3.0), 8)
+
+
+def _marking(
+    builder: SceneBuilder, pose: Array, x: float, y: float, size: tuple[float, float]
+) -> None:
+    """Paint a rectangle, centred at (x, y), on the road; 6 mm thick, as thermoplastic is."""
+    w, h = size
+    builder.local(pose, (x - w / 2, y - h / 2, 0.006), (0, h, 0), (w, 0, 0), MARKING)
+
+
+def _manhole(builder: SceneBuilder, pose: Array, x: float, y: float) -> None:
+    look = Surface(texture='wheel', cutout='disc', tint=(0.8, 0.75, 0.7))
+    builder.local(pose, (x - 0.35, y - 0.35, 0.005), (0, 0.7, 0), (0.7, 0, 0), look)
+
+
+# -- one side of the block -------------------------------------------------------------------------
+
+
+def _side(builder: SceneBuilder, side: int) -> None:
+    pose, length = _side_frame(side)
+    rng = builder.rng
+    _houses(builder, pose, -length, length, gaps=0.0)
+    far = _on(pose, 2 * PAVEMENT + ROAD, 0, 0, np.pi)
+    beyond = length + 2 * PAVEMENT + ROAD
+    _houses(builder, far, -beyond, beyond, gaps=0.3)
+    _road_marks(builder, pose, length)
+    for x, heading in ((PAVEMENT + 1.1, 0.0), (PAVEMENT + ROAD - 1.1, np.pi)):
+        _parked(builder, pose, x, length - 1, heading)
+    _street_furniture(builder, pose, length)
+    for y in np.arange(-length + 4, length - 2, 11.0):
+        at = _on(pose, PAVEMENT + ROAD + 0.8, y + rng.uniform(-2, 2), KERB)
+        _tree(builder, at, rng.uniform(4.2, 5.6))
+
+
+def _corners(builder: SceneBuilder) -> None:
+    """A tree and a billboard where the view along each street ends."""
+    reach = HALF + PAVEMENT + ROAD + 1.3
+    for i, (sx, sy) in enumerate(((1, 1), (-1, 1), (-1, -1), (1, -1))):
+        x, y = reach * (sx, sy)
+        _tree(builder, place(x, y, KERB), builder.rng.uniform(4.5, 5.5))
+        pose = place(x - 4.5 * sx, y + 1.4 * sy, KERB, -sy * np.pi / 2)
+        look = Surface(texture=f'poster {i % 3}')
+        builder.box(_on(pose, 0, 0, 0.9), (0.15, 2.6, 2.0), METAL, front=look, back=look)
+        for side in (-0.9, 0.9):
+            builder.box(_on(pose, 0, side), (0.1, 0.1, 0.9), METAL)
+
+
+def _road_marks(builder: SceneBuilder, pose: Array, length: float) -> None:
+    rng = builder.rng
+    middle = PAVEMENT + ROAD / 2
+    for y in np.arange(-length + 3, length - 2, 6.0):
+        _marking(builder, pose, middle, y, (0.14, 3.0))
+    for x in (PAVEMENT + 2.2, PAVEMENT + ROAD - 2.2):
+        for y in np.arange(-length + 2, length - 1, 5.6):  # parking bays
+            _marking(builder, pose, x, y, (0.5, 0.1))
+    for end in (-1, 1):
+        for x in np.arange(PAVEMENT + 0.6, PAVEMENT + ROAD - 0.3, 1.0):  # zebra crossing
+            _marking(builder, pose, x, end * (length + 1.2), (0.5, 2.6))
+    for y in rng.uniform(-length, length, 4):
+        _manhole(builder, pose, middle + rng.choice((-1.4, 1.6)), y)
+
+
+def _houses(builder: SceneBuilder, pose: Array, start: float, end: float, gaps: float) -> None:
+    """Fill a front line along y with houses that face +x; some plots stay empty."""
+    rng = builder.rng
+    y = start
+    while y < end - 2 * BAY:
+        width = min(BAY * int(rng.integers(3, 6)), BAY * int((end - y) / BAY))
+        if rng.random() >= gaps:
+            _house(builder, _on(pose, 0, y + width / 2), width)
+        else:
+            for at in (0.3, 0.7):
+                _tree(builder, _on(pose, -rng.uniform(2, 7), y + at * width), rng.uniform(4, 6))
+            _hedge(builder, _on(pose, -0.5, y + width / 2), width - 0.4)
+        y += width
+
+
+def _house(builder: SceneBuilder, pose: Array, width: float) -> None:
+    """A house whose front lies in x = 0: shop or plinth, storeys of windows, ledges, roof."""
+    rng = builder.rng
+    depth, ground = 9.0, 3.7
+    storeys = int(rng.integers(2, 5))
+    style, phase = int(rng.integers(4)), int(rng.integers(4)) / 4
+    tint = tuple(float(v) for v in rng.uniform(0.8, 1.1) * rng.uniform(0.9, 1.05, 3))
+    wall = Surface(
+        texture=f'facade {style}', tile=4 * BAY, tint=tint, offset=(phase, -storeys % 3 / 3)
+    )
+    back = _on(pose, -depth / 2, 0)
+    height = storeys * STOREY
+    base = replace(CONCRETE, tint=tuple(float(v) for v in rng.uniform(0.5, 1.1, 3)))
+    builder.box(back, (depth, width, ground), base, back=None, top=None)
+    roof = Surface(texture='concrete', tile=3.0, tint=(0.5, 0.42, 0.4))
+    builder.box(_on(back, 0, 0, ground), (depth, width, height), wall, back=None, top=roof)
+    for z, out, thick in ((ground - 0.12, 0.25, 0.22), (ground + height - 0.1, 0.4, 0.3)):
+        builder.box(
+            _on(pose, out / 2, 0, z), (out, width, thick), KERBSTONE, back=None, bottom=KERBSTONE
+        )
+    _ground_floor(builder, pose, width)
+    if rng.random() < 0.6:
+        _balconies(builder, pose, width, ground, storeys)
+    chimney = Surface(texture='facade 0', tile=9.0)
+    at = _on(back, rng.uniform(-2, 2), rng.uniform(-0.3, 0.3) * width, ground + height)
+    builder.box(at, (0.8, 1.2, 1.6), chimney)
+
+
+def _ground_floor(builder: SceneBuilder, pose: Array, width: float) -> None:
+    """Shop fronts and doors, slightly before the wall; awnings above some."""
+    rng = builder.rng
+    bays = round(width / BAY)
+    for bay in range(bays):
+        y = (bay - bays / 2) * BAY
+        if rng.random() < 0.35:
+            look = Surface(texture='door', tint=tuple(float(v) for v in rng.uniform(0.4, 1.4, 3)))
+            builder.local(pose, (0.02, y + 0.9, KERB + 2.4), (0, 1.2, 0), (0, 0, -2.4), look)
+            builder.box(_on(pose, 0.2, y + 1.5, KERB), (0.4, 1.5, 0.15), KERBSTONE, back=None)
+            continue
+        look = Surface(texture=f'shop {rng.integers(4)}')
+        builder.local(pose, (0.02, y + 0.1, KERB + 3.2), (0, BAY - 0.2, 0), (0, 0, -3.1), look)
+        if rng.random() < 0.4:
+            cloth = tuple(float(v) for v in rng.uniform(0.2, 1.0, 3))
+            awning = Surface(texture='paint', tile=0.9, tint=cloth, two_sided=True)
+            builder.local(pose, (0.03, y + 0.1, 2.95), (0, BAY - 0.2, 0), (1.0, 0, -0.45), awning)
+
+
+def _balconies(
+    builder: SceneBuilder, pose: Array, width: float, ground: float, storeys: int
+) -> None:
+    rng = builder.rng
+    bays = round(width / BAY)
+    for storey in range(storeys):
+        bay = int(rng.integers(bays))
+        y, z = (bay + 0.5 - bays / 2) * BAY, ground + storey * STOREY + 0.35
+        builder.box(
+            _on(pose, 0.5, y, z), (1.0, 2.2, 0.14), KERBSTONE, back=None, bottom=KERBSTONE
+        )
+        rail = replace(METAL, two_sided=True)
+        builder.local(pose, (1.0, y - 1.1, z + 1.1), (0, 2.2, 0), (0, 0, -0.96), rail)
+        for end in (-1.1, 1.1):
+            builder.local(pose, (0, y + end, z + 1.1), (1.0, 0, 0), (0, 0, -0.96), rail)
+        if rng.random() < 0.5:
+            _bush(builder, _on(pose, 0.7, y + rng.uniform(-0.6, 0.6), z + 0.9), 0.45, 6)
+
+
+def _parked(
+    builder: SceneBuilder, pose: Array, x: float, length: float, heading: float
+) -> None:
+    """Cars in the bays of one parking lane, some bays free."""
+    rng = builder.rng
+    for y in np.arange(-length + 4, length - 3, 5.6):
+        if rng.random() < 0.72:
+            at = _on(pose, x + rng.uniform(-0.1, 0.1), y + rng.uniform(-0.3, 0.3), 0, np.pi / 2)
+            _car(builder, _on(at, 0, 0, 0, heading + rng.uniform(-0.03, 0.03)))
+
+
+def _car(builder: SceneBuilder, pose: Array) -> None:
+    """A parked car that faces +x: body, cabin with slanted windows, wheels."""
+    rng = builder.rng
+    tall = 1.25 if rng.random() < 0.25 else 1.0
+    length, width, sill, belt = 4.2, 1.74, 0.24, 0.24 + 0.65 * tall
+    roof = belt + 0.52 * tall
+    paint = ((0.6, 0.04, 0.03), (0.05, 0.12, 0.35), (0.8, 0.8, 0.78), (0.04, 0.04, 0.045),
+             (0.35, 0.37, 0.4), (0.1, 0.25, 0.14), (0.75, 0.5, 0.08), (0.2, 0.35, 0.5))  # fmt: skip
+    tint = paint[int(rng.integers(len(paint)))]
+    body = Surface(texture='car side', tint=tint)
+    front, back = (replace(body, texture=f'car {end}') for end in ('front', 'back'))
+    sheet = Surface(texture='paint', tile=2.0, tint=tint)
+    builder.box(
+        _on(pose, 0, 0, sill), (length, width, belt - sill), body,
+        front=front, back=back, top=sheet, bottom=DARK,
+    )  # fmt: skip
+    _cabin(builder, pose, (belt, roof), sheet)
+    tyre = Surface(texture='wheel', cutout='disc', tint=WHITE)
+    for x in (-1.32, 1.32):
+        builder.box(_on(pose, x, 0), (0.5, width - 0.1, 0.4), DARK)
+        for side in (-1, 1):
+            y = side * (width / 2 + 0.012)
+            corner = (x - 0.32, y, 0.64) if side < 0 else (x + 0.32, y, 0.64)
+            builder.local(pose, corner, (-side * 0.64, 0, 0), (0, 0, -0.64), tyre)
+
+
+def _cabin(
+    builder: SceneBuilder, pose: Array, heights: tuple[float, float], sheet: Surface
+) -> None:
+    """Windows and roof; from the side it is the stencil ``cabin``."""
+    belt, roof = heights
+    back, front, half, rise = -1.75, 1.05, 0.78, roof - belt
+    span = front - back
+    top_back, top_front = back + 0.16 * span, back + 0.8 * span
+    pillar = replace(GLASS, tile=1.3)
+    builder.local(
+        pose, (top_front, -half, roof), (0, 2 * half, 0), (front - top_front, 0, -rise), pillar
+    )
+    builder.local(pose, (top_back, half, roof), (0, -2 * half, 0), (back - top_back, 0, -rise), pillar)
+    builder.local(
+        pose, (top_back, half, roof), (top_front - top_back, 0, 0), (0, -2 * half, 0), sheet
+    )
+    for side in (-1, 1):  # seen from its left the car is mirrored, so is the stencil: from inside
+        glass = replace(GLASS, cutout='cabin', tile=1.7, two_sided=True)
+        builder.local(pose, (back, side * half, roof), (span, 0, 0), (0, 0, -rise), glass)
+        for x in (top_back + 0.05, back + 0.48 * span, top_front - 0.12):
+            y = side * (half + 0.008)
+            corner, u = ((x, y, roof), (0.07, 0, 0)) if side < 0 else ((x + 0.07, y, roof), (-0.07, 0, 0))
+            builder.local(pose, corner, u, (0, 0, -rise), sheet)
+
+
+# -- trees and small things --------------------------------------------------------------------------
+
+
+def _tree(builder: SceneBuilder, pose: Array, height: float) -> None:
+    """A six-sided trunk and a crown of leaf bunches; height is that of the crown's middle."""
+    rng = builder.rng
+    radius, stem = rng.uniform(0.13, 0.2), height - 1.0
+    angle = np.arange(7) * np.pi / 3
+    ring = np.stack((radius * np.cos(angle), radius * np.sin(angle)), 1)
+    for (x0, y0), (x1, y1) in zip(ring[:-1], ring[1:], strict=True):
+        builder.local(pose, (x0, y0, stem), (x1 - x0, y1 - y0, 0), (0, 0, -stem), BARK)
+    look = f'leaves{" 2" if rng.random() < 0.4 else ""}'
+    _bush(builder, _on(pose, 0, 0, height), rng.uniform(1.4, 1.9), 34, look)
+
+
+def _bush(
+    builder: SceneBuilder, pose: Array, radius: float, count: int, texture: str = 'leaves'
+) -> None:
+    """Bunches of leaves over a ball around the origin of ``pose``."""
+    rng = builder.rng
+    for _ in range(count):
+        out = rng.standard_normal(3)
+        at = out / np.linalg.norm(out) * radius * rng.uniform(0.45, 1.0)
+        frame, _ = np.linalg.qr(rng.standard_normal((3, 3)))
+        side = radius * rng.uniform(0.7, 1.1)
+        u, v = frame[0] * side, frame[1] * side
+        light = float(rng.uniform(0.75, 1.25))
+        look = Surface(
+            texture=texture, tile=1.1, tint=(light, light, light),
+            cutout=f'tuft {rng.integers(TUFTS)}', two_sided=True,
+        )  # fmt: skip
+        builder.local(pose, at - (u + v) / 2, u, v, look)
+
+
+def _hedge(builder: SceneBuilder, pose: Array, width: float) -> None:
+    look = Surface(texture='leaves', tile=1.1, tint=(0.9, 0.95, 0.9))
+    builder.box(pose, (0.7, width, 1.1), look)
+    for y in np.arange(-width / 2 + 0.5, width / 2, 1.2):
+        _bush(builder, _on(pose, 0, y, 1.0), 0.5, 5)
+
+
+def _street_furniture(builder: SceneBuilder, pose: Array, length: float) -> None:
+    """Lamp posts, signs, bins and benches on the block's pavement."""
+    rng = builder.rng
+    for y in np.arange(-length + 6, length - 3, 17.0):
+        _lamp_post(builder, _on(pose, PAVEMENT - 0.4, y, KERB))
+    for y in rng.uniform(-length + 2, length - 2, 4):
+        _sign(builder, _on(pose, PAVEMENT - 0.35, y, KERB, rng.choice((-1, 1)) * np.pi / 2))
+    for y in rng.uniform(-length + 2, length - 2, 5):
+        tint = tuple(float(v) for v in rng.uniform(0.1, 0.6, 3))
+        bin_look = Surface(texture='paint', tile=0.8, tint=tint)
+        builder.box(_on(pose, 0.5, y, KERB, rng.uniform(0, 1)), (0.5, 0.5, 0.95), bin_look, top=DARK)
+    for y in rng.uniform(-length + 2, length - 2, 3):
+        _bench(builder, _on(pose, PAVEMENT + ROAD + PAVEMENT - 0.9, y, KERB, np.pi))
+
+
+def _lamp_post(builder: SceneBuilder, pose: Array) -> None:
+    builder.box(pose, (0.22, 0.22, 0.9), METAL)
+    builder.box(_on(pose, 0, 0, 0.9), (0.11, 0.11, 4.6), METAL)
+    builder.box(_on(pose, 0.6, 0, 5.4), (1.3, 0.1, 0.1), METAL, bottom=METAL)
+    builder.box(_on(pose, 1.15, 0, 5.28), (0.5, 0.24, 0.12), METAL, bottom=KERBSTONE)
+
+
+def _sign(builder: SceneBuilder, pose: Array) -> None:
+    """A round sign on a pole, seen by who comes from its +x."""
+    builder.box(pose, (0.07, 0.07, 2.75), METAL)
+    for x, u, look in (
+        (0.045, 0.66, Surface(texture='sign', cutout='disc')),
+        (0.04, -0.66, replace(METAL, tile=0.0, cutout='disc')),
+    ):
+        corner = (x, -u / 2, 2.7)
+        builder.local(pose, corner, (0, u, 0), (0, 0, -0.66), look)
+
+
+def _bench(builder: SceneBuilder, pose: Array) -> None:
+    """A bench that faces +x."""
+    wood = Surface(texture='wood', tile=1.2)
+    for x in (-0.15, 0.0, 0.15):
+        builder.box(_on(pose, x, 0, 0.42), (0.12, 1.7, 0.04), wood, bottom=wood)
+    for z in (0.58, 0.74):
+        builder.box(_on(pose, -0.26, 0, z), (0.04, 1.7, 0.12), wood)
+    for y in (-0.7, 0.7):
+        builder.box(_on(pose, -0.08, y), (0.4, 0.07, 0.42), METAL)
