@@ -103,6 +103,8 @@ class BodyOdometry:
         pose, covariance = compounded(
             self._state.odom_from_base, self._state.covariance, step, spread
         )
+        if self.settings.two_d_mode:  # what is set to zero does not add up
+            covariance = _flat_covariance(covariance)
         self._state = BodyState(
             stamp_ns=motion.stamp_ns,
             odom_from_base=_orthonormal(pose),

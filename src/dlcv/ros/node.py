@@ -218,6 +218,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         if self._settings.problem:
             return self._refuse(self._settings.problem)
         self._report_timer.timer_period_ns = int(1e9 * p.diagnostic_period)
+        self._report_timer.reset()  # or the old period would end first
         try:
             _use_threads(p.num_threads)
             self._estimator = self.load(p.device, p.precision)
@@ -434,6 +435,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             'device': str(getattr(self._estimator, 'device', 'none')),
             'precision': self.parameters.precision,
             'weights_sha256': self._estimator.origin.sha256 if self._estimator else '',
+            'trained': str(bool(self._estimator and self._estimator.origin.trained)).lower(),
             **self.health.values(),
             'gpu_mem_mb': f'{_gpu_memory(self._estimator):.1f}',
         }

@@ -1,0 +1,91 @@
+"""What the node says about itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.parameter import Parameter
+
+from dlcv.ros.health import Level, Verdict
+
+pytestmark = pytest.mark.ros
+KEYS = """state device precision weights_sha256 input_hz output_hz received processed superseded
+rejected_encoding rejected_age lost_by_middleware incompatible_qos time_jumps inference_ms_p50
+inference_ms_p95 inference_ms_max latency_ms_p50 latency_ms_p95 latency_ms_max gpu_mem_mb""".split()
+
+
+def _next(ros: Any, heard: list[Any]) -> tuple[int, str, dict[str, str]]:
+    heard.clear()
+    ros.until(lambda: heard, 'diagnostics')
+    (status,) = heard[-1].status
+    return status.level[0], status.message, {pair.key: pair.value for pair in status.values}
+
+
+def test_keys_values_and_levels_through_a_life(ros: Any, plain: Any) -> None:
+    node = ros.make(plain, diagnostic_period=0.1, input_timeout=0.3)
+    heard = ros.listen(DiagnosticArray, '/diagnostics')
+    level, message, values = _next(ros, heard)
+    assert (level, message, values['state']) == (0, 'unconfigured', 'unconfigured')
+    assert set(KEYS) <= set(values)
+    node.trigger_configure()
+    assert _next(ros, heard)[1] == 'inactive'
+    node.trigger_activate()
+    ros.show(0)
+    ros.until(lambda: node.results)
+    _, _, values = _next(ros, heard)
+    assert values['state'] == 'active'
+    assert (values['received'], values['processed']) == ('1', '1')
+    assert values['weights_sha256'] == 'ab' * 32
+    assert values['device'] == 'cpu'
+    assert float(values['inference_ms_p50']) >= 0
+    ros.until(lambda: _next(ros, heard)[0] == 2, 'the silence to be noticed')
+    assert 'no image for' in _next(ros, heard)[1]
+
+
+def test_one_status_names_the_node(ros: Any, plain: Any) -> None:
+    ros.make(plain, '-r', '__ns:=/robot', diagnostic_period=0.1)
+    heard = ros.listen(DiagnosticArray, '/diagnostics')
+    _next(ros, heard)
+    (status,) = heard[-1].status
+    assert status.name.startswith('superpoint:')
+    assert status.hardware_id == '/robot/superpoint'
+    assert heard[-1].header.stamp.sec > 0
+
+
+def test_a_refused_configuration_is_an_error_with_its_reason(ros: Any, plain: Any) -> None:
+    node = ros.make(plain, diagnostic_period=0.1, nms_radius=-1)
+    heard = ros.listen(DiagnosticArray, '/diagnostics')
+    node.trigger_configure()
+    level, message, _ = _next(ros, heard)
+    assert level == 2
+    assert 'nms_radius' in message
+
+
+def test_untrained_weights_are_a_warning(ros: Any, plain: Any) -> None:
+    node = ros.run(plain, diagnostic_period=0.1, input_timeout=60.0)
+    node.estimator.origin.trained = False
+    heard = ros.listen(DiagnosticArray, '/diagnostics')
+    level, message, _ = _next(ros, heard)
+    assert (level, message) == (1, 'the network is untrained')
+
+
+def test_the_worst_verdict_is_the_one(ros: Any, plain: Any) -> None:
+    node = ros.run(plain, input_timeout=60.0)
+    node.estimator.origin.trained = False
+    node.judge(Verdict(Level.ERROR, 'lost: a reason'))
+    assert node._verdict() == Verdict(Level.ERROR, 'lost: a reason')
+    node.judge(None)
+    assert node._verdict().level is Level.WARN
+
+
+def test_the_period_follows_the_parameter(ros: Any, plain: Any) -> None:
+    node = ros.make(plain, diagnostic_period=10.0)
+    heard = ros.listen(DiagnosticArray, '/diagnostics')
+    node.set_parameters([Parameter('diagnostic_period', value=0.1)])
+    node.trigger_configure()
+    ros.until(lambda: len(heard) >= 3, 'three reports', seconds=5)

@@ -1,0 +1,189 @@
+"""From unconfigured to active and back, with everything that can go wrong on the way."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from dlcv.ros.nodes.superpoint import SuperPointNode
+
+pytestmark = pytest.mark.ros
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+def _state(node: Any) -> str:
+    return str(node._state_machine.current_state[1])
+
+
+def _weights(tmp_path: Path, case: str) -> str:
+    path = tmp_path / 'weights.safetensors'
+    if case == 'corrupt':
+        path.write_bytes(b'\xff' * 100)
+    elif case == 'empty':
+        path.write_bytes(b'')
+    elif case == 'folder':
+        path.mkdir()
+    return str(path)
+
+
+@pytest.mark.parametrize('case', ['missing', 'corrupt', 'empty', 'folder'])
+def test_bad_weights_fail_configure_and_name_the_file(
+    ros: Any, tmp_path: Path, case: str
+) -> None:
+    node = ros.make(SuperPointNode, weights=_weights(tmp_path, case))
+    assert node.trigger_configure() == FAILURE
+    assert _state(node) == 'unconfigured'
+    assert 'weights.safetensors' in node._fault
+    assert 'allow_random_weights' in node._fault
+
+
+def test_without_weights_configure_says_what_to_do(ros: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr('dlcv.inference.load.shipped', lambda name: None)
+    node = ros.make(SuperPointNode, allow_random_weights=False)
+    assert node.trigger_configure() == FAILURE
+    assert 'allow_random_weights' in node._fault
+    assert node.set_parameters([Parameter('allow_random_weights', value=True)])[0].successful
+    assert node.trigger_configure() == SUCCESS
+    assert not node.estimator.origin.trained
+
+
+def test_a_wrong_digest_is_refused(ros: Any, tmp_path: Path) -> None:
+    from dlcv.weights import save_network, untrained
+
+    path = save_network(untrained('superpoint'), tmp_path / 'ours.safetensors')
+    node = ros.make(SuperPointNode, weights=str(path), weights_sha256='0' * 64)
+    assert node.trigger_configure() == FAILURE
+    assert '0' * 64 in node._fault
+    node.set_parameters([Parameter('weights_sha256', value='')])
+    assert node.trigger_configure() == SUCCESS
+    digest = node.estimator.origin.sha256
+    node.trigger_cleanup()
+    node.set_parameters([Parameter('weights_sha256', value=digest)])
+    assert node.trigger_configure() == SUCCESS
+
+
+def test_a_digest_without_a_file_is_refused(ros: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr('dlcv.inference.load.shipped', lambda name: None)
+    node = ros.make(SuperPointNode, weights_sha256='0' * 64)
+    assert node.trigger_configure() == FAILURE
+    assert 'no weight file' in node._fault
+
+
+def test_weights_of_another_network_are_refused(ros: Any, tmp_path: Path) -> None:
+    from dlcv.weights import save_network, untrained
+
+    path = save_network(untrained('flownet'), tmp_path / 'flow.safetensors', half=True)
+    node = ros.make(SuperPointNode, weights=str(path))
+    assert node.trigger_configure() == FAILURE
+    assert 'flownet' in node._fault
+
+
+def test_the_whole_cycle_twice(ros: Any, plain: Any) -> None:
+    node = ros.make(plain)
+    for index in (0, 10):
+        assert node.trigger_configure() == SUCCESS
+        assert node.trigger_activate() == SUCCESS
+        ros.show(index)
+        ros.until(lambda: len(node.results) == 1)
+        assert node.trigger_deactivate() == SUCCESS
+        assert node.trigger_activate() == SUCCESS
+        ros.show(index + 1)
+        ros.until(lambda: len(node.results) == 2)
+        assert node.trigger_deactivate() == SUCCESS
+        assert node.trigger_cleanup() == SUCCESS
+        assert node.estimator is None
+        node.results.clear()
+
+
+def test_an_inactive_node_takes_no_images(ros: Any, plain: Any) -> None:
+    node = ros.run(plain)
+    ros.show(0)
+    ros.until(lambda: node.results)
+    node.trigger_deactivate()
+    ros.until(lambda: ros.peer.count_subscribers('/image') == 0, 'the subscription to go')
+    node.trigger_activate()
+    assert node.health.values()['received'] == '0'
+
+
+def test_services_drive_it_like_a_lifecycle_manager(ros: Any, plain: Any) -> None:
+    node = ros.make(plain)
+    for transition, state in ((1, 'inactive'), (3, 'active'), (4, 'inactive'), (2, 'unconfigured')):
+        request = ChangeState.Request()
+        request.transition.id = transition
+        assert ros.call(ChangeState, f'/{node.get_name()}/change_state', request).success
+        label = ros.call(GetState, f'/{node.get_name()}/get_state').current_state.label
+        assert label == state
+
+
+def test_shutdown_from_any_state(ros: Any, plain: Any) -> None:
+    node = ros.run(plain)
+    node.trigger_shutdown()
+    assert _state(node) == 'finalized'
+
+
+def test_a_frame_that_never_ends_deactivates(ros: Any, plain: Any) -> None:
+    node = ros.run(plain, inference_timeout=0.2)
+    release = threading.Event()
+    node.estimator.answer = lambda frame: release.wait(60)
+    try:
+        ros.show(0)
+        ros.until(lambda: _state(node) == 'inactive')
+        assert 'a frame took over 0.2 s' in node._fault
+        assert node.trigger_activate() == FAILURE  # the estimator is not free yet
+        assert _state(node) == 'inactive'
+    finally:
+        release.set()
+    node._stuck.join(20)
+    assert node.results == []  # what came too late is not published
+    node.estimator.answer = lambda frame: frame
+    assert node.trigger_activate() == SUCCESS
+    ros.show(1)
+    ros.until(lambda: node.results)
+
+
+def test_a_gpu_error_deactivates(ros: Any, plain: Any) -> None:
+    node = ros.run(plain)
+
+    def fail(frame: Any) -> Any:
+        raise RuntimeError('CUDA error: an illegal memory access was encountered')
+
+    node.estimator.answer = fail
+    ros.show(0)
+    ros.until(lambda: _state(node) == 'inactive')
+    assert 'GPU error' in node._fault
+
+
+def test_after_a_gpu_error_the_cpu_may_go_on(ros: Any, plain: Any) -> None:
+    node = ros.run(plain, on_gpu_error='cpu')
+    broken = node.estimator
+
+    def fail(frame: Any) -> Any:
+        raise type('OutOfMemoryError', (RuntimeError,), {})('no memory left')
+
+    broken.answer = fail
+    ros.show(0)
+    ros.until(lambda: node.estimator is not broken)
+    assert node.estimator.device == 'cpu'
+    ros.show(1)
+    ros.until(lambda: node.results)
+    assert _state(node) == 'active'
+
+
+def test_autostart_configures_and_activates(ros: Any, plain: Any) -> None:
+    from dlcv.ros.start import _autostart
+
+    node = ros.make(plain, autostart=True)
+    _autostart(node)
+    assert _state(node) == 'active'
+    other = ros.make(plain, max_keypoints=-1, autostart=True)
+    _autostart(other)
+    assert _state(other) == 'unconfigured'

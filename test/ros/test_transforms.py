@@ -1,0 +1,153 @@
+"""The TF buffer."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+
+from geometry_msgs.msg import TransformStamped
+from scipy.spatial.transform import Rotation
+
+from dlcv.ros import convert
+from dlcv.ros.transforms import (
+    BODY_FROM_OPTICAL,
+    KEEP_NS,
+    Mount,
+    TransformBuffer,
+    TransformError,
+    inverse,
+    take,
+)
+
+pytestmark = pytest.mark.ros
+
+
+def _pose(x: float = 0, y: float = 0, z: float = 0, yaw: float = 0) -> Any:
+    pose = np.eye(4)
+    pose[:3, :3] = Rotation.from_euler('z', yaw).as_matrix()
+    pose[:3, 3] = x, y, z
+    return pose
+
+
+def test_chains_up_and_down_the_tree() -> None:
+    buffer = TransformBuffer()
+    base_mast, mast_camera, base_laser = _pose(1, 2, 3, 0.4), _pose(z=1, yaw=1), _pose(0, 5, yaw=-2)
+    buffer.add('base', 'mast', base_mast)
+    buffer.add('mast', 'camera', mast_camera)
+    buffer.add('base', 'laser', base_laser)
+    np.testing.assert_allclose(buffer.lookup('base', 'camera'), base_mast @ mast_camera)
+    np.testing.assert_allclose(
+        buffer.lookup('camera', 'laser'), inverse(base_mast @ mast_camera) @ base_laser, atol=1e-12
+    )
+    np.testing.assert_array_equal(buffer.lookup('camera', 'camera'), np.eye(4))
+    np.testing.assert_array_equal(buffer.lookup('unheard', 'unheard'), np.eye(4))
+
+
+def test_moving_frames_are_interpolated() -> None:
+    buffer = TransformBuffer()
+    buffer.add('odom', 'base', _pose(x=0), 1000, static=False)
+    buffer.add('odom', 'base', _pose(x=2, yaw=1.0), 2000, static=False)
+    np.testing.assert_allclose(
+        buffer.lookup('odom', 'base', 1250), _pose(x=0.5, yaw=0.25), atol=1e-12
+    )
+    np.testing.assert_allclose(buffer.lookup('odom', 'base', 2000), _pose(x=2, yaw=1.0))
+
+
+@pytest.mark.parametrize(('stamp', 'words'), [(0, 'before the first'), (10**9, 'after the last')])
+def test_nothing_is_extrapolated(stamp: int, words: str) -> None:
+    buffer = TransformBuffer()
+    for at in (1000, 2000):
+        buffer.add('odom', 'base', _pose(), at, static=False)
+    with pytest.raises(TransformError, match=f'odom -> base.*{words}'):
+        buffer.lookup('odom', 'base', stamp)
+
+
+def test_order_of_arrival_does_not_matter() -> None:
+    buffer = TransformBuffer()
+    for at in (3000, 1000, 2000, 2000):
+        buffer.add('odom', 'base', _pose(x=at), at, static=False)
+    assert buffer.lookup('odom', 'base', 1500)[0, 3] == pytest.approx(1500)
+
+
+def test_old_ones_are_forgotten() -> None:
+    buffer = TransformBuffer()
+    for second in range(20):
+        buffer.add('odom', 'base', _pose(), second * 10**9, static=False)
+    buffer.lookup('odom', 'base', 19 * 10**9 - KEEP_NS)
+    with pytest.raises(TransformError):
+        buffer.lookup('odom', 'base', 19 * 10**9 - KEEP_NS - 1)
+
+
+def test_the_error_names_what_is_known() -> None:
+    buffer = TransformBuffer()
+    with pytest.raises(TransformError, match='known frames are: none'):
+        buffer.lookup('base_link', 'camera')
+    buffer.add('base_link', 'laser', _pose())
+    with pytest.raises(TransformError, match="'base_link' and 'camera'.*base_link, laser"):
+        buffer.lookup('base_link', 'camera')
+
+
+def test_a_ring_ends_in_an_error_and_not_never() -> None:
+    buffer = TransformBuffer()
+    buffer.add('a', 'b', _pose())
+    buffer.add('b', 'a', _pose())
+    with pytest.raises(TransformError):
+        buffer.lookup('a', 'elsewhere')
+
+
+def test_a_new_parent_replaces_the_old() -> None:
+    buffer = TransformBuffer()
+    buffer.add('base', 'camera', _pose(x=1))
+    buffer.add('mast', 'camera', _pose(x=2))
+    assert buffer.lookup('mast', 'camera')[0, 3] == 2
+    with pytest.raises(TransformError):
+        buffer.lookup('base', 'camera')
+
+
+def test_a_time_jump_leaves_what_stands_still() -> None:
+    buffer = TransformBuffer()
+    buffer.add('base', 'camera', _pose(x=1))
+    buffer.add('odom', 'base', _pose(), 5, static=False)
+    buffer.clear_moving()
+    buffer.lookup('base', 'camera')
+    with pytest.raises(TransformError):
+        buffer.lookup('odom', 'base', 5)
+
+
+def test_untold_the_camera_looks_forward_and_that_is_said_once() -> None:
+    said: list[str] = []
+    mount = Mount(TransformBuffer(), said.append)
+    for _ in range(3):
+        turn = mount.base_from_camera('base_link', 'camera', 0)
+    np.testing.assert_array_equal(turn[:3, :3] @ (0, 0, 1), (1, 0, 0))  # forward
+    np.testing.assert_array_equal(turn[:3, :3] @ (1, 0, 0), (0, -1, 0))  # right
+    np.testing.assert_array_equal(turn[:3, :3] @ (0, 1, 0), (0, 0, -1))  # down
+    assert len(said) == 1
+    assert 'looking forward' in said[0]
+
+
+def test_told_the_camera_sits_where_it_is_told() -> None:
+    buffer, said = TransformBuffer(), list[str]()
+    mount = Mount(buffer, said.append)
+    buffer.add('base_link', 'camera', _pose(x=1) @ BODY_FROM_OPTICAL)
+    assert mount.base_from_camera('base_link', 'camera', 0)[0, 3] == 1
+    assert not said
+
+
+def test_messages_fill_the_buffer_and_broken_ones_are_named() -> None:
+    good = convert.transform(
+        convert.header_in('/base_link', convert.time_of(3)), 'camera', _pose(x=4)
+    )
+    broken = TransformStamped(child_frame_id='broken')
+    broken.transform.rotation.w = 0.0
+    buffer = TransformBuffer()
+    complaints = take(buffer, SimpleNamespace(transforms=[broken, good]), static=True)
+    assert buffer.lookup('base_link', 'camera')[0, 3] == 4
+    assert len(complaints) == 1
+    assert 'broken' in complaints[0]
+    assert not buffer.knows('broken')
