@@ -7,8 +7,10 @@ passes it on once: SIGINT, then SIGTERM, then SIGKILL.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from dlcv.bringup.console import Console, Lines
 ASKED = {0, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM}
 LONGEST_DELAY = 60.0  # seconds between two starts of a process that always dies at once
 STABLE = 30.0  # seconds of life after which a process is no longer one that dies at once
+_PR_SET_PDEATHSIG = 1
 LAST_WORDS = 1.0  # seconds to read on after a process's end, if a descendant holds its output
 
 
@@ -198,6 +201,7 @@ class _Supervisor:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
         except OSError as err:
             self._console.complain(f'{child.command.name} cannot be started: {err}')
@@ -257,6 +261,12 @@ class _Supervisor:
             await _first([gone, self._impatient.wait(), asyncio.sleep(patience)])
         else:
             gone.close()
+
+
+def _end_with_parent() -> None:
+    """Ask Linux to end this process when the supervisor is killed, so that none is left over."""
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
 
 async def _first(awaitables: Iterable[Awaitable[object]]) -> None:
