@@ -202,6 +202,18 @@ def test_exactly_four_points_give_their_pose(view):
     assert metres < 1e-7
 
 
+def test_the_caller_keeps_its_threads(view):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        solve(view(21, size=10))
+        with pytest.raises(ConsensusError):
+            solve_pose(torch.zeros(4, 2), torch.zeros(4, 2), view(21, size=4).camera)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_what_is_not_correspondences_is_refused_by_name(view):
     v = view(14, size=4)
     with pytest.raises(ConsensusError, match=r'coordinates must be \(N, 3\), got \(3, 60, 80\)'):

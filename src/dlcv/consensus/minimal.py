@@ -15,12 +15,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dlcv.consensus.correspondences import NEAREST, Correspondences, residuals
+from dlcv.consensus.correspondences import NEAREST, Correspondences
 from dlcv.consensus.p3p import rays_of, solve_p3p
 
 StoppedBy = Literal['enough', 'tries', 'time', 'input']
 
-_ROUND = 2048  # minimal sets solved at once; above this torch splits small work over threads
+_ROUND = 2048  # minimal sets solved at once: intermediates stay in cache
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -127,11 +127,8 @@ def _solve(matches: Correspondences, drawn: Tensor, threshold: float) -> tuple[T
     rays = rays_of(matches.pixels[triples], matches.focal, matches.centre)
     poses, owner = solve_p3p(rays, matches.points[triples])  # (S, 4, 4), (S,)
     fourths = drawn[owner, 3:]  # (S, F)
-    error, seen = residuals(
-        poses, matches.points[fourths], matches.pixels[fourths], matches.focal, matches.centre
-    )
-    error = error.norm(dim=-1)
-    error = torch.where((seen[..., 2] > NEAREST) & (error < threshold), error, torch.inf)  # (S, F)
+    error = _fourth_errors(poses, matches, fourths)
+    error = torch.where(error < threshold, error, torch.inf)  # (S, F)
     smallest = error.new_full((len(drawn), error.shape[1]), torch.inf)
     smallest.scatter_reduce_(0, owner[:, None].expand_as(error), error, 'amin')  # (B, F)
     agrees = smallest.isfinite()
@@ -141,3 +138,16 @@ def _solve(matches: Correspondences, drawn: Tensor, threshold: float) -> tuple[T
     chosen = ((error.gather(1, own) == best) & best.isfinite())[:, 0]
     cells = torch.cat((triples[owner], fourths.gather(1, own)), 1)
     return poses[chosen], cells[chosen]
+
+
+def _fourth_errors(poses: Tensor, matches: Correspondences, fourths: Tensor) -> Tensor:
+    """Return the reprojection errors ``(S, F)`` of cells under poses; inf behind the camera."""
+    a, b, c = (axis[fourths] for axis in matches.points.unbind(1))  # (S, F) each
+    x, y, z = (
+        row[:, 0:1] * a + row[:, 1:2] * b + row[:, 2:3] * c + row[:, 3:4]
+        for row in poses[:, :3].unbind(1)
+    )
+    target = (matches.pixels - matches.centre) / matches.focal
+    dx = (x / z - target[:, 0][fourths]) * matches.focal[0]
+    dy = (y / z - target[:, 1][fourths]) * matches.focal[1]
+    return torch.where(z > NEAREST, torch.hypot(dx, dy), torch.inf)

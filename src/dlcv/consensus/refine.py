@@ -191,22 +191,23 @@ def normal_equations(
     residual, seen = residuals(
         camera_from_world, matches.points, matches.pixels, matches.focal, matches.centre
     )
-    jacobian = pose_jacobian(seen, matches.focal)  # (K, 2, 6, N)
-    weighted = jacobian * weights[:, None, None]
-    residual = residual.transpose(1, 2)  # (K, 2, N)
-    hessian = (weighted @ jacobian.transpose(-1, -2)).sum(1)
-    gradient = (weighted @ residual[..., None]).sum(1)[..., 0]
-    return hessian, gradient, (weights * residual.square().sum(1)).sum(1)
+    hessian = residual.new_zeros(len(residual), 6, 6)
+    gradient = residual.new_zeros(len(residual), 6)
+    for axis, jacobian in enumerate(pose_jacobian(seen, matches.focal)):  # (K, 6, N)
+        weighted = jacobian * weights[:, None]
+        hessian = hessian + weighted @ jacobian.transpose(-1, -2)
+        gradient = gradient + (weighted @ residual[..., axis, None])[..., 0]
+    return hessian, gradient, (weights * residual.square().sum(-1)).sum(1)
 
 
-def pose_jacobian(seen: Tensor, focal: Tensor) -> Tensor:
-    """Return d projection / d twist of points ``(K, N, 3)`` in the camera, as ``(K, 2, 6, N)``."""
+def pose_jacobian(seen: Tensor, focal: Tensor) -> tuple[Tensor, Tensor]:
+    """Return du / d twist and dv / d twist of points ``(K, N, 3)`` in the camera, ``(K, 6, N)``."""
     x, y, z = seen.unbind(-1)
     inverse = 1 / z.clamp_min(NEAREST)
     a, b, o = x * inverse, y * inverse, torch.zeros_like(x)
     u = torch.stack((inverse, o, -a * inverse, -a * b, 1 + a * a, -b), 1) * focal[0]
     v = torch.stack((o, inverse, -b * inverse, -1 - b * b, a * b, a), 1) * focal[1]
-    return torch.stack((u, v), 1)
+    return u, v
 
 
 def _solve(hessian: Tensor, gradient: Tensor) -> Tensor:
@@ -234,7 +235,7 @@ def attach(camera_from_world: Tensor, points: Tensor, weights: Tensor, focal: Te
     """
     with torch.no_grad():
         seen = transform(camera_from_world, points)
-        jacobian = pose_jacobian(seen, focal)  # (K, 2, 6, n)
+        jacobian = torch.stack(pose_jacobian(seen, focal), 1)  # (K, 2, 6, n)
         weighted = jacobian * weights[:, None, None]
         hessian = (weighted @ jacobian.transpose(-1, -2)).sum(1)  # (K, 6, 6)
         # dr/dpoint is the translation's part of the Jacobian, turned into the world.

@@ -16,7 +16,7 @@ from dlcv.types import Camera
 
 Score = Callable[[Tensor], Tensor]
 
-_CHUNK = 1 << 17  # errors computed at once without gradients: intermediate results stay in cache
+_CHUNK = 1 << 16  # errors computed at once without gradients: intermediates stay in cache
 
 
 def soft_inlier_score(
@@ -91,15 +91,13 @@ def reprojection_errors(
 
 
 def _errors(camera_from_world: Tensor, matches: Correspondences, max_error: float) -> Tensor:
-    points, pixels = matches.points, matches.pixels
     # Row by row, so that no tensor has a trailing size of three: five times faster on a CPU.
-    x, y, z = (
-        camera_from_world[:, i, :3] @ points.T + camera_from_world[:, i, 3:] for i in range(3)
-    )  # (K, N) each
+    one = torch.ones_like(matches.focal[:1])
+    rows = camera_from_world[:, :3] * torch.cat((matches.focal, one))[:, None]  # (K, 3, 4)
+    x, y, z = (torch.addmm(row[:, 3:], row[:, :3], matches.points.T) for row in rows.unbind(1))
     front = (z > NEAREST) & matches.usable
     depth = torch.where(front, z, 1.0)
-    target = (pixels - matches.centre) / matches.focal
-    dx = (x / depth - target[:, 0]) * matches.focal[0]
-    dy = (y / depth - target[:, 1]) * matches.focal[1]
+    target = matches.pixels - matches.centre
+    dx, dy = x / depth - target[:, 0], y / depth - target[:, 1]  # (K, N)
     squared = (dx * dx + dy * dy).clamp_min(1e-12)  # the root has no slope at zero
     return torch.where(front, squared.sqrt().clamp_max(max_error), max_error)

@@ -8,6 +8,8 @@ hypothesis; ``pose_expectation`` is for training and keeps what the expected los
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -107,6 +109,23 @@ class PoseExpectation:
     tries: int
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch from splitting work over threads.
+
+    The consensus is some thousand small steps. A second thread gains little on an idle machine;
+    on one with other processes every step may wait for a thread that is not running, which was
+    measured to be 20 times slower at a load of 7 on two cores.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@_one_thread()
 @torch.no_grad()
 def solve_pose(
     coordinates: Tensor,
