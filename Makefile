@@ -40,8 +40,8 @@ contracts: setup
 bench: setup  ## Measure speed; prints ratios within one run, with host and date
 	@for file in benchmarks/*.py; do $(ENV) $(BIN)/python $$file || exit 1; done
 
-docs: setup  ## Write the generated tables into README.md
-	@$(ENV) $(BIN)/dlcv nodes --write README.md
+docs: setup  ## Write the generated tables into README.md and config/
+	@$(ENV) $(BIN)/dlcv nodes --write README.md --config config
 
 clean:  ## Remove what was built; keeps .venv
 	rm -rf build install log out dist .pytest_cache .mypy_cache .ruff_cache

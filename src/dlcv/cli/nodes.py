@@ -14,14 +14,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--write', type=Path, metavar='FILE', help='renew the tables between the marks in FILE'
     )
+    parser.add_argument(
+        '--config', type=Path, metavar='DIR', help='write one parameter file for each node'
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the tables, or write them into a document."""
-    from dlcv.contract import tables
+    """Print the tables, or write them into a document and into parameter files."""
+    from dlcv.contract import files, tables
+    from dlcv.contract.nodes import NODES
 
-    if args.write is None:
+    if args.write is None and args.config is None:
         sys.stdout.write(tables.markdown())
-        return 0
-    args.write.write_text(tables.insert(args.write.read_text()))
+    if args.write is not None:
+        args.write.write_text(tables.insert(args.write.read_text()))
+    if args.config is not None:
+        for spec in NODES.values():
+            (args.config / f'{spec.name}.yaml').write_text(files.to_yaml(spec))
     return 0

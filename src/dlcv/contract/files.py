@@ -54,12 +54,11 @@ def read(path: Path, node: str) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     for pattern, section in _sections(path):
-        if not _matches(pattern, node):
-            continue
         given = section.get('ros__parameters') if isinstance(section, Mapping) else None
         if not isinstance(given, Mapping):
             raise ParameterError(f'{path}: {pattern}: expected a mapping under ros__parameters')
-        values.update({name: _plain(value) for name, value in given.items()})
+        if _matches(pattern, node):
+            values.update({name: _plain(value) for name, value in given.items()})
     return values
 
 
