@@ -15,7 +15,7 @@ from dlcv.bags import write_recording
 from dlcv.contract.nodes import NODES
 from dlcv.contract.share import share_file
 from dlcv.report import Summary, summarise, write_report
-from dlcv.world import WorldRecording
+from dlcv.world import WorldRecording, ideal_camera
 
 TRUTH = '/ground_truth/odometry'
 TAIL = 40  # lines of the nodes' log that are shown when they fail
@@ -81,12 +81,10 @@ def run_demo(options: DemoOptions, say: Say) -> tuple[Summary, Path]:
 
 
 def _generate(options: DemoOptions, drive: Path) -> None:
-    width, height = options.size
     world = WorldRecording(
-        scene=options.scene,
+        options.scene,
         seed=options.seed,
-        width=width,
-        height=height,
+        camera=ideal_camera(*options.size),
         frames=options.frames,
         rate_hz=options.rate_hz,
     )

@@ -135,7 +135,7 @@ class DsacConfig:
 
 def small() -> DsacConfig:
     """Return the configuration that is small enough to ship and fast enough for two cores."""
-    return DsacConfig(variant='tiny')
+    return DsacConfig(variant='tiny', input_height=192)
 
 
 def coordinate_network(config: DsacConfig) -> SceneCoordinateNet | PatchCoordinateNet:

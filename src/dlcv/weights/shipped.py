@@ -38,7 +38,8 @@ def shipped(name: str) -> Path | None:
 def untrained(name: str, seed: int = 0) -> nn.Module:
     """Return a network with random weights, the same ones for the same seed, in eval mode.
 
-    The caller's random numbers are left as they were.
+    The caller's random numbers are left as they were. DeepVO's last layer is made small, so that
+    an untrained odometry stands nearly still: one that leaps is called lost by its node.
 
     Raises:
         WeightsError: If there is no such network.
@@ -46,7 +47,12 @@ def untrained(name: str, seed: int = 0) -> nn.Module:
     config = _config(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build(config).eval()
+        network = build(config).eval()
+    if isinstance(network, deepvo.DeepVO):
+        with torch.no_grad():
+            network.linear.weight.mul_(0.01)
+            network.linear.bias.zero_()
+    return network
 
 
 def _config(name: str) -> ModelConfig:
