@@ -23,7 +23,11 @@ LIFECYCLE = {'transition_event'}
 
 def _class(spec: NodeSpec) -> Any:
     values = vars(import_module(spec.module)).values()
-    return next(v for v in values if isinstance(v, type) and issubclass(v, VisionNode) and hasattr(v, 'spec'))
+    return next(
+        v
+        for v in values
+        if isinstance(v, type) and issubclass(v, VisionNode) and hasattr(v, 'spec')
+    )
 
 
 def _installed(topic: Topic) -> bool:
@@ -62,7 +66,9 @@ def test_outputs_are_those_of_the_table(ros: Any, live: Any) -> None:
 
     def seen() -> dict[str, str]:
         found = _seen(ros, 'publisher', live)
-        return {name: kind for name, kind in found.items() if not name.endswith('/transition_event')}
+        return {
+            name: kind for name, kind in found.items() if not name.endswith('/transition_event')
+        }
 
     ros.until(lambda: seen() == expected, f'{expected} {seen()}')
 
@@ -89,7 +95,13 @@ def test_parameters_are_those_of_the_table(ros: Any, live: Any) -> None:
         and name not in ('use_sim_time', 'start_type_description_service')
     }
     assert names == set(table)
-    for name in names - {'allow_random_weights', 'num_threads', 'max_input_age', 'publish_tf', 'publish_initialpose'}:
+    for name in names - {
+        'allow_random_weights',
+        'num_threads',
+        'max_input_age',
+        'publish_tf',
+        'publish_initialpose',
+    }:
         value = live.get_parameter(name).value
         default = table[name]
         assert (tuple(value) if isinstance(default, tuple) else value) == default

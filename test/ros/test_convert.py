@@ -38,7 +38,13 @@ def test_time_keeps_every_nanosecond() -> None:
 
 @pytest.mark.parametrize(
     ('dtype', 'channels', 'encoding'),
-    [('f4', 1, '32FC1'), ('f4', 2, '32FC2'), ('u2', 1, '16UC1'), ('u1', 1, 'mono8'), ('u1', 3, 'rgb8')],
+    [
+        ('f4', 1, '32FC1'),
+        ('f4', 2, '32FC2'),
+        ('u2', 1, '16UC1'),
+        ('u1', 1, 'mono8'),
+        ('u1', 3, 'rgb8'),
+    ],
 )
 @pytest.mark.parametrize('strided', [False, True])
 def test_image_holds_the_pixels(dtype: str, channels: int, encoding: str, strided: bool) -> None:
@@ -72,9 +78,7 @@ def test_decoder_reads_what_we_write() -> None:
 
 def test_millimetres_follow_rep_118() -> None:
     depth = np.array([[0.0014, 0.0016, 65.535, 65.6, np.nan, np.inf, -np.inf, -1]], np.float32)
-    np.testing.assert_array_equal(
-        convert.millimetres(depth), [[1, 2, 65535, 0, 0, 0, 0, 0]]
-    )
+    np.testing.assert_array_equal(convert.millimetres(depth), [[1, 2, 65535, 0, 0, 0, 0, 0]])
     assert convert.millimetres(depth).dtype == np.uint16
 
 

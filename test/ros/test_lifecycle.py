@@ -36,9 +36,7 @@ def _weights(tmp_path: Path, case: str) -> str:
 
 
 @pytest.mark.parametrize('case', ['missing', 'corrupt', 'empty', 'folder'])
-def test_bad_weights_fail_configure_and_name_the_file(
-    ros: Any, tmp_path: Path, case: str
-) -> None:
+def test_bad_weights_fail_configure_and_name_the_file(ros: Any, tmp_path: Path, case: str) -> None:
     node = ros.make(SuperPointNode, weights=_weights(tmp_path, case))
     assert node.trigger_configure() == FAILURE
     assert _state(node) == 'unconfigured'

@@ -1,0 +1,251 @@
+"""Odometry: pose, twist, transform, path; lost and found; poses from elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from scipy.spatial.transform import Rotation
+from std_srvs.srv import Trigger
+
+from dlcv import messages
+from dlcv.inference.odometry import Lost
+from dlcv.ros import convert
+from dlcv.ros.nodes.deepvo import DeepVONode
+from dlcv.ros.qos import profile
+from dlcv.types import Frame, Motion
+
+pytestmark = pytest.mark.ros
+SPREAD = np.diag((1, 2, 3, 4, 5, 6)) * 1e-4
+
+
+class Drive:
+    """An estimator's answers: half a metre ahead for each image, but lost at some of them."""
+
+    def __init__(self, *lost: int) -> None:
+        self.lost, self.last, self.index = lost, None, -1
+
+    def __call__(self, frame: Frame) -> Motion | Lost | None:
+        last, self.last = self.last, frame.stamp_ns
+        self.index += 1
+        if last is None:
+            return None
+        if self.index in self.lost:
+            return Lost(
+                stamp_ns=frame.stamp_ns,
+                previous_stamp_ns=last,
+                reason='fog',
+                odom_from_camera=np.eye(4),
+                pose_covariance=np.eye(6),
+            )
+        step = np.eye(4)
+        step[2, 3] = 0.5
+        return Motion(
+            stamp_ns=frame.stamp_ns,
+            previous_stamp_ns=last,
+            previous_from_current=step,
+            odom_from_camera=step,
+            covariance=SPREAD,
+        )
+
+
+def _drive(ros: Any, node: Any, images: range) -> list[int]:
+    stamps = []
+    for index in images:
+        count = len(node.estimator.frames)
+        stamps.append(ros.show(index))
+        ros.until(lambda: len(node.estimator.frames) == count + 1)  # noqa: B023
+    return stamps
+
+
+def _x(message: Any) -> float:
+    return float(message.pose.pose.position.x)
+
+
+def test_odometry_of_a_straight_drive(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DeepVONode, Drive()))
+    heard = ros.hears(node, '~/odometry')
+    stamps = _drive(ros, node, range(4))
+    ros.until(lambda: len(heard) == 4)
+    assert [messages.stamp_ns(m.header.stamp) for m in heard] == stamps
+    assert [_x(m) for m in heard] == pytest.approx([0, 0.5, 1.0, 1.5])
+    last = heard[-1]
+    assert (last.header.frame_id, last.child_frame_id) == ('odom', 'base_link')
+    assert last.twist.twist.linear.x == pytest.approx(5.0)
+    for message in heard:
+        for part in (message.pose, message.twist):
+            covariance = convert.covariance_matrix(part.covariance)
+            assert np.linalg.eigvalsh(covariance)[0] > 0
+    grown = [m.pose.covariance[0] for m in heard]
+    assert grown == sorted(grown)
+    twist = convert.covariance_matrix(last.twist.covariance)
+    assert twist[0, 0] == pytest.approx(3e-4 / 0.01)  # camera z is the body's x
+
+
+def test_transform_follows_the_pose(ros: Any, with_fake: Any) -> None:
+    tf2 = pytest.importorskip('tf2_msgs.msg', reason='tf2_msgs is not built')
+    node = ros.run(with_fake(DeepVONode, Drive()), odom_frame='o', base_frame='b')
+    heard = ros.listen(tf2.TFMessage, '/tf', profile('tf'))
+    ros.until(lambda: node.wanted('/tf'))
+    stamps = _drive(ros, node, range(3))
+    ros.until(lambda: len(heard) == 3)
+    (moved,) = heard[-1].transforms
+    assert (moved.header.frame_id, moved.child_frame_id) == ('o', 'b')
+    assert messages.stamp_ns(moved.header.stamp) == stamps[-1]
+    assert moved.transform.translation.x == pytest.approx(1.0)
+
+
+def test_without_publish_tf_nobody_hears_of_it(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DeepVONode, Drive()), publish_tf=False)
+    assert '/tf' not in node._outputs
+
+
+def test_without_tf2_msgs_the_node_goes_on(
+    ros: Any, with_fake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', None)
+    node = ros.run(with_fake(DeepVONode, Drive()))
+    heard = ros.hears(node, '~/odometry')
+    _drive(ros, node, range(2))
+    ros.until(lambda: len(heard) == 2)
+    assert '/tf' not in node._outputs
+
+
+def test_the_camera_sits_where_tf_static_says(ros: Any, with_fake: Any) -> None:
+    tf2 = pytest.importorskip('tf2_msgs.msg', reason='tf2_msgs is not built')
+    node = ros.run(with_fake(DeepVONode, Drive()))
+    heard = ros.hears(node, '~/odometry')
+    backwards = np.eye(4)
+    backwards[:3, :3] = [[0, 0, -1], [1, 0, 0], [0, -1, 0]]
+    header = convert.header_in('base_link', convert.time_of(0))
+    told = convert.transform(header, 'camera_optical', backwards)
+    ros.speak(tf2.TFMessage, '/tf_static', profile('tf_static')).publish(
+        tf2.TFMessage(transforms=[told])
+    )
+    ros.until(lambda: node._frames.knows('camera_optical'))
+    _drive(ros, node, range(3))
+    ros.until(lambda: len(heard) == 3)
+    assert _x(heard[-1]) == pytest.approx(-1.0)
+
+
+def test_lost_stops_and_goes_on_where_it_was(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DeepVONode, Drive(3, 4)), input_timeout=60.0)
+    heard = ros.hears(node, '~/odometry')
+    _drive(ros, node, range(5))
+    ros.until(lambda: node._verdict().text == 'lost: fog')
+    assert node._verdict().level == 2
+    ros.spin(0.2)
+    assert len(heard) == 3
+    _drive(ros, node, range(5, 6))
+    ros.until(lambda: len(heard) == 4)
+    assert _x(heard[-1]) - _x(heard[-2]) == pytest.approx(0.5)
+    assert node._verdict().level == 0
+
+
+def test_lost_may_inflate_instead(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DeepVONode, Drive(3, 4)), lost_policy='inflate', input_timeout=60.0)
+    heard = ros.hears(node, '~/odometry')
+    _drive(ros, node, range(5))
+    ros.until(lambda: len(heard) == 5)
+    assert [_x(m) for m in heard[2:]] == pytest.approx([1.0] * 3)
+    variances = [m.pose.covariance[0] for m in heard[2:]]
+    assert variances[0] < variances[1] < variances[2]
+    assert heard[-1].twist.covariance[0] == pytest.approx(40.0**2)
+    assert node._verdict().level == 2
+
+
+def test_a_failed_image_leaves_the_pose_and_costs_trust(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DeepVONode, Drive()))
+    heard = ros.hears(node, '~/odometry')
+    _drive(ros, node, range(3))
+    drive = node.estimator.answer
+
+    def fail(frame: Frame) -> Any:
+        raise ValueError('a strange image')
+
+    node.estimator.answer = fail
+    _drive(ros, node, range(3, 4))
+    node.estimator.answer, drive.last = drive, None  # as a reset estimator
+    _drive(ros, node, range(4, 6))
+    ros.until(lambda: len(heard) == 4)
+    assert _x(heard[-1]) == pytest.approx(1.5)
+    before, after = heard[-2].pose.covariance[0], heard[-1].pose.covariance[0]
+    assert np.sqrt(after) - np.sqrt(before) == pytest.approx(5 * 0.2, rel=0.05)  # 5 m/s, 0.2 s
+
+
+def test_reset_returns_to_the_origin(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DeepVONode, Drive()))
+    heard = ros.hears(node, '~/odometry')
+    _drive(ros, node, range(3))
+    assert ros.call(Trigger, '/deepvo/reset').success
+    _drive(ros, node, range(3, 4))
+    ros.until(lambda: len(heard) == 4)
+    assert _x(heard[-1]) == pytest.approx(0.5)
+
+
+def test_set_pose_is_taken(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DeepVONode, Drive()))
+    heard = ros.hears(node, '~/odometry')
+    speak = ros.speak(PoseWithCovarianceStamped, '/deepvo/set_pose')
+    start = np.eye(4)
+    start[:3, :3] = Rotation.from_euler('z', np.pi / 2).as_matrix()
+    start[:3, 3] = 10, 20, 0
+    for frame in ('elsewhere', 'odom'):
+        header = convert.header_in(frame, convert.time_of(0))
+        if frame == 'elsewhere':
+            speak.publish(convert.pose_with_covariance(header, np.eye(4), np.eye(6)))
+        else:
+            speak.publish(convert.pose_with_covariance(header, start, np.eye(6) * 0.25))
+    ros.until(lambda: node._given is not None)
+    _drive(ros, node, range(2))
+    ros.until(lambda: len(heard) == 2)
+    position = heard[-1].pose.pose.position
+    assert (position.x, position.y) == pytest.approx((10, 20.5))
+    assert heard[-1].pose.covariance[0] > 0.25
+
+
+def test_the_path_is_latched_and_bounded(
+    ros: Any, with_fake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('dlcv.ros.nodes.deepvo.PATH_PERIOD', 0.0)
+    node = ros.run(with_fake(DeepVONode, Drive()), path_max_size=3)
+    odometry = ros.hears(node, '~/odometry')
+    _drive(ros, node, range(5))
+    ros.until(lambda: len(odometry) == 5)
+    heard = ros.hears(node, '~/path')  # who comes late still hears the last one
+    ros.until(lambda: heard)
+    assert heard[-1].header.frame_id == 'odom'
+    assert [p.pose.position.x for p in heard[-1].poses] == pytest.approx([1.0, 1.5, 2.0])
+
+
+def test_two_images_in_half_a_second_make_one_path(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DeepVONode, Drive()))
+    odometry, paths = ros.hears(node, '~/odometry'), ros.hears(node, '~/path')
+    _drive(ros, node, range(3))
+    ros.until(lambda: len(odometry) == 3)
+    ros.until(lambda: paths)
+    assert len(paths) < 3
+
+
+def test_twist_floors_are_given_in_camera_axes(ros: Any) -> None:
+    floors = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    node = ros.run(DeepVONode, twist_stddev=floors, scale=2.0)
+    settings = node.estimator.settings
+    assert settings.twist_stddev == (0.2, 0.3, 0.1, 0.5, 0.6, 0.4)
+    assert settings.scale == 2.0
+
+
+def test_the_real_estimator_moves(ros: Any) -> None:
+    node = ros.run(DeepVONode)
+    heard = ros.hears(node, '~/odometry')
+    for index in range(3):
+        ros.show(index, size=(128, 96))
+        ros.until(lambda: len(heard) == index + 1)  # noqa: B023
+    assert np.isfinite(heard[-1].pose.covariance).all()

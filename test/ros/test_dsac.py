@@ -1,0 +1,273 @@
+"""Relocalization: on demand, all the time, and the transform from map to odometry."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from rclpy.parameter import Parameter
+from scipy.spatial.transform import Rotation
+from std_srvs.srv import Trigger
+
+from dlcv import messages
+from dlcv.ros import convert
+from dlcv.ros.nodes.dsac import Anchor, DsacNode
+from dlcv.ros.qos import profile
+from dlcv.ros.transforms import BODY_FROM_OPTICAL, TransformBuffer, inverse
+from dlcv.types import Frame, Localization
+
+pytestmark = pytest.mark.ros
+MOMENT = 10**8
+
+
+def _pose(x: float = 0, y: float = 0, yaw: float = 0) -> Any:
+    pose = np.eye(4)
+    pose[:3, :3] = Rotation.from_euler('z', yaw).as_matrix()
+    pose[:2, 3] = x, y
+    return pose
+
+
+def _found(base: Any, accepted: bool = True) -> Callable[[Frame], Localization]:
+    """Return answers that put the body at ``base``, the camera at its default place on it."""
+    camera = base @ BODY_FROM_OPTICAL
+
+    def answer(frame: Frame) -> Localization:
+        return Localization(
+            stamp_ns=frame.stamp_ns,
+            accepted=accepted,
+            reason='312 inliers' if accepted else '3 inliers; 100 are needed',
+            map_from_camera=camera,
+            covariance=np.diag((1, 2, 3, 4, 5, 6)) * 1e-4,
+            inliers=312 if accepted else 3,
+            inlier_ratio=0.4,
+            scene_coordinates=np.zeros((2, 2, 3), np.float32),
+            hypotheses=np.stack((camera, np.full((4, 4), np.nan))),
+            scores=np.array((1.0, -np.inf)),
+            tries=5,
+        )
+
+    return answer
+
+
+def _trigger(ros: Any) -> Any:
+    client = ros.peer.create_client(Trigger, '/dsac/trigger')
+    ros.until(client.service_is_ready)
+    return client.call_async(Trigger.Request())
+
+
+def _answered(ros: Any, future: Any) -> Any:
+    ros.until(future.done, 'an answer to the trigger')
+    return future.result()
+
+
+def test_a_trigger_is_answered_by_the_next_image(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DsacNode, _found(_pose(3, 4, 0.5))))
+    poses, hypotheses = ros.hears(node, '~/pose'), ros.hears(node, '~/hypotheses')
+    ros.show(0)
+    ros.until(lambda: node.health.values()['received'] == '1')
+    ros.spin(0.1)
+    assert node.estimator.frames == []  # nobody asked
+    future = _trigger(ros)
+    ros.until(lambda: node._asked)
+    stamp = ros.show(1)
+    answer = _answered(ros, future)
+    assert (answer.success, answer.message) == (True, 'accepted: 312 inliers')
+    ros.until(lambda: poses and hypotheses)
+    assert messages.stamp_ns(poses[0].header.stamp) == stamp
+    assert poses[0].header.frame_id == 'map'
+    np.testing.assert_allclose(convert.pose_matrix(poses[0].pose.pose), _pose(3, 4, 0.5), atol=1e-9)
+    assert np.linalg.eigvalsh(convert.covariance_matrix(poses[0].pose.covariance))[0] > 0
+    assert len(hypotheses[0].poses) == 1  # what is not a pose is not published
+    ros.show(2)
+    ros.spin(0.2)
+    assert len(node.estimator.frames) == 1
+
+
+def test_a_rejected_image_says_why(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DsacNode, _found(_pose(), accepted=False)), input_timeout=60.0)
+    poses, hypotheses = ros.hears(node, '~/pose'), ros.hears(node, '~/hypotheses')
+    future = _trigger(ros)
+    ros.until(lambda: node._asked)
+    ros.show(0)
+    answer = _answered(ros, future)
+    assert not answer.success
+    assert answer.message == 'rejected: 3 inliers; 100 are needed'
+    ros.until(lambda: hypotheses)
+    assert poses == []
+    assert node._verdict().level == 1
+    assert '3 inliers' in node._verdict().text
+
+
+def test_without_images_the_trigger_gives_up(ros: Any, with_fake: Any) -> None:
+    ros.run(with_fake(DsacNode), input_timeout=0.1)
+    answer = _answered(ros, _trigger(ros))
+    assert (answer.success, answer.message) == (False, 'rejected: no image arrived')
+
+
+def test_bad_images_are_named_in_the_answer(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DsacNode), input_timeout=1.0)
+    future = _trigger(ros)
+    ros.until(lambda: node._asked)
+    ros.show(0, encoding='nv21')
+    answer = _answered(ros, future)
+    assert "encoding 'nv21' is not read" in answer.message
+
+
+def test_a_failure_is_an_answer(ros: Any, with_fake: Any) -> None:
+    def fail(frame: Frame) -> Any:
+        raise ValueError('a strange image')
+
+    node = ros.run(with_fake(DsacNode, fail))
+    future = _trigger(ros)
+    ros.until(lambda: node._asked)
+    ros.show(0)
+    assert 'ValueError: a strange image' in _answered(ros, future).message
+
+
+def test_an_inactive_or_disabled_node_answers_at_once(ros: Any, with_fake: Any) -> None:
+    node = ros.make(with_fake(DsacNode))
+    assert 'not active' in _answered(ros, _trigger(ros)).message
+    node.trigger_configure()
+    node.trigger_activate()
+    node._enabled = False
+    assert 'disabled' in _answered(ros, _trigger(ros)).message
+
+
+def test_the_executor_is_free_while_a_trigger_waits(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DsacNode))
+    release = threading.Event()
+    found = _found(_pose())
+
+    def slow(frame: Frame) -> Localization:
+        release.wait(60)
+        return found(frame)
+
+    node.estimator.answer = slow
+    first, second = _trigger(ros), _trigger(ros)
+    ros.until(lambda: len(node._asked) == 2)
+    ros.show(0)
+    ros.until(lambda: node._computing)
+    assert node.set_parameters([Parameter('rate', value=2.0)])[0].successful
+    assert ros.call(Trigger, '/dsac/reset').success
+    assert not first.done()
+    release.set()
+    assert _answered(ros, first).success
+    assert _answered(ros, second).success
+
+
+def test_deactivating_answers_who_waits(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DsacNode))
+    future = _trigger(ros)
+    ros.until(lambda: node._asked)
+    node.trigger_deactivate()
+    assert 'deactivated' in _answered(ros, future).message
+
+
+def test_continuous_mode_keeps_its_rate(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DsacNode, _found(_pose())), mode='continuous', rate=5.0)
+    poses = ros.hears(node, '~/pose')
+    for index in range(8):  # at 10 Hz
+        ros.show(index)
+        ros.until(lambda: int(node.health.values()['received']) == index + 1)  # noqa: B023
+        ros.until(lambda: len(poses) == index // 2 + 1)  # noqa: B023
+    assert len(node.estimator.frames) == 4
+
+
+def test_the_prior_is_the_cameras(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DsacNode, _found(_pose())), mode='continuous')
+    speak = ros.speak(PoseWithCovarianceStamped, 'initial_pose')
+    header = convert.header_in('map', convert.time_of(0))
+    speak.publish(convert.pose_with_covariance(header, _pose(7, 8, 1), np.eye(6)))
+    ros.until(lambda: node._prior is not None)
+    ros.show(0)
+    ros.until(lambda: node.estimator.wants)
+    np.testing.assert_allclose(
+        node.estimator.wants[0]['prior'], _pose(7, 8, 1) @ BODY_FROM_OPTICAL, atol=1e-12
+    )
+
+
+def test_initialpose_is_published_when_asked(ros: Any, with_fake: Any) -> None:
+    node = ros.run(
+        with_fake(DsacNode, _found(_pose(1, 2))), mode='continuous', publish_initialpose=True
+    )
+    heard = ros.hears(node, 'initialpose')
+    ros.show(0)
+    ros.until(lambda: heard)
+    assert heard[0].pose.pose.position.x == pytest.approx(1)
+
+
+def test_map_to_odom_is_placed_after_its_confirmations(ros: Any, with_fake: Any) -> None:
+    tf2 = pytest.importorskip('tf2_msgs.msg', reason='tf2_msgs is not built')
+    base, odom = _pose(5, 1, 0.3), _pose(2, 0, 0.1)
+    node = ros.run(
+        with_fake(DsacNode, _found(base)),
+        mode='continuous', rate=30.0, publish_tf=True, confirmations=2, transform_tolerance=0.5,
+    )  # fmt: skip
+    poses = ros.hears(node, '~/pose')
+    speak = ros.speak(tf2.TFMessage, '/tf', profile('tf'))
+
+    def odometry(index: int) -> None:
+        stamp = convert.time_of(ros.start_ns + index * MOMENT)
+        moved = convert.transform(convert.header_in('odom', stamp), 'base_link', odom)
+        speak.publish(tf2.TFMessage(transforms=[moved]))
+
+    heard: list[Any] = ros.hears(node, '/tf')
+
+    def placed() -> list[Any]:
+        return [t for m in heard for t in m.transforms if t.header.frame_id == 'map']
+
+    odometry(-1)
+    ros.show(0)
+    ros.until(lambda: len(poses) == 1)
+    odometry(1)  # the odometry of an image may come after its pose
+    ros.spin(0.3)
+    assert placed() == []
+    ros.show(1)
+    ros.until(placed)
+    ahead = messages.stamp_ns(placed()[0].header.stamp) - node.get_clock().now().nanoseconds
+    assert 0 < ahead <= 5 * MOMENT
+    assert placed()[0].child_frame_id == 'odom'
+    np.testing.assert_allclose(
+        convert.transform_matrix(placed()[0].transform), base @ inverse(odom), atol=1e-9
+    )
+
+
+def test_poses_that_disagree_do_not_move_the_map() -> None:
+    frames = TransformBuffer()
+    frames.add('odom', 'base', np.eye(4))
+    anchor = Anchor(frames)
+    for stamp, x in enumerate((0.0, 10.0, 0.1, 20.0)):
+        anchor.add(stamp, _pose(x))
+        assert anchor.settle('odom', 'base', 2, 0) == ''
+    assert anchor.map_from_odom is None
+    anchor.add(9, _pose(20.2))
+    anchor.settle('odom', 'base', 2, 0)
+    assert anchor.map_from_odom is not None
+    assert anchor.map_from_odom[0, 3] == pytest.approx(20.2)
+    anchor.clear()
+    assert anchor.map_from_odom is None
+
+
+def test_a_pose_whose_odometry_never_comes_is_given_up_with_a_reason() -> None:
+    anchor = Anchor(TransformBuffer())
+    anchor.add(0, _pose())
+    assert anchor.settle('odom', 'base', 1, 10**9) == ''
+    assert "'odom' and 'base'" in anchor.settle('odom', 'base', 1, 5 * 10**9)
+    assert anchor.settle('odom', 'base', 1, 6 * 10**9) == ''
+
+
+def test_the_real_estimator_answers(ros: Any) -> None:
+    node = ros.run(DsacNode)
+    future = _trigger(ros)
+    ros.until(lambda: node._asked)
+    ros.show(0, size=(128, 96))
+    answer = _answered(ros, future)
+    assert not answer.success  # an untrained map knows no place
+    assert answer.message.startswith('rejected: ')
