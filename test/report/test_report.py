@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from dlcv import report
 from dlcv.bags import BagError, BagWriter, build, write_recording
-from dlcv.report import collect
 from dlcv.types import Camera, Frame, Snapshot
 
 CAMERA = Camera(width=32, height=16, fx=20.0, fy=20.0, cx=15.5, cy=7.5)
@@ -148,16 +146,3 @@ def test_a_recording_without_images_is_refused_with_what_there_is(outputs):
 def test_a_wrong_truth_is_answered_with_the_topics(outputs, drive):
     with pytest.raises(BagError, match='/ground_truth/odometry'):
         report.summarise(outputs, inputs=drive, truth_topic='/truth')
-
-
-@pytest.mark.parametrize(
-    ('name', 'namespace', 'full'),
-    [
-        ('~/flow', '', '/flownet/flow'),
-        ('~/flow', 'robot', '/robot/flownet/flow'),
-        ('depth/color', '/robot/', '/robot/depth/color'),
-        ('/diagnostics', 'robot', '/diagnostics'),
-    ],
-)
-def test_contract_names_become_topics(name, namespace, full):
-    assert collect.topic_of(SimpleNamespace(name='flownet'), name, namespace) == full

@@ -12,7 +12,8 @@ import numpy as np
 
 from dlcv import messages
 from dlcv.bags import Bag, BagError
-from dlcv.contract.nodes import DIAGNOSTICS, NODES, NodeSpec
+from dlcv.contract.launch import full_name
+from dlcv.contract.nodes import DIAGNOSTICS, NODES
 from dlcv.types import ByteImage, FloatArray, Trajectory
 
 # the output that answers an image, for each node
@@ -92,14 +93,6 @@ class Summary:
         return [node.name for node in self.nodes if node.trained is False]
 
 
-def topic_of(spec: NodeSpec, name: str, namespace: str = '') -> str:
-    """Return the full topic of a contract name: ``~/flow`` of `flownet` is ``/flownet/flow``."""
-    if name.startswith('/'):
-        return name
-    root = f'/{namespace.strip("/")}' if namespace else ''
-    return f'{root}/{spec.name}/{name[2:]}' if name.startswith('~/') else f'{root}/{name}'
-
-
 def summarise(
     path: Path,
     *,
@@ -126,14 +119,14 @@ def summarise(
         if not stamps:
             raise BagError(f'{source.path}: no images on {image_topic}')
         truth = source.trajectory(truth_topic) if truth_topic else None
-        pose_topic = topic_of(NODES['dsac'], '~/pose', namespace)
+        pose_topic = full_name('~/pose', 'dsac', namespace)
         return Summary(
             bag=path,
             image_topic=image_topic,
             seconds=(stamps[-1] - stamps[0]) / 1e9,
             nodes=tuple(_nodes(bag, namespace, stamps)),
             samples=tuple(_samples(bag, source, image_topic, stamps, namespace)),
-            estimate=_trajectory(bag, topic_of(NODES['deepvo'], '~/odometry', namespace)),
+            estimate=_trajectory(bag, full_name('~/odometry', 'deepvo', namespace)),
             truth=None if truth is None else _from_start(truth, stamps[0]),
             poses=sum(t.count for t in bag.topics if t.name == pose_topic),
         )
@@ -150,7 +143,7 @@ def header_stamps(bag: Bag, topic: str) -> list[int]:
 
 def _input_topic(bag: Bag, namespace: str) -> str:
     """Return the one image topic that is no output of a node."""
-    outputs = {topic_of(s, t.name, namespace) for s in NODES.values() for t in s.outputs}
+    outputs = {full_name(t.name, s.name, namespace) for s in NODES.values() for t in s.outputs}
     found = [name for name in bag.image_topics() if name not in outputs]
     if len(found) != 1:
         raise BagError(
@@ -178,7 +171,7 @@ def _nodes(bag: Bag, namespace: str, stamps: Sequence[int]) -> Iterator[NodeSumm
     states = _last_states(bag)
     there = {t.name for t in bag.topics if t.count}
     for spec in NODES.values():
-        topic = topic_of(spec, ANSWERS[spec.name], namespace)
+        topic = full_name(ANSWERS[spec.name], spec.name, namespace)
         if topic in there or spec.name in states:
             status, values = states.get(spec.name, (None, {}))
             yield _node(spec.name, header_stamps(bag, topic), stamps, status, values)
@@ -234,9 +227,9 @@ def _samples(
 ) -> Iterator[Sample]:
     """Choose moments spread over the recording at which most nodes have a picture."""
     topics = {
-        topic_of(NODES[node], name, namespace): node
+        full_name(name, node, namespace): node
         for node, name in PICTURES.items()
-        if any(t.name == topic_of(NODES[node], name, namespace) and t.count for t in bag.topics)
+        if any(t.name == full_name(name, node, namespace) and t.count for t in bag.topics)
     }
     coverage = dict.fromkeys(stamps, 0)
     for topic in topics:

@@ -1,0 +1,81 @@
+"""Launch arguments become nodes, parameters, names and variables in one place."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlcv.contract import launch
+from dlcv.contract.nodes import NODES
+
+
+def test_every_argument_is_described_and_its_default_allowed():
+    for argument in launch.ARGUMENTS:
+        assert argument.doc.endswith('.')
+        assert not argument.choices or argument.default in argument.choices
+
+
+def test_dsac_starts_with_a_map_only():
+    assert [n.name for n in launch.selected('', '')] == list(launch.DEFAULT_NODES)
+    assert [n.name for n in launch.selected('', 'x')] == [*launch.DEFAULT_NODES, 'dsac']
+    assert [n.name for n in launch.selected(' dsac, flownet,dsac', '')] == ['dsac', 'flownet']
+
+
+def test_an_unknown_node_is_answered_with_the_known():
+    with pytest.raises(launch.LaunchError, match="no node 'orb'; there are superpoint, flownet"):
+        launch.selected('orb', '')
+
+
+def test_only_parameters_that_a_node_has_are_set():
+    values = {'odom_frame': 'odom2', 'autostart': 'true', 'device': ''}
+    assert launch.overrides(NODES['flownet'], values) == {'autostart': True}
+    assert launch.overrides(NODES['deepvo'], values)['odom_frame'] == 'odom2'
+
+
+def test_publish_tf_is_the_odometrys():
+    values = {'publish_tf': 'true'}
+    assert 'publish_tf' not in launch.overrides(NODES['dsac'], values)
+    assert launch.overrides(NODES['deepvo'], values)['publish_tf'] is True
+
+
+def test_nav2_takes_the_transform_away_and_renames_the_odometry():
+    values = {'publish_tf': 'true', 'nav2': 'true'}
+    assert launch.overrides(NODES['deepvo'], values)['publish_tf'] is False
+    assert ('~/odometry', 'camera_odom') in launch.remappings(NODES['deepvo'], values)
+
+
+def test_a_bag_means_simulated_time():
+    assert launch.overrides(NODES['flownet'], {'bag': 'x'})['use_sim_time'] is True
+
+
+def test_topics_of_the_camera_and_their_exceptions():
+    names = dict(launch.remappings(NODES['flownet'], {'camera': 'left', 'image_topic': ''}))
+    assert names['image'] == 'left/image_raw'
+    assert names['image/compressed'] == 'left/image_raw/compressed'
+    names = dict(launch.remappings(NODES['flownet'], {'image_topic': '/x', 'camera': 'left'}))
+    assert (names['image'], names['camera_info']) == ('/x', 'left/camera_info')
+
+
+@pytest.mark.parametrize(
+    ('name', 'namespace', 'full'),
+    [
+        ('~/flow', '', '/flownet/flow'),
+        ('~/flow', 'robot', '/robot/flownet/flow'),
+        ('depth/color', '/robot/', '/robot/depth/color'),
+        ('/diagnostics', 'robot', '/diagnostics'),
+    ],
+)
+def test_full_names(name, namespace, full):
+    assert launch.full_name(name, 'flownet', namespace) == full
+
+
+def test_a_profile_of_the_user_is_kept():
+    ours = launch.environment({}, 'ours.xml', colour=False)
+    assert ours['FASTRTPS_DEFAULT_PROFILES_FILE'] == 'ours.xml'
+    kept = launch.environment({'FASTDDS_DEFAULT_PROFILES_FILE': 'mine'}, 'ours.xml', colour=False)
+    assert not any(name.startswith('FAST') for name in kept)
+    assert 'MALLOC_MMAP_THRESHOLD_' in kept
+
+
+def test_neither_true_nor_false_is_refused():
+    with pytest.raises(launch.LaunchError, match="'yes' is neither true nor false"):
+        launch.overrides(NODES['deepvo'], {'publish_tf': 'yes'})

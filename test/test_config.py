@@ -1,0 +1,61 @@
+"""Plain data to dataclasses and back; what does not fit is named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from dlcv.config import ConfigError, from_dict, to_dict
+
+
+@dataclass(frozen=True)
+class Inner:
+    rate: float = 1.0
+    name: Literal['a', 'b'] = 'a'
+
+    def __post_init__(self):
+        if self.rate <= 0:
+            raise ValueError(f'rate must be positive, got {self.rate}')
+
+
+@dataclass(frozen=True)
+class Outer:
+    size: tuple[int, int]
+    inner: Inner = field(default_factory=Inner)
+    layers: tuple[int, ...] = ()
+    folder: Path | None = None
+    flag: bool = False
+
+
+def test_a_round_trip_changes_nothing():
+    value = Outer(size=(3, 4), inner=Inner(rate=2.0), layers=(1, 2), folder=Path('x'), flag=True)
+    assert from_dict(to_dict(value), Outer) == value
+
+
+def test_integers_are_welcome_as_floats():
+    assert from_dict({'rate': 2}, Inner).rate == 2.0
+
+
+@pytest.mark.parametrize(
+    ('data', 'words'),
+    [
+        ({'size': [1, 2], 'siez': 3}, r"Outer: unknown key 'siez'; known are \['flag', 'folder'"),
+        ({'size': [1, 2], 'inner': {'rat': 1}}, r"inner: unknown key 'rat'"),
+        ({}, r"Outer: 'size' is required"),
+        ({'size': [1]}, r'size: expected 2 values, got 1'),
+        ({'size': 'ab'}, r"size: expected a list, got 'ab'"),
+        ({'size': [1, 'x']}, r"size\[1\]: expected int, got 'x'"),
+        ({'size': [1, True]}, r'size\[1\]: expected int, got True'),
+        ({'size': [1, 2], 'flag': 1}, r'flag: expected bool, got 1'),
+        ({'size': [1, 2], 'inner': {'name': 'c'}}, r"inner.name: 'c' is none of \['a', 'b'\]"),
+        ({'size': [1, 2], 'inner': {'rate': -1.0}}, r'inner: rate must be positive, got -1.0'),
+        ({'size': [1, 2], 'folder': 3}, r'folder: expected Path, got 3'),
+        ([1], r'Outer: expected a mapping, got \[1\]'),
+    ],
+)
+def test_what_does_not_fit_is_named(data, words):
+    with pytest.raises(ConfigError, match=words):
+        from_dict(data, Outer)
