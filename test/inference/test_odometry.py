@@ -7,10 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 from torch import nn
 
 from dlcv.geometry.euler import euler_to_matrix
-from dlcv.inference.odometry import Lost, OdometryEstimator, OdometrySettings, last_of_window
+from dlcv.inference.odometry import (
+    Lost,
+    OdometryEstimator,
+    OdometrySettings,
+    _extent,
+    last_of_window,
+)
 from dlcv.losses.odometry import motions, pair_labels, window_labels
 from dlcv.models.deepvo import DeepVO, DeepVOConfig
 from dlcv.types import Camera, Motion
@@ -211,6 +218,14 @@ def test_covariance_is_the_stated_model(frame):
     share = np.array([0.05 * 2.0] * 3 + [0.05 * 0.1] * 3)
     want = np.square(share) + np.square(np.array(floors) * 0.1)
     np.testing.assert_allclose(motion.covariance, np.diag(want), rtol=1e-5)
+
+
+@pytest.mark.parametrize('angle', [0.0, 1e-9, 0.3, 1.5, 3.0, np.pi])
+def test_length_and_angle_of_a_motion(angle):
+    motion = np.eye(4)
+    motion[:3, :3] = Rotation.from_rotvec(angle * np.array([2, -1, 2]) / 3).as_matrix()
+    motion[:3, 3] = (3, 0, -4)
+    np.testing.assert_allclose(_extent(motion), (5, angle), rtol=1e-6, atol=1e-12)
 
 
 def test_rest_is_not_certain(frame):

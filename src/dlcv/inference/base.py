@@ -94,16 +94,19 @@ class Estimator(Generic[N]):
     def _tensor(self, image: ByteImage) -> Tensor:
         """Return a picture as ``(1, C, H, W)`` float32 in [0, 1] on the device."""
         check_image(image)
-        return to_tensor(image, self.device)
+        channels_last = bool(getattr(self.network, 'channels_last', False))
+        return to_tensor(image, self.device, channels_last=channels_last)
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
         """Run what is inside without gradients, in the estimator's precision."""
-        mixed = self.precision != 'fp32'
-        dtype = dtype_of(self.precision) if mixed else None
+        if self.precision == 'fp32':  # entering autocast costs time even where it does nothing
+            with torch.inference_mode():
+                yield
+            return
         with (
             torch.inference_mode(),
-            torch.autocast(self.device.type, dtype=dtype, enabled=mixed),
+            torch.autocast(self.device.type, dtype=dtype_of(self.precision)),
         ):
             yield
 

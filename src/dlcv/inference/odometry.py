@@ -6,6 +6,7 @@ axes (KITTI's camera axes: x right, y down, z forward), ``R = Ry(a0) Rx(a1) Rz(a
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +14,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from dlcv.geometry.euler import euler_to_matrix
@@ -299,8 +299,10 @@ def last_of_window(vectors: FloatArray) -> Matrix:
 
 def _extent(motion: Matrix) -> Matrix:
     """Return length (m) and angle (rad) of a motion."""
-    angle = Rotation.from_matrix(motion[:3, :3]).magnitude()
-    return np.array((np.linalg.norm(motion[:3, 3]), angle))
+    r = motion[:3, :3]
+    twice_sine = math.hypot(r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1])
+    twice_cosine = r[0, 0] + r[1, 1] + r[2, 2] - 1
+    return np.array((math.hypot(*motion[:3, 3]), math.atan2(twice_sine, twice_cosine)))
 
 
 def _carried(covariance: Matrix, odom_from_older: Matrix, motion: Matrix, step: Matrix) -> Matrix:
@@ -318,6 +320,10 @@ def _carried(covariance: Matrix, odom_from_older: Matrix, motion: Matrix, step: 
 
 
 def _orthonormal(pose: Matrix) -> Matrix:
-    """Return the pose with its rotation made exact again: thousands of products drift."""
-    pose[:3, :3] = Rotation.from_matrix(pose[:3, :3]).as_matrix()
+    """Return the pose with its rotation made exact again: thousands of products drift.
+
+    One step of Newton's method for the nearest rotation, R (3 - R'R) / 2.
+    """
+    rotation = pose[:3, :3]
+    pose[:3, :3] = rotation @ (3 * np.eye(3) - rotation.T @ rotation) / 2
     return pose

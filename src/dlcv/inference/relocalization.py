@@ -88,19 +88,36 @@ class RelocalizationEstimator(Estimator[CoordinateNet]):
         Raises:
             RelocalizationError: If the frame has no camera.
         """
+        grid, centres, camera = self.coordinates(frame)
+        found = self._solve(grid, centres, camera)
+        return self._judge(frame, to_array(grid), found, prior)
+
+    def coordinates(self, frame: Frame) -> tuple[Tensor, Tensor, Camera]:
+        """Run the network alone.
+
+        Args:
+            frame: The picture, with its camera.
+
+        Returns:
+            ``(h, w, 3)`` scene coordinates in metres, on the device, NaN where the camera does not
+            see; ``(h, w, 2)`` the pixels they stand for; the camera of those pixels.
+
+        Raises:
+            RelocalizationError: If the frame has no camera.
+        """
         image, camera, rectifier = self._view.rectified(frame)
         if camera is None:
             raise RelocalizationError('a pose needs the camera: the frame has no calibration')
-        fit = Fit.to_height((camera.width, camera.height), self.network.config.input_height)
-        picture = grey(image) if self.network.config.channels == 1 else colour(image)
+        config = self.network.config
+        fit = Fit.to_height((camera.width, camera.height), config.input_height)
+        picture = grey(image) if config.channels == 1 else colour(image)
         with self._inference():
-            coordinates = self.network(self._tensor(fit.image(picture)))[0].float()  # (3, h, w)
-        grid = coordinates.permute(1, 2, 0)  # (h, w, 3)
-        centres = cell_centres(self.network.config, *grid.shape[:2])
+            answer = self.network(self._tensor(fit.image(picture)))[0].float()  # (3, h, w)
+        grid = answer.permute(1, 2, 0)  # (h, w, 3)
+        centres = cell_centres(config, *grid.shape[:2])
         if rectifier is not None:
             grid = _masked(grid, centres, fit, rectifier)
-        found = self._solve(grid, centres, fit.camera(camera))
-        return self._judge(frame, to_array(grid), found, prior)
+        return grid, centres, fit.camera(camera)
 
     def _solve(self, grid: Tensor, centres: Tensor, camera: Camera) -> PoseEstimate:
         settings = self.settings
