@@ -98,8 +98,14 @@ def points(plan):
 
 
 def rviz(plan):
-    arguments = ['-d', str(plan.rviz)]
-    return Node(package='rviz2', executable='rviz2', name='rviz', arguments=arguments)
+    return Node(
+        package='rviz2',
+        executable='rviz2',
+        name='rviz',
+        namespace=plan.namespace,
+        arguments=['-d', str(plan.rviz)],
+        remappings=[('camera/image_raw', plan.nodes[0].resolve('image'))],
+    )
 
 
 def recording_and_replay(plan):

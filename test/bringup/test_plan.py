@@ -1,0 +1,261 @@
+"""What launch arguments start, and what is refused before anything is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlcv.bringup import make_plan
+from dlcv.contract.launch import ARGUMENTS, LaunchError
+from dlcv.contract.nodes import NODES
+from dlcv.contract.parameters import ParameterError
+from dlcv.types import Camera, Frame, Snapshot
+
+TRUTH = '/ground_truth/odometry'
+
+
+def plan(**given):
+    return make_plan(given, {}, colour=False)
+
+
+def start(name, **given):
+    (found,) = [node for node in plan(**given).nodes if node.spec.name == name]
+    return found
+
+
+def names(**given):
+    return [node.spec.name for node in plan(**given).nodes]
+
+
+class TwoPictures:
+    """A black recording from a camera at rest."""
+
+    name, baseline = 'two', 0.0
+    camera = Camera(width=8, height=6, fx=5.0, fy=5.0, cx=3.5, cy=2.5)
+
+    def __len__(self):
+        return 2
+
+    def __iter__(self):
+        for stamp_ns in (10**9, 2 * 10**9):
+            black = np.zeros((6, 8, 3), np.uint8)
+            frame = Frame(stamp_ns=stamp_ns, image=black, camera=self.camera)
+            yield Snapshot(frame=frame, world_from_camera=np.eye(4))
+
+
+@pytest.fixture(scope='session')
+def bag(tmp_path_factory):
+    """A bag of two pictures with calibration and truth."""
+    pytest.importorskip('rosbags', reason='rosbags is not installed')
+    from dlcv.bags import write_recording
+
+    path = tmp_path_factory.mktemp('bag') / 'two.mcap'
+    write_recording(TwoPictures(), path)
+    return str(path)
+
+
+def test_without_arguments_all_nodes_but_the_localizer():
+    assert names() == ['superpoint', 'flownet', 'monodepth', 'deepvo']
+
+
+def test_a_map_adds_the_localizer_and_is_its_weights(tmp_path):
+    path = tmp_path / 'scene.safetensors'
+    path.touch()
+    assert start('dsac', map=str(path)).parameters['weights'] == str(path)
+    assert names(map=str(path))[:4] == names()
+
+
+def test_a_subset_is_started_once_and_in_order():
+    assert names(nodes='deepvo, superpoint,deepvo') == ['deepvo', 'superpoint']
+
+
+def test_nodes_manage_themselves_unless_told_otherwise():
+    assert start('superpoint').parameters == {'autostart': True}
+    assert start('superpoint', autostart='false').parameters == {'autostart': False}
+
+
+@pytest.mark.parametrize('name', ['odom_frame', 'base_frame', 'publish_tf', 'device'])
+def test_what_is_not_given_stays_as_the_file_says(name):
+    assert name not in start('deepvo').parameters
+
+
+def test_arguments_reach_the_nodes_that_have_them():
+    given = {'odom_frame': 'o', 'map_frame': 'm', 'publish_tf': 'false', 'device': 'cuda:1'}
+    assert start('deepvo', **given).parameters == {
+        'autostart': True, 'device': 'cuda:1', 'odom_frame': 'o', 'publish_tf': False,
+    }  # fmt: skip
+    assert start('dsac', nodes='dsac', **given).parameters == {
+        'autostart': True, 'device': 'cuda:1', 'odom_frame': 'o', 'map_frame': 'm',
+    }  # fmt: skip
+    assert start('flownet', **given).parameters == {'autostart': True, 'device': 'cuda:1'}
+
+
+def test_all_nodes_listen_to_the_camera():
+    for node in plan(camera='/front', nodes=','.join(NODES)).nodes:
+        assert node.resolve('image') == '/front/image_raw'
+        assert node.resolve('image/compressed') == '/front/image_raw/compressed'
+        assert node.resolve('camera_info') == '/front/camera_info'
+
+
+def test_a_relative_camera_lies_in_the_namespace():
+    assert start('deepvo', namespace='robot').resolve('image') == '/robot/camera/image_raw'
+
+
+def test_topics_may_be_named_one_by_one():
+    node = start('deepvo', image_topic='/a/rect', camera_info_topic='/b/info')
+    assert (node.resolve('image'), node.resolve('camera_info')) == ('/a/rect', '/b/info')
+
+
+def test_the_nav2_preset_leaves_the_transform_to_the_filter():
+    node = start('deepvo', nav2='true', namespace='robot')
+    assert node.parameters['publish_tf'] is False
+    assert '/tf' not in node.outputs
+    assert node.resolve('~/odometry') == '/robot/camera_odom'
+
+
+def test_the_arguments_of_a_node():
+    node = start('deepvo', namespace='/robot/', params_file=str(config('demo.yaml')), nav2='true')
+    assert node.arguments == (
+        '--ros-args', '-r', '__ns:=/robot', '--params-file', str(config('demo.yaml')),
+        '-p', 'autostart:=true', '-p', 'publish_tf:=false',
+        '-r', 'image:=camera/image_raw', '-r', 'image/compressed:=camera/image_raw/compressed',
+        '-r', 'camera_info:=camera/camera_info', '-r', '~/odometry:=camera_odom',
+        '--log-level', 'info',
+    )  # fmt: skip
+
+
+def config(name: str) -> Path:
+    return Path(__file__).parents[2] / 'config' / name
+
+
+def test_the_outputs_are_those_that_the_file_asks_for(tmp_path):
+    node = start('dsac', nodes='dsac')
+    assert node.outputs == ['/dsac/pose', '/dsac/hypotheses', '/diagnostics']
+    path = tmp_path / 'p.yaml'
+    path.write_text('/**:\n  ros__parameters: {publish_tf: true, publish_initialpose: true}\n')
+    node = start('dsac', nodes='dsac', params_file=str(path))
+    assert {*node.outputs} >= {'/tf', '/initialpose'}
+
+
+def test_a_bag_brings_its_time_and_its_player(bag):
+    played = plan(bag=bag, bag_rate='2')
+    assert all(node.parameters['use_sim_time'] for node in played.nodes)
+    assert played.player[:7] == ('-m', 'dlcv', 'play', bag, '--clock', '--rate', '2')
+    assert played.player[-2:] == ('--wait-subscribers', '4')
+    assert (played.recorder, played.report) == ((), ())
+
+
+def test_a_recording_holds_every_output_once_and_what_the_bag_adds(bag, tmp_path):
+    out = str(tmp_path / 'out.mcap')
+    recorded = plan(bag=bag, record=out, evaluate=TRUTH)
+    topics = recorded.recorder[recorded.recorder.index('--topics') + 1 :]
+    outputs = {name for node in recorded.nodes for name in node.outputs}
+    assert {*topics} == {*outputs, '/tf_static', TRUTH}
+    assert len(topics) == len({*topics})
+    assert '--use-sim-time' in recorded.recorder
+    assert '--wait-for-recorder' in recorded.player
+
+
+def test_the_report_lies_beside_the_recording(bag, tmp_path):
+    out = tmp_path / 'out.mcap'
+    report = plan(bag=bag, record=str(out), evaluate=TRUTH).report
+    options = dict(zip(report[4::2], report[5::2], strict=True))
+    assert report[:4] == ('-m', 'dlcv', 'report', str(out))
+    assert options == {
+        '-o': str(tmp_path / 'out_report'), '--input': bag, '--image': '/camera/image_raw',
+        '--truth': TRUTH,
+    }  # fmt: skip
+
+
+def test_a_live_recording_needs_no_bag(tmp_path):
+    recorded = plan(record=str(tmp_path / 'out'))
+    assert '--use-sim-time' not in recorded.recorder
+    assert '/tf_static' not in recorded.recorder
+
+
+def test_respawn():
+    assert plan().respawn_delay is None
+    assert plan(use_respawn='true', respawn_delay='0.5').respawn_delay == 0.5
+
+
+def test_environment_brings_the_profile_and_leaves_what_is_set():
+    present = {'FASTRTPS_DEFAULT_PROFILES_FILE': '/mine.xml', 'MALLOC_TOP_PAD_': '1'}
+    kept = make_plan({}, present, colour=True).environment
+    assert not {*kept} & {*present, 'FASTDDS_DEFAULT_PROFILES_FILE'}
+    assert kept['RCUTILS_COLORIZED_OUTPUT'] == '1'
+    ours = plan().environment
+    assert Path(ours['FASTRTPS_DEFAULT_PROFILES_FILE']).name == 'fastdds_shm.xml'
+    assert ours['RCUTILS_COLORIZED_OUTPUT'] == '0'
+
+
+def test_an_asked_for_profile_goes_before_one_that_is_set(tmp_path):
+    path = tmp_path / 'p.xml'
+    path.touch()
+    present = {'FASTRTPS_DEFAULT_PROFILES_FILE': '/mine.xml'}
+    made = make_plan({'fastdds_profile': str(path)}, present, colour=False)
+    assert made.environment['FASTRTPS_DEFAULT_PROFILES_FILE'] == str(path)
+
+
+@pytest.mark.parametrize(
+    ('given', 'message'),
+    [
+        ({'nodes': 'superpoint,orb'}, "no node 'orb'; there are superpoint, flownet"),
+        ({'map': 'nix'}, 'map: no file nix'),
+        ({'fastdds_profile': 'nix'}, 'fastdds_profile: no file nix'),
+        ({'use_respawn': 'maybe'}, "use_respawn: 'maybe' is none of true, false"),
+        ({'log_level': 'loud'}, "log_level: 'loud' is none of debug, info, warn"),
+        ({'use_respawn': 'true', 'respawn_delay': 'x'}, "respawn_delay: 'x' is no number"),
+        ({'device': 'gpu'}, "superpoint: device: 'gpu' is none of auto, cpu, cuda, cuda:N"),
+        ({'evaluate': '/t'}, 'evaluate: needs bag .* and record'),
+        ({'record': '/'}, 'record: / is there already'),
+    ],
+)
+def test_nonsense_is_refused(given, message):
+    with pytest.raises(LaunchError, match=message):
+        plan(**given)
+
+
+def test_a_missing_parameter_file_is_refused():
+    with pytest.raises(ParameterError, match=r'nix\.yaml: no such parameter file'):
+        plan(params_file='nix.yaml')
+
+
+def test_a_bag_without_the_cameras_images_says_where_they_are(bag):
+    with pytest.raises(
+        LaunchError, match=r'no images on /front/image_raw, .* /camera/image_raw: set'
+    ):
+        plan(bag=bag, camera='front')
+
+
+@pytest.mark.parametrize(
+    ('given', 'message'),
+    [({'evaluate': '/nix'}, 'no topic /nix'), ({'evaluate': '/tf'}, '/tf is tf2_msgs')],
+)
+def test_a_bag_without_the_truth_is_refused(bag, tmp_path, given, message):
+    from dlcv.bags import BagError
+
+    with pytest.raises(BagError, match=message):
+        plan(bag=bag, record=str(tmp_path / 'o'), **given)
+
+
+def test_an_unreadable_bag_is_refused(tmp_path):
+    pytest.importorskip('rosbags', reason='rosbags is not installed')
+    from dlcv.bags import BagError
+
+    path = tmp_path / 'broken.mcap'
+    path.write_bytes(np.random.default_rng(0).bytes(1000))
+    for name in (path, tmp_path / 'nix'):
+        with pytest.raises(BagError, match=name.name):
+            plan(bag=str(name))
+
+
+def test_a_bag_that_stands_still_is_refused(bag):
+    with pytest.raises(LaunchError, match='bag_rate: 0 is not above 0'):
+        plan(bag=bag, bag_rate='0')
+
+
+def test_every_argument_is_described():
+    assert [a.name for a in ARGUMENTS if not a.doc.endswith('.')] == []
+    assert len({a.name for a in ARGUMENTS}) == len(ARGUMENTS)

@@ -1,0 +1,137 @@
+"""The launch file starts what `dlcv up` starts, and describes every argument."""
+
+from __future__ import annotations
+
+import importlib.util
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest.importorskip('launch_ros', reason="ROS's launch_ros is not installed")
+
+from launch import LaunchContext
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, SetEnvironmentVariable
+from launch.utilities import perform_substitutions
+from launch_ros.actions import ComposableNodeContainer, Node
+
+from dlcv.bringup import make_plan
+from dlcv.contract.launch import ARGUMENTS
+from dlcv.contract.nodes import NODES
+
+ROOT = Path(__file__).parents[1]
+FILE = ROOT / 'launch/vo.launch.py'
+CASES = {
+    'nothing': {},
+    'all five': {'nodes': ','.join(NODES)},
+    'another robot': {
+        'namespace': 'robot', 'camera': '/front', 'device': 'cpu', 'base_frame': 'base',
+        'log_level': 'debug', 'params_file': str(ROOT / 'config/demo.yaml'),
+    },
+    'with a filter': {'nav2': 'true', 'use_sim_time': 'true', 'nodes': 'deepvo'},
+    'respawned': {'use_respawn': 'true', 'respawn_delay': '0.5', 'autostart': 'false'},
+    'recorded': {'record': 'nowhere.mcap'},
+}  # fmt: skip
+
+
+@pytest.fixture
+def description():
+    spec = importlib.util.spec_from_file_location('vo_launch', FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.generate_launch_description()
+
+
+def evaluated(description, given):
+    """Return the actions for some launch arguments, and the context they were made in."""
+    context = LaunchContext()
+    context.launch_configurations.update(given)
+    context.environment.pop('FASTRTPS_DEFAULT_PROFILES_FILE', None)
+    actions = []
+    for entity in description.entities:
+        actions += entity.visit(context) or []
+    return actions, context
+
+
+def command_of(node: Node, context: LaunchContext) -> list[str]:
+    node._perform_substitutions(context)
+    return [perform_substitutions(context, part) for part in node.cmd]
+
+
+def options(words, flag):
+    return [value for key, value in pairwise(words) if key == flag]
+
+
+def given_parameters(words):
+    """Merge parameter files and rules in their order, as far as they are not the first file."""
+    values = {}
+    for flag, word in pairwise(words):
+        if flag == '--params-file':
+            sections = yaml.safe_load(Path(word).read_text())
+            if len(sections) == 1:  # launch writes a dictionary into a file of one section
+                values |= next(iter(sections.values()))['ros__parameters']
+        elif flag == '-p':
+            name, _, text = word.partition(':=')
+            values[name] = yaml.safe_load(text)
+    return values
+
+
+@pytest.mark.parametrize('given', CASES.values(), ids=list(CASES))
+def test_launch_and_up_start_the_same(description, given):
+    actions, context = evaluated(description, given)
+    nodes = [a for a in actions if isinstance(a, Node)]
+    plan = make_plan(given, context.environment, colour=False)
+    assert [n.node_executable for n in nodes] == [n.spec.executable for n in plan.nodes]
+    for action, start in zip(nodes, plan.nodes, strict=True):
+        launched, upped = command_of(action, context), list(start.arguments)
+        remapped = {*options(launched, '-r')} - {f'__node:={start.spec.name}'}
+        assert remapped == {*options(upped, '-r')}
+        assert options(launched, '--params-file')[0] == options(upped, '--params-file')[0]
+        assert given_parameters(launched) == given_parameters(upped) == start.parameters
+        assert options(launched, '--log-level') == options(upped, '--log-level')
+
+
+def test_the_environment_is_the_plans(description):
+    actions, context = evaluated(description, {'nodes': 'deepvo'})
+    variables = {}
+    for action in actions:
+        if isinstance(action, SetEnvironmentVariable):
+            name = perform_substitutions(context, action.name)
+            variables[name] = perform_substitutions(context, action.value)
+    assert 'MALLOC_MMAP_THRESHOLD_' in variables
+    assert Path(variables['FASTRTPS_DEFAULT_PROFILES_FILE']).is_file()
+
+
+def test_every_argument_is_described(description):
+    declared = [e for e in description.entities if isinstance(e, DeclareLaunchArgument)]
+    assert [d.name for d in declared] == [a.name for a in ARGUMENTS]
+    assert [d.name for d in declared if not d.description] == []
+    assert {d.name: d.choices for d in declared if d.choices} == {
+        a.name: list(a.choices) for a in ARGUMENTS if a.choices
+    }
+
+
+def test_extras_come_only_when_asked_for(description):
+    def kinds(**given):
+        actions, _ = evaluated(description, given)
+        return {type(a) for a in actions}, [a for a in actions if type(a) is ExecuteProcess]
+
+    plain, processes = kinds()
+    assert ComposableNodeContainer not in plain
+    assert processes == []
+    assert ComposableNodeContainer in kinds(points='true')[0]
+    assert len(kinds(record='nowhere.mcap')[1]) == 1
+
+
+def test_rviz_opens_our_view(description):
+    actions, context = evaluated(description, {'rviz': 'true', 'nodes': 'deepvo'})
+    (rviz,) = [a for a in actions if isinstance(a, Node) and a.node_package == 'rviz2']
+    assert 'config/vo.rviz' in ' '.join(
+        perform_substitutions(context, part) for part in rviz.cmd[1:3]
+    )
+
+
+def test_nonsense_is_refused_before_anything_starts(description):
+    with pytest.raises(ValueError, match="no node 'orb'"):
+        evaluated(description, {'nodes': 'orb'})
