@@ -67,7 +67,7 @@ def test_image_keeps_nan_and_infinity() -> None:
 
 
 def test_image_names_what_it_cannot_hold() -> None:
-    with pytest.raises(convert.ConvertError, match='float64.*32FC1'):
+    with pytest.raises(convert.ConvertError, match=r'float64.*32FC1'):
         convert.image(HEADER, np.zeros((2, 2)))
 
 

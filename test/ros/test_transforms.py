@@ -88,7 +88,7 @@ def test_the_error_names_what_is_known() -> None:
     with pytest.raises(TransformError, match='known frames are: none'):
         buffer.lookup('base_link', 'camera')
     buffer.add('base_link', 'laser', _pose())
-    with pytest.raises(TransformError, match="'base_link' and 'camera'.*base_link, laser"):
+    with pytest.raises(TransformError, match=r"'base_link' and 'camera'.*base_link, laser"):
         buffer.lookup('base_link', 'camera')
 
 

@@ -1,0 +1,75 @@
+"""A camera in a process of its own, run by test_processes: shows an image, waits for the answers.
+
+    python kitti_camera.py COUNT TOPIC=package/msg/Name ...
+
+Prints, as JSON, for each image the topics on which a message of its stamp came back.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import rclpy
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+
+from dlcv import messages
+from dlcv.ros import convert
+from dlcv.ros.qos import message_class
+from dlcv.ros.start import keep_freed_memory
+from dlcv.types import Camera
+
+CAMERA = Camera(width=1241, height=376, fx=718.0, fy=718.0, cx=607.0, cy=185.0)
+PATIENCE = 60.0  # seconds, for processes that are just starting
+
+
+def main(count: int, topics: dict[str, str]) -> None:
+    """Show ``count`` images, each when the one before was answered on all topics."""
+    keep_freed_memory()
+    rclpy.init()
+    node = Node('kitti_camera')
+    answers: dict[str, set[int]] = {topic: set() for topic in topics}
+
+    def listen(topic: str) -> Any:
+        def on_message(message: Any) -> None:
+            answers[topic].add(messages.stamp_ns(message.header.stamp))
+
+        return node.create_subscription(message_class(topics[topic]), topic, on_message, 10)
+
+    def until(true: Any, seconds: float = PATIENCE) -> bool:
+        end = monotonic() + seconds
+        while not true():
+            if monotonic() > end:
+                return False
+            rclpy.spin_once(node, timeout_sec=0.05)
+        return True
+
+    subscriptions = [listen(topic) for topic in topics]
+    images = node.create_publisher(Image, 'image', 10)
+    infos = node.create_publisher(CameraInfo, 'camera_info', 10)
+    pictures = np.random.default_rng(0).integers(0, 256, (count, 376, 1241, 3), np.uint8)
+    matched = until(
+        lambda: (
+            all(s.get_publisher_count() for s in subscriptions)
+            and min(p.get_subscription_count() for p in (images, infos)) == len(topics)
+        )
+    )
+    stamps = []
+    for picture in pictures if matched else ():
+        stamp = node.get_clock().now().nanoseconds
+        header = convert.header_in('camera', convert.time_of(stamp))
+        infos.publish(convert.camera_info(header, CAMERA))
+        images.publish(convert.image(header, picture))
+        stamps.append(stamp)
+        until(lambda: all(stamp in heard for heard in answers.values()), 10.0)  # noqa: B023
+    print(json.dumps([[t for t in topics if stamp in answers[t]] for stamp in stamps]))
+    node.destroy_node()
+    rclpy.shutdown()
+
+
+if __name__ == '__main__':
+    main(int(sys.argv[1]), dict(argument.split('=') for argument in sys.argv[2:]))

@@ -1,0 +1,87 @@
+"""Images of KITTI's size between processes: what a test within one process cannot show."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from dlcv.contract.nodes import NODES
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+pytestmark = pytest.mark.ros
+PROFILE = Path(__file__).parents[2] / 'config' / 'fastdds_shm.xml'
+WATCHED = {'superpoint': '~/keypoints', 'monodepth': 'depth/image_rect', 'deepvo': '~/odometry'}
+IMAGES = 12
+PATIENT = (  # on a busy machine images are old and far between, and this is not what is tested
+    'max_input_age:=0.0', 'max_frame_interval:=10.0', 'lost_policy:=inflate',
+)  # fmt: skip
+
+
+@pytest.fixture
+def environment(domain: int) -> dict[str, str]:
+    """The domain of this test, and the shared memory profile as the launch file sets it."""
+    profile = {
+        name: str(PROFILE)
+        for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+    }
+    return {**os.environ, **profile, 'OMP_NUM_THREADS': '1'}
+
+
+@contextmanager
+def _node(name: str, environment: dict[str, str], *parameters: str) -> Iterator[subprocess.Popen]:
+    given = ('autostart:=true', 'allow_random_weights:=true', 'num_threads:=1', *parameters)
+    options = [word for parameter in given for word in ('-p', parameter)]
+    process = subprocess.Popen(
+        [sys.executable, '-m', NODES[name].module, '--ros-args', *options],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            _, errors = process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    assert process.returncode == 0, errors
+    assert 'Traceback' not in errors, errors
+
+
+@pytest.mark.timeout(180)
+def test_every_image_of_kittis_size_is_answered(environment: dict[str, str]) -> None:
+    topics = []
+    for name, output in WATCHED.items():
+        kind = next(t.type for t in NODES[name].outputs if t.name == output)
+        topics.append(f'{output.replace("~", name)}={kind}')
+    camera = [sys.executable, str(Path(__file__).with_name('kitti_camera.py')), str(IMAGES)]
+    with ExitStack() as nodes:
+        for name in WATCHED:
+            nodes.enter_context(_node(name, environment, *PATIENT))
+        shown = subprocess.run(
+            [*camera, *topics], env=environment, capture_output=True, text=True, timeout=170
+        )
+    assert shown.returncode == 0, shown.stderr
+    answered = json.loads(shown.stdout)
+    assert answered == [[topic.split('=')[0] for topic in topics]] * IMAGES
+
+
+@pytest.mark.timeout(60)
+def test_a_node_with_a_bad_parameter_lives_and_says_so(environment: dict[str, str]) -> None:
+    with _node('superpoint', environment, 'max_keypoint:=5') as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if 'cannot configure' in line:
+                break
+        assert "did you mean 'max_keypoints'" in line
+        assert process.poll() is None
