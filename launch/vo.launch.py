@@ -27,6 +27,7 @@ from launch.events.process import SignalProcess
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import ComposableNodeContainer, Node
 from launch_ros.descriptions import ComposableNode
+from launch_ros.parameter_descriptions import ParameterValue
 
 from dlcv.bringup import make_plan
 from dlcv.contract.launch import ARGUMENTS
@@ -65,13 +66,18 @@ def node(start, plan):
         executable=start.spec.executable,
         name=start.spec.name,
         namespace=start.namespace,
-        parameters=[str(start.params_file), start.parameters],
+        parameters=[str(start.params_file), typed(start.parameters)],
         remappings=list(start.remappings),
         ros_arguments=['--log-level', start.log_level],
         respawn=plan.respawn_delay is not None,
         respawn_delay=plan.respawn_delay,
         output='screen',
     )
+
+
+def typed(parameters):
+    # or launch reads a text such as 007 as a number
+    return {k: ParameterValue(v, value_type=type(v)) for k, v in parameters.items()}
 
 
 def points(plan):

@@ -26,7 +26,7 @@ CASES = {
     'nothing': {},
     'all five': {'nodes': ','.join(NODES)},
     'another robot': {
-        'namespace': 'robot', 'camera': '/front', 'device': 'cpu', 'base_frame': 'base',
+        'namespace': 'robot', 'camera': '/front', 'device': 'cpu', 'base_frame': '007',
         'log_level': 'debug', 'params_file': str(ROOT / 'config/demo.yaml'),
     },
     'with a filter': {'nav2': 'true', 'use_sim_time': 'true', 'nodes': 'deepvo'},
@@ -56,6 +56,11 @@ def evaluated(description, given):
 
 def command_of(node: Node, context: LaunchContext) -> list[str]:
     node._perform_substitutions(context)
+    fixed = {
+        'name': f'__node:={node._Node__node_name}',
+        'ns': f'__ns:={node.expanded_node_namespace}',
+    }
+    context.extend_locals({'ros_specific_arguments': fixed})  # as Node.execute does
     return [perform_substitutions(context, part) for part in node.cmd]
 
 
@@ -85,7 +90,7 @@ def test_launch_and_up_start_the_same(description, given):
     assert [n.node_executable for n in nodes] == [n.spec.executable for n in plan.nodes]
     for action, start in zip(nodes, plan.nodes, strict=True):
         launched, upped = command_of(action, context), list(start.arguments)
-        remapped = {*options(launched, '-r')} - {f'__node:={start.spec.name}'}
+        remapped = {*options(launched, '-r')} - {f'__node:={start.spec.name}', '__ns:=/'}
         assert remapped == {*options(upped, '-r')}
         assert options(launched, '--params-file')[0] == options(upped, '--params-file')[0]
         assert given_parameters(launched) == given_parameters(upped) == start.parameters
