@@ -174,7 +174,8 @@ def _deepvo(network: nn.Module) -> Pair:
 def _dsac(network: nn.Module) -> Pair:
     """The estimator up to the scene coordinates: its consensus is no part of the network's cost."""
     estimator = RelocalizationEstimator(network, device='cpu')
-    image, camera = torch.rand(1, 1, HEIGHT, WIDTH), _Camera()
+    height = network.config.input_height
+    image, camera = torch.rand(1, 1, height, round(WIDTH * height / HEIGHT)), _Camera()
     return Pair(
         estimator=lambda: estimator.coordinates(camera()),
         network=lambda: _run(estimator.network, image),
