@@ -17,7 +17,7 @@ from launch.utilities import perform_substitutions
 from launch_ros.actions import ComposableNodeContainer, Node
 
 from dlcv.bringup import make_plan
-from dlcv.contract.launch import ARGUMENTS
+from dlcv.contract.launch import ARGUMENTS, environment
 from dlcv.contract.nodes import NODES
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +35,12 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch):
+    for name in environment({}, 'any', colour=False):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def description():
     spec = importlib.util.spec_from_file_location('vo_launch', FILE)
@@ -47,7 +53,6 @@ def evaluated(description, given):
     """Return the actions for some launch arguments, and the context they were made in."""
     context = LaunchContext()
     context.launch_configurations.update(given)
-    context.environment.pop('FASTRTPS_DEFAULT_PROFILES_FILE', None)
     actions = []
     for entity in description.entities:
         actions += entity.visit(context) or []

@@ -12,10 +12,16 @@ import pytest
 
 from dlcv.cli.main import main
 from dlcv.cli.up import ONLY_LAUNCH
-from dlcv.contract.launch import ARGUMENTS
+from dlcv.contract.launch import ARGUMENTS, environment
 from dlcv.contract.nodes import NODES
 
 CONFIG = Path(__file__).parents[2] / 'config'
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch):
+    for name in environment({}, 'any', colour=False):
+        monkeypatch.delenv(name, raising=False)
 
 
 def printed(capsys, *args: str) -> list[list[str]]:
