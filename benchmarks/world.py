@@ -24,6 +24,7 @@ def measure(scene: str, baseline: float, args: argparse.Namespace) -> tuple[floa
         frames=args.frames + 1,
         baseline=baseline,
         device=args.device,
+        workers=args.threads,
     )
     start = time.perf_counter()
     snapshots = iter(recording)
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--device', default='cpu')
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)  # a picture takes one thread; there are several pictures at a time
     out = sys.stdout
     out.write(f'{time.strftime("%Y-%m-%d")}  {platform.processor() or platform.machine()}  ')
     out.write(f'torch {torch.__version__}  {args.threads} threads  {args.device}  {args.size}\n')

@@ -74,10 +74,11 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _recording(args: argparse.Namespace) -> WorldRecording:
+    width, height = args.size
     return WorldRecording(
         args.scene,
         seed=args.seed,
-        camera=ideal_camera(*args.size, args.fov),
+        camera=ideal_camera(width, height, args.fov),
         frames=args.frames,
         rate_hz=args.rate,
         baseline=BASELINES[args.scene] if args.stereo else 0.0,
@@ -129,9 +130,9 @@ def _write_images(folder: Path, index: int, snapshot: Snapshot) -> None:
 
 def _print_summary(written: Written, images: Path | None) -> None:
     seconds = (written.last_ns - written.first_ns) * 1e-9
+    counts = f'{written.poses} true poses, {written.messages} messages'
     lines = [
-        f'wrote {written.path}: {written.snapshots} pictures over {seconds:.3f} s, '
-        f'{written.poses} true poses, {written.messages} messages',
+        f'wrote {written.path}: {written.snapshots} pictures over {seconds:.3f} s, {counts}',
         *(f'  {topic}  {msgtype}' for topic, msgtype in written.topics),
         *([f'pictures:         {images}'] if images else []),
         f'play it:          dlcv play {written.path} --clock',

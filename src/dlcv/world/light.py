@@ -18,7 +18,7 @@ import numpy.typing as npt
 from dlcv.world.scene import Array, Scene
 
 MOST = 24  # samples along one edge
-RAYS = 16
+RAYS = 12
 LIFT = 2e-3  # metres above the surface at which rays start
 
 
@@ -41,7 +41,7 @@ def bake(scene: Scene) -> LightMap:
         (np.linalg.norm(scene.edge_u, axis=1), np.linalg.norm(scene.edge_v, axis=1)), 1
     )
     counts = np.clip(np.ceil(lengths / scene.light_spacing), 1, MOST).astype(np.int32)
-    counts[scene.infinite | scene.unlit] = 1
+    counts[scene.infinite | scene.unlit | scene.two_sided] = 1
     start = np.concatenate(([0], np.cumsum(counts.prod(1))[:-1])).astype(np.int32)
     solver = _Solver(scene)
     parts = [solver.light(i, counts[i]) * scene.tint[i] for i in range(len(scene))]
@@ -91,10 +91,18 @@ class _Solver:
             return np.full(len(points), 0.85 * facing_up)
         reach = self._scene.ambient_reach
         near = self._gap(index) < (self._radius + (self._radius[index] + reach)) ** 2
+        near &= self._above(index, normal)
         rays = self._hemisphere @ _basis(normal)  # (R, 3)
         distance = self._planes.hit(points, rays, self._others(index, near), reach)
-        openness: Array = 0.25 + 0.75 * (distance / reach).mean(1)
-        return openness * facing_up
+        openness: Array = facing_up * (0.25 + 0.75 * (distance / reach).mean(1))
+        return openness
+
+    def _above(self, index: int, normal: Array) -> npt.NDArray[np.bool_]:
+        """Return which patches rise above the plane of this one."""
+        scene = self._scene
+        extent = (np.abs(scene.edge_u @ normal) + np.abs(scene.edge_v @ normal)) / 2
+        above: npt.NDArray[np.bool_] = (self._middle - self._middle[index]) @ normal + extent > LIFT
+        return above
 
     def _gap(self, index: int) -> Array:
         """Return the squared distance of every patch's middle from this one's."""
@@ -125,7 +133,7 @@ class _Solver:
         return lit
 
     def _lambert(self, index: int, cosine: float) -> float:
-        soft = self._scene.two_sided[index]  # leaves let light through
+        soft = bool(self._scene.two_sided[index])  # leaves let light through
         return 0.45 + 0.55 * abs(cosine) if soft else max(cosine, 0)
 
     def _others(self, index: int, near: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
@@ -156,9 +164,7 @@ class _Planes:
             origin=scene.origin.astype(np.float32),
         )
 
-    def hit(
-        self, points: Array, rays: Array, among: npt.NDArray[np.int64], reach: float
-    ) -> Array:
+    def hit(self, points: Array, rays: Array, among: npt.NDArray[np.int64], reach: float) -> Array:
         """Return the distance ``(P, R)`` at which parallel rays meet something, at most reach."""
         if not len(among):
             return np.full((len(points), len(rays)), reach)
@@ -204,8 +210,11 @@ def _hemisphere(count: int) -> Array:
 
 
 def _basis(normal: Array) -> Array:
-    """Return rows x, y, z of a frame whose z is the normal."""
-    helper = np.eye(3)[int(np.argmin(np.abs(normal)))]
-    x = np.cross(helper, normal)
-    x /= np.linalg.norm(x)
-    return np.stack((x, np.cross(normal, x), normal))
+    """Return rows x, y, z of a frame whose z is the normal (Duff et al., JCGT 2017)."""
+    nx, ny, nz = normal.tolist()
+    sign = 1.0 if nz >= 0 else -1.0
+    a = -1 / (sign + nz)
+    b = nx * ny * a
+    return np.array(
+        ((1 + sign * nx * nx * a, sign * b, -sign * nx), (b, sign + ny * ny * a, -ny), (nx, ny, nz))
+    )

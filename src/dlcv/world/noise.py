@@ -30,8 +30,7 @@ def fractal(rng: Rng, size: int, slope: float = 1.0, coarsest: float = 1.0) -> I
     frequency = np.hypot(fx, fy)
     gain = np.where(frequency >= coarsest, np.maximum(frequency, 1) ** -slope, 0)
     spectrum = np.fft.rfft2(rng.standard_normal((size, size))) * gain
-    noise = np.fft.irfft2(spectrum, (size, size))
-    return (noise / noise.std()).astype(np.float32)
+    return _normalised(np.fft.irfft2(spectrum, (size, size)))
 
 
 def streaks(rng: Rng, size: int, slope: float, stretch: float) -> Image:
@@ -40,8 +39,13 @@ def streaks(rng: Rng, size: int, slope: float, stretch: float) -> Image:
     fx = np.fft.rfftfreq(size, 1 / size)[None, :] * stretch
     gain = np.maximum(np.hypot(fx, fy), 1) ** -slope
     gain[0, 0] = 0
-    noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((size, size))) * gain, (size, size))
-    return (noise / noise.std()).astype(np.float32)
+    spectrum = np.fft.rfft2(rng.standard_normal((size, size))) * gain
+    return _normalised(np.fft.irfft2(spectrum, (size, size)))
+
+
+def _normalised(noise: npt.NDArray[np.float64]) -> Image:
+    scaled: Image = (noise / noise.std()).astype(np.float32)
+    return scaled
 
 
 def grid(size: int) -> tuple[Image, Image]:
@@ -100,7 +104,7 @@ def smooth(values: Image, zero: float, one: float) -> Image:
 
 def colour(code: str) -> Image:
     """Return the colour of ``'#rrggbb'`` as three numbers in [0, 1]."""
-    return np.array([int(code[i : i + 2], 16) for i in (1, 3, 5)], np.float32) / 255
+    return np.array([int(code[i : i + 2], 16) / 255 for i in (1, 3, 5)], np.float32)
 
 
 def paint(picture: Image, tone: Image, mask: Image) -> Image:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -74,6 +76,8 @@ class WorldRecording:
         baseline: Distance of the right camera in metres; 0 for no right view.
         noise: Standard deviation of the sensor noise, in steps of the 8-bit image.
         device: Torch device that renders.
+        workers: Pictures rendered at the same time, each by one thread; for the CPU. The result
+            does not depend on it.
         start_ns: Time of the first snapshot.
 
     Raises:
@@ -91,17 +95,18 @@ class WorldRecording:
         baseline: float = 0.0,
         noise: float = 0.0,
         device: str = 'cpu',
+        workers: int = 2,
         start_ns: int = START_NS,
     ) -> None:
         if scene not in SCENES:
             raise WorldError(f'no scene {scene!r}; there are {", ".join(SCENES)}')
-        if frames < 1 or rate_hz <= 0 or baseline < 0 or noise < 0 or seed < 0:
+        if min(frames, workers) < 1 or rate_hz <= 0 or min(baseline, noise, seed) < 0:
             raise WorldError(
-                'a recording needs frames >= 1, rate_hz > 0, and baseline, noise and seed >= 0; '
-                f'got frames={frames}, rate_hz={rate_hz}, baseline={baseline}, noise={noise}, '
-                f'seed={seed}'
+                'a recording needs frames and workers >= 1, rate_hz > 0, and baseline, noise and '
+                f'seed >= 0; got frames={frames}, workers={workers}, rate_hz={rate_hz}, '
+                f'baseline={baseline}, noise={noise}, seed={seed}'
             )
-        self._scene, self._seed, self._device = scene, seed, device
+        self._scene, self._seed, self._device, self._workers = scene, seed, device, workers
         self._camera = camera or ideal_camera(320, 240)
         if self._camera.distorted:
             raise WorldError('the world renders ideal cameras; use camera.undistorted()')
@@ -142,24 +147,52 @@ class WorldRecording:
     def __iter__(self) -> Iterator[WorldSnapshot]:
         renderer = _renderer(self._scene, self._seed, self._device)
         poses = self.world_from_camera
+        if self._workers > 1 and self._device == 'cpu':
+            yield from self._in_parallel(renderer, poses)
+            return
         previous: View | None = None
-        for i, stamp_ns in enumerate(self.stamps_ns):
+        for i in range(self._frames):
             view = renderer.render(self._camera, self._eyes(poses[i]))
-            flow = hidden = None
-            if previous is not None:
-                motion = np.linalg.inv(poses[i]) @ poses[i - 1]
-                motion_of, lost = renderer.flow(self._camera, previous, view, motion)
-                flow, hidden = motion_of.float().cpu().numpy(), lost.cpu().numpy()
-            yield WorldSnapshot(
-                frame=self._frame(view, 0, i, int(stamp_ns)),
-                world_from_camera=poses[i],
-                depth=(1 / view.inverse_depth[0]).float().cpu().numpy(),
-                flow=flow,
-                right=self._frame(view, 1, i, int(stamp_ns)) if self._baseline else None,
-                patch=view.patch[0].cpu().numpy(),
-                hidden=hidden,
-            )
+            yield self._snapshot(renderer, poses, i, (previous, view))
             previous = view
+
+    def _in_parallel(self, renderer: Renderer, poses: Array) -> Iterator[WorldSnapshot]:
+        """Yield the snapshots in order; the pool renders ahead of the one that is asked for."""
+        views: deque[Future[View]] = deque()
+        snapshots: deque[Future[WorldSnapshot]] = deque()
+        previous: View | None = None
+        with ThreadPoolExecutor(self._workers, initializer=_one_thread) as pool:
+            for i in range(self._frames):
+                while len(views) <= self._workers and i + len(views) < self._frames:
+                    eyes = self._eyes(poses[i + len(views)])
+                    views.append(pool.submit(renderer.render, self._camera, eyes))
+                view = views.popleft().result()
+                pair = previous, view
+                snapshots.append(pool.submit(self._snapshot, renderer, poses, i, pair))
+                previous = view
+                if len(snapshots) > 1:
+                    yield snapshots.popleft().result()
+            yield snapshots.popleft().result()
+
+    def _snapshot(
+        self, renderer: Renderer, poses: Array, index: int, views: tuple[View | None, View]
+    ) -> WorldSnapshot:
+        previous, view = views
+        stamp_ns = int(self.stamps_ns[index])
+        flow = hidden = None
+        if previous is not None:
+            motion = np.linalg.inv(poses[index]) @ poses[index - 1]
+            displacement, lost = renderer.flow(self._camera, previous, view, motion)
+            flow, hidden = displacement.float().cpu().numpy(), lost.cpu().numpy()
+        return WorldSnapshot(
+            frame=self._frame(view, 0, index, stamp_ns),
+            world_from_camera=poses[index],
+            depth=(1 / view.inverse_depth[0]).float().cpu().numpy(),
+            flow=flow,
+            right=self._frame(view, 1, index, stamp_ns) if self._baseline else None,
+            patch=view.patch[0].cpu().numpy(),
+            hidden=hidden,
+        )
 
     def _eyes(self, world_from_left: Array) -> Array:
         """Return the poses of the left and, if there is one, of the right camera."""
@@ -179,7 +212,14 @@ class WorldRecording:
         return Frame(stamp_ns=stamp_ns, image=image, camera=self._camera, frame_id=frame_id)
 
 
-@lru_cache(maxsize=2)
+def _one_thread() -> None:
+    """Let a worker compute alone: several pictures at once beat several threads at one picture."""
+    import torch
+
+    torch.set_num_threads(1)  # of this thread
+
+
+@lru_cache(maxsize=4)
 def _built(scene: str, seed: int) -> tuple[Scene, Path]:
     return SCENES[scene](seed)
 

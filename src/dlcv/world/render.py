@@ -1,11 +1,11 @@
 """The renderer: which patch each pixel sees, exactly, and what colour it has.
 
-For a patch with corner o and edges p, q in camera axes, the viewing ray d of a pixel meets its plane
-at depth z where ``z d = o + u p + v q``. So ``(u, v, 1) / z = [p q o]^-1 d``: the three numbers
+For a patch with corner o and edges p, q in camera axes, the viewing ray d of a pixel meets its
+plane at depth z where ``z d = o + u p + v q``. So ``(u, v, 1) / z = [p q o]^-1 d``: the numbers
 U = u / z, V = v / z and W = 1 / z are affine functions of the pixel (perspective-correct
-interpolation), and the pixel is inside when U, V, W - U and W - V are all >= 0, which also implies
-that the patch is in front of the camera. Of all patches that contain a pixel the one with the
-largest W is seen. Nothing is clipped, and inverse depth is exact.
+interpolation), and the pixel is inside when U, V, W - U and W - V are all >= 0, which implies that
+the patch is in front of the camera. Of all patches that contain a pixel the one with the largest W
+is seen. Nothing is clipped, and inverse depth is exact.
 
 Patches are tested per 16 x 16 tile: a linear function that is negative at its largest over a tile
 rules a patch out, and one that covers the tile entirely hides all that lie behind it there.
@@ -186,7 +186,9 @@ class Renderer:
 
     def _visible(self, camera: Camera, planes: Tensor, facing: Tensor) -> Tensor:
         """Return the index of the nearest patch of every pixel ``(B, H, W)``."""
-        rows, columns = (-(-side // (TILE * COARSE)) * COARSE for side in (camera.height, camera.width))
+        rows, columns = (
+            -(-side // (TILE * COARSE)) * COARSE for side in (camera.height, camera.width)
+        )
         batch = len(planes)
         tiles = batch * rows * columns
         best = torch.zeros(tiles, TILE, TILE, device=self.device)
@@ -351,7 +353,7 @@ class Renderer:
     def _who(
         self, lines: Tensor, base: Tensor, candidates: list[Tensor], sx: Tensor, sy: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return which of the candidates ``(E,)`` is nearest at the points ``(E, n)``, and its W."""
+        """Return which of the candidates ``(E,)`` is nearest at the points ``(E, n)``, with W."""
         best = torch.zeros_like(sx)
         who = candidates[0][:, None].expand_as(sx).contiguous()
         for index in candidates:

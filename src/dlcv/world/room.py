@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dlcv.world.scene import Array, Light, Scene, SceneBuilder, Surface, place, tuft
+from dlcv.world.scene import Array, Light, Scene, SceneBuilder, Surface, any_colour, place, tuft
 from dlcv.world.textures import room_materials
 from dlcv.world.trajectory import Path, Walk
 
@@ -37,7 +37,9 @@ def build_room(seed: int) -> tuple[Scene, Path]:
     _shell(builder, half)
     _rug(builder)
     _table(builder)
-    for fill, yaw in zip(_walls_in_order(builder), (0.0, np.pi / 2, np.pi, -np.pi / 2), strict=True):
+    for fill, yaw in zip(
+        _walls_in_order(builder), (0.0, np.pi / 2, np.pi, -np.pi / 2), strict=True
+    ):
         width, depth = (half[1], half[0]) if yaw in (0.0, np.pi) else (half[0], half[1])
         fill(builder, _wall_frame(yaw, depth), width)
     lamps = np.array([[-half[0] * 0.45, 0.1, HEIGHT - 0.35], [half[0] * 0.45, -0.1, HEIGHT - 0.35]])
@@ -117,11 +119,13 @@ def _clutter(builder: SceneBuilder, pose: Array, reach: tuple[float, float], cou
     for i in range(count):
         x = reach[0] * (2 * (i + rng.uniform(0.2, 0.8)) / count - 1)
         at = _on(pose, x, rng.uniform(-1, 1) * reach[1], 0, rng.uniform(-1.5, 1.5))
-        tint = tuple(float(v) for v in rng.uniform(0.3, 1.0, 3))
+        tint = any_colour(rng, 0.3, 1.0)
         kind = int(rng.integers(4))
         if kind == 0:
             cover = Surface(texture=f'poster {rng.integers(6)}')
-            builder.box(at, (0.16, 0.22, rng.uniform(0.015, 0.05)), replace(WHITE, tint=tint), top=cover)
+            builder.box(
+                at, (0.16, 0.22, rng.uniform(0.015, 0.05)), replace(WHITE, tint=tint), top=cover
+            )
         elif kind == 1:
             builder.box(at, (0.07, 0.07, 0.1), replace(WHITE, tint=tint), top=DARK)
         elif kind == 2:
@@ -159,7 +163,7 @@ def _bookcase(builder: SceneBuilder, pose: Array) -> None:
             break
         filled = inner * rng.uniform(0.55, 0.98)
         row = Surface(texture=str(rng.choice(('books', 'books 2'))))
-        at = _on(pose, -0.03, (inner - filled) / 2 * rng.choice((-1, 1)), z + 0.025)
+        at = _on(pose, -0.03, (inner - filled) / 2 * (1 if rng.random() < 0.5 else -1), z + 0.025)
         builder.box(at, (0.2, filled, rng.uniform(0.26, 0.32)), DARK, front=row, top=WHITE)
 
 
@@ -177,8 +181,10 @@ def _plant(builder: SceneBuilder, pose: Array) -> None:
     builder.box(pose, (0.3, 0.3, 0.32), Surface(texture='concrete', tile=0.8), top=DARK)
     builder.box(_on(pose, 0, 0, 0.32), (0.03, 0.03, 0.5), WOOD)
     for _ in range(26):
-        at = rng.normal(0, (0.16, 0.16, 0.2)) + (0, 0, 0.95)
-        _card(builder, pose, np.clip(at, (-0.3, -0.3, 0.5), (0.3, 0.3, 1.4)), rng.uniform(0.2, 0.34))
+        at = rng.normal((0, 0, 0.95), (0.16, 0.16, 0.2))
+        _card(
+            builder, pose, np.clip(at, (-0.3, -0.3, 0.5), (0.3, 0.3, 1.4)), rng.uniform(0.2, 0.34)
+        )
 
 
 def _card(builder: SceneBuilder, pose: Array, at: Array, side: float) -> None:

@@ -24,7 +24,8 @@ from dlcv.world.textures import Painter
 
 Array = npt.NDArray[np.float64]
 Vector = Array | tuple[float, float, float]
-WHITE = (1.0, 1.0, 1.0)
+Colour = tuple[float, float, float]
+WHITE: Colour = (1.0, 1.0, 1.0)
 CUTOUT_SIZE = 64
 
 
@@ -107,7 +108,7 @@ class Surface:
 
     texture: str
     tile: float = 0.0
-    tint: tuple[float, float, float] = WHITE
+    tint: Colour = WHITE
     cutout: str = ''
     two_sided: bool = False
     unlit: bool = False
@@ -125,6 +126,12 @@ class Light:
     lamp_colour: Vector = (0.0, 0.0, 0.0)
     light_spacing: float = 0.22
     ambient_reach: float = 1.6
+
+
+def any_colour(rng: Rng, low: float, high: float) -> Colour:
+    """Return a random linear colour with each channel in [low, high)."""
+    red, green, blue = rng.uniform(low, high, 3).tolist()
+    return red, green, blue
 
 
 def place(x: float, y: float, z: float = 0.0, yaw: float = 0.0) -> Array:
@@ -193,7 +200,9 @@ class SceneBuilder:
         phase = self.rng.random(2)
         for row in range(rows):
             for column in range(columns):
-                self.quad(corner + u * column / columns + v * row / rows, u / columns, v / rows, surface)
+                self.quad(
+                    corner + u * column / columns + v * row / rows, u / columns, v / rows, surface
+                )
         if surface.tile:  # the picture runs on from one patch to the next
             for i, (look, scale, _, _) in enumerate(self._looks[start:]):
                 step = np.array([i % columns, i // columns])
@@ -243,7 +252,7 @@ class SceneBuilder:
             infinite=np.array([infinite for *_, infinite in looks]),
             unlit=np.array([look.unlit for look, *_ in looks]),
             textures=tuple(self._painted(name) for name in self._names),
-            cutouts=np.array(self._stencils or [np.ones((CUTOUT_SIZE, CUTOUT_SIZE))], np.float32),
+            cutouts=np.array(self._stencils or [disc()], np.float32),
             sun=np.asarray(light.sun, np.float64),
             sun_colour=np.asarray(light.sun_colour, np.float64),
             sky_colour=np.asarray(light.sky_colour, np.float64),
@@ -285,14 +294,14 @@ def _box_faces(size: tuple[float, float, float]) -> dict[str, tuple[Array, Array
 def disc() -> Image:
     """Return the stencil of a disc that touches the borders."""
     x, y = grid(CUTOUT_SIZE)
-    return np.clip(0.5 + CUTOUT_SIZE * (0.49 - np.hypot(x - 0.5, y - 0.5)), 0, 1).astype(np.float32)
+    return _stencil(CUTOUT_SIZE * (0.49 - np.hypot(x - 0.5, y - 0.5)))
 
 
 def trapezoid(left: float, right: float) -> Image:
     """Return the stencil of a trapezoid: full below, from ``left`` to ``right`` on top."""
     x, y = grid(CUTOUT_SIZE)
     inside = np.minimum(x - left * (1 - y), 1 - (1 - right) * (1 - y) - x)
-    return np.clip(0.5 + CUTOUT_SIZE * inside, 0, 1).astype(np.float32)
+    return _stencil(CUTOUT_SIZE * inside)
 
 
 def tuft(rng: Rng) -> Image:
@@ -302,4 +311,10 @@ def tuft(rng: Rng) -> Image:
     outline = np.full_like(x, 0.36)
     for order in (2, 3, 5, 8, 11):
         outline += rng.uniform(0.02, 0.05) * np.cos(order * angle + rng.uniform(0, 2 * np.pi))
-    return np.clip(0.5 + 24 * (np.minimum(outline, 0.48) - radius), 0, 1).astype(np.float32)
+    return _stencil(24 * (np.minimum(outline, 0.48) - radius))
+
+
+def _stencil(inside: Image) -> Image:
+    """Return 0.5 on the outline, where ``inside`` is 0, with soft flanks."""
+    soft: Image = np.clip(0.5 + inside, 0, 1).astype(np.float32)
+    return soft

@@ -3,8 +3,7 @@
 Textures are averaged over the footprint of a pixel, an ellipse whose axes follow from the
 derivatives of (u, v): up to four trilinear taps along the longer axis (anisotropic mip-mapping;
 Heckbert, Survey of Texture Mapping, 1986). All texels of all mip levels lie in one table, and the
-weighted sum over the texels of a sample is one ``embedding_bag``, which is a fused gather on the CPU
-and on the GPU.
+weighted sum over the texels of a sample is one ``embedding_bag``: a fused gather on CPU and GPU.
 
 B: views  N: patches  Q: samples  n: taps  X: texels in the table
 """

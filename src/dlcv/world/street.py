@@ -8,6 +8,7 @@ car drives around the block, counter-clockwise, on the right-hand lane.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from dlcv.world.scene import (
     Scene,
     SceneBuilder,
     Surface,
+    any_colour,
     disc,
     place,
     trapezoid,
@@ -95,51 +97,50 @@ def _on(pose: Array, x: float, y: float, z: float = 0.0, yaw: float = 0.0) -> Ar
 def _sky(builder: SceneBuilder) -> None:
     """Five faces of a cube at infinity around the camera."""
     clouds = fractal(builder.rng, SKY_SIZE, 1.7)
-    r = 1000.0
-    faces = [((-r, r, r), (2 * r, 0, 0), (0, -2 * r, 0))]  # overhead, seen from below
-    for x, y in ((1, 0), (0, 1), (-1, 0), (0, -1)):
-        right = np.array([y, -x, 0.0])
-        corner = r * (np.array([x, y, 1.0]) - right)
-        faces.append((tuple(corner), tuple(2 * r * right), (0, 0, -2 * r)))
-    faces[0] = ((-r, -r, r), (2 * r, 0, 0), (0, 2 * r, 0))
-    for i, (corner, u, v) in enumerate(faces):
-        at = (np.arange(SKY_SIZE) + 0.5) / SKY_SIZE
-        points = np.array(corner) + at[None, :, None] * np.array(u) + at[:, None, None] * np.array(v)
+    right = [np.array(axis) for axis in ((0, -1, 0), (1, 0, 0), (0, 1, 0), (-1, 0, 0), (1, 0, 0))]
+    down = [np.array((0, 0, -1))] * 4 + [np.array((0, 1, 0))]  # the last one is overhead
+    centre = (np.arange(SKY_SIZE) + 0.5) / SKY_SIZE * 2 - 1
+    for i, (u, v) in enumerate(zip(right, down, strict=True)):
+        ahead = np.cross(u, v)
+        points = ahead + centre[None, :, None] * u + centre[:, None, None] * v
         directions = (points / np.linalg.norm(points, axis=-1, keepdims=True)).astype(np.float32)
         builder.add_picture(f'sky {i}', sky_face(directions, clouds))
         look = Surface(texture=f'sky {i}', unlit=True, tint=(1.9, 1.9, 1.9))
-        builder.sky(corner, u, v, look)
+        builder.sky(1000 * (ahead - u - v), 2000 * u, 2000 * v, look)
 
 
 def _ground(builder: SceneBuilder) -> None:
-    reach = HALF + PAVEMENT + ROAD + PAVEMENT + 30
-    x, y = reach
-    builder.field((-x, y, 0), (2 * x, 0, 0), (0, -2 * y, 0), ASPHALT, 6)
+    """Road, pavements and lawns: four strips each, of which each covers one corner."""
+    middle, lawn = PAVEMENT + ROAD, Surface(texture='grass', tile=3.0)
     for side in range(4):
         pose, length = _side_frame(side)
-        _pavement(builder, _on(pose, PAVEMENT / 2, 0), length + PAVEMENT)
-        middle = PAVEMENT + ROAD
-        _pavement(builder, _on(pose, middle + PAVEMENT / 2, 0), length + middle + PAVEMENT)
-        _lawn(builder, _on(pose, middle + PAVEMENT + 6, 0), length + middle + PAVEMENT + 12)
+        for (x0, x1), z, surface, largest in (
+            ((0.0, middle + PAVEMENT + 16), 0.0, ASPHALT, 7.0),
+            ((0.0, PAVEMENT), KERB, PAVING, 6.0),
+            ((middle, middle + PAVEMENT), KERB, PAVING, 6.0),
+            ((middle + PAVEMENT, middle + PAVEMENT + 14), 0.05, lawn, 8.0),
+        ):
+            y0, y1 = -length - x0, length + x1
+            corner = pose[:3, :3] @ (x0, y0, z) + pose[:3, 3]
+            along, across = pose[:3, :3] @ (0, y1 - y0, 0), pose[:3, :3] @ (x1 - x0, 0, 0)
+            builder.field(corner, along, across, surface, largest)
+            if surface is PAVING:
+                _kerbs(builder, pose, (x0, x1), (y0, y1))
 
 
-def _pavement(builder: SceneBuilder, pose: Array, length: float) -> None:
-    """A strip of slabs between two kerbs, from -length to length along y."""
-    w = PAVEMENT
-    corner, u, v = pose[:3, :3] @ (-w / 2, -length, KERB), *(
-        pose[:3, :3] @ edge for edge in ((0, 2 * length, 0), (w, 0, 0))
-    )
-    builder.field(corner + pose[:3, 3], u, v, PAVING, 6)
-    for x, y0, y1 in ((w / 2, -length, length), (-w / 2, length, -length)):
-        start, edge = pose[:3, :3] @ (x, y0, KERB), pose[:3, :3] @ (0, y1 - y0, 0)
-        builder.field(start + pose[:3, 3], edge, (0, 0, -KERB), KERBSTONE, 8)
-
-
-def _lawn(builder: SceneBuilder, pose: Array, length: float) -> None:
-    """Grass between and behind the houses of the far side."""
-    corner = pose[:3, :3] @ (-6, -length, 0.05) + pose[:3, 3]
-    along, across = pose[:3, :3] @ (0, 2 * length, 0), pose[:3, :3] @ (12, 0, 0)
-    builder.field(corner, along, across, Surface(texture='grass', tile=3.0), 8)
+def _kerbs(
+    builder: SceneBuilder, pose: Array, x: tuple[float, float], y: tuple[float, float]
+) -> None:
+    """The edges of a pavement, seen from the road and at its ends."""
+    turn = pose[:3, :3]
+    for corner, edge in (
+        ((x[1], y[0]), (0, y[1] - y[0])),
+        ((x[0], y[1]), (0, y[0] - y[1])),
+        ((x[1], y[1]), (x[0] - x[1], 0)),
+        ((x[0], y[0]), (x[1] - x[0], 0)),
+    ):
+        start = turn @ (*corner, KERB) + pose[:3, 3]
+        builder.field(start, turn @ (*edge, 0.0), (0, 0, -KERB), KERBSTONE, 8)
 
 
 def _marking(
@@ -169,7 +170,7 @@ def _side(builder: SceneBuilder, side: int) -> None:
     for x, heading in ((PAVEMENT + 1.1, 0.0), (PAVEMENT + ROAD - 1.1, np.pi)):
         _parked(builder, pose, x, length - 1, heading)
     _street_furniture(builder, pose, length)
-    for y in np.arange(-length + 4, length - 2, 11.0):
+    for y in np.arange(-length + 4, length - 2, 11.0).tolist():
         at = _on(pose, PAVEMENT + ROAD + 0.8, y + rng.uniform(-2, 2), KERB)
         _tree(builder, at, rng.uniform(4.2, 5.6))
 
@@ -190,16 +191,16 @@ def _corners(builder: SceneBuilder) -> None:
 def _road_marks(builder: SceneBuilder, pose: Array, length: float) -> None:
     rng = builder.rng
     middle = PAVEMENT + ROAD / 2
-    for y in np.arange(-length + 3, length - 2, 6.0):
+    for y in np.arange(-length + 3, length - 2, 6.0).tolist():
         _marking(builder, pose, middle, y, (0.14, 3.0))
     for x in (PAVEMENT + 2.2, PAVEMENT + ROAD - 2.2):
-        for y in np.arange(-length + 2, length - 1, 5.6):  # parking bays
+        for y in np.arange(-length + 2, length - 1, 5.6).tolist():  # parking bays
             _marking(builder, pose, x, y, (0.5, 0.1))
     for end in (-1, 1):
-        for x in np.arange(PAVEMENT + 0.6, PAVEMENT + ROAD - 0.3, 1.0):  # zebra crossing
+        for x in np.arange(PAVEMENT + 0.6, PAVEMENT + ROAD - 0.3, 1.0).tolist():  # zebra crossing
             _marking(builder, pose, x, end * (length + 1.2), (0.5, 2.6))
-    for y in rng.uniform(-length, length, 4):
-        _manhole(builder, pose, middle + rng.choice((-1.4, 1.6)), y)
+    for y in rng.uniform(-length, length, 4).tolist():
+        _manhole(builder, pose, middle + (1.6 if rng.random() < 0.5 else -1.4), y)
 
 
 def _houses(builder: SceneBuilder, pose: Array, start: float, end: float, gaps: float) -> None:
@@ -223,13 +224,13 @@ def _house(builder: SceneBuilder, pose: Array, width: float) -> None:
     depth, ground = 9.0, 3.7
     storeys = int(rng.integers(2, 5))
     style, phase = int(rng.integers(4)), int(rng.integers(4)) / 4
-    tint = tuple(float(v) for v in rng.uniform(0.8, 1.1) * rng.uniform(0.9, 1.05, 3))
+    tint = any_colour(rng, 0.8, 1.1)
     wall = Surface(
         texture=f'facade {style}', tile=4 * BAY, tint=tint, offset=(phase, -storeys % 3 / 3)
     )
     back = _on(pose, -depth / 2, 0)
     height = storeys * STOREY
-    base = replace(CONCRETE, tint=tuple(float(v) for v in rng.uniform(0.5, 1.1, 3)))
+    base = replace(CONCRETE, tint=any_colour(rng, 0.5, 1.1))
     builder.box(back, (depth, width, ground), base, back=None, top=None)
     roof = Surface(texture='concrete', tile=3.0, tint=(0.5, 0.42, 0.4))
     builder.box(_on(back, 0, 0, ground), (depth, width, height), wall, back=None, top=roof)
@@ -252,14 +253,14 @@ def _ground_floor(builder: SceneBuilder, pose: Array, width: float) -> None:
     for bay in range(bays):
         y = (bay - bays / 2) * BAY
         if rng.random() < 0.35:
-            look = Surface(texture='door', tint=tuple(float(v) for v in rng.uniform(0.4, 1.4, 3)))
+            look = Surface(texture='door', tint=any_colour(rng, 0.4, 1.4))
             builder.local(pose, (0.02, y + 0.9, KERB + 2.4), (0, 1.2, 0), (0, 0, -2.4), look)
             builder.box(_on(pose, 0.2, y + 1.5, KERB), (0.4, 1.5, 0.15), KERBSTONE, back=None)
             continue
         look = Surface(texture=f'shop {rng.integers(4)}')
         builder.local(pose, (0.02, y + 0.1, KERB + 3.2), (0, BAY - 0.2, 0), (0, 0, -3.1), look)
         if rng.random() < 0.4:
-            cloth = tuple(float(v) for v in rng.uniform(0.2, 1.0, 3))
+            cloth = any_colour(rng, 0.2, 1.0)
             awning = Surface(texture='paint', tile=0.9, tint=cloth, two_sided=True)
             builder.local(pose, (0.03, y + 0.1, 2.95), (0, BAY - 0.2, 0), (1.0, 0, -0.45), awning)
 
@@ -272,9 +273,7 @@ def _balconies(
     for storey in range(storeys):
         bay = int(rng.integers(bays))
         y, z = (bay + 0.5 - bays / 2) * BAY, ground + storey * STOREY + 0.35
-        builder.box(
-            _on(pose, 0.5, y, z), (1.0, 2.2, 0.14), KERBSTONE, back=None, bottom=KERBSTONE
-        )
+        builder.box(_on(pose, 0.5, y, z), (1.0, 2.2, 0.14), KERBSTONE, back=None, bottom=KERBSTONE)
         rail = replace(METAL, two_sided=True)
         builder.local(pose, (1.0, y - 1.1, z + 1.1), (0, 2.2, 0), (0, 0, -0.96), rail)
         for end in (-1.1, 1.1):
@@ -283,12 +282,10 @@ def _balconies(
             _bush(builder, _on(pose, 0.7, y + rng.uniform(-0.6, 0.6), z + 0.9), 0.45, 6)
 
 
-def _parked(
-    builder: SceneBuilder, pose: Array, x: float, length: float, heading: float
-) -> None:
+def _parked(builder: SceneBuilder, pose: Array, x: float, length: float, heading: float) -> None:
     """Cars in the bays of one parking lane, some bays free."""
     rng = builder.rng
-    for y in np.arange(-length + 4, length - 3, 5.6):
+    for y in np.arange(-length + 4, length - 3, 5.6).tolist():
         if rng.random() < 0.72:
             at = _on(pose, x + rng.uniform(-0.1, 0.1), y + rng.uniform(-0.3, 0.3), 0, np.pi / 2)
             _car(builder, _on(at, 0, 0, 0, heading + rng.uniform(-0.03, 0.03)))
@@ -332,7 +329,9 @@ def _cabin(
     builder.local(
         pose, (top_front, -half, roof), (0, 2 * half, 0), (front - top_front, 0, -rise), pillar
     )
-    builder.local(pose, (top_back, half, roof), (0, -2 * half, 0), (back - top_back, 0, -rise), pillar)
+    builder.local(
+        pose, (top_back, half, roof), (0, -2 * half, 0), (back - top_back, 0, -rise), pillar
+    )
     builder.local(
         pose, (top_back, half, roof), (top_front - top_back, 0, 0), (0, -2 * half, 0), sheet
     )
@@ -341,11 +340,13 @@ def _cabin(
         builder.local(pose, (back, side * half, roof), (span, 0, 0), (0, 0, -rise), glass)
         for x in (top_back + 0.05, back + 0.48 * span, top_front - 0.12):
             y = side * (half + 0.008)
-            corner, u = ((x, y, roof), (0.07, 0, 0)) if side < 0 else ((x + 0.07, y, roof), (-0.07, 0, 0))
+            corner, u = (
+                ((x, y, roof), (0.07, 0, 0)) if side < 0 else ((x + 0.07, y, roof), (-0.07, 0, 0))
+            )
             builder.local(pose, corner, u, (0, 0, -rise), sheet)
 
 
-# -- trees and small things --------------------------------------------------------------------------
+# -- trees and small things ------------------------------------------------------------------------
 
 
 def _tree(builder: SceneBuilder, pose: Array, height: float) -> None:
@@ -354,7 +355,7 @@ def _tree(builder: SceneBuilder, pose: Array, height: float) -> None:
     radius, stem = rng.uniform(0.13, 0.2), height - 1.0
     angle = np.arange(7) * np.pi / 3
     ring = np.stack((radius * np.cos(angle), radius * np.sin(angle)), 1)
-    for (x0, y0), (x1, y1) in zip(ring[:-1], ring[1:], strict=True):
+    for (x0, y0), (x1, y1) in pairwise(ring):
         builder.local(pose, (x0, y0, stem), (x1 - x0, y1 - y0, 0), (0, 0, -stem), BARK)
     look = f'leaves{" 2" if rng.random() < 0.4 else ""}'
     _bush(builder, _on(pose, 0, 0, height), rng.uniform(1.4, 1.9), 34, look)
@@ -382,22 +383,27 @@ def _bush(
 def _hedge(builder: SceneBuilder, pose: Array, width: float) -> None:
     look = Surface(texture='leaves', tile=1.1, tint=(0.9, 0.95, 0.9))
     builder.box(pose, (0.7, width, 1.1), look)
-    for y in np.arange(-width / 2 + 0.5, width / 2, 1.2):
+    for y in np.arange(-width / 2 + 0.5, width / 2, 1.2).tolist():
         _bush(builder, _on(pose, 0, y, 1.0), 0.5, 5)
 
 
 def _street_furniture(builder: SceneBuilder, pose: Array, length: float) -> None:
     """Lamp posts, signs, bins and benches on the block's pavement."""
     rng = builder.rng
-    for y in np.arange(-length + 6, length - 3, 17.0):
+    for y in np.arange(-length + 6, length - 3, 17.0).tolist():
         _lamp_post(builder, _on(pose, PAVEMENT - 0.4, y, KERB))
-    for y in rng.uniform(-length + 2, length - 2, 4):
-        _sign(builder, _on(pose, PAVEMENT - 0.35, y, KERB, rng.choice((-1, 1)) * np.pi / 2))
-    for y in rng.uniform(-length + 2, length - 2, 5):
-        tint = tuple(float(v) for v in rng.uniform(0.1, 0.6, 3))
+    for y in rng.uniform(-length + 2, length - 2, 4).tolist():
+        _sign(
+            builder,
+            _on(pose, PAVEMENT - 0.35, y, KERB, (1 if rng.random() < 0.5 else -1) * np.pi / 2),
+        )
+    for y in rng.uniform(-length + 2, length - 2, 5).tolist():
+        tint = any_colour(rng, 0.1, 0.6)
         bin_look = Surface(texture='paint', tile=0.8, tint=tint)
-        builder.box(_on(pose, 0.5, y, KERB, rng.uniform(0, 1)), (0.5, 0.5, 0.95), bin_look, top=DARK)
-    for y in rng.uniform(-length + 2, length - 2, 3):
+        builder.box(
+            _on(pose, 0.5, y, KERB, rng.uniform(0, 1)), (0.5, 0.5, 0.95), bin_look, top=DARK
+        )
+    for y in rng.uniform(-length + 2, length - 2, 3).tolist():
         _bench(builder, _on(pose, PAVEMENT + ROAD + PAVEMENT - 0.9, y, KERB, np.pi))
 
 

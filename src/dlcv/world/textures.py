@@ -70,7 +70,9 @@ def bricks(rng: Rng, code: str = '#9c5242', rows: int = 16, columns: int = 8) ->
     picture = shaded(flat(SIZE, code), tone - 1)
     mortar = shaded(flat(SIZE, '#b8b0a2'), 0.12 * fractal(rng, SIZE, 0.5, 8))
     ragged = np.clip(wall.joint(0.0055) + 0.12 * fractal(rng, SIZE, 0.7, 16), 0, 1)
-    return shaded(paint(picture, mortar, ragged * wall.joint(0.008)), 0.05 * fractal(rng, SIZE, 1.5))
+    return shaded(
+        paint(picture, mortar, ragged * wall.joint(0.008)), 0.05 * fractal(rng, SIZE, 1.5)
+    )
 
 
 def planks(rng: Rng, code: str = '#a97c50', rows: int = 10) -> Image:
@@ -128,9 +130,7 @@ def concrete(rng: Rng, code: str = '#9b9891') -> Image:
     return _speckled(rng, picture, 150, 0.002, ('#5d5a55',))
 
 
-def _speckled(
-    rng: Rng, picture: Image, count: int, radius: float, codes: tuple[str, ...]
-) -> Image:
+def _speckled(rng: Rng, picture: Image, count: int, radius: float, codes: tuple[str, ...]) -> Image:
     """Scatter small round spots of the given colours; radius is a fraction of the side."""
     size = picture.shape[0]
     reach = int(2 * radius * size) + 1
@@ -209,7 +209,7 @@ def rug(rng: Rng) -> Image:
 def paintwork(rng: Rng, code: str = '#ffffff') -> Image:
     """Sheet metal: almost plain, with dust and small scratches."""
     relief = 0.03 * fractal(rng, SIZE, 1.3) + 0.03 * fractal(rng, SIZE, 0.4, 24)
-    return shaded(flat(SIZE, code), relief - 0.05)
+    return shaded(flat(SIZE, code), (relief - 0.05).astype(np.float32))
 
 
 def road_paint(rng: Rng) -> Image:
@@ -224,7 +224,7 @@ def road_paint(rng: Rng) -> Image:
 
 def poster(rng: Rng) -> Image:
     """A framed print: shapes on a ground and lines of text."""
-    x, y = grid(SIZE)
+    _, y = grid(SIZE)
     ground, other = pick(rng), pick(rng)
     picture = ground * (1 - y[..., None]) + other * y[..., None]
     for _ in range(int(rng.integers(6, 12))):
@@ -298,12 +298,14 @@ def door(rng: Rng, code: str = '#7a5a3c') -> Image:
         picture = paint(picture, picture * 0.6, outer - inner)
         picture = paint(picture, picture * 1.1, inner)
     picture = paint(picture, colour('#d6c078'), box_mask(SIZE, 0.88, 0.48, 0.96, 0.5))
-    return np.clip(paint(picture, picture * 0.5, 1 - box_mask(SIZE, 0.01, 0.005, 0.99, 0.995)), 0, 1)
+    return np.clip(
+        paint(picture, picture * 0.5, 1 - box_mask(SIZE, 0.01, 0.005, 0.99, 0.995)), 0, 1
+    )
 
 
 def outlook(rng: Rng) -> Image:
     """What is seen through a window: sky, houses, trees; with the window's bars."""
-    x, y = grid(SIZE)
+    _, y = grid(SIZE)
     sky = colour('#9cc3e6') * (1 - y[..., None]) + colour('#e8eef2') * y[..., None]
     picture = paint(sky, colour('#ffffff'), smooth(fractal(rng, SIZE, 1.8), 0.3, 1.8) * (1 - y))
     skyline = 0.55 + 0.06 * np.repeat(rng.standard_normal(16), SIZE // 16)[None, :]
@@ -312,7 +314,9 @@ def outlook(rng: Rng) -> Image:
     picture = paint(picture, tone, houses)
     trees = smooth(y - 0.72 - 0.05 * fractal(rng, SIZE, 1.2, 3)[0][None, :], -0.01, 0.01)
     picture = paint(picture, shaded(flat(SIZE, '#4f6b35'), 0.3 * fractal(rng, SIZE, 0.6, 6)), trees)
-    bars = 1 - np.maximum(box_mask(SIZE, 0.05, 0.05, 0.48, 0.95), box_mask(SIZE, 0.52, 0.05, 0.95, 0.95))
+    bars = 1 - np.maximum(
+        box_mask(SIZE, 0.05, 0.05, 0.48, 0.95), box_mask(SIZE, 0.52, 0.05, 0.95, 0.95)
+    )
     return paint(picture, colour('#e9e6df'), bars)
 
 

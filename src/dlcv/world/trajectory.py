@@ -57,9 +57,7 @@ def poses(position: Array, yaw: Array, pitch: Array, roll: Array) -> Array:
         roll: ``(T,)`` radians about the viewing direction, clockwise as seen by the camera.
     """
     zero = np.zeros_like(yaw)
-    forward = np.stack(
-        (np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)), 1
-    )
+    forward = np.stack((np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)), 1)
     level = np.stack((np.sin(yaw), -np.cos(yaw), zero), 1)  # to the right
     below = np.cross(forward, level)
     c, s = np.cos(roll)[:, None], np.sin(roll)[:, None]
@@ -134,9 +132,7 @@ class Drive:
         self._dive = Wobble(rng, 0.004, 0.5, 1.5)
         self._lean = Wobble(rng, 0.004, 0.4, 1.2)
 
-    def _timetable(
-        self, length: float, speeds: tuple[float, float]
-    ) -> tuple[CubicSpline, float]:
+    def _timetable(self, length: float, speeds: tuple[float, float]) -> tuple[CubicSpline, float]:
         """Return the position along the lane as a function of time, and the time of a lap."""
         s = np.linspace(0, length, 2048)
         velocity, bend = self._lane(s, 1), self._lane(s, 2)
