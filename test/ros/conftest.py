@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import count
-from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
 from typing import Any
@@ -17,30 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-if os.environ.get('DLCV_REQUIRE_ROS') == '1':
-    pass  # a missing ROS is an error there, not a skip
-
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 MOMENT = 10**8  # nanoseconds between two images
-DOMAINS = 99  # above 101 their ports meet those that the kernel gives away
-TURN = count(os.getpid())  # the last test's domain may still be saying goodbye
-
-
-@pytest.fixture
-def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A ROS domain that no other test on this machine uses meanwhile."""
-    folder = Path(tempfile.gettempdir())
-    for _ in range(DOMAINS):
-        number = 1 + next(TURN) % DOMAINS
-        with (folder / f'dlcv-test-domain-{number}-{os.getuid()}').open('w') as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            monkeypatch.setenv('ROS_DOMAIN_ID', str(number))
-            yield number
-            return
-    pytest.fail(f'all ROS domains from 1 to {DOMAINS} are in use')
 
 
 @pytest.fixture

@@ -1,0 +1,42 @@
+"""The demo end to end, small: five processes, a recording, a page; and what a failure says."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from dlcv.contract.nodes import NODES
+
+
+@pytest.fixture
+def options(tmp_path, domain):
+    from dlcv.demo import DemoOptions
+
+    return DemoOptions(
+        out=tmp_path, scene='room', frames=8, rate_hz=2.0, size=(160, 96), domain=domain
+    )
+
+
+@pytest.mark.ros
+def test_every_node_answers_and_is_called_untrained(options):
+    from dlcv.demo import run_demo
+
+    told = []
+    summary, page = run_demo(options, told.append)
+    assert [node.name for node in summary.nodes] == list(NODES)
+    assert [node.name for node in summary.nodes if not node.answered] == []
+    assert summary.untrained == list(NODES)
+    assert summary.truth is not None
+    assert summary.estimate is not None
+    assert all({name for name, _ in s.pictures} >= {'input'} for s in summary.samples)
+    assert 'Untrained networks' in page.read_text()
+    assert any('playing 4 s' in line for line in told)
+
+
+def test_a_failure_shows_the_end_of_the_nodes_log(options, monkeypatch):
+    from dlcv.demo import DemoError, run
+
+    monkeypatch.setattr(sys, 'executable', '/bin/false')
+    with pytest.raises(DemoError, match='exit code 1'):
+        run.run_demo(options, lambda _: None)
