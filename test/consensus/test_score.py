@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -12,18 +14,32 @@ from dlcv.consensus import ConsensusError, soft_inlier_score
 from dlcv.geometry.rotation import se3_exp
 
 
-def slow_score(pose, coordinates, pixels, camera, threshold=10.0, alpha=100.0, most=100.0):
+def slow_score(
+    pose, coordinates, pixels, camera, threshold=10.0, alpha=100.0, max_error=100.0, behind=True
+):
     """The definition of DSAC*, one correspondence at a time."""
     total = 0.0
     for point, (u, v) in zip(coordinates.tolist(), pixels.tolist(), strict=True):
         homogeneous = torch.tensor([*point, 1.0], dtype=torch.float64)
         x, y, z, _ = (torch.linalg.inv(pose) @ homogeneous).tolist()
-        error = most
-        if z > 0:
+        error = max_error
+        if z > 0 or behind:
             du, dv = camera.fx * x / z + camera.cx - u, camera.fy * y / z + camera.cy - v
-            error = min(math.hypot(du, dv), most)
+            error = min(math.hypot(du, dv), max_error)
         total += 1 - 1 / (1 + math.exp(-5 / threshold * (error - threshold)))
     return alpha / len(coordinates) * total
+
+
+def opencv_score(pose, view):
+    """The same by OpenCV's projection, which the public code calls."""
+    camera_from_world = torch.linalg.inv(pose).numpy()
+    turn, _ = cv2.Rodrigues(camera_from_world[:3, :3])
+    camera = view.camera
+    matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
+    points, shift = view.coordinates.numpy(), camera_from_world[:3, 3]
+    seen, _ = cv2.projectPoints(points, turn, shift, matrix, None)
+    errors = np.linalg.norm(seen[:, 0] - view.pixels.numpy(), axis=1).clip(max=100)
+    return 100 * np.mean(1 / (1 + np.exp(0.5 * (errors - 10))))
 
 
 def near(pose, seed, size):
@@ -32,12 +48,14 @@ def near(pose, seed, size):
     return pose @ se3_exp(0.01 * torch.randn(size, 6, generator=g, dtype=torch.float64))
 
 
-@pytest.mark.parametrize('numbers', [{}, {'threshold': 4.0, 'alpha': 10.0, 'max_error': 30.0}])
+@pytest.mark.parametrize(
+    'numbers', [{}, {'threshold': 4.0, 'alpha': 10.0, 'max_error': 30.0}, {'behind': False}]
+)
 def test_the_score_is_the_definition(view, numbers):
     v = view(0, size=200, outliers=0.4, noise=2.0)
     poses = near(v.world_from_camera, 1, 3)
     fast = soft_inlier_score(poses, v.coordinates, v.pixels, v.camera, **numbers)
-    slow = [slow_score(p, v.coordinates, v.pixels, v.camera, *numbers.values()) for p in poses]
+    slow = [slow_score(p, v.coordinates, v.pixels, v.camera, **numbers) for p in poses]
     expected = torch.tensor(slow, dtype=torch.float64)
     torch.testing.assert_close(fast, expected, rtol=0, atol=1e-9)
 
@@ -57,11 +75,16 @@ def test_a_perfect_pose_scores_nearly_alpha(view):
     assert float(score) == pytest.approx(100 / (1 + math.exp(-5)), abs=1e-4)
 
 
-def test_points_behind_the_camera_are_as_wrong_as_can_be(view):
+def test_points_behind_the_camera_are_projected_as_the_public_code_does_or_wrong(view):
     v = view(5, size=50)
-    turned = v.world_from_camera @ torch.diag(torch.tensor([-1.0, 1, -1, 1])).double()
-    score = soft_inlier_score(turned, v.coordinates, v.pixels, v.camera)
-    assert float(score) == pytest.approx(100 / (1 + math.exp(45)), rel=1e-6)
+    pose = v.world_from_camera
+    v.coordinates[:20] = 2 * pose[:3, 3] - v.coordinates[:20]  # through the centre: same pixels
+    by_opencv = opencv_score(pose, v)
+    projected = soft_inlier_score(pose, v.coordinates, v.pixels, v.camera)
+    refused = soft_inlier_score(pose, v.coordinates, v.pixels, v.camera, behind=False)
+    assert float(projected) == pytest.approx(by_opencv, abs=1e-4)
+    assert float(projected) == pytest.approx(100 / (1 + math.exp(-5)), abs=1e-4)
+    assert float(refused) == pytest.approx(60 / (1 + math.exp(-5)), abs=1e-4)
 
 
 def test_a_missing_coordinate_counts_as_wrong_not_as_absent(view):

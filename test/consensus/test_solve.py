@@ -65,7 +65,7 @@ def test_an_estimate_is_consistent_with_itself(view):
     assert found.hypotheses.shape == (16, 4, 4)
     assert (found.scores.diff() <= 0).all()
     assert found.score == found.scores[0]
-    scores = soft_inlier_score(found.hypotheses, v.coordinates, v.pixels, v.camera)
+    scores = soft_inlier_score(found.hypotheses, v.coordinates, v.pixels, v.camera, behind=False)
     torch.testing.assert_close(found.scores, scores, rtol=0, atol=1e-3)
     assert found.inliers == int(found.inlier_mask.sum())
     missed = (~found.inlier_mask & ~v.outlying).sum()
