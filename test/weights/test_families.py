@@ -284,6 +284,16 @@ def test_ace_is_an_encoder_and_a_head(make, same, save, blocks, homogeneous):
     encoder, scene = save(shared, 'encoder.pt'), save(head, 'scene.pt')
     same(load_network('dsac', scene, ace_encoder=encoder), network)
     assert describe(scene, ace_encoder=encoder).family == 'ace'
-    if homogeneous:
-        with pytest.raises(WeightsError, match=r'nearest is ace .* the encoder as ace_encoder'):
-            load_network('dsac', scene)
+    for part in (scene, encoder):
+        with pytest.raises(WeightsError, match=r'nearest is .* the encoder as ace_encoder'):
+            load_network('dsac', part)
+
+
+def test_ace_saved_whole_names_its_parts(make, same, save):
+    network = make(DsacConfig(variant='ace', width=1 / 8, head_blocks=2))
+    parts = ('conv', 'res1', 'res2')
+    state = {
+        f'{"encoder" if key.startswith(parts) else "heads"}.{key}': value
+        for key, value in network.state_dict().items()
+    }
+    same(load_network('dsac', save(state)), network)

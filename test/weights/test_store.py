@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -112,6 +113,8 @@ def test_options_override_what_the_file_says(make, tmp_path):
     assert loaded.weights.config == loaded.network.config
     listed = load_network('flownet', path, mean=[0.4, 0.5, 0.6])  # as YAML and JSON give it
     assert listed.config.mean == (0.4, 0.5, 0.6)
+    measured = load_network('flownet', path, mean=np.full(3, 0.5), div_flow=np.float32(5))
+    assert (measured.config.mean, measured.config.div_flow) == ((0.5, 0.5, 0.5), 5.0)
 
 
 @pytest.mark.parametrize(

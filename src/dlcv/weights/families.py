@@ -168,6 +168,10 @@ def _frame_size_unknown(config: ModelConfig) -> dict[str, str]:
 # ----------------------------------------------------------------------------- DSAC
 
 
+_ACE_PARTS = ('encoder.', 'heads.')
+_ACE_FILES = 'encoder and head are two files: give the head, and the encoder as ace_encoder'
+
+
 def _dsac_star(tensors: Tensors, _: Notes) -> DsacConfig:
     tiny = 'res1_conv1.weight' in tensors and 'res2_skip.weight' not in tensors
     width = _size(tensors, 'conv1.weight', 0, 32) / 32
@@ -182,6 +186,13 @@ def _ace(tensors: Tensors, _: Notes) -> DsacConfig:
         head_blocks=blocks if 'fc3.weight' in tensors else 1,
         homogeneous=_size(tensors, 'fc3.weight', 0, 4) == 4,
     )
+
+
+def _without_parts(tensors: Tensors) -> dict[str, Tensor]:
+    """Drop the names of encoder and head, which ACE's whole regressor puts before its keys."""
+    if not all(key.startswith(_ACE_PARTS) for key in tensors):
+        return dict(tensors)
+    return {key.partition('.')[2]: value for key, value in tensors.items()}
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -238,12 +249,14 @@ FAMILIES: tuple[Family, ...] = (
         network='dsac',
         title='coordinate network of DSAC*',
         infer=_dsac_star,
+        hint=f'if it is ACE: {_ACE_FILES}',
     ),
     Family(
         name='ace',
         network='dsac',
         title='encoder and head of ACE',
         infer=_ace,
-        hint='encoder and head are two files: give the head, and the encoder as ace_encoder',
+        tidy=_without_parts,
+        hint=_ACE_FILES,
     ),
 )

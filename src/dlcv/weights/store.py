@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -105,6 +106,22 @@ def load_network(
     **options: Any,
 ) -> nn.Module:
     """Return the network of a weight file, in eval mode on the CPU.
+
+    Every network takes plain images in [0, 1] and normalises them itself. How, belongs to the
+    family and is taken from it; where one family is in use with several ways, an option tells:
+
+    * FlowNet, port: RGB minus (0.411, 0.432, 0.450), as its inference script does. Files trained
+      by the port's own script may want ``mean=(0.45, 0.432, 0.411)``; files converted from the
+      original release ``channel_order='bgr'`` (the mean is in the order of the channels). Flow is
+      multiplied by ``div_flow``, the file's or else 20.
+    * FlowNet2: RGB minus the mean of each channel over the pair (``mean='pair'``).
+    * SuperPoint: grey. ``sampling`` is ``'demo'`` for the first network and that of 2019,
+      ``'half_pixel'`` for the open retraining; matching front ends read the first with
+      ``'matching'``.
+    * monodepth: RGB as it is.
+    * DeepVO: RGB minus 0.5, then ``mean`` and ``std``. The public checkpoint saw transposed
+      frames: ``input_size=(608, 184)``. Other sizes than the published must be given.
+    * DSAC* and ACE: grey, ``(x - 0.4) / 0.25``; option ``normalisation``.
 
     Args:
         name: Which network is wanted: ``superpoint``, ``flownet`` (or ``flownet_s``,
@@ -284,6 +301,7 @@ def _with_options(found: Fit, options: Mapping[str, Any]) -> ModelConfig:
     if not options:
         return found.config
     plain = to_dict(found.config)
+    options = {key: _plain(value) for key, value in options.items()}
     for key in options:
         if key not in plain:
             raise WeightsError(
@@ -295,6 +313,11 @@ def _with_options(found: Fit, options: Mapping[str, Any]) -> ModelConfig:
         raise WeightsError(str(err)) from None
     _refuse_other_shapes(found, layout(config), options)
     return config
+
+
+def _plain(value: Any) -> Any:
+    """Return arrays, tensors and their numbers as lists and numbers of Python."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic | Tensor) else value
 
 
 def _refuse_other_shapes(
