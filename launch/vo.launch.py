@@ -51,9 +51,10 @@ def started(context):
     plan = make_plan(given, context.environment, colour=os.isatty(sys.stdout.fileno()))
     return [
         *(SetEnvironmentVariable(name, value) for name, value in plan.environment.items()),
-        *(node(start, plan) for start in plan.nodes),
+        # first what may not be installed: an error here comes before any process is started
         *([points(plan)] if plan.points else []),
         *([rviz(plan)] if plan.rviz else []),
+        *(node(start, plan) for start in plan.nodes),
         *recording_and_replay(plan),
     ]
 
