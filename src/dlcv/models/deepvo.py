@@ -93,8 +93,9 @@ class DeepVOConfig:
 def small() -> DeepVOConfig:
     """Return the configuration that is small enough to ship and fast enough for two cores.
 
-    Under 25 MB in float16. Colours are only centred, since the paper-size statistics are one data set's; motions stand in
-    their own older frame, so that the memory can run on for as long as the drive does.
+    Under 25 MB in float16. Colours are only centred, since the paper-size statistics are one data
+    set's; motions stand in their own older frame, so that the memory can run on for as long as the
+    drive does.
     """
     return DeepVOConfig(
         input_size=(128, 416),
