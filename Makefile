@@ -17,7 +17,7 @@ demo: setup  ## Generate a drive, run the five nodes on it, report in out/demo
 	@$(ENV) $(BIN)/dlcv demo --out out/demo
 
 test: setup check  ## Run the checks and the whole test suite, ROS included
-	$(ENV) DLCV_REQUIRE_ROS=1 $(BIN)/python -m pytest -q -m "not slow"
+	$(ENV) DLCV_REQUIRE_ROS=1 $(BIN)/python -m pytest -q
 
 test-ros: setup  ## Run the tests that need ROS alone
 	$(ENV) DLCV_REQUIRE_ROS=1 $(BIN)/python -m pytest -q -m "ros and not slow"

@@ -25,6 +25,7 @@ from dlcv.ros.qos import message_class, profile
 from dlcv.ros.start import keep_freed_memory
 
 READY_TOPIC = '/dlcv_recorder/ready'
+QUEUE = 100  # messages that a reliable listener may be behind before it loses one
 CLOCK_PERIOD = 0.01  # seconds between two messages on /clock
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 Progress = Callable[[float, float], None]
@@ -122,7 +123,7 @@ class Player(Node):
         except (ImportError, AttributeError):
             self.get_logger().warning(f'{topic.name} is left out: no package of {topic.msgtype}')
             return None
-        qos = QoSProfile(depth=10)
+        qos = QoSProfile(depth=QUEUE)
         if topic.latched:
             qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
         return self.create_publisher(cls, topic.name, qos)
