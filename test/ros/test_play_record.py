@@ -109,7 +109,7 @@ def test_the_recorder_goes_on_without_a_topic_that_nobody_publishes(start, drive
     out = tmp_path / 'part.mcap'
     arguments = ('--topics', '/camera/image_raw', '/nobody', '--patience', '8')
     recorder = start('dlcv.ros.record', out, *arguments)
-    player = start('dlcv', 'play', drive, '--wait-for-recorder', '--rate', '4')
+    player = start('dlcv', 'play', drive, '--wait-for-recorder')
     assert player.wait(60) == 0
     recorder.send_signal(signal.SIGTERM)
     assert recorder.wait(30) == 0
