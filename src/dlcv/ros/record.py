@@ -30,6 +30,7 @@ from dlcv.ros.qos import message_class, profile
 from dlcv.ros.start import keep_freed_memory
 
 LOOK_PERIOD = 0.1  # seconds between two looks for publishers
+SETTLE = 0.5  # seconds after which the publishers, too, know that they have a listener
 DEPTH = 200  # messages that may wait while the disk is slow
 
 
@@ -53,6 +54,7 @@ class Recorder(Node):
         self._absent, self._unmatched = set(topics), set(topics)
         self._early: list[tuple[str, bytes]] = []
         self._deadline = monotonic() + patience
+        self._complete_at = monotonic()
         self.failure = ''
         self._ready = self.create_publisher(Empty, READY_TOPIC, profile('latched'))
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -63,8 +65,11 @@ class Recorder(Node):
             if name in self._absent and self.count_publishers(name):
                 self._absent.discard(name)
                 self._subscribe(name, types[0])
-        late = monotonic() > self._deadline
-        if self._unmatched and not late:
+        now = monotonic()
+        if self._unmatched and now < self._deadline:
+            self._complete_at = now
+            return
+        if now < self._complete_at + SETTLE:
             return
         self._looking.cancel()
         if self._unmatched:
