@@ -14,7 +14,7 @@ setup:  ## Make the virtual environment (all other targets do it themselves)
 	@python3 tools/bootstrap.py --venv $(VENV)
 
 demo: setup  ## Generate a drive, run the five nodes on it, report in out/demo
-	@$(ENV) $(BIN)/dlcv demo --out out/demo
+	@$(ENV) $(BIN)/dlcv demo --output out/demo
 
 test: setup check  ## Run the checks and the whole test suite, ROS included
 	$(ENV) DLCV_REQUIRE_ROS=1 $(BIN)/python -m pytest -q

@@ -6,6 +6,7 @@ import pytest
 
 from dlcv.bags import Bag
 from dlcv.cli.main import main
+from dlcv.datasets.files import read_picture
 from dlcv.geometry.camera import write_camera
 from dlcv.types import Camera
 
@@ -80,6 +81,13 @@ def test_every_option_reaches_the_bag(tmp_path, folder, capsys):
         (['images', '{}', 'out', '--camera', 'none.yaml'], 'none.yaml: cannot be read'),
         (['images', '{}', 'out', '--start', '9'], 'has 5 pictures, the start was 9'),
         (['images', '{}', '{}'], 'exists already'),
+        (['images', '{}', 'out.db3'], 'bags are written as MCAP: out.mcap for a single file'),
+        (['images', '{}', 'out', '--rate', 'inf'], 'positive and finite, got inf Hz'),
+        (
+            ['images', '{}/groundtruth.txt', 'out'],
+            'groundtruth.txt is a file; a picture folder is needed',
+        ),
+        (['images', '{}', 'out', '--groundtruth', 'none.txt'], 'cannot be read: No such file or'),
         (['images', '{}', 'out', '--jpeg-quality', '0', '--compressed', 'jpeg'], '1 to 100'),
         (['images', '{}', 'out', '--time-offset', '-1'], 'between 1970 and 2038'),
     ],
@@ -102,3 +110,20 @@ def test_an_unreadable_picture_ends_it_but_keeps_what_was_written(tmp_path, fold
     with Bag(tmp_path / 'b') as bag:
         assert len(list(bag.frames())) == 3
     assert main(['convert', 'images', str(folder), str(tmp_path / 'b'), '--overwrite']) == 2
+
+
+def test_ctrl_c_leaves_a_whole_bag(tmp_path, folder, capsys, monkeypatch):
+    """The third picture is never read: the user has had enough."""
+    read = read_picture
+
+    def interrupted(path):
+        if path.stem == '000002':
+            raise KeyboardInterrupt
+        return read(path)
+
+    monkeypatch.setattr('dlcv.datasets.folder.read_picture', interrupted)
+    assert main(['convert', 'images', str(folder), str(tmp_path / 'b.mcap')]) == 130
+    assert 'interrupted' in capsys.readouterr().err
+    with Bag(tmp_path / 'b.mcap') as bag:
+        assert not bag.damage
+        assert len(list(bag.frames())) == 1  # the second waited for its neighbour

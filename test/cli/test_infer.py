@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.cli.infer import _OPTIONS
+from dlcv.cli.infer import _OPTIONS, _read_image
 from dlcv.cli.main import main
 from dlcv.geometry.camera import write_camera
 from dlcv.models.deepvo import DeepVO, DeepVOConfig
@@ -148,7 +148,7 @@ def test_deepvo(infer, capsys):
 
 
 def test_deepvo_says_what_it_does_not_believe(infer, capsys):
-    code, arrays, _ = infer('deepvo', '--max-linear-speed', 0, count=2)
+    code, arrays, _ = infer('deepvo', '--max-linear-speed', 0.1, '--rate', 1e5, count=2)
     assert code == 0
     assert np.isnan(arrays['motions']).all()
     np.testing.assert_array_equal(arrays['poses'][1], np.eye(4))
@@ -188,7 +188,18 @@ def test_untrained_weights_are_named_in_plain_sight(infer, capsys):
         ('superpoint', ('--camera', 'nothing.yaml'), 1, 'nothing.yaml: cannot be read'),
         ('superpoint', ('-o', 'no/such/out.npz'), 1, 'there is no folder no/such'),
         ('superpoint', ('--view', 'no/such/view.png'), 1, 'there is no folder no/such'),
-        ('superpoint', ('--device', 'tpu'), 1, "device 'tpu' is none of auto, cpu"),
+        ('superpoint', ('-o', 'out'), 1, 'out: arrays go to a file named .npz'),
+        ('superpoint', ('--view', 'view'), 1, "view: '' is no picture format; there are .png"),
+        ('superpoint', ('--device', 'tpu'), 1, "device: 'tpu' is none of auto, cpu"),
+        ('superpoint', ('--device', 'cuda:99'), 1, "device 'cuda:99' is not there"),
+        ('superpoint', ('--threads', -3), 1, 'num_threads: -3 is outside 0..256'),
+        ('superpoint', ('--max-keypoints', 0), 1, 'max_keypoints: 0 is outside 1..8192'),
+        ('superpoint', ('--detection-threshold', 'nan'), 1, 'nan is outside 0..1'),
+        ('superpoint', ('--resize-long-side', 5), 1, '5 is outside 64..4096 px'),
+        ('flownet', ('--max-displacement', -1), 2, 'max_displacement: -1.0 is outside 0..1000'),
+        ('monodepth', ('--min-depth', 5, '--max-depth', 2), 1, 'is not below max_depth: 2.0 m'),
+        ('deepvo', ('--sequence-length', 0), 2, 'sequence_length: 0 is outside 2..32'),
+        ('dsac', ('--hypotheses', -3), 1, 'hypotheses: -3 is outside 1..4096'),
         ('superpoint', ('--precision', 'fp16'), 1, "precision 'fp16' needs a CUDA device"),
     ],
 )
@@ -203,7 +214,58 @@ def test_what_needs_a_camera_says_so(infer, capsys):
     assert infer('dsac', camera=False)[0] == 2
     assert 'dsac needs --camera' in capsys.readouterr().err
     assert infer('monodepth', '--scale-mode', 'camera_height', camera=False)[0] == 2
-    assert '--scale-mode camera_height needs --camera' in capsys.readouterr().err
+    assert 'depth in metres, which needs --camera' in capsys.readouterr().err
+
+
+def test_a_scale_is_used_when_it_is_given(infer):
+    plain = infer('monodepth')[1]['depth']
+    np.testing.assert_allclose(infer('monodepth', '--scale', 2)[1]['depth'], 2 * plain, rtol=1e-5)
+
+
+def test_nothing_that_is_read_is_overwritten(folder, tmp_path, capsys):
+    image, weights = tmp_path / 'photo.png', tmp_path / 'weights.npz'
+    image.write_bytes((folder / 'rgb' / '0.png').read_bytes())
+    weights.write_bytes(b'weights')
+    read = ['infer', 'superpoint', str(image), '--weights', str(weights)]
+    for output, view in ((weights, tmp_path / 'view.png'), (tmp_path / 'out.npz', image)):
+        before = image.read_bytes(), weights.read_bytes()
+        assert main([*read, '-o', str(output), '--view', str(view)]) == 2
+        assert 'is read here, so it is not overwritten' in capsys.readouterr().err
+        assert (image.read_bytes(), weights.read_bytes()) == before
+
+
+def test_a_digest_without_a_file_is_not_passed_over(folder, tmp_path, capsys):
+    given = [str(folder / 'rgb' / '0.png'), '-o', str(tmp_path / 'out.npz'), '--sha256', 'a' * 64]
+    assert main(['infer', 'superpoint', *given]) == 2
+    assert 'no superpoint weights are shipped yet: no file has sha256 aaaa' in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize('size', [(1, 1), (7, 7), (40, 9)])
+@pytest.mark.parametrize('name', ['superpoint', 'flownet', 'monodepth'])
+def test_very_small_pictures_are_answered(folder, tmp_path, name, size):
+    small, output, view = tmp_path / 'small.png', tmp_path / 'out.npz', tmp_path / 'view.png'
+    cv2.imwrite(str(small), np.full((*size, 3), 99, np.uint8))
+    weights = ['--weights', str(folder / f'{name}.safetensors')]
+    given = [str(small), str(small), '-o', str(output), '--view', str(view)]
+    assert main(['infer', name, *given, *weights]) == 0
+    assert output.exists()
+
+
+@pytest.mark.parametrize(
+    'pixels',
+    [
+        pytest.param(np.full((64, 96), 99, np.uint8), id='grey'),
+        pytest.param(np.full((64, 96), 25_443, np.uint16), id='grey of 16 bits'),
+        pytest.param(np.full((64, 96, 3), 25_443, np.uint16), id='colour of 16 bits'),
+        pytest.param(np.full((64, 96, 4), 99, np.uint8), id='with alpha'),
+    ],
+)
+def test_every_kind_of_picture_is_read_as_eight_bit_colour(tmp_path, pixels):
+    path = tmp_path / 'picture.png'
+    cv2.imwrite(str(path), pixels)
+    np.testing.assert_array_equal(_read_image(path), np.full((64, 96, 3), 99))
 
 
 def test_images_that_are_none_are_refused_by_name(folder, tmp_path, capsys):

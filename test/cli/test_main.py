@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_version(capsys):
 
 def test_an_unknown_command_is_answered_with_the_known(capsys):
     assert main(['inferr']) == 2
-    assert "no command 'inferr'; there are infer" in capsys.readouterr().err
+    assert "no command 'inferr'; did you mean 'infer'? there are infer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('name', COMMANDS)
@@ -62,3 +63,60 @@ def test_a_programmers_traceback_is_there_on_request(monkeypatch):
     monkeypatch.setenv('DLCV_TRACEBACK', '1')
     with pytest.raises(ValueError, match='no/such'):
         main(['report', 'no/such.mcap'])
+
+
+@pytest.mark.parametrize(
+    ('error', 'code', 'words'),
+    [
+        (FileNotFoundError(2, 'No such file or directory', 'x/y'), 2, 'x/y: No such file or dir'),
+        (MemoryError(), 1, 'not enough memory'),
+        (RuntimeError("can't allocate memory: 9 bytes\nmore"), 1, "not enough memory: can't alloc"),
+        (KeyError('a\nb'), 1, "unexpected KeyError: 'a\\nb' (a mistake of ours"),
+        (KeyboardInterrupt(), 130, 'interrupted'),
+    ],
+)
+def test_whatever_goes_wrong_is_one_line(monkeypatch, capsys, error, code, words):
+    def fail(args):
+        raise error
+
+    monkeypatch.setattr('dlcv.cli.nodes.run', fail)
+    assert main(['nodes']) == code
+    err = capsys.readouterr().err
+    assert err.startswith(f'dlcv nodes: {words}')
+    assert err.count('\n') == 1
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    command = f'{sys.executable} -m dlcv nodes | head -n 1'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith('#')
+    assert done.stderr == ''
+
+
+@pytest.mark.parametrize(
+    ('argv', 'absent', 'words'),
+    [
+        (['world', 'w.mcap'], 'rosbags', 'rosbags needed but not installed: pip install ".[bags]"'),
+        (['convert', 'images', '.', 'w.mcap'], 'rosbags', 'pip install ".[bags]"'),
+        (['play', 'w.mcap'], 'rclpy', 'rclpy needed but not installed: source ROS 2, or pip'),
+        (['up'], 'rclpy', 'source ROS 2, or pip install ".[ros]"'),
+        (['up', '--bag', 'w.mcap'], 'rosbags', 'pip install ".[bags]"'),
+        (['report', 'w.mcap'], 'jinja2', 'pip install ".[eval]"'),
+        (['demo', '-o', 'no/demo'], 'matplotlib', 'pip install ".[eval]"'),
+        (
+            ['infer', 'deepvo', 'a.png', '-o', 'a.npz', '--view', 'a.png'],
+            'matplotlib',
+            'matplotlib needed but not installed',
+        ),
+    ],
+)
+def test_what_is_not_installed_is_said_before_any_work(
+    monkeypatch, tmp_path, capsys, argv, absent, words
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        'dlcv.cli.extras.find_spec', lambda name: None if name == absent else find_spec(name)
+    )
+    assert main(argv) == 2
+    assert words in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

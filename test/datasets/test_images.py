@@ -89,6 +89,13 @@ def test_a_picture_of_another_size_is_named(folder, write_picture):
         list(open_folder('images', folder))
 
 
+def test_a_camera_has_one_size_also_without_calibration(folder, write_picture):
+    (folder / 'camera.yaml').unlink()
+    write_picture(folder / 'rgb' / '6.png', size=(32, 20))
+    with pytest.raises(DatasetError, match=r'6\.png: the picture is 32x20, those before are 30x20'):
+        list(open_folder('images', folder))
+
+
 def test_depth_of_another_size_is_named(folder, write_picture):
     for path in (folder / 'rgb').iterdir():
         write_picture(path, size=(32, 20))

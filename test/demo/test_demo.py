@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from dlcv.cli.main import main
 from dlcv.contract.nodes import NODES
 
 
@@ -40,3 +41,17 @@ def test_a_failure_shows_the_end_of_the_nodes_log(options, monkeypatch):
     monkeypatch.setattr(sys, 'executable', '/bin/false')
     with pytest.raises(DemoError, match='exit code 1'):
         run.run_demo(options, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ('option', 'value', 'message'),
+    [
+        ('--frames', '1', 'a drive has 2 pictures or more, not 1'),
+        ('--rate', '0', 'rate_hz must be positive and finite, got 0.0'),
+        ('--speed', 'nan', 'speed must be positive and finite, got nan'),
+    ],
+)
+def test_what_cannot_be_shown_is_said(tmp_path, capsys, option, value, message):
+    assert main(['demo', '-o', str(tmp_path / 'demo'), option, value]) == 2
+    assert capsys.readouterr().err == f'dlcv demo: {message}\n'
+    assert not (tmp_path / 'demo').exists()

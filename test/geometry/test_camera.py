@@ -145,7 +145,8 @@ def calibration(**changes):
     [
         ({'camera_matrix': None}, r"no 'camera_matrix'; the file has \['distortion_coeff"),
         ({'camera_matrix': {'data': [1, 2]}}, 'camera_matrix: expected 9 numbers, got 2'),
-        ({'camera_matrix': {'data': ['a'] * 9}}, 'camera_matrix: expected a list of numbers'),
+        ({'camera_matrix': {'data': ['a'] * 9}}, "camera_matrix: expected numbers, got 'a'"),
+        ({'camera_matrix': {}}, 'camera_matrix: expected a list of numbers under data, got None'),
         ({'camera_matrix': {'data': [50, 3, 31, 0, 52, 23, 0, 0, 1]}}, r'expected \[fx 0 cx'),
         ({'camera_matrix': {'data': [float('nan'), 0, 31, 0, 52, 23, 0, 0, 1]}}, 'fx=nan'),
         ({'image_width': 0}, 'positive size, got 0x48'),
@@ -163,6 +164,13 @@ def test_a_bad_calibration_is_refused_by_name(changes, message, tmp_path):
     with pytest.raises(cam.CameraError, match=message) as caught:
         cam.read_camera(path)
     assert str(caught.value).startswith(str(path))
+
+
+def test_numbers_are_read_as_yaml_cpp_writes_them(tmp_path):
+    path = tmp_path / 'camera.yaml'
+    text = yaml.safe_dump(calibration(distortion_coefficients={'data': [0, 0, 'X', 0, 0]}))
+    path.write_text(text.replace('X', '-1e-05'))  # a string to PyYAML
+    assert cam.read_camera(path).distortion == (0, 0, -1e-05, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -146,3 +146,11 @@ def test_a_recording_without_images_is_refused_with_what_there_is(outputs):
 def test_a_wrong_truth_is_answered_with_the_topics(outputs, drive):
     with pytest.raises(BagError, match='/ground_truth/odometry'):
         report.summarise(outputs, inputs=drive, truth_topic='/truth')
+
+
+def test_a_recording_of_another_drive_is_refused(outputs, drive, tmp_path):
+    """Nothing answered: the bag that was played is another, or so is the namespace."""
+    with pytest.raises(BagError, match='no output of a node in namespace front has the stamp'):
+        report.summarise(outputs, inputs=drive, namespace='front')
+    with pytest.raises(BagError, match='no output of a node without a namespace'):
+        report.summarise(drive)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from dlcv.bags import Bag, BagError, write_recording
+from dlcv.cli.main import main
 from dlcv.types import Camera, Frame, Snapshot
 
 pytestmark = pytest.mark.ros
@@ -97,6 +98,33 @@ def test_a_broken_bag_is_refused_before_ros_is_started(start, tmp_path):
     assert 'Traceback' not in message
 
 
+@pytest.mark.parametrize(
+    ('option', 'value', 'message'),
+    [
+        ('--rate', '0', 'rate must be positive and finite, got 0.0'),
+        ('--rate', 'inf', 'rate must be positive and finite, got inf'),
+        ('--linger', '-1', 'linger must not be negative, got -1.0'),
+        ('--wait-subscribers', '-1', 'wait_subscribers must not be negative, got -1'),
+        ('--topics', '/nowhere', 'no topic /nowhere; there are'),
+    ],
+)
+def test_what_cannot_be_played_is_said(drive, capsys, option, value, message):
+    assert main(['play', str(drive), option, value]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_of_a_damaged_bag_the_readable_part_is_played_on_request(start, drive, tmp_path):
+    cut = tmp_path / 'cut.mcap'
+    cut.write_bytes(drive.read_bytes()[: drive.stat().st_size // 2])
+    refused = start('dlcv', 'play', cut)
+    assert refused.wait(60) == 2
+    assert 'before the damage' in refused.stderr.read()
+    player = start('dlcv', 'play', cut, '--damaged', '--rate', '100')
+    assert player.wait(60) == 0
+    with Bag(cut, keep_damaged=True) as bag:
+        assert f'{bag.message_count} messages published' in player.stderr.read()
+
+
 def test_a_recording_is_never_overwritten_unasked(start, tmp_path):
     (tmp_path / 'there.mcap').write_bytes(b'precious')
     recorder = start('dlcv.ros.record', tmp_path / 'there.mcap', '--topics', '/x')
@@ -109,7 +137,7 @@ def test_the_recorder_goes_on_without_a_topic_that_nobody_publishes(start, drive
     out = tmp_path / 'part.mcap'
     arguments = ('--topics', '/camera/image_raw', '/nobody', '--patience', '8')
     recorder = start('dlcv.ros.record', out, *arguments)
-    player = start('dlcv', 'play', drive, '--wait-for-recorder')
+    player = start('dlcv', 'play', drive, '--wait-for-recorder', '--linger', '1')
     assert player.wait(60) == 0
     recorder.send_signal(signal.SIGTERM)
     assert recorder.wait(30) == 0

@@ -84,6 +84,8 @@ def open_sources(path: Path) -> tuple[list[Source], list[str]]:
     """
     if not path.exists():
         raise BagError(f'{path}: no such bag{_nearby(path)}')
+    if path.is_file() and path.suffix not in _STORAGE:
+        raise BagError(f'{path} is no bag: a folder, or a file of {", ".join(_STORAGE)}, is needed')
     damage = []
     if not _journal(path) and (path.is_file() or (path / 'metadata.yaml').exists()):
         try:

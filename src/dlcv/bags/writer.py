@@ -51,6 +51,11 @@ class BagWriter:
         self.path = Path(path)
         self.messages = 0
         self._connections: dict[str, Connection] = {}
+        if self.path.suffix in ('.db3', '.bag'):
+            raise BagError(
+                f'{self.path}: bags are written as MCAP: {self.path.with_suffix(".mcap").name} for '
+                f'a single file, {self.path.stem} for a folder'
+            )
         if self.path.exists() or self.path.is_symlink():
             _remove_old(self.path, overwrite)
         self._folder = self.path
@@ -161,7 +166,9 @@ def _open(folder: Path, compression: Compression, notes: Mapping[str, str]) -> W
         for key, value in notes.items():
             writer.set_custom_data(key, value)
         writer.open()
-    except (OSError, WriterError) as err:
+    except OSError as err:
+        raise BagError(f'{folder} cannot be written: {err.strerror}') from err
+    except WriterError as err:
         raise BagError(f'{folder} cannot be written: {err}') from err
     return writer
 
@@ -169,7 +176,7 @@ def _open(folder: Path, compression: Compression, notes: Mapping[str, str]) -> W
 def _remove_old(path: Path, overwrite: bool) -> None:
     """Make room, but never delete what does not look like a bag."""
     if not overwrite:
-        raise BagError(f'{path} exists already; give another name or ask to overwrite it')
+        raise BagError(f'{path} exists already; give another name, or --overwrite')
     if path.is_symlink() or (path.is_file() and path.suffix == '.mcap'):
         path.unlink()
         return

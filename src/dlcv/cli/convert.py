@@ -4,35 +4,51 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlcv.cli.extras import need
+from dlcv.cli.progress import progress_bar
 from dlcv.datasets import KINDS
 
 if TYPE_CHECKING:
     from dlcv.bags import WriteOptions, Written
-    from dlcv.bags.recording import Progress
     from dlcv.datasets import FolderRecording
 
 SUMMARY = 'Turn a data set (or any pictures) into a rosbag2 with calibration and ground truth.'
 
+EXAMPLES = """\
+examples:
+  dlcv convert kitti 2011_09_26_drive_0001_sync drive.mcap
+  dlcv convert tum rgbd_dataset_freiburg1_desk desk.mcap
+  dlcv convert images 'frames/left*.png' left.mcap --camera camera.yaml --rate 10
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument('kind', choices=KINDS, help='what the folder is')
-    parser.add_argument('source', type=Path, help="its folder; for 'images' also a pattern")
-    parser.add_argument('out', type=Path, help='NAME.mcap for a single file, else the bag folder')
+    parser.add_argument(
+        'kind', choices=KINDS, metavar='KIND', help=f'what the folder is: {", ".join(KINDS)}'
+    )
+    parser.add_argument(
+        'source', type=Path, metavar='SRC', help="its folder; for 'images' also a pattern"
+    )
+    parser.add_argument(
+        'out', type=Path, metavar='OUT', help='NAME.mcap for a single file, else the bag folder'
+    )
     _add_source_arguments(parser.add_argument_group('what is read'))
     _add_bag_arguments(parser.add_argument_group('what is written'))
 
 
 def _add_source_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument('--camera', type=Path, metavar='YAML', help='ROS calibration of the camera')
-    group.add_argument('--rate', type=float, metavar='HZ', help='for pictures without times')
     group.add_argument(
-        '--groundtruth', type=Path, metavar='FILE', help='camera-to-world poses in TUM format'
+        '--camera', type=Path, metavar='CAMERA.yaml', help='calibration, as ROS writes it'
+    )
+    group.add_argument(
+        '--rate', type=float, metavar='HZ', help='for pictures without times (default: 10)'
+    )
+    group.add_argument(
+        '--groundtruth', type=Path, metavar='TXT', help='camera-to-world poses in TUM format'
     )
     group.add_argument(
         '--sequence', metavar='NAME', help='such as 00 (KITTI), cam1 (EuRoC), seq-01 (7-Scenes)'
@@ -49,9 +65,12 @@ def _add_bag_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         '--compressed', choices=('jpeg', 'png'), help='images on .../image_raw/compressed instead'
     )
-    group.add_argument('--jpeg-quality', type=int, default=95, metavar='1..100')
+    group.add_argument('--jpeg-quality', type=int, default=95, metavar='1..100', help='default: 95')
     group.add_argument(
-        '--chunks', choices=('none', 'zstd'), default='none', help='compression inside the file'
+        '--chunks',
+        choices=('none', 'zstd'),
+        default='none',
+        help='compression inside the file (default: none)',
     )
     group.add_argument(
         '--depth',
@@ -72,27 +91,14 @@ def _add_bag_arguments(group: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Convert, with a progress bar, and say what was written and how to use it."""
+    need('rosbags')
     from dlcv.bags import write_recording
 
     recording, options = _recording(args), _options(args)
-    done = 0
-    with _progress_bar(recording.name) as show:
-
-        def progress(written: int, total: int) -> None:
-            nonlocal done
-            done = written
-            show(written, total)
-
-        try:
-            written = write_recording(
-                recording, args.out, progress=progress, options=options, overwrite=args.overwrite
-            )
-        except BaseException:
-            if done:
-                sys.stderr.write(
-                    f'{args.out} keeps the first {done} of {len(recording)} pictures\n'
-                )
-            raise
+    with progress_bar(recording.name, args.out) as progress:
+        written = write_recording(
+            recording, args.out, progress=progress, options=options, overwrite=args.overwrite
+        )
     _print_summary(written, calibrated=recording.calibration is not None)
     if args.depth and args.depth_scale is None and _has_unread_depth(args.source, written):
         sys.stdout.write('its depth/ is left out: --depth-scale says its units per metre\n')
@@ -132,20 +138,6 @@ def _options(args: argparse.Namespace) -> WriteOptions:
         depth=args.depth,
         compression=args.chunks,
     )
-
-
-@contextmanager
-def _progress_bar(name: str) -> Iterator[Progress]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), Remaining())
-    console = Console(stderr=True)
-    shown = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    with shown as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _print_summary(written: Written, *, calibrated: bool) -> None:

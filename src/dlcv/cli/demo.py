@@ -6,28 +6,42 @@ import argparse
 import sys
 from pathlib import Path
 
+from dlcv.cli.extras import need
+
 SUMMARY = 'Generate a drive, replay it through the five nodes, record, and write a report.'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``dlcv demo``."""
     parser.add_argument(
-        '-o', '--out', type=Path, default=Path('out/demo'), help='folder (default: out/demo)'
+        '-o', '--output', type=Path, default=Path('out/demo'), metavar='DIR',
+        help='folder of all that it writes (default: out/demo)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--scene', choices=('street', 'room'), default='street', help='default: street'
     )
-    parser.add_argument('--scene', choices=('street', 'room'), default='street')
-    parser.add_argument('--frames', type=int, default=80, help='pictures (default: 80)')
-    parser.add_argument('--rate', type=float, default=5.0, help='pictures a second (default: 5)')
-    parser.add_argument('--speed', type=float, default=1.0, help='of the replay (default: 1)')
-    parser.add_argument('--seed', type=int, default=0, help='of the world (default: 0)')
+    parser.add_argument(
+        '--frames', type=int, default=80, metavar='N', help='pictures (default: 80)'
+    )
+    parser.add_argument(
+        '--rate', type=float, default=5.0, metavar='HZ', help='pictures in a second (default: 5)'
+    )
+    parser.add_argument(
+        '--speed', type=float, default=1.0, metavar='R', help='of the replay (default: 1)'
+    )
+    parser.add_argument(
+        '--seed', type=int, default=0, metavar='N', help='of the world (default: 0)'
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo and print its table."""
+    need('rclpy', 'rosbags', 'jinja2', 'matplotlib')
     from dlcv.demo import DemoOptions, run_demo
     from dlcv.report import table
 
     options = DemoOptions(
-        out=args.out,
+        out=args.output,
         scene=args.scene,
         frames=args.frames,
         rate_hz=args.rate,

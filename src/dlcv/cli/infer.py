@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dlcv.cli.extras import need
 from dlcv.cli.main import CommandError
 from dlcv.types import ByteImage, Camera, FloatArray, Frame
 
@@ -22,7 +24,17 @@ if TYPE_CHECKING:
     from dlcv.inference.base import Estimator
 
 SUMMARY = 'Run one network on image files, without ROS.'
+EXAMPLES = """\
+`dlcv infer NETWORK --help` tells the arrays and options of each. Examples:
+  dlcv infer superpoint left.png right.png -o points.npz --view points.png
+  dlcv infer flownet first.png second.png -o flow.npz --view flow.png
+  dlcv infer monodepth street.png --camera camera.yaml -o depth.npz --view depth.png
+  dlcv infer deepvo drive/ --camera camera.yaml --rate 10 -o poses.npz
+  dlcv infer dsac photo.png --camera camera.yaml --weights kitchen.safetensors -o pose.npz
+"""
 _SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.ppm', '.pgm', '.tif', '.tiff', '.webp')
+
+_MODE_OF = {'scale': 'fixed', 'camera_height': 'camera_height'}  # the scale mode each is for
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -80,8 +92,11 @@ _OPTIONS: dict[str, tuple[_Option, ...]] = {
             'scale_mode', str, 'where the scale comes from (metric)',
             'metric', 'fixed', 'camera_height',
         ),
-        _option('scale', float, 'factor of --scale-mode fixed (1)'),
-        _option('camera_height', float, 'metres over the ground, for camera_height (1.5)'),
+        _option('scale', float, 'factor on the depth; means --scale-mode fixed (1)'),
+        _option(
+            'camera_height', float,
+            'metres over the ground; means --scale-mode camera_height (1.5)',
+        ),
         _option('pp', None, 'blend with the disparity of the mirrored image'),
     ),
     'deepvo': (
@@ -104,6 +119,13 @@ _OPTIONS: dict[str, tuple[_Option, ...]] = {
         _option('seed', int, 'of the sampling (0)'),
     ),
 }  # fmt: skip
+_TASKS = {
+    'superpoint': 'keypoints and descriptors, and matches between images',
+    'flownet': 'optical flow between two images or more',
+    'monodepth': 'disparity, and with a camera depth in metres',
+    'deepvo': 'the path of the camera through a sequence of images',
+    'dsac': 'the pose of the camera in a known scene, which the weights are the map of',
+}
 _ARRAYS = {
     'superpoint': (
         'keypoints (N,2) x y in pixels, scores (N,), descriptors (N,256); with --camera also rays '
@@ -137,7 +159,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, options in _OPTIONS.items():
         sub = networks.add_parser(
             name,
-            help=_ARRAYS[name].split(';')[0].split(':')[0],
+            help=_TASKS[name],
             description=f'Arrays in OUT.npz: {_ARRAYS[name]}',
         )
         _add_common(sub)
@@ -150,7 +172,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if name == 'flownet':
             sub.add_argument(
                 '--max-displacement', type=float, default=0.0, metavar='PX',
-                help='displacement of full colour; 0 takes the longest (0)',
+                help='displacement of full colour in the picture; 0 takes the longest (0)',
             )  # fmt: skip
         if name == 'deepvo':
             sub.add_argument(
@@ -162,9 +184,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the network and write what was asked for."""
     paths = _image_files(args.images)
-    for output in (args.output, args.view):
-        if output is not None and not output.parent.is_dir():
-            raise CommandError(f'{output}: there is no folder {output.parent}')
+    _check_outputs(args, paths)
+    _check_settings(args)
     camera = _camera(args)
     least = 2 if args.network in ('flownet', 'deepvo') else 1
     if len(paths) < least:
@@ -183,25 +204,63 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check_outputs(args: argparse.Namespace, images: Sequence[Path]) -> None:
+    """Refuse, before any work, what cannot be written or would replace what is read."""
+    if args.output.suffix != '.npz':
+        raise CommandError(f'{args.output}: arrays go to a file named .npz, such as out.npz')
+    if args.view is not None and args.view.suffix.lower() not in _SUFFIXES:
+        raise CommandError(
+            f'{args.view}: {args.view.suffix!r} is no picture format; there are '
+            f'{" ".join(_SUFFIXES)}'
+        )
+    if args.view is not None and args.network == 'deepvo':
+        need('matplotlib')
+    read = {path.resolve() for path in (*images, Path(args.weights), args.camera) if path}
+    for output in filter(None, (args.output, args.view)):
+        if not output.parent.is_dir():
+            raise CommandError(f'{output}: there is no folder {output.parent}')
+        if output.is_dir():
+            raise CommandError(f'{output} is a folder, not a file to write')
+        if output.resolve() in read:
+            raise CommandError(f'{output} is read here, so it is not overwritten')
+
+
+def _check_settings(args: argparse.Namespace) -> None:
+    """Refuse what the parameters of the node of the same name refuse, in the same words."""
+    from dlcv.contract.nodes import NODES
+
+    parameters = NODES[args.network].parameters
+    known = {field.name for field in fields(parameters)}
+    given = {**vars(args), **_settings(args), 'num_threads': args.threads}
+    skipped = ('weights', 'rate')  # dsac's rate is another
+    parameters(**{k: v for k, v in given.items() if k in known and k not in skipped})
+
+
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'images', nargs='+', type=Path, metavar='IMAGES', help='image files, or folders of them'
     )
-    parser.add_argument('-o', '--output', type=Path, required=True, metavar='OUT.npz')
     parser.add_argument(
-        '--view', type=Path, metavar='OUT.png', help='also draw; several get a number each'
+        '-o', '--output', type=Path, required=True, metavar='OUT.npz', help='file of the arrays'
     )
+    parser.add_argument(
+        '--view', type=Path, metavar='OUT.png',
+        help='also draw; of several pictures each gets a number, OUT_000.png',
+    )  # fmt: skip
     parser.add_argument(
         '--weights', default='', metavar='FILE', help='our own or a public file (the shipped one)'
     )
     parser.add_argument('--sha256', default='', metavar='HEX', help='digest that FILE must have')
     parser.add_argument(
-        '--camera', type=Path, metavar='camera.yaml', help='calibration, as ROS writes it'
+        '--camera', type=Path, metavar='CAMERA.yaml', help='calibration, as ROS writes it'
     )
-    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N (auto)')
     parser.add_argument(
-        '--precision', default='fp32', choices=('fp32', 'fp16', 'bf16'), help='(fp32)'
+        '--device', default='auto', metavar='DEVICE', help='auto, cpu, cuda or cuda:N (auto)'
     )
+    parser.add_argument(
+        '--precision', default='fp32', choices=('fp32', 'fp16', 'bf16'),
+        help='arithmetic of the network; 16 bits are for GPUs (fp32)',
+    )  # fmt: skip
     parser.add_argument(
         '--threads', type=int, default=0, metavar='N', help="CPU threads (PyTorch's choice)"
     )
@@ -217,15 +276,25 @@ def _add_option(parser: argparse.ArgumentParser, option: _Option) -> None:
         type=option.kind,
         default=argparse.SUPPRESS,  # the estimator's own default counts
         choices=option.choices or None,
-        metavar=None if option.choices else option.kind.__name__.upper(),
+        metavar=None if option.choices else 'N' if option.kind is int else 'X',
         help=option.doc,
     )
 
 
 def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float('inf'):
+    value = _finite(text)
+    if not value > 0:
         raise argparse.ArgumentTypeError(f'{text} is not positive')
+    return value
+
+
+def _finite(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'{text!r} is no number') from None
+    if not isfinite(value):
+        raise argparse.ArgumentTypeError(f'{text} is not finite')
     return value
 
 
@@ -252,8 +321,8 @@ def _camera(args: argparse.Namespace) -> Camera | None:
     if args.network == 'dsac':
         raise CommandError('dsac needs --camera: a pose cannot be found without the calibration')
     if args.network == 'monodepth':
-        if getattr(args, 'scale_mode', '') == 'camera_height':
-            raise CommandError('--scale-mode camera_height needs --camera')
+        if _settings(args).get('scale_mode', 'metric') != 'metric':
+            raise CommandError('a scale is of depth in metres, which needs --camera')
         _note('no --camera: disparity only, no depth in metres')
     return None
 
@@ -308,7 +377,12 @@ def _loading(args: argparse.Namespace) -> dict[str, Any]:
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
     names = [option.name for option in _OPTIONS[args.network]]
-    return {name: getattr(args, name) for name in names if hasattr(args, name)}
+    settings = {name: getattr(args, name) for name in names if hasattr(args, name)}
+    if args.network == 'monodepth' and 'scale_mode' not in settings:
+        for key, mode in _MODE_OF.items():
+            if key in settings:
+                settings['scale_mode'] = mode
+    return settings
 
 
 def _warn_untrained(args: argparse.Namespace, estimator: Estimator[Any]) -> None:
@@ -379,8 +453,9 @@ def _flownet(args: argparse.Namespace, frames: Sequence[Frame]) -> _Outcome:
         )
         drawn = _enlarged(flow_colours(field.flow, args.max_displacement), frame)
         legend = colour_wheel(max(16, min(drawn.shape[:2]) // 5))
-        corner = drawn[-legend.shape[0] :, -legend.shape[1] :]
-        corner[legend.any(axis=-1)] = legend[legend.any(axis=-1)]
+        if min(drawn.shape[:2]) >= len(legend):
+            corner = drawn[-legend.shape[0] :, -legend.shape[1] :]
+            corner[legend.any(axis=-1)] = legend[legend.any(axis=-1)]
         outcome.pictures.append(_beside(frame.image, drawn))
     outcome.arrays['flow'] = _stack(flows)
     if confidences:

@@ -1,13 +1,14 @@
 """Entry point of ``dlcv``: find the command, let it parse its arguments, run it.
 
-A command is a module of this room with ``SUMMARY``, ``add_arguments(parser)`` and
-``run(args) -> exit code``. Only the chosen one is imported, so ``dlcv --help`` needs neither torch
-nor ROS.
+A command is a module of this room with ``SUMMARY``, ``add_arguments(parser)``, ``run(args) -> exit
+code`` and, where they help, ``EXAMPLES``. Only the chosen one is imported, so ``dlcv --help`` needs
+neither torch nor ROS.
 """
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -42,9 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f'dlcv {__version__}\n')
         return 0
     if args[0] not in COMMANDS:
-        sys.stderr.write(f'dlcv: no command {args[0]!r}; there are {", ".join(COMMANDS)}\n')
+        close = difflib.get_close_matches(args[0], COMMANDS, 1)
+        hint = f'did you mean {close[0]!r}? ' if close else ''
+        sys.stderr.write(f'dlcv: no command {args[0]!r}; {hint}there are {", ".join(COMMANDS)}\n')
         return 2
-    return _run(args[0], args[1:])
+    return _guarded(args[0], args[1:])
 
 
 _OVERVIEW = """\
@@ -65,21 +68,53 @@ def _overview() -> str:
     return _OVERVIEW.format(commands='\n'.join(lines))
 
 
-def _run(name: str, argv: list[str]) -> int:
-    module = import_module(f'dlcv.cli.{name}')
-    parser = argparse.ArgumentParser(prog=f'dlcv {name}', description=module.SUMMARY)
-    module.add_arguments(parser)
-    args = parser.parse_args(argv)
+def _guarded(name: str, argv: list[str]) -> int:
+    """Run a command; whatever goes wrong is a line for the user, never a traceback."""
     try:
-        return int(module.run(args))
-    except (CommandError, ValueError, OSError) as err:  # every door's error is a ValueError
-        if os.environ.get('DLCV_TRACEBACK'):
-            raise
-        sys.stderr.write(f'dlcv {name}: {err}\n')
-        return 2
+        return _run(name, argv)
     except KeyboardInterrupt:
         sys.stderr.write(f'dlcv {name}: interrupted\n')
         return 130
+    except BrokenPipeError:  # whoever read the output has seen enough: `dlcv nodes | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as err:
+        if os.environ.get('DLCV_TRACEBACK'):
+            raise
+        sys.stderr.write(f'dlcv {name}: {_words(err)}\n')
+        # every door's error is a ValueError
+        return 2 if isinstance(err, (CommandError, ValueError, OSError)) else 1
+
+
+def _run(name: str, argv: list[str]) -> int:
+    module = import_module(f'dlcv.cli.{name}')
+    parser = argparse.ArgumentParser(
+        prog=f'dlcv {name}',
+        description=module.SUMMARY,
+        epilog=getattr(module, 'EXAMPLES', None),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    code = int(module.run(parser.parse_args(argv)))
+    sys.stdout.flush()
+    return code
+
+
+def _words(err: Exception) -> str:
+    match err:
+        case CommandError() | ValueError():
+            return str(err)
+        case OSError(filename=str() as path, strerror=str() as reason):
+            return f'{path}: {reason}'
+        case OSError():
+            return str(err)
+    first = str(err).partition('\n')[0]
+    if isinstance(err, MemoryError) or 'memory' in first:  # PyTorch has RuntimeErrors for it
+        return f'not enough memory: {first}'
+    return (
+        f'unexpected {type(err).__name__}: {first} '
+        '(a mistake of ours: DLCV_TRACEBACK=1 shows where, please report it)'
+    )
 
 
 if __name__ == '__main__':

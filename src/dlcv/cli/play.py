@@ -6,13 +6,23 @@ import argparse
 import sys
 from pathlib import Path
 
+from dlcv.cli.extras import need
+
 SUMMARY = 'Publish the messages of a bag on ROS topics, at their own pace.'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``dlcv play``."""
-    parser.add_argument('bag', type=Path, help='rosbag2 folder, .mcap, .db3 or ROS 1 .bag')
-    parser.add_argument('--rate', type=float, default=1.0, help='speed (default: 1)')
+    parser.add_argument(
+        'bag', type=Path, metavar='BAG', help='rosbag2 folder, .mcap, .db3 or ROS 1 .bag'
+    )
+    parser.add_argument(
+        '--rate',
+        type=float,
+        default=1.0,
+        metavar='R',
+        help='speed; 2 is twice as fast (default: 1)',
+    )
     parser.add_argument('--loop', action='store_true', help='begin anew at the end')
     parser.add_argument('--clock', action='store_true', help='publish /clock for use_sim_time')
     parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC', help='only these')
@@ -24,21 +34,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--wait-for-recorder', action='store_true', help='begin when the recorder is ready'
     )
     parser.add_argument(
-        '--patience', type=float, default=120.0, metavar='S', help='wait at most so long'
+        '--patience',
+        type=float,
+        default=120.0,
+        metavar='S',
+        help='seconds to wait at most (default: 120)',
     )
     parser.add_argument(
-        '--linger', type=float, default=0.0, metavar='S', help='run the clock on at the end'
+        '--linger', type=float, default=0.0, metavar='S',
+        help='seconds for which the clock runs on at the end (default: 0)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--damaged', action='store_true', help='of a damaged bag, play what can be read'
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Play the bag."""
-    from dlcv.cli.main import CommandError
+    need('rclpy', 'rosbags')
+    from dlcv.ros.play import PlayOptions, play
 
-    try:
-        from dlcv.ros.play import PlayOptions, play
-    except ImportError as err:
-        raise CommandError(f'{err.name} is needed: source ROS, or pip install ".[ros]"') from None
     options = PlayOptions(
         rate=args.rate,
         loop=args.loop,
@@ -48,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         wait_for_recorder=args.wait_for_recorder,
         patience=args.patience,
         linger=args.linger,
+        damaged=args.damaged,
     )
     sent = play(args.bag, options, _progress if sys.stderr.isatty() else None)
     sys.stderr.write(f'{args.bag}: {sent} messages published\n')

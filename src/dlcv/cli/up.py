@@ -6,14 +6,23 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from dlcv.cli.extras import need
 from dlcv.contract.launch import ARGUMENTS, Argument
 
 if TYPE_CHECKING:
     from dlcv.bringup import Job, Plan
 
 SUMMARY = 'Start the nodes of vo.launch.py, each in its own process, without ROS launch.'
+EXAMPLES = """\
+examples:
+  dlcv up                                            nodes on camera/image_raw, until Ctrl-C
+  dlcv up --camera front --map kitchen.safetensors   another camera; relocalization too
+  dlcv up --bag drive.mcap --record outputs.mcap     play a bag, record all outputs, end with it
+  dlcv up my.yaml --nodes deepvo,monodepth           own parameters, two of the nodes
+"""
 ONLY_LAUNCH = ('params_file', 'points', 'rviz')  # the first is positional, the others are C++
 
 
@@ -32,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Start the nodes and wait for their end."""
+    need(*_needed(args))
     from dlcv.bringup import Console, make_plan, supervise
 
     given = {a.name: getattr(args, a.name, None) for a in ARGUMENTS}
@@ -46,6 +56,15 @@ def run(args: argparse.Namespace) -> int:
     console = Console(sys.stdout, [command.name for command in job.commands])
     environment = {**os.environ, **plan.environment, 'PYTHONUNBUFFERED': '1'}
     return supervise(job, environment, console)
+
+
+def _needed(args: argparse.Namespace) -> Iterator[str]:
+    if not args.print_only:
+        yield 'rclpy'
+    if args.bag or args.record:
+        yield 'rosbags'
+    if args.evaluate:
+        yield from ('jinja2', 'matplotlib')
 
 
 def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:

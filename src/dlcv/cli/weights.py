@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from dlcv.weights import Loaded, Weights
 
 SUMMARY = 'Show, convert or check a weight file.'
+EXAMPLES = """\
+examples:
+  dlcv weights info superpoint_v1.pth
+  dlcv weights import superpoint_v1.pth -o superpoint.safetensors --licence 'research only'
+  dlcv weights verify superpoint.safetensors --sha256 HEX
+"""
 
 _NAMES = ('superpoint', 'flownet', 'flownet_s', 'flownet_c', 'monodepth', 'deepvo', 'dsac')
 _EXACT, _HALF = 1e-6, 2e-2  # largest relative difference of outputs after storing in 32, 16 bits
@@ -27,19 +33,35 @@ _PARITY = 1e-4
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the three actions."""
     actions = parser.add_subparsers(dest='action', required=True, metavar='ACTION')
-    info = actions.add_parser('info', help='print what a file is')
+    info = actions.add_parser(
+        'info', help='print what a file is', description='Print what a weight file is.'
+    )
     info.add_argument('--json', action='store_true', help='print JSON')
-    convert = actions.add_parser('import', help='convert a file to our own format')
-    convert.add_argument('-o', '--output', type=Path, required=True, metavar='OUT.safetensors')
-    convert.add_argument('--name', choices=_NAMES, help='refuse any other network')
+    convert = actions.add_parser(
+        'import',
+        help='convert a file to our own format',
+        description='Convert a file to our own format; it is kept only if both compute alike.',
+    )
+    convert.add_argument(
+        '-o', '--output', type=Path, required=True, metavar='OUT.safetensors', help='file to write'
+    )
+    convert.add_argument(
+        '--name', choices=_NAMES, metavar='NAME', help=f'refuse all but {", ".join(_NAMES)}'
+    )
     convert.add_argument('--half', action='store_true', help='store floats in 16 bits')
-    convert.add_argument('--licence', default='', help='licence of the weights, kept in the file')
-    verify = actions.add_parser('verify', help='load a file and run its network once')
+    convert.add_argument(
+        '--licence', default='', metavar='TEXT', help='licence of the weights, kept in the file'
+    )
+    verify = actions.add_parser(
+        'verify',
+        help='load a file and run its network once',
+        description='Load a weight file, run its network once and see that its outputs are finite.',
+    )
     verify.add_argument(
         '--parity', action='store_true', help='also compare with the network as nodes run it'
     )
     for action in (info, convert, verify):
-        action.add_argument('file', type=Path, metavar='FILE')
+        action.add_argument('file', type=Path, metavar='FILE', help='our own or a public file')
         action.add_argument('--sha256', default='', metavar='HEX', help='digest it must have')
         action.add_argument('--ace-encoder', default='', metavar='FILE', help="ACE's second file")
     for action in (convert, verify):
@@ -127,6 +149,10 @@ def _print(rows: list[tuple[str, str]]) -> None:
 def _import(args: argparse.Namespace, options: dict[str, Any]) -> int:
     if args.output.suffix != '.safetensors':
         raise CommandError(f'our own files are named .safetensors, not {args.output.name!r}')
+    if not args.output.parent.is_dir():
+        raise CommandError(f'{args.output}: there is no folder {args.output.parent}')
+    if args.output.is_dir():
+        raise CommandError(f'{args.output} is a folder, not a file to write')
     loaded = _load(args, args.name or '', options)
     unchecked = args.output.with_name(f'.{args.output.stem}.unchecked.safetensors')
     try:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlcv.cli.extras import need
+from dlcv.cli.progress import progress_bar
 from dlcv.types import Camera, Snapshot
 from dlcv.world import BASELINES, SCENES, WorldRecording, ideal_camera
 
@@ -20,7 +22,9 @@ SUMMARY = 'Generate a recording of the built-in world, with exact depth, pose an
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument('out', type=Path, help='NAME.mcap for a single file, else the bag folder')
+    parser.add_argument(
+        'out', type=Path, metavar='OUT', help='NAME.mcap for a single file, else the bag folder'
+    )
     parser.add_argument('--scene', choices=tuple(SCENES), default='room', help='default: room')
     parser.add_argument('--frames', type=int, default=150, metavar='N', help='default: 150')
     parser.add_argument('--rate', type=float, default=10.0, metavar='HZ', help='default: 10')
@@ -46,19 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Generate, with a progress bar, and say what was written and how to play it."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    need('rosbags')
     from dlcv.bags import WriteOptions, write_recording
 
     recording = _Illustrated(_recording(args), args.images)
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f'{args.scene} {args.seed}', total=len(recording))
+    with progress_bar(f'{args.scene} {args.seed}', args.out) as progress:
         written = write_recording(
             recording,
             args.out,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=progress,
             options=WriteOptions(depth=args.depth),
             overwrite=args.overwrite,
         )

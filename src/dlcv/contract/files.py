@@ -100,8 +100,10 @@ def _sections(path: Path) -> Iterator[tuple[str, Any]]:
         document = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise ParameterError(f'{path}: no such parameter file') from None
-    except (OSError, UnicodeDecodeError) as err:
-        raise ParameterError(f'{path}: cannot be read: {err}') from None
+    except OSError as err:
+        raise ParameterError(f'{path}: cannot be read: {err.strerror}') from None
+    except UnicodeDecodeError:
+        raise ParameterError(f'{path}: is no text') from None
     except yaml.YAMLError as err:
         place = ' '.join(str(err).split())
         raise ParameterError(f'{path}: no YAML: {place}') from None

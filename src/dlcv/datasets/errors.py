@@ -15,7 +15,7 @@ def wrong_folder(path: Path, kind: str, wanted: Sequence[str]) -> DatasetError:
     if not path.exists():
         return DatasetError(f'{path}: no such folder')
     if not path.is_dir():
-        return DatasetError(f'{path} is a file; {kind} is read from a folder')
+        return DatasetError(f'{path} is a file; a {kind} folder is needed')
     names = sorted(p.name + '/' * p.is_dir() for p in path.iterdir())
     there = ', '.join(names[:12]) + (f' and {len(names) - 12} more' if len(names) > 12 else '')
     return DatasetError(

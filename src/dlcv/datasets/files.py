@@ -83,8 +83,10 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     """Return the lines with their numbers, without comments (#) and empty ones."""
     try:
         text = path.read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as err:
-        raise DatasetError(f'{path}: cannot be read: {err}') from None
+    except OSError as err:
+        raise DatasetError(f'{path}: cannot be read: {err.strerror}') from None
+    except UnicodeDecodeError:
+        raise DatasetError(f'{path}: is no text') from None
     lines = enumerate((line.strip() for line in text.splitlines()), start=1)
     return [(number, line) for number, line in lines if line and not line.startswith('#')]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 from dlcv.datasets.errors import DatasetError
@@ -32,10 +33,12 @@ class FolderOptions:
     depth_scale: float | None = None
 
     def __post_init__(self) -> None:
-        if self.rate is not None and not self.rate > 0:
-            raise DatasetError(f'the rate must be positive, got {self.rate} Hz')
-        if self.depth_scale is not None and not self.depth_scale > 0:
-            raise DatasetError(f'the depth scale must be positive, got {self.depth_scale}')
+        if self.rate is not None and not 0 < self.rate < inf:
+            raise DatasetError(f'the rate must be positive and finite, got {self.rate} Hz')
+        if self.depth_scale is not None and not 0 < self.depth_scale < inf:
+            raise DatasetError(
+                f'the depth scale must be positive and finite, got {self.depth_scale}'
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -94,8 +97,15 @@ class FolderRecording:
         return len(self.items)
 
     def __iter__(self) -> Iterator[Snapshot]:
+        size: tuple[int, int] | None = None
         for item in self.items:
             frame = self._frame(item.stamp_ns, item.picture, self.calibration)
+            size = size or (frame.width, frame.height)
+            if (frame.width, frame.height) != size:
+                raise DatasetError(
+                    f'{item.picture}: the picture is {frame.width}x{frame.height}, those before '
+                    f'are {size[0]}x{size[1]}; a camera has one size'
+                )
             right = item.right and self._frame(item.stamp_ns, item.right, self.right_calibration)
             yield Snapshot(
                 frame=frame,

@@ -8,6 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from time import monotonic
 
@@ -49,6 +50,13 @@ class DemoOptions:
     speed: float = 1.0
     seed: int = 0
     domain: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ('rate_hz', 'speed'):
+            if not 0 < getattr(self, name) < inf:
+                raise DemoError(f'{name} must be positive and finite, got {getattr(self, name)}')
+        if self.frames < 2:
+            raise DemoError(f'a drive has 2 pictures or more, not {self.frames}')
 
 
 def run_demo(options: DemoOptions, say: Say) -> tuple[Summary, Path]:

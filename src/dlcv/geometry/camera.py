@@ -251,13 +251,24 @@ def _numbers(data: Mapping[Any, Any], key: str, count: int | None = None) -> tup
     if key not in data:
         raise CameraError(f'no {key!r}; the file has {sorted(map(str, data))}')
     values = data[key].get('data') if isinstance(data[key], Mapping) else data[key]
-    if not isinstance(values, list) or not all(
-        isinstance(v, int | float) and not isinstance(v, bool) for v in values
-    ):
+    if not isinstance(values, list):
         raise CameraError(f'{key}: expected a list of numbers under data, got {values!r}')
+    numbers = list(map(_number, values))
+    if None in numbers:
+        raise CameraError(f'{key}: expected numbers, got {values[numbers.index(None)]!r}')
     if count is not None and len(values) != count:
         raise CameraError(f'{key}: expected {count} numbers, got {len(values)}')
-    return tuple(map(float, values))
+    return tuple(number for number in numbers if number is not None)
+
+
+def _number(value: Any) -> float | None:
+    """Return a number of a YAML file; `-1e-05`, as yaml-cpp writes it, is text to PyYAML."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _normalised(camera: Camera, xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

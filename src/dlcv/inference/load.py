@@ -130,6 +130,8 @@ def _network(
             raise WeightsError(
                 f'no {name} weights are shipped yet: name a file, or allow random ones'
             )
+        if sha256:
+            raise WeightsError(f'no {name} weights are shipped yet: no file has sha256 {sha256}')
         return untrained(name), Origin()
     loaded = load(name, path, sha256=sha256)
     if not loaded.weights.trained and not allow_untrained:

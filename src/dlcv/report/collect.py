@@ -111,20 +111,23 @@ def summarise(
         namespace: Of the nodes.
 
     Raises:
-        BagError: A bag cannot be read, has no images, or no such truth.
+        BagError: A bag cannot be read, has no images, no answers to them, or no such truth.
     """
     with Bag(path, keep_damaged=True) as bag, Bag(inputs or path, keep_damaged=True) as source:
         image_topic = image_topic or _input_topic(source, namespace)
         stamps = header_stamps(source, image_topic)
         if not stamps:
             raise BagError(f'{source.path}: no images on {image_topic}')
+        nodes = tuple(_nodes(bag, namespace, stamps))
+        if not any(node.answered for node in nodes):
+            raise BagError(_unanswered(bag, source, image_topic, namespace))
         truth = source.trajectory(truth_topic) if truth_topic else None
         pose_topic = full_name('~/pose', 'dsac', namespace)
         return Summary(
             bag=path,
             image_topic=image_topic,
             seconds=(stamps[-1] - stamps[0]) / 1e9,
-            nodes=tuple(_nodes(bag, namespace, stamps)),
+            nodes=nodes,
             samples=tuple(_samples(bag, source, image_topic, stamps, namespace)),
             estimate=_trajectory(bag, full_name('~/odometry', 'deepvo', namespace)),
             truth=None if truth is None else _from_start(truth, stamps[0]),
@@ -146,10 +149,20 @@ def _input_topic(bag: Bag, namespace: str) -> str:
     outputs = {full_name(t.name, s.name, namespace) for s in NODES.values() for t in s.outputs}
     found = [name for name in bag.image_topics() if name not in outputs]
     if len(found) != 1:
+        trouble = f'which of {", ".join(found)} was the input' if found else 'no images of a camera'
         raise BagError(
-            f'{bag.path}: which of {found} was the input? The bag holds\n{bag.describe()}'
+            f'{bag.path}: {trouble}: name the topic of the images, or the bag that was played '
+            f'(--image, --input); there are\n{bag.describe()}'
         )
     return found[0]
+
+
+def _unanswered(bag: Bag, source: Bag, image_topic: str, namespace: str) -> str:
+    place = f'in namespace {namespace}' if namespace else 'without a namespace'
+    return (
+        f'{bag.path}: no output of a node {place} has the stamp of an image on {image_topic} of '
+        f'{source.path}; there are\n{bag.describe()}'
+    )
 
 
 def _last_states(bag: Bag) -> dict[str, Any]:

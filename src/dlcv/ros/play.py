@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 import rclpy
 from builtin_interfaces.msg import Time
+from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -21,14 +23,18 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Empty
 
 from dlcv.bags import Bag, BagError, RawMessage, Topic
+from dlcv.inference.memory import keep_freed_memory
 from dlcv.ros.qos import message_class, profile
-from dlcv.ros.start import keep_freed_memory
 
 READY_TOPIC = '/dlcv_recorder/ready'
 QUEUE = 100  # messages that a reliable listener may be behind before it loses one
 CLOCK_PERIOD = 0.01  # seconds between two messages on /clock
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 Progress = Callable[[float, float], None]
+
+
+class PlayError(ValueError):
+    """The bag cannot be played as asked; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +50,7 @@ class PlayOptions:
         wait_for_recorder: Wait until `dlcv.ros.record` says that it records.
         patience: Seconds to wait for either before giving up.
         linger: Seconds for which the clock runs on after the last message.
+        damaged: Play what can be read of a damaged bag, which is refused otherwise.
     """
 
     rate: float = 1.0
@@ -54,14 +61,14 @@ class PlayOptions:
     wait_for_recorder: bool = False
     patience: float = 120.0
     linger: float = 0.0
+    damaged: bool = False
 
     def __post_init__(self) -> None:
-        if not self.rate > 0:
-            raise ValueError(f'rate must be positive, got {self.rate}')
-
-
-class PlayError(ValueError):
-    """The bag cannot be played; the message says why."""
+        if not 0 < self.rate < inf:
+            raise PlayError(f'rate must be positive and finite, got {self.rate}')
+        for name in ('wait_subscribers', 'patience', 'linger'):
+            if not 0 <= getattr(self, name) < inf:
+                raise PlayError(f'{name} must not be negative, got {getattr(self, name)}')
 
 
 class Player(Node):
@@ -117,6 +124,11 @@ class Player(Node):
         self._clock_at = -1.0
         self.tick(stamp_ns)
 
+    def finish(self) -> None:
+        """Wait a moment until reliable listeners have the last messages."""
+        for publisher in self._publishers_of.values():
+            publisher.wait_for_all_acked(Duration(seconds=1))
+
     def _publisher(self, topic: Topic) -> Any:
         try:
             cls = message_class(topic.msgtype)
@@ -155,7 +167,8 @@ def play(path: Path, options: PlayOptions, progress: Progress | None = None) -> 
         BagError: The bag cannot be read.
         PlayError: Who was waited for did not come.
     """
-    with Bag(path) as bag:  # a broken bag is refused before ROS is started
+    # a broken bag is refused before ROS is started
+    with Bag(path, keep_damaged=options.damaged) as bag:
         if not bag.message_count:
             raise BagError(f'{path}: the bag holds no messages')
         keep_freed_memory()
@@ -178,6 +191,7 @@ def _play(bag: Bag, player: Player, options: PlayOptions, progress: Progress) ->
             sent += _play_once(bag.raw(player.topics), bag, player, options.rate, progress)
             _linger(player, bag.end_ns, options)
             if not options.loop:
+                player.finish()
                 return sent
     except ExternalShutdownException:
         return sent
