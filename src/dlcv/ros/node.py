@@ -222,7 +222,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         try:
             _use_threads(p.num_threads)
             self._estimator = self.load(p.device, p.precision)
-            self._check_weights()
+            self._warn_untrained()
             self._estimator.warm_up(*WARM_UP_SIZE)
             self._create_outputs()
             self.on_configured()
@@ -285,13 +285,9 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self._stop()
         super().destroy_node()
 
-    def _check_weights(self) -> None:
-        """Warn of untrained weights; refuse them where a certain file is asked for."""
-        if self._estimator.origin.trained:
-            return
-        if self.parameters.weights_sha256 and not self._estimator.origin.sha256:
-            raise ValueError('weights_sha256 is set, but there is no weight file to have it')
-        self.get_logger().warning('the network is untrained: its results mean nothing')
+    def _warn_untrained(self) -> None:
+        if not self._estimator.origin.trained:
+            self.get_logger().warning('the network is untrained: its results mean nothing')
 
     def _refuse(self, reason: str) -> TransitionCallbackReturn:
         self._fault = reason
