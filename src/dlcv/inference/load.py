@@ -131,7 +131,9 @@ def _network(
                 f'no {name} weights are shipped yet: name a file, or allow random ones'
             )
         if sha256:
-            raise WeightsError(f'sha256 {sha256} is asked for, but there is no weight file to have it')
+            raise WeightsError(
+                f'sha256 {sha256} is asked for, but there is no weight file to have it'
+            )
         return untrained(name), Origin()
     loaded = load(name, path, sha256=sha256)
     if not loaded.weights.trained and not allow_untrained:
