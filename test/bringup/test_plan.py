@@ -207,6 +207,8 @@ def test_an_asked_for_profile_goes_before_one_that_is_set(tmp_path):
         ({'use_respawn': 'maybe'}, "use_respawn: 'maybe' is none of true, false"),
         ({'log_level': 'loud'}, "log_level: 'loud' is none of debug, info, warn"),
         ({'use_respawn': 'true', 'respawn_delay': 'x'}, "respawn_delay: 'x' is no number"),
+        ({'respawn_delay': '-3'}, 'respawn_delay: -3 is below 0'),
+        ({'namespace': 'a b'}, "namespace: 'a b' is no ROS name"),
         ({'device': 'gpu'}, "superpoint: device: 'gpu' is none of auto, cpu, cuda, cuda:N"),
         ({'evaluate': '/t'}, 'evaluate: needs bag .* and record'),
         ({'record': '/'}, 'record: / is there already'),
@@ -215,6 +217,13 @@ def test_an_asked_for_profile_goes_before_one_that_is_set(tmp_path):
 def test_nonsense_is_refused(given, message):
     with pytest.raises(LaunchError, match=message):
         plan(**given)
+
+
+def test_missing_weights_are_named_before_anything_runs(tmp_path):
+    path = tmp_path / 'mine.yaml'
+    path.write_text('superpoint:\n  ros__parameters:\n    weights: no/such.pth\n')
+    with pytest.raises(LaunchError, match=r'superpoint: weights: no file no/such\.pth'):
+        plan(params_file=str(path))
 
 
 def test_a_missing_parameter_file_is_refused():

@@ -60,15 +60,13 @@ def test_a_sister_nodes_parameter_is_no_mistake(ros: Any, plain: Any) -> None:
     assert node.trigger_configure() == SUCCESS
 
 
-@pytest.mark.parametrize(
-    ('value', 'words'), [(2.0, 'outside 0..1'), (float('nan'), 'outside 0..1')]
-)
-def test_a_bad_value_is_refused_while_running(
-    ros: Any, plain: Any, value: float, words: str
-) -> None:
+@pytest.mark.parametrize('value', [2.0, float('nan')])
+def test_a_bad_value_is_refused_while_running(ros: Any, plain: Any, value: float) -> None:
     node = ros.run(plain)
     result = _set(node, detection_threshold=value)
     assert not result.successful
+    words = result.reason  # rclpy's own, from the range in the descriptor
+    assert all(word in words for word in ('detection_threshold', '0.0', '1.0', str(value)))
     assert node.parameters.detection_threshold == 0.005
     assert node.get_parameter('detection_threshold').value == 0.005
 

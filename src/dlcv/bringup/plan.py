@@ -6,6 +6,7 @@ a bag without the camera's images ends here, with one line that says so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ IMAGE_TYPES = {
     'compressed': 'sensor_msgs/msg/CompressedImage',
 }
 LINGER = 2.0  # seconds for which the clock runs on after a bag, so that the last images are done
+NAMESPACE = re.compile(r'/?([A-Za-z_]\w*(/[A-Za-z_]\w*)*/?)?', re.ASCII)
 TF_STATIC = '/tf_static'
 
 
@@ -128,7 +130,7 @@ def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: b
         player=_player(nodes, values),
         recorder=_recorder(nodes, values, kept),
         report=_report(nodes[0], values),
-        respawn_delay=_number(values, 'respawn_delay') if _on(values, 'use_respawn') else None,
+        respawn_delay=_respawn_delay(values),
         namespace=values['namespace'],
         points=_on(values, 'points'),
         rviz=share_file('config/vo.rviz') if _on(values, 'rviz') else None,
@@ -144,6 +146,7 @@ def _node(spec: NodeSpec, values: Mapping[str, str]) -> NodeStart:
         settings = type(settings)(**_values(settings) | changed)
     except ParameterError as err:
         raise LaunchError(f'{spec.name}: {err}') from None
+    _check_file(f'{spec.name}: weights', settings.weights)
     return NodeStart(
         spec=spec,
         namespace=values['namespace'],
@@ -233,6 +236,8 @@ def _check_choices(values: Mapping[str, str]) -> None:
         if argument.choices and value not in argument.choices:
             among = ', '.join(filter(None, argument.choices))
             raise LaunchError(f'{argument.name}: {value!r} is none of {among}')
+    if not NAMESPACE.fullmatch(values['namespace']):
+        raise LaunchError(f'namespace: {values["namespace"]!r} is no ROS name, such as robot/front')
     _check_file('map', values['map'])
 
 
@@ -246,6 +251,13 @@ def _number(values: Mapping[str, str], name: str) -> float:
         return float(values[name])
     except ValueError:
         raise LaunchError(f'{name}: {values[name]!r} is no number') from None
+
+
+def _respawn_delay(values: Mapping[str, str]) -> float | None:
+    delay = _number(values, 'respawn_delay')
+    if not delay >= 0:
+        raise LaunchError(f'respawn_delay: {delay:g} is below 0')
+    return delay if _on(values, 'use_respawn') else None
 
 
 def _on(values: Mapping[str, str], name: str) -> bool:
