@@ -56,7 +56,7 @@ setup(
         'ros': list(JAZZY),
         'bags': ['rosbags>=0.11.9'],
         'train': ['lightning>=2.4', 'tensorboard'],
-        'eval': ['rosbags>=0.11.9', 'jinja2', 'matplotlib', 'psutil'],
+        'eval': ['rosbags>=0.11.9', 'jinja2', 'matplotlib'],
         'dev': [*TEST, 'import-linter', 'mypy<2', 'pre-commit', 'ruff', 'types-PyYAML'],
         'test': list(TEST),  # colcon test looks for this very name
     },
