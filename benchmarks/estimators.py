@@ -30,6 +30,7 @@ from dlcv.inference.depth import DepthEstimator
 from dlcv.inference.device import set_threads
 from dlcv.inference.features import FeatureEstimator
 from dlcv.inference.flow import FlowEstimator, FlowSettings
+from dlcv.inference.memory import keep_freed_memory
 from dlcv.inference.odometry import OdometryEstimator, OdometrySettings
 from dlcv.inference.relocalization import RelocalizationEstimator
 from dlcv.models import build
@@ -66,6 +67,7 @@ class Pair:
 def main() -> None:
     """Print one row for each network and size."""
     args = _arguments()
+    keep_freed_memory()
     threads = set_threads(1 if args.cpu_time else args.threads)
     clock = time.thread_time if args.cpu_time else time.perf_counter
     print(f'{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {platform.node()}, {_processor()}')

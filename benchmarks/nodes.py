@@ -55,7 +55,7 @@ def main() -> None:
     """Print one row for each node and size."""
     args = _arguments()
     from dlcv.inference.device import set_threads
-    from dlcv.ros.start import keep_freed_memory
+    from dlcv.inference.memory import keep_freed_memory
 
     threads = set_threads(args.threads)
     keep_freed_memory()

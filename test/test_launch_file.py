@@ -109,7 +109,7 @@ def test_the_environment_is_the_plans(description):
         if isinstance(action, SetEnvironmentVariable):
             name = perform_substitutions(context, action.name)
             variables[name] = perform_substitutions(context, action.value)
-    assert 'MALLOC_MMAP_THRESHOLD_' in variables
+    assert 'MALLOC_MMAP_MAX_' in variables
     assert Path(variables['FASTRTPS_DEFAULT_PROFILES_FILE']).is_file()
 
 

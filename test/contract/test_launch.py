@@ -73,7 +73,7 @@ def test_a_profile_of_the_user_is_kept():
     assert ours['FASTRTPS_DEFAULT_PROFILES_FILE'] == 'ours.xml'
     kept = launch.environment({'FASTDDS_DEFAULT_PROFILES_FILE': 'mine'}, 'ours.xml', colour=False)
     assert not any(name.startswith('FAST') for name in kept)
-    assert 'MALLOC_MMAP_THRESHOLD_' in kept
+    assert 'MALLOC_MMAP_MAX_' in kept
 
 
 def test_neither_true_nor_false_is_refused():

@@ -18,9 +18,9 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
 from dlcv import messages
+from dlcv.inference.memory import keep_freed_memory
 from dlcv.ros import convert
 from dlcv.ros.qos import message_class
-from dlcv.ros.start import keep_freed_memory
 from dlcv.types import Camera
 
 CAMERA = Camera(width=1241, height=376, fx=718.0, fy=718.0, cx=607.0, cy=185.0)

@@ -201,7 +201,8 @@ def environment(present: Mapping[str, str], profile: str, *, colour: bool) -> di
     wanted = {
         'FASTRTPS_DEFAULT_PROFILES_FILE': profile,  # Jazzy reads this one,
         'FASTDDS_DEFAULT_PROFILES_FILE': profile,  # later releases that one
-        'MALLOC_MMAP_THRESHOLD_': str(64 << 20),
+        'MALLOC_MMAP_MAX_': '0',
+        'MALLOC_ARENA_MAX': '1',
         'MALLOC_TRIM_THRESHOLD_': str(512 << 20),
         'MALLOC_TOP_PAD_': str(64 << 20),
         'RCUTILS_COLORIZED_OUTPUT': '1' if colour else '0',
