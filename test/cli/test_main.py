@@ -71,6 +71,7 @@ def test_a_programmers_traceback_is_there_on_request(monkeypatch):
         (FileNotFoundError(2, 'No such file or directory', 'x/y'), 2, 'x/y: No such file or dir'),
         (MemoryError(), 1, 'not enough memory'),
         (RuntimeError("can't allocate memory: 9 bytes\nmore"), 1, "not enough memory: can't alloc"),
+        (ImportError("no module 'memory'"), 1, "unexpected ImportError: no module 'memory' ("),
         (KeyError('a\nb'), 1, "unexpected KeyError: 'a\\nb' (a mistake of ours"),
         (KeyboardInterrupt(), 130, 'interrupted'),
     ],

@@ -109,7 +109,8 @@ def _words(err: Exception) -> str:
         case OSError():
             return str(err)
     first = str(err).partition('\n')[0]
-    if isinstance(err, MemoryError) or 'memory' in first:  # PyTorch has RuntimeErrors for it
+    # PyTorch has RuntimeErrors for a lack of memory
+    if isinstance(err, MemoryError) or (isinstance(err, RuntimeError) and 'memory' in first):
         return f'not enough memory: {first}'
     return (
         f'unexpected {type(err).__name__}: {first} '
