@@ -7,6 +7,7 @@ it, runs the network and publishes. What a subclass adds is its estimator and it
 
 from __future__ import annotations
 
+import gc
 import threading
 import traceback
 from abc import abstractmethod
@@ -100,6 +101,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self._reset_wanted, self._break_wanted = threading.Event(), threading.Event()
         self._last_stamp_ns: int | None = None
         self.complaint = ''
+        self._said: dict[str, float] = {}  # when a kind of dropped image was last spoken of
         self._calibration = Calibration()
         self._settings = Parameters(
             self, self.spec.parameters, self._on_changed, lambda: self._state != 'unconfigured'
@@ -230,6 +232,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             self.get_logger().debug(traceback.format_exc())
             self._drop()
             return self._refuse(_explained(err))
+        gc.freeze()  # a full collection over torch's 170,000 objects stops a node for half a second
         self._fault, self._state = '', 'inactive'
         return SUCCESS
 
@@ -357,6 +360,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self._outputs = {}
         device = getattr(self._estimator, 'device', None)
         self._estimator = None
+        gc.unfreeze()  # what the network leaves behind may be collected
         if device is not None and str(device).startswith('cuda'):
             import torch
 
@@ -561,7 +565,10 @@ class VisionNode(LifecycleNode, Generic[P, R]):
     def _reject(self, counter: str, reason: str) -> None:
         self.health.count(counter)
         self.complaint = reason
-        self.get_logger().error(f'image dropped: {reason}', throttle_duration_sec=QUIET)
+        now = perf_counter()
+        if now - self._said.get(counter, -QUIET) >= QUIET:  # each kind of fault gets its word in
+            self._said[counter] = now
+            self.get_logger().error(f'image dropped: {reason}')
 
     def _survive(self, err: Exception, session: _Session) -> None:
         if session.inbox.closed:

@@ -28,7 +28,7 @@ from dlcv.ros.qos import message_class, profile
 
 READY_TOPIC = '/dlcv_recorder/ready'
 QUEUE = 100  # messages that a reliable listener may be behind before it loses one
-CLOCK_PERIOD = 0.01  # seconds between two messages on /clock
+CLOCK_PERIOD = 0.025  # seconds between two messages on /clock; each costs each node 0.5 ms
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 Progress = Callable[[float, float], None]
 
@@ -83,7 +83,7 @@ class Player(Node):
         self._publishers_of = {t.name: p for t in topics if (p := self._publisher(t)) is not None}
         self._images = [t.name for t in topics if t.msgtype in IMAGE_TYPES]
         self._clock_out = self.create_publisher(Clock, '/clock', 10) if options.clock else None
-        self._clock_at = -1.0
+        self._clock_at, self._clock_ns = -1.0, -1
         if options.wait_for_recorder:
             self.create_subscription(Empty, READY_TOPIC, self._on_ready, profile('latched'))
 
@@ -116,13 +116,14 @@ class Player(Node):
         now = monotonic()
         if self._clock_out is None or now - self._clock_at < CLOCK_PERIOD:
             return
-        self._clock_at = now
+        self._clock_at, self._clock_ns = now, stamp_ns
         self._clock_out.publish(Clock(clock=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)))
 
     def settle(self, stamp_ns: int) -> None:
-        """Publish the time now: the message that follows is not older than it."""
-        self._clock_at = -1.0
-        self.tick(stamp_ns)
+        """Publish the time now, once: the messages that follow are of this moment."""
+        if stamp_ns != self._clock_ns:
+            self._clock_at = -1.0
+            self.tick(stamp_ns)
 
     def finish(self) -> None:
         """Wait a moment until reliable listeners have the last messages."""
@@ -206,7 +207,7 @@ def _play_once(
         due = begin + (message.stamp_ns - first) / 1e9 / rate
         while (ahead := due - monotonic()) > 0:
             player.tick(first + int((monotonic() - begin) * rate * 1e9))
-            sleep(min(ahead, CLOCK_PERIOD))
+            sleep(min(ahead, CLOCK_PERIOD / 2))
             _stop_if_asked()
         player.settle(message.stamp_ns)
         player.publish(message)
