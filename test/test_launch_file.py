@@ -75,12 +75,11 @@ def options(words, flag):
 
 def given_parameters(words):
     """Merge parameter files and rules in their order, as far as they are not the first file."""
-    values = {}
+    values, first = {}, options(words, '--params-file')[0]
     for flag, word in pairwise(words):
-        if flag == '--params-file':
-            sections = yaml.safe_load(Path(word).read_text())
-            if len(sections) == 1:  # launch writes a dictionary into a file of one section
-                values |= next(iter(sections.values()))['ros__parameters']
+        if flag == '--params-file' and word != first:
+            (section,) = yaml.safe_load(Path(word).read_text()).values()  # written by launch
+            values |= section['ros__parameters']
         elif flag == '-p':
             name, _, text = word.partition(':=')
             values[name] = yaml.safe_load(text)
