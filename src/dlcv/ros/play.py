@@ -6,7 +6,7 @@ the recorder records, so that the first image is not lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -74,12 +74,10 @@ class PlayOptions:
 class Player(Node):
     """Publishers for the topics of a bag, and the clock."""
 
-    def __init__(self, bag: Bag, options: PlayOptions) -> None:
+    def __init__(self, topics: Sequence[Topic], options: PlayOptions) -> None:
         super().__init__('dlcv_player')
         self._options = options
         self._recording = not options.wait_for_recorder
-        wanted = options.topics or tuple(topic.name for topic in bag.topics)
-        topics = [bag.topic(name) for name in wanted if name != '/clock']
         self._publishers_of = {t.name: p for t in topics if (p := self._publisher(t)) is not None}
         self._images = [t.name for t in topics if t.msgtype in IMAGE_TYPES]
         self._clock_out = self.create_publisher(Clock, '/clock', 10) if options.clock else None
@@ -168,14 +166,16 @@ def play(path: Path, options: PlayOptions, progress: Progress | None = None) -> 
         BagError: The bag cannot be read.
         PlayError: Who was waited for did not come.
     """
-    # a broken bag is refused before ROS is started
+    # what cannot be played is refused before ROS is started
     with Bag(path, keep_damaged=options.damaged) as bag:
         if not bag.message_count:
             raise BagError(f'{path}: the bag holds no messages')
+        wanted = options.topics or tuple(topic.name for topic in bag.topics)
+        topics = [bag.topic(name) for name in wanted if name != '/clock']
         keep_freed_memory()
         rclpy.init()
         try:
-            player = Player(bag, options)
+            player = Player(topics, options)
             try:
                 return _play(bag, player, options, progress or (lambda *_: None))
             finally:
