@@ -98,8 +98,8 @@ def small() -> DeepVOConfig:
     drive does.
     """
     return DeepVOConfig(
-        input_size=(128, 416),
-        width=0.625,
+        input_size=(192, 640),
+        width=0.5,
         memory=128,
         mean=(0.0, 0.0, 0.0),
         std=(0.25, 0.25, 0.25),
