@@ -299,3 +299,45 @@ class Trajectory:
     world_from_body: FloatArray
     frame_id: str = field(default='map')
     child_frame_id: str = field(default='camera')
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FlowPair:
+    """Two pictures and the true flow between them.
+
+    Attributes:
+        first: ``(H, W, 3)`` uint8 RGB.
+        second: The same of the second picture.
+        flow: ``(H, W, 2)`` float32, (u right, v down) in pixels: the point at x in ``first`` is at
+            x + flow in ``second``; NaN where unknown.
+        backward: The flow from ``second`` to ``first``, on the pixels of ``second``; when known.
+        occluded: ``(H, W)`` bool; pixels of ``first`` whose point ``second`` does not show: hidden
+            by something nearer, or out of the picture. When known.
+        name: Where the pair comes from, for tables and messages.
+    """
+
+    first: ByteImage
+    second: ByteImage
+    flow: FloatArray
+    backward: FloatArray | None = None
+    occluded: npt.NDArray[np.bool_] | None = None
+    name: str = ''
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class HomographyPair:
+    """Two pictures of one plane and the homography between them.
+
+    Attributes:
+        first: ``(H, W, 3)`` uint8 RGB.
+        second: ``(h, w, 3)`` uint8 RGB.
+        second_from_first: ``(3, 3)`` float64; maps pixels (x, y, 1) of ``first`` to ``second``.
+        kind: What differs: ``viewpoint`` or ``illumination``.
+        name: Where the pair comes from, for tables and messages.
+    """
+
+    first: ByteImage
+    second: ByteImage
+    second_from_first: FloatArray
+    kind: str = 'viewpoint'
+    name: str = ''

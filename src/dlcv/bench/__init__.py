@@ -1,0 +1,1 @@
+"""Accuracy of the shipped networks beside classical methods, in one run."""

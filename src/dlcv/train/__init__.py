@@ -1,0 +1,1 @@
+"""One way to train: recipes, and the engine that runs them."""
