@@ -22,6 +22,11 @@ class Inner:
 
 
 @dataclass(frozen=True)
+class Named:
+    parts: dict[str, Inner]
+
+
+@dataclass(frozen=True)
 class Outer:
     size: tuple[int, int]
     inner: Inner = field(default_factory=Inner)
@@ -33,6 +38,14 @@ class Outer:
 def test_a_round_trip_changes_nothing():
     value = Outer(size=(3, 4), inner=Inner(rate=2.0), layers=(1, 2), folder=Path('x'), flag=True)
     assert from_dict(to_dict(value), Outer) == value
+
+
+def test_mappings_are_converted_item_by_item():
+    assert from_dict({'parts': {'x': {'rate': 3}}}, Named) == Named(parts={'x': Inner(rate=3.0)})
+    with pytest.raises(ConfigError, match=r'parts\.x: unknown key'):
+        from_dict({'parts': {'x': {'speed': 3}}}, Named)
+    with pytest.raises(ConfigError, match='parts: expected a mapping'):
+        from_dict({'parts': ['x']}, Named)
 
 
 def test_integers_are_welcome_as_floats():

@@ -72,6 +72,8 @@ def convert(value: Any, hint: Any, where: str) -> Any:
         return value
     if origin is tuple:
         return _tuple(value, get_args(hint), where)
+    if origin is dict:
+        return _mapping(value, get_args(hint), where)
     return _scalar(value, hint, where)
 
 
@@ -100,6 +102,15 @@ def _tuple(value: Any, hints: tuple[Any, ...], where: str) -> tuple[Any, ...]:
         convert(item, hint, f'{where}[{i}]')
         for i, (item, hint) in enumerate(zip(value, hints, strict=True))
     )
+
+
+def _mapping(value: Any, hints: tuple[Any, ...], where: str) -> dict[Any, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f'{where}: expected a mapping, got {value!r}')
+    return {
+        convert(key, hints[0], where): convert(item, hints[1], _join(where, str(key)))
+        for key, item in value.items()
+    }
 
 
 def _scalar(value: Any, hint: Any, where: str) -> Any:

@@ -1,0 +1,270 @@
+"""What a bench found: tables of numbers with units, as JSON, on a terminal and in Markdown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from dlcv import __version__
+from dlcv.bench.options import BenchError
+from dlcv.config import ConfigError, from_dict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SCHEMA = 1
+"""Of the JSON; raised when a reader of the old one would misread the new one."""
+
+_LIBRARIES = ('numpy', 'torch', 'opencv-python-headless')
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """One quantity.
+
+    Attributes:
+        name: As the field writes it, such as ``MLE``.
+        unit: ``px``, ``deg``, ``%``; empty for a ratio or a count.
+        better: Whether a ``high`` or a ``low`` value is better; empty when neither is.
+        digits: Printed after the decimal point.
+        doc: What it is, in a line.
+    """
+
+    name: str
+    unit: str = ''
+    better: Literal['high', 'low', ''] = ''
+    digits: int = 3
+    doc: str = ''
+
+    @property
+    def title(self) -> str:
+        """Name, unit and which direction is better, for a table's head."""
+        arrow = {'high': ' ↑', 'low': ' ↓', '': ''}[self.better]
+        return f'{self.name}{f" ({self.unit})" if self.unit else ""}{arrow}'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """The numbers of one method.
+
+    Attributes:
+        name: The method.
+        values: One for each column; None where it does not apply or there is no truth.
+    """
+
+    name: str
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """Methods by quantities, on one set.
+
+    Attributes:
+        name: Short and unique in its report, such as ``photos/viewpoint``.
+        title: What was measured on what, for people.
+        columns: The quantities.
+        rows: The methods.
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row.values) != len(self.columns):
+                raise BenchError(
+                    f'table {self.name}: row {row.name} has {len(row.values)} values for '
+                    f'{len(self.columns)} columns'
+                )
+
+    def value(self, row: str, column: str) -> float | None:
+        """Return the number of a method in a column.
+
+        Raises:
+            BenchError: There is no such row or column.
+        """
+        names = [c.name for c in self.columns]
+        found = [r for r in self.rows if r.name == row]
+        if not found or column not in names:
+            raise BenchError(
+                f'table {self.name} has no {row!r} {column!r}; its rows are '
+                f'{[r.name for r in self.rows]}, its columns {names}'
+            )
+        return found[0].values[names.index(column)]
+
+    def cells(self) -> list[list[str]]:
+        """Return the printed text of every row: its name, then its numbers; ``-`` for None."""
+        return [
+            [row.name, *(printed(c, v) for c, v in zip(self.columns, row.values, strict=True))]
+            for row in self.rows
+        ]
+
+    def best(self) -> list[set[int]]:
+        """Return, for every column, the rows whose printed number no other one betters."""
+        return [self._best(i, column) for i, column in enumerate(self.columns)]
+
+    def _best(self, index: int, column: Column) -> set[int]:
+        texts = [printed(column, row.values[index]) for row in self.rows]
+        known = [float(text) for text in texts if text != '-']
+        if not column.better or len(known) < 2:
+            return set()
+        goal = max(known) if column.better == 'high' else min(known)
+        return {i for i, text in enumerate(texts) if text != '-' and float(text) == goal}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Environment:
+    """Where and with what a report was made.
+
+    Attributes:
+        date: UTC, ISO 8601.
+        host: Processor and how many of its cores this process may use.
+        python: Its version.
+        versions: Name -> version of what decides the numbers.
+        command: The command line that makes this report again.
+        files: Name -> SHA-256 of the weight files.
+    """
+
+    date: str
+    host: str
+    python: str
+    versions: dict[str, str]
+    command: str
+    files: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """All tables of one bench.
+
+    Attributes:
+        bench: Which one: ``features`` or ``flow``.
+        tables: In the order in which they are shown.
+        settings: Name -> value of what was the same for all methods, in words.
+        environment: Where and with what.
+        schema: See `SCHEMA`.
+    """
+
+    bench: str
+    tables: tuple[Table, ...]
+    settings: dict[str, str]
+    environment: Environment
+    schema: int = SCHEMA
+
+    def table(self, name: str) -> Table:
+        """Return one table.
+
+        Raises:
+            BenchError: There is none of that name.
+        """
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise BenchError(f'no table {name!r}; there are {[t.name for t in self.tables]}')
+
+
+def printed(column: Column, value: float | None) -> str:
+    """Return a number as it is shown everywhere: rounded to the column's digits."""
+    return '-' if value is None or not math.isfinite(value) else f'{value:.{column.digits}f}'
+
+
+def environment(weights: Sequence[Path] = ()) -> Environment:
+    """Return the present environment; the command is the process's own."""
+    return Environment(
+        date=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        host=f'{_processor()}, {len(os.sched_getaffinity(0))} cores',
+        python=platform.python_version(),
+        versions={'dlcv': __version__, **{name: _version(name) for name in _LIBRARIES}},
+        command=' '.join(['dlcv', *sys.argv[1:]]),
+        files={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in weights},
+    )
+
+
+def write_json(report: Report, path: Path) -> None:
+    """Write a report; numbers keep all their digits, what is unknown is null."""
+    text = json.dumps(_plain(asdict(report)), indent=1, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + '\n', encoding='utf-8')
+
+
+def read_json(path: Path) -> Report:
+    """Read what `write_json` wrote.
+
+    Raises:
+        BenchError: It is no report, or one of another schema.
+    """
+    try:
+        data = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as err:
+        raise BenchError(f'{path}: is no JSON: {err}') from None
+    if not isinstance(data, dict) or data.get('schema') != SCHEMA:
+        found = data.get('schema') if isinstance(data, dict) else None
+        raise BenchError(f'{path}: expected a report of schema {SCHEMA}, got {found}')
+    try:
+        return from_dict(data, Report)
+    except ConfigError as err:
+        raise BenchError(f'{path}: {err}') from None
+
+
+def print_tables(report: Report, console: Console) -> None:
+    """Show a report on a terminal; the best of each column is bold."""
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    for table in report.tables:
+        grid = Grid(title=table.title, title_justify='left', title_style='')
+        grid.add_column('')
+        for column in table.columns:
+            grid.add_column(column.title, justify='right', no_wrap=True)
+        best = table.best()
+        for i, (name, *cells) in enumerate(table.cells()):
+            styled = (Text(c, 'bold' if i in best[j] else '') for j, c in enumerate(cells))
+            grid.add_row(name, *styled)
+        console.print(grid)
+
+
+def markdown(table: Table) -> str:
+    """Return a table in Markdown; the best of each column is bold."""
+    best = table.best()
+    lines = [['', *(c.title for c in table.columns)], ['---', *['---:'] * len(table.columns)]]
+    for i, (name, *cells) in enumerate(table.cells()):
+        lines.append([name, *(f'**{c}**' if i in best[j] else c for j, c in enumerate(cells))])
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` with null for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _version(library: str) -> str:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return 'unknown'  # such as OpenCV of the system
+
+
+def _processor() -> str:
+    """Return the processor's model as Linux names it, its architecture elsewhere."""
+    try:
+        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+    return models[0] if models else platform.machine()

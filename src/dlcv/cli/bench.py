@@ -1,0 +1,133 @@
+"""``dlcv bench``: accuracy of the shipped networks beside classical methods, in one run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlcv.cli.main import CommandError
+
+if TYPE_CHECKING:
+    from dlcv.bench.options import Progress
+
+SUMMARY = 'Measure the accuracy of networks beside classical methods, in one run.'
+EXAMPLES = """\
+`dlcv bench BENCH --help` names the sets of each. Examples:
+  dlcv bench features
+  dlcv bench features --weights mine.safetensors --limit 20
+  dlcv bench features --data oxford_affine hpatches-sequences-release -o features.json
+  dlcv bench flow -o docs/models/flownet.json
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Bench:
+    """A bench as a command: its line in the help, and options that only it has."""
+
+    summary: str
+    extra: tuple[tuple[str, Callable[[str], Any], str], ...] = ()
+
+
+_BENCHES = {
+    'features': _Bench(
+        summary='interest points and descriptors: SuperPoint beside SIFT and ORB',
+        extra=(
+            ('points', int, 'points of an image for the descriptor metrics (1000)'),
+            ('detector_points', int, 'points of an image for the detector metrics (300)'),
+        ),
+    ),
+    'flow': _Bench(summary='optical flow: FlowNetS and FlowNetC beside DIS and Farneback'),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line: one sub-command for each bench."""
+    benches = parser.add_subparsers(dest='bench', required=True, metavar='BENCH')
+    for name, bench in _BENCHES.items():
+        sub = benches.add_parser(name, help=bench.summary, description=bench.summary)
+        _common(sub)
+        for option, kind, doc in bench.extra:
+            sub.add_argument(f'--{option.replace("_", "-")}', type=kind, metavar='N', help=doc)
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add('--weights', nargs='+', default=[], type=Path, metavar='FILE',
+        help='weight files to measure (the shipped ones)')  # fmt: skip
+    add('--data', nargs='+', default=[], type=Path, metavar='DIR',
+        help='folders of public sets, recognised by their layout')  # fmt: skip
+    add('--sets', nargs='+', default=[], metavar='SET',
+        help='sets to run (the built-in ones and all of --data)')  # fmt: skip
+    add('--limit', type=int, metavar='N', help='run only N items of each set')
+    add('--threads', type=int, metavar='N', help='threads of the networks')
+    add('-o', '--output', type=Path, metavar='FILE', help='write the report (JSON)')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one bench, print its tables and write its report."""
+    from rich.console import Console
+
+    from dlcv.bench.report import print_tables, write_json
+
+    if args.output is not None and not args.output.parent.is_dir():
+        raise CommandError(f'{args.output}: there is no folder {args.output.parent}')
+    module = import_module(f'dlcv.bench.{args.bench}')
+    options = _options(args, module.Options)
+    _limit_threads(args.threads)
+    with _bar() as progress:
+        report = module.run(options, progress)
+    print_tables(report, Console())
+    if args.output is not None:
+        write_json(report, args.output)
+    return 0
+
+
+def _options(args: argparse.Namespace, kind: Callable[..., Any]) -> Any:
+    given = {name: getattr(args, name) for name, *_ in _BENCHES[args.bench].extra}
+    return kind(
+        weights=tuple(args.weights),
+        data=tuple(args.data),
+        sets=tuple(args.sets),
+        limit=args.limit,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+
+
+def _limit_threads(count: int | None) -> None:
+    if count is None:
+        return
+    if count < 1:
+        raise CommandError(f'--threads must be at least 1, got {count}')
+    import cv2
+    import torch
+
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    """Give a `Progress` that draws a bar on terminals alone, one line for each part."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
+    tasks: dict[str, TaskID] = {}
+    with Bar(
+        *columns, TimeRemainingColumn(), console=console, transient=True,
+        disable=not console.is_terminal,
+    ) as bar:  # fmt: skip
+
+        def show(part: str, done: int, total: int) -> None:
+            if part not in tasks:
+                tasks[part] = bar.add_task(part)
+            bar.update(tasks[part], completed=done, total=total)
+
+        yield show
