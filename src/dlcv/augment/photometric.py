@@ -85,7 +85,7 @@ def photometric(image: ByteImage, rng: np.random.Generator, config: PhotometricC
     blurred = image
     if config.motion_blur > 1 and _wanted(rng, config):
         blurred = motion_blur(image, rng.uniform(1, config.motion_blur), rng.uniform(0, np.pi))
-    values = cv2.LUT(blurred, _draw_tone(blurred, rng, config))  # (H, W[, 3]) float32
+    values = np.asarray(cv2.LUT(blurred, _draw_tone(blurred, rng, config)), np.float32)
     light = _draw_light(image.shape[:2], rng, config)
     if light is not None:
         values *= light if image.ndim == 2 else light[..., None]
@@ -155,8 +155,8 @@ def shade(size: tuple[int, int], strength: float, rng: np.random.Generator) -> F
         cv2.ellipse(mask, centre, axes, 90 * turn, 0, 360, 1.0, -1)
     # cv2's sigma of a kernel of 100 to 150 pixels
     sigma = (0.3 * ((rng.uniform(100, 150) - 1) * 0.5 - 1) + 0.8) / _COARSE
-    mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma), np.float32)
-    return np.asarray(1 - strength * mask, np.float32)
+    blurred = np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma), np.float32)
+    return np.asarray(1 - strength * blurred, np.float32)
 
 
 def vignette(size: tuple[int, int], strength: float) -> FloatArray:
