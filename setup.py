@@ -42,6 +42,7 @@ setup(
         (f'share/{NAME}', ['package.xml']),
         share('launch', '*.launch.py'),
         share('config', '*.yaml', '*.xml', '*.rviz', '*.json'),
+        share('config/train', '*.yaml'),
     ],
     install_requires=[
         'numpy>=1.24',
@@ -55,7 +56,7 @@ setup(
     extras_require={
         'ros': list(JAZZY),
         'bags': ['rosbags>=0.11.9'],
-        'train': ['lightning>=2.4', 'tensorboard'],
+        'train': ['lightning-fabric>=2.4', 'tensorboard'],
         'eval': ['rosbags>=0.11.9', 'jinja2', 'matplotlib'],
         'dev': [*TEST, 'import-linter', 'mypy<2', 'pre-commit', 'ruff', 'types-PyYAML'],
         'test': list(TEST),  # colcon test looks for this very name

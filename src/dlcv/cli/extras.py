@@ -6,7 +6,13 @@ from importlib.util import find_spec
 
 from dlcv.cli.main import CommandError
 
-_EXTRAS = {'jinja2': 'eval', 'matplotlib': 'eval', 'rclpy': 'ros', 'rosbags': 'bags'}
+_EXTRAS = {
+    'jinja2': 'eval',
+    'lightning_fabric': 'train',
+    'matplotlib': 'eval',
+    'rclpy': 'ros',
+    'rosbags': 'bags',
+}
 
 
 def need(*modules: str) -> None:

@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     'up': 'start the nodes without ROS launch',
     'report': 'write a page about a recording of the nodes',
     'nodes': 'print the tables of nodes, topics, parameters and services',
+    'train': 'train a network by a recipe',
     'demo': 'generate, replay, record and report',
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dlcv
@@ -30,9 +30,18 @@ def share_file(relative: str) -> Path:
     Raises:
         ShareError: If no installed copy has it.
     """
+    return _found(relative, Path.is_file)
+
+
+def share_folder(relative: str) -> Path:
+    """Return the path of a folder that comes with the package; errors as `share_file`."""
+    return _found(relative, Path.is_dir)
+
+
+def _found(relative: str, fits: Callable[[Path], bool]) -> Path:
     places = list(dict.fromkeys(_places(Path(dlcv.__file__).resolve())))
     for place in places:
-        if (place / relative).is_file():
+        if fits(place / relative):
             return place / relative
     raise ShareError(f'no {relative} in {", ".join(map(str, places))}')
 

@@ -14,7 +14,7 @@ from dlcv.types import ByteImage
 
 Sample = Mapping[str, npt.NDArray[np.generic]]
 Batch = dict[str, Tensor]
-Precision = Literal['32-true', 'bf16-mixed', '16-mixed']
+Precision = Literal['32-true', 'bf16-mixed']
 
 
 class TrainError(ValueError):
@@ -28,6 +28,7 @@ class RunConfig:
     Attributes:
         steps: Optimiser steps in all.
         batch: Samples of one step on one device.
+        distinct: Number of different samples, taken again and again; 0 for no end of them.
         accumulate: Batches whose gradients are summed into one step.
         learning_rate: Its peak.
         warmup_steps: Steps over which the rate rises linearly from zero.
@@ -38,17 +39,20 @@ class RunConfig:
         clip_norm: Largest norm of the gradient; 0 for no clipping.
         average: Decay of the running average of the weights, which is what is validated and
             exported; 0 for none.
-        precision: ``32-true``, or mixed: ``bf16-mixed`` or, on a GPU, ``16-mixed``.
+        precision: ``32-true``, or mixed: ``bf16-mixed``, twice as fast where the processor or the
+            GPU has bfloat16 arithmetic.
         seed: Decides the weights at the start and every sample.
         workers: Processes that make samples; 0 makes them where the network is trained.
         checkpoint_minutes: Longest time between two checkpoints.
         validate_every: Steps between two validations; 0 for one at the end only.
         picture_every: Steps between two pictures; 0 for none.
         log_every: Steps between two lines of the log, which holds means over them.
+        half: Whether the exported weights are stored in 16 bits.
     """
 
     steps: int
     batch: int = 8
+    distinct: int = 0
     accumulate: int = 1
     learning_rate: float = 1e-4
     warmup_steps: int = 0
@@ -64,6 +68,7 @@ class RunConfig:
     validate_every: int = 0
     picture_every: int = 0
     log_every: int = 50
+    half: bool = True
 
     def __post_init__(self) -> None:
         if min(self.steps, self.batch, self.accumulate, self.log_every) < 1:
@@ -113,6 +118,9 @@ class Recipe(Protocol):
 
     def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
         """Return RGB pictures of what the network does on a batch; it is in eval mode."""
+
+    def smoke(self) -> Recipe:
+        """Return a tiny version of the recipe: a few steps of it take seconds on a laptop."""
 
     def export(self, network: nn.Module) -> nn.Module:
         """Return the network as it is shipped, such as with batch-norms folded, in eval mode."""
