@@ -26,7 +26,7 @@ def read_picture(path: Path) -> ByteImage:
     """
     import cv2
 
-    pixels = _decoded(path)
+    pixels = decoded(path)
     if pixels.dtype == np.uint16:
         pixels = np.rint(pixels / 257.0).astype(np.uint8)
     if pixels.dtype != np.uint8:
@@ -43,7 +43,7 @@ def read_depth(path: Path, units_per_metre: float, unknown: Sequence[int] = (0,)
     Raises:
         DatasetError: The file is missing or has not one channel of 16 bits.
     """
-    values = _decoded(path)
+    values = decoded(path)
     if values.dtype != np.uint16 or values.ndim != 2:
         raise DatasetError(
             f'{path}: expected depth in one channel of 16 bits, got {values.dtype} with shape '
@@ -54,7 +54,12 @@ def read_depth(path: Path, units_per_metre: float, unknown: Sequence[int] = (0,)
     return metres
 
 
-def _decoded(path: Path) -> npt.NDArray[Any]:
+def decoded(path: Path) -> npt.NDArray[Any]:
+    """Return the pixels of a picture file as they are stored, colours in OpenCV's order.
+
+    Raises:
+        DatasetError: The file is missing or no picture.
+    """
     import cv2
 
     try:

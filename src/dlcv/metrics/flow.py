@@ -208,8 +208,8 @@ def warp_error(
     _expect_fit(flow, flow, mask)
     a, b = _grey(first), _grey(second)
     height, width = a.shape
-    x: FloatArray = np.arange(width) + flow[..., 0].astype(np.float64)
-    y: FloatArray = np.arange(height)[:, None] + flow[..., 1].astype(np.float64)
+    x = np.arange(width, dtype=np.float64) + flow[..., 0]
+    y = np.arange(height, dtype=np.float64)[:, None] + flow[..., 1]
     counts = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)  # False for NaN
     if mask is not None:
         counts &= mask
