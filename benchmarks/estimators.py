@@ -40,7 +40,7 @@ from dlcv.models.flownet import FlowNetConfig
 from dlcv.models.monodepth import MonodepthConfig
 from dlcv.models.superpoint import SuperPointConfig
 from dlcv.types import Camera, Frame
-from dlcv.weights import SHIPPED_CONFIGS
+from dlcv.weights import untrained
 
 Clock = Callable[[], float]
 
@@ -106,7 +106,7 @@ def _processor() -> str:
 def _measure(name: str, size: str, repeats: int, clock: Clock) -> tuple[float, float]:
     """Return the medians in milliseconds of the bare network and of the estimator."""
     torch.manual_seed(0)
-    network = build(PAPER[name] if size == 'paper' else SHIPPED_CONFIGS[name]).eval()
+    network = build(PAPER[name]).eval() if size == 'paper' else untrained(name)
     pair = _PAIRS[name](network)
     bare, whole = [], []
     for _ in range(repeats + 1):

@@ -226,6 +226,16 @@ def test_missing_weights_are_named_before_anything_runs(tmp_path):
         plan(params_file=str(path))
 
 
+def test_weights_may_be_the_name_of_shipped_ones(tmp_path):
+    path = tmp_path / 'mine.yaml'
+    path.write_text('flownet:\n  ros__parameters:\n    weights: flownet_c\n')
+    (node,) = plan(params_file=str(path), nodes='flownet').nodes
+    assert node.settings.weights == 'flownet_c'
+    path.write_text('flownet:\n  ros__parameters:\n    weights: flownet_x\n')
+    with pytest.raises(LaunchError, match=r'no file flownet_x; .* are flownet_s, flownet_c'):
+        plan(params_file=str(path), nodes='flownet')
+
+
 def test_a_missing_parameter_file_is_refused():
     with pytest.raises(ParameterError, match=r'nix\.yaml: no such parameter file'):
         plan(params_file='nix.yaml')

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from importlib import import_module
 
 import pytest
 import torch
 
 from dlcv.inference import load
 from dlcv.inference.depth import DepthSettings
+from dlcv.models.flownet import FlowNet, FlowNetConfig
 from dlcv.models.superpoint import SuperPoint, SuperPointConfig
 from dlcv.weights import WeightsError, save_network, shipped
 
@@ -64,6 +66,21 @@ def test_each_estimator_starts_without_a_file(name):
     estimator = LOADERS[name](device='cpu', allow_untrained=True)
     assert estimator.device.type == 'cpu'
     assert not any(p.requires_grad for p in estimator.network.parameters())
+
+
+def test_shipped_weights_may_be_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(import_module('dlcv.weights.shipped'), '_FOLDER', tmp_path)
+    network = FlowNet(FlowNetConfig(variant='c', width=0.125))
+    with pytest.raises(WeightsError, match='no flownet_c weights are shipped yet'):
+        load.load_flow('flownet_c', device='cpu')
+    stand_in = load.load_flow('flownet_c', device='cpu', allow_untrained=True)
+    assert stand_in.network.config.variant == 'c'
+    path = save_network(network, tmp_path / 'flownet_c.safetensors')
+    estimator = load.load_flow('flownet_c', device='cpu')
+    assert estimator.network.config == network.config
+    assert estimator.origin.path == path
+    with pytest.raises(WeightsError, match="no flownet weights 'superpoint'"):
+        load.load_flow('superpoint', device='cpu')
 
 
 def test_settings_reach_the_estimator():

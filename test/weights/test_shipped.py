@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 import pytest
 import torch
 
+from dlcv.contract.nodes import NODES
 from dlcv.models import NAMES
 from dlcv.weights import (
     SHIPPED_CONFIGS,
     WeightsError,
+    chosen,
     load_network,
     name_of,
     save_network,
@@ -22,9 +25,11 @@ room = importlib.import_module('dlcv.weights.shipped')
 
 
 def test_every_network_has_a_stand_in():
-    assert list(SHIPPED_CONFIGS) == list(NAMES)
-    for name, config in SHIPPED_CONFIGS.items():
-        assert isinstance(config, NAMES[name])
+    assert [name for node in NODES.values() for name in node.weights] == list(SHIPPED_CONFIGS)
+    for network, node in NODES.items():
+        for name in node.weights:
+            assert isinstance(SHIPPED_CONFIGS[name], NAMES[network])
+        assert name_of(untrained(network)) == network
 
 
 def test_a_stand_in_is_the_same_for_the_same_seed_and_leaves_the_caller_alone():
@@ -44,6 +49,41 @@ def test_what_lies_in_the_folder_is_shipped(tmp_path, monkeypatch):
     assert shipped('dsac') is None
     path = save_network(untrained('dsac'), tmp_path / 'dsac.safetensors')
     assert shipped('dsac') == path
+
+
+def test_a_network_starts_with_the_first_of_its_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, '_FOLDER', tmp_path)
+    first, other = NODES['flownet'].weights[:2]
+    path = save_network(untrained(other), tmp_path / f'{other}.safetensors')
+    assert shipped('flownet') is None
+    assert shipped(other) == path
+    path = save_network(untrained(first), tmp_path / f'{first}.safetensors')
+    assert shipped('flownet') == shipped(first) == path
+    assert untrained('flownet').config == untrained(first).config
+
+
+def test_weights_are_nothing_a_name_or_a_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, '_FOLDER', tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert chosen('flownet', '') is None
+    paths = {}
+    for name in NODES['flownet'].weights:
+        assert chosen('flownet', name) is None
+        paths[name] = tmp_path / f'{name}.safetensors'
+        paths[name].touch()
+        assert chosen('flownet', name) == paths[name]
+    assert chosen('flownet', '') == paths[NODES['flownet'].weights[0]]
+    assert chosen('flownet', 'no/such.pth') == Path('no/such.pth')  # whose reader says so
+    assert chosen('flownet', tmp_path / 'mine') == tmp_path / 'mine'
+    (tmp_path / 'mine').touch()
+    assert chosen('flownet', 'mine') == Path('mine')
+
+
+def test_an_unknown_name_of_weights_is_answered_with_those_there_are():
+    with pytest.raises(WeightsError, match=r"no flownet weights 'flownet_x': .* are flownet_"):
+        chosen('flownet', 'flownet_x')
+    with pytest.raises(WeightsError, match=r"no monodepth weights 'flownet_s': .* are monodepth"):
+        chosen('monodepth', 'flownet_s')
 
 
 @pytest.mark.parametrize('name', SHIPPED_CONFIGS)

@@ -146,7 +146,7 @@ def _node(spec: NodeSpec, values: Mapping[str, str]) -> NodeStart:
         settings = type(settings)(**_values(settings) | changed)
     except ParameterError as err:
         raise LaunchError(f'{spec.name}: {err}') from None
-    _check_file(f'{spec.name}: weights', settings.weights)
+    _check_weights(spec, settings.weights)
     return NodeStart(
         spec=spec,
         namespace=values['namespace'],
@@ -239,6 +239,14 @@ def _check_choices(values: Mapping[str, str]) -> None:
     if not NAMESPACE.fullmatch(values['namespace']):
         raise LaunchError(f'namespace: {values["namespace"]!r} is no ROS name, such as robot/front')
     _check_file('map', values['map'])
+
+
+def _check_weights(spec: NodeSpec, weights: str) -> None:
+    if weights and weights not in spec.weights and not Path(weights).is_file():
+        raise LaunchError(
+            f'{spec.name}: weights: no file {weights}; the names of shipped weights are '
+            f'{", ".join(spec.weights)}'
+        )
 
 
 def _check_file(name: str, path: str) -> None:

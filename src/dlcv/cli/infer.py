@@ -248,7 +248,10 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         help='also draw; of several pictures each gets a number, OUT_000.png',
     )  # fmt: skip
     parser.add_argument(
-        '--weights', default='', metavar='FILE', help='our own or a public file (the shipped one)'
+        '--weights',
+        default='',
+        metavar='FILE',
+        help='our own or a public file, or the name of shipped weights (the shipped ones)',
     )
     parser.add_argument('--sha256', default='', metavar='HEX', help='digest that FILE must have')
     parser.add_argument(

@@ -67,6 +67,8 @@ class NodeSpec:
         inputs: Topics it subscribes to.
         outputs: Topics it publishes.
         services: Services it offers.
+        weights: Names of the weights that are shipped for it; the first is taken when none is
+            named.
     """
 
     name: str
@@ -77,6 +79,7 @@ class NodeSpec:
     inputs: tuple[Topic, ...]
     outputs: tuple[Topic, ...]
     services: tuple[Service, ...] = field(default=())
+    weights: tuple[str, ...]
 
 
 IMAGE = Topic(name='image', type='sensor_msgs/msg/Image', qos='image', doc='The camera.')
@@ -139,6 +142,7 @@ SUPERPOINT = NodeSpec(
         DIAGNOSTICS,
     ),
     services=COMMON_SERVICES,
+    weights=('superpoint',),
 )  # fmt: skip
 FLOWNET = NodeSpec(
     name='flownet',
@@ -163,6 +167,7 @@ FLOWNET = NodeSpec(
         DIAGNOSTICS,
     ),
     services=COMMON_SERVICES,
+    weights=('flownet_s', 'flownet_c'),
 )  # fmt: skip
 MONODEPTH = NodeSpec(
     name='monodepth',
@@ -186,6 +191,7 @@ MONODEPTH = NodeSpec(
         DIAGNOSTICS,
     ),
     services=COMMON_SERVICES,
+    weights=('monodepth',),
 )  # fmt: skip
 DEEPVO = NodeSpec(
     name='deepvo',
@@ -214,6 +220,7 @@ DEEPVO = NodeSpec(
         DIAGNOSTICS,
     ),
     services=COMMON_SERVICES,
+    weights=('deepvo',),
 )  # fmt: skip
 DSAC = NodeSpec(
     name='dsac',
@@ -262,6 +269,7 @@ DSAC = NodeSpec(
             doc='Relocalize on the next image; the answer says accepted or rejected, and why.',
         ),
     ),
+    weights=('dsac',),
 )  # fmt: skip
 
 NODES: dict[str, NodeSpec] = {n.name: n for n in (SUPERPOINT, FLOWNET, MONODEPTH, DEEPVO, DSAC)}

@@ -138,7 +138,9 @@ class CommonParameters:
         0, 'CPU threads of the network; 0 takes half of the cores.', low=0, high=256
     )
     weights: str = parameter(
-        '', 'Weight file (.safetensors, or a public .pth or .npz); empty takes the shipped one.'
+        '',
+        'Weight file (.safetensors, or a public .pth or .npz) or the name of shipped weights; '
+        'empty takes the shipped ones.',
     )
     weights_sha256: str = parameter('', 'SHA-256 that the weight file must have; empty for any.')
     allow_random_weights: bool = parameter(

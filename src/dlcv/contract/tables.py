@@ -39,6 +39,7 @@ def _node(spec: NodeSpec, common: set[str]) -> list[str]:
     services = [(f'`{s.name}`', s.type, s.doc) for s in spec.services]
     return [
         f'{spec.doc} `ros2 run dlcv_bringup {spec.executable}`',
+        *_weights(spec),
         '',
         _topics('subscribes', spec.inputs),
         '',
@@ -48,6 +49,12 @@ def _node(spec: NodeSpec, common: set[str]) -> list[str]:
         '',
         _parameters(own),
     ]
+
+
+def _weights(spec: NodeSpec) -> list[str]:
+    """Return what `weights` may name, where there is a choice."""
+    first, *others = (f'`{name}`' for name in spec.weights)
+    return ['', f'Shipped weights: {first} (default), {", ".join(others)}.'] if others else []
 
 
 def _topics(verb: str, topics: Iterable[Topic]) -> str:

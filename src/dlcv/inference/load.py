@@ -25,7 +25,7 @@ from dlcv.models.deepvo import DeepVO
 from dlcv.models.flownet import FlowNet
 from dlcv.models.monodepth import Monodepth
 from dlcv.models.superpoint import SuperPoint
-from dlcv.weights import WeightsError, load, shipped, untrained
+from dlcv.weights import WeightsError, chosen, load, untrained
 
 
 def load_features(
@@ -40,7 +40,8 @@ def load_features(
     """Return a feature estimator.
 
     Args:
-        weights: Our own file or a public checkpoint; empty takes the shipped one.
+        weights: Our own file, a public checkpoint, or the name of shipped weights; empty takes
+            the shipped ones.
         settings: See `FeatureSettings`.
         device: See `Estimator`.
         precision: See `Estimator`.
@@ -124,17 +125,18 @@ def load_relocalization(
 def _network(
     name: str, weights: str | Path, sha256: str, allow_untrained: bool
 ) -> tuple[nn.Module, Origin]:
-    path = Path(weights) if str(weights) else shipped(name)
+    path = chosen(name, weights)
     if path is None:
+        wanted = str(weights) or name
         if not allow_untrained:
             raise WeightsError(
-                f'no {name} weights are shipped yet: name a file, or allow random ones'
+                f'no {wanted} weights are shipped yet: name a file, or allow random ones'
             )
         if sha256:
             raise WeightsError(
                 f'sha256 {sha256} is asked for, but there is no weight file to have it'
             )
-        return untrained(name), Origin()
+        return untrained(wanted), Origin()
     loaded = load(name, path, sha256=sha256)
     if not loaded.weights.trained and not allow_untrained:
         raise WeightsError(f'{path} is untrained: name another file, or allow random weights')

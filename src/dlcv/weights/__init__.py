@@ -4,7 +4,7 @@ This room needs PyTorch; import it where a network is wanted, not at the top of 
 """
 
 from dlcv.weights.files import MAX_BYTES, WeightsError
-from dlcv.weights.shipped import SHIPPED_CONFIGS, shipped, untrained
+from dlcv.weights.shipped import SHIPPED_CONFIGS, chosen, shipped, untrained
 from dlcv.weights.store import (
     Loaded,
     Weights,
@@ -21,6 +21,7 @@ __all__ = [
     'Loaded',
     'Weights',
     'WeightsError',
+    'chosen',
     'describe',
     'load',
     'load_network',

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from dlcv.contract.nodes import NODES
 from dlcv.models import ModelConfig, build, deepvo, dsac, monodepth
 from dlcv.models.flownet import FlowNetConfig
 from dlcv.models.superpoint import SuperPointConfig
@@ -14,25 +15,54 @@ from dlcv.weights.files import WeightsError
 
 SHIPPED_CONFIGS: dict[str, ModelConfig] = {
     'superpoint': SuperPointConfig(),
-    'flownet': FlowNetConfig(width=0.5),
+    'flownet_s': FlowNetConfig(variant='s', width=0.5),
+    'flownet_c': FlowNetConfig(variant='c', width=0.5),
     'monodepth': monodepth.small(),
     'deepvo': deepvo.small(),
     'dsac': dsac.small(),
 }
-"""Configuration of the network that stands in for each task when no file is given."""
+"""Name of weights -> configuration of their network, also of its untrained stand-in."""
 
 _FOLDER = Path(__file__).parent / 'shipped'
 
 
 def shipped(name: str) -> Path | None:
-    """Return the weight file that this package ships for a network, None if it ships none.
+    """Return a weight file of this package, None if it is not shipped.
+
+    Args:
+        name: Of weights, a key of `SHIPPED_CONFIGS`; or of a network, for the weights that it
+            starts with.
 
     Raises:
-        WeightsError: If there is no such network.
+        WeightsError: If there is no such name.
     """
-    _config(name)
-    path = _FOLDER / f'{name}.safetensors'
+    path = _FOLDER / f'{_weights(name)}.safetensors'
     return path if path.is_file() else None
+
+
+def chosen(network: str, weights: str | Path) -> Path | None:
+    """Return the file that is meant by the parameter or option ``weights`` of a network.
+
+    Args:
+        network: Its name.
+        weights: Empty for the shipped weights, or the name of shipped ones, or a file.
+
+    Returns:
+        The file; None for shipped weights that are not there.
+
+    Raises:
+        WeightsError: If ``weights`` looks like a name and is none.
+    """
+    text, names = str(weights), NODES[network].weights
+    if not text or text in names:
+        return shipped(text or network)
+    path = Path(weights)
+    if path.name == text and not path.suffix and not path.exists():
+        raise WeightsError(
+            f'no {network} weights {text!r}: there is no such file, and the names of shipped '
+            f'weights are {", ".join(names)}'
+        )
+    return path
 
 
 def untrained(name: str, seed: int = 0) -> nn.Module:
@@ -41,10 +71,14 @@ def untrained(name: str, seed: int = 0) -> nn.Module:
     The caller's random numbers are left as they were. DeepVO's last layer is made small, so that
     an untrained odometry stands nearly still: one that leaps is called lost by its node.
 
+    Args:
+        name: As that of `shipped`.
+        seed: Decides the weights.
+
     Raises:
-        WeightsError: If there is no such network.
+        WeightsError: If there is no such name.
     """
-    config = _config(name)
+    config = SHIPPED_CONFIGS[_weights(name)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build(config).eval()
@@ -55,7 +89,9 @@ def untrained(name: str, seed: int = 0) -> nn.Module:
     return network
 
 
-def _config(name: str) -> ModelConfig:
-    if name not in SHIPPED_CONFIGS:
-        raise WeightsError(f'no network {name!r}; there are {sorted(SHIPPED_CONFIGS)}')
-    return SHIPPED_CONFIGS[name]
+def _weights(name: str) -> str:
+    """Return the name of weights for the name of weights or of a network."""
+    found = NODES[name].weights[0] if name in NODES else name
+    if found not in SHIPPED_CONFIGS:
+        raise WeightsError(f'no network {name!r}; there are {sorted({*NODES, *SHIPPED_CONFIGS})}')
+    return found
