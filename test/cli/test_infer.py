@@ -235,7 +235,7 @@ def test_nothing_that_is_read_is_overwritten(folder, tmp_path, capsys):
 
 
 def test_a_digest_without_a_file_is_not_passed_over(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr('dlcv.inference.load.shipped', lambda name: None)
+    monkeypatch.setattr('dlcv.inference.load.chosen', lambda *_: None)
     given = [str(folder / 'rgb' / '0.png'), '-o', str(tmp_path / 'out.npz'), '--sha256', 'a' * 64]
     assert main(['infer', 'superpoint', *given]) == 2
     assert 'aaaa is asked for, but there is no weight file to have it' in capsys.readouterr().err
