@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dlcv.models.flownet import FlowNet
+from dlcv.models.superpoint import SuperPoint
 from dlcv.nn.inference import optimise
+from dlcv.train.recipe import TrainError
 
 
 def folded_flownet(network: FlowNet) -> FlowNet:
@@ -19,5 +21,25 @@ def folded_flownet(network: FlowNet) -> FlowNet:
         A copy in eval mode whose configuration says ``batch_norm=False``.
     """
     plain = FlowNet(replace(network.config, batch_norm=False))
+    plain.load_state_dict(optimise(network).state_dict())
+    return plain.eval()
+
+
+def folded_superpoint(network: SuperPoint) -> SuperPoint:
+    """Return the plain network of the paper that computes what this one does in eval mode.
+
+    Args:
+        network: Of variant ``unet_bn``, whose batch-norms are folded into the convolutions before
+            them, or ``vgg``; it is not changed.
+
+    Returns:
+        A copy in eval mode, of variant ``vgg``.
+
+    Raises:
+        TrainError: If the batch-norms come after the activations, where they cannot be folded.
+    """
+    if network.config.variant == 'vgg_bn':
+        raise TrainError("batch-norms fold away in variant 'unet_bn', not in 'vgg_bn'")
+    plain = SuperPoint(replace(network.config, variant='vgg'))
     plain.load_state_dict(optimise(network).state_dict())
     return plain.eval()
