@@ -100,6 +100,15 @@ def test_arrays_are_read_with_their_shape(tmp_path):
     same({key: found.tensors[key] for key in TENSORS})
 
 
+def test_a_header_whose_length_begins_like_a_pickle_is_read(tmp_path):
+    path, starts = tmp_path / 'weights.safetensors', set()
+    for padding in range(0, 512, 8):
+        files.write(path, {'a': torch.ones(2)}, {'note': 'x' * padding})
+        starts.add(path.read_bytes()[0])
+        assert files.read(path).tensors['a'].tolist() == [1, 1]
+    assert 0x80 in starts
+
+
 def test_size_and_digest_are_those_of_the_file(save):
     path = save(TENSORS)
     found = files.read(path)

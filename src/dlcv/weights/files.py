@@ -252,9 +252,12 @@ def _sniff(head: bytes, handle: BinaryIO) -> Container | Literal['tar', 'torchsc
         return 'npz' if names and all(name.endswith('.npy') for name in names) else None
     if head[257:262] == b'ustar':
         return 'tar'
+    # Before the pickle: every 32nd header has a length whose first byte is a pickle's, 0x80.
+    if head[8:9] == b'{' and int.from_bytes(head[:8], 'little') < 2**32:
+        return 'safetensors'
     if head[:1] == b'\x80':  # a pickle: the format before 1.6, or something hostile
         return 'torch'
-    return 'safetensors' if head[8:9] == b'{' else None
+    return None
 
 
 def _refuse_bombs(handle: BinaryIO, container: Container, path: Path, max_bytes: int) -> None:
