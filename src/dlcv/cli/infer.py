@@ -18,6 +18,7 @@ import numpy as np
 
 from dlcv.cli.extras import need
 from dlcv.cli.main import CommandError
+from dlcv.inference.memory import keep_freed_memory
 from dlcv.types import ByteImage, Camera, FloatArray, Frame
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ def run(args: argparse.Namespace) -> int:
     least = 2 if args.network in ('flownet', 'deepvo') else 1
     if len(paths) < least:
         raise CommandError(f'{args.network} needs {least} images or more, got {len(paths)}')
+    keep_freed_memory()
     frames = list(_frames(paths, camera, args))
     if args.threads:
         from dlcv.inference.device import set_threads
