@@ -85,6 +85,9 @@ _OPTIONS: dict[str, tuple[_Option, ...]] = {
             'consistency_threshold', float,
             'forward-backward difference at which confidence is one half, px (1)',
         ),
+        _option(
+            'refinement', str, 'what follows the network (none)', 'none', 'variational'
+        ),
     ),
     'monodepth': (
         _option('min_depth', float, 'nearer is -inf, m (0.1)'),

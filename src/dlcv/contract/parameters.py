@@ -243,6 +243,10 @@ class FlowNetParameters(CommonParameters):
         1.0, 'Forward-backward difference at which confidence is one half; 0 for no check.',
         'px', low=0, high=100, dynamic=True,
     )  # fmt: skip
+    refinement: str = parameter(
+        'none', 'What follows the network: nothing, or a variational method on the CPU.',
+        choices=('none', 'variational'), dynamic=True,
+    )  # fmt: skip
     max_displacement: float = parameter(
         0.0, 'Displacement of full colour in the picture; 0 takes the largest of each.',
         'px', low=0, high=1000, dynamic=True,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dlcv.inference.base import Estimator, to_array
 from dlcv.inference.mapping import Fit, colour, size_of
+from dlcv.inference.refinement import cell_means, refine
 from dlcv.models.flownet import FlowNet
 from dlcv.types import Camera, FloatArray, FlowField, Frame
 
@@ -28,11 +29,14 @@ class FlowSettings:
         max_interval: Longest pause in seconds that flow is computed over.
         consistency_threshold: Forward-backward difference in pixels at which confidence is one
             half; 0 for no such check.
+        refinement: ``variational`` lets `dlcv.inference.refinement.refine` follow the network, on
+            the CPU and on all pixels whatever the stride.
     """
 
     output_stride: Literal[1, 2, 4] = 1
     max_interval: float = 0.5
     consistency_threshold: float = 1.0
+    refinement: Literal['none', 'variational'] = 'none'
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,13 +115,24 @@ class FlowEstimator(Estimator[FlowNet]):
 
     def _flows(self, last: _Seen, seen: _Seen, *, both: bool) -> list[FloatArray]:
         """Return the flow forward, and backward if ``both``, each ``(h, w, 2)`` pixels."""
-        width, height = (-(-side // self.settings.output_stride) for side in size_of(seen.frame))
+        stride = self.settings.output_stride
+        if self.settings.refinement == 'none':
+            return self._network_flows(last, seen, stride, both=both)
+        found = self._network_flows(last, seen, 1, both=both)
+        pictures = colour(last.frame.image), colour(seen.frame.image)
+        ways = zip(found, (pictures, pictures[::-1]), strict=False)  # one flow, or both
+        return [cell_means(refine(flow, *way), stride) for flow, way in ways]
+
+    def _network_flows(
+        self, last: _Seen, seen: _Seen, stride: int, *, both: bool
+    ) -> list[FloatArray]:
+        width, height = (-(-side // stride) for side in size_of(seen.frame))
         first, second = last.tensor, seen.tensor
         if both:
             first, second = torch.cat((first, second)), torch.cat((second, first))
         finest = self.network.pyramid(self.network.stack(first, second))[0].float()
         finest = finest * self.network.config.div_flow  # (1 or 2, 2, H/4, W/4)
-        up = _NETWORK_STRIDE // self.settings.output_stride
+        up = _NETWORK_STRIDE // stride
         if up > 1:
             finest = F.interpolate(finest, scale_factor=up, mode='bilinear', align_corners=False)
         flows = finest[:, :, :height, :width].permute(0, 2, 3, 1).contiguous()
