@@ -1,0 +1,263 @@
+"""FlowNetS and FlowNetC learned from layered scenes (Fischer et al., ICCV 2015).
+
+Letters in this file: B pairs, H W picture size in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dlcv.augment.flow import FlowAugmentConfig, augment
+from dlcv.losses.flow import WEIGHTS, end_point_error, multiscale_epe
+from dlcv.metrics.flow import DISPLACEMENTS, FlowErrors, flow_errors
+from dlcv.models.flownet import FlowNet, FlowNetConfig
+from dlcv.synthetic.layers import LayeredScenes, LayersConfig
+from dlcv.synthetic.photos import PhotoPool
+from dlcv.train.export import folded_flownet
+from dlcv.train.recipe import Batch, Sample, Samples, TrainError
+from dlcv.types import ByteImage, FloatArray, FlowPair
+from dlcv.view.flow import flow_colours
+from dlcv.weights import load_network
+
+_HELD_OUT = 20150426  # seed of the validation's scenes; no run has it
+_FIRST_FLOW = 0.05  # of what the usual random weights would predict
+
+T = TypeVar('T', bound=np.generic)
+Estimate = Callable[[FlowPair], FloatArray]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlowNetRecipe:
+    """Supervised flow; build it from ``config/train/flownet_s.yaml`` or one of its siblings.
+
+    Attributes:
+        flownet: The network; batch-norms are folded when it is shipped.
+        scenes: The pairs it learns from.
+        changes: How they are changed.
+        views: Samples made of one scene, each changed on its own; every second one runs backwards
+            in time. Drawing a scene costs more than changing it.
+        weights: Of the errors at 1/4, 1/8, ... 1/64 of the size.
+        photos: Folders of photos; without, the scenes are made of painted pictures.
+        start: Weights to go on from, whose network takes the place of ``flownet``; or the
+            ``checkpoint.pt`` of a run with the same ``flownet``, which still has its batch-norms.
+        validation: The pairs it is validated on.
+        validation_pairs: How many of them.
+    """
+
+    flownet: FlowNetConfig
+    scenes: LayersConfig
+    changes: FlowAugmentConfig = field(default_factory=FlowAugmentConfig)
+    views: int = 2
+    weights: tuple[float, ...] = WEIGHTS
+    photos: tuple[Path, ...] = ()
+    start: Path | None = None
+    validation: LayersConfig = field(default_factory=LayersConfig)
+    validation_pairs: int = 32
+
+    def __post_init__(self) -> None:
+        if self.views < 1 or self.validation_pairs < 1:
+            raise TrainError(
+                'FlowNet needs views >= 1 and validation_pairs >= 1, got '
+                f'{self.views} and {self.validation_pairs}'
+            )
+
+    @property
+    def name(self) -> str:
+        """Name of the weights: ``flownet_s`` or ``flownet_c``."""
+        return f'flownet_{self.flownet.variant}'
+
+    def network(self) -> FlowNet:
+        """Return the network to train.
+
+        Raises:
+            TrainError: If ``start`` does not fit.
+        """
+        if self.start is None:
+            return _unmoved(FlowNet(self.flownet))
+        if self.start.suffix == '.pt':
+            return _of_checkpoint(self.start, self.flownet)
+        network = load_network('flownet', self.start)
+        assert isinstance(network, FlowNet)
+        return network.requires_grad_(True)
+
+    def samples(self, seed: int) -> Samples:
+        """Return pairs with their flow; see `FlowSamples`."""
+        scenes = LayeredScenes(PhotoPool(self.photos), self.scenes, seed)
+        return FlowSamples(scenes, self.changes, self.views, seed)
+
+    def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return the weighted sum over the scales, and the finest scale's error in pixels."""
+        del step
+        first, second = batch['first'].float() / 255, batch['second'].float() / 255
+        target = batch['flow']  # (B, 2, H, W)
+        pyramid = [flow.float() for flow in network(first, second)]
+        unit = self.flownet.div_flow
+        with torch.no_grad():
+            coarse = F.adaptive_avg_pool2d(target, pyramid[0].shape[2:])
+            error = end_point_error(pyramid[0] * unit, coarse).mean()
+        loss = multiscale_epe(pyramid, target, weights=self.weights, div_flow=unit)
+        return {'loss': loss, 'epe': error}
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Return end-point errors in pixels on held-out scenes, and those of OpenCV's DIS.
+
+        Also by true displacement: ``epe_40`` is that of 40 pixels and more.
+        """
+        scenes = LayeredScenes(PhotoPool(self.photos), self.validation, _HELD_OUT)
+        pairs = [scenes[index] for index in range(self.validation_pairs)]
+        figures = _figures(partial(estimate, network), pairs, '')
+        return {**figures, **_figures(_dis, pairs, '_of_dis')}
+
+    def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
+        """Return the pairs of the batch, four at most, with true and estimated flow in colours."""
+        assert isinstance(network, FlowNet)
+        rows = []
+        for first, second, flow in list(
+            zip(batch['first'], batch['second'], batch['flow'], strict=True)
+        )[:4]:
+            pair = FlowPair(
+                first=_last(first).astype(np.uint8),
+                second=_last(second).astype(np.uint8),
+                flow=_last(flow),
+            )
+            longest = float(np.nanmax(np.linalg.norm(pair.flow, axis=-1)))
+            found = flow_colours(estimate(network, pair), longest)
+            rows.append(
+                np.hstack([pair.first, pair.second, flow_colours(pair.flow, longest), found])
+            )
+        return {'pairs': np.vstack(rows)}
+
+    def smoke(self) -> FlowNetRecipe:
+        """Return a version with a tiny network and tiny scenes of painted pictures."""
+        return replace(
+            self,
+            flownet=replace(self.flownet, width=1 / 16),
+            scenes=replace(self.scenes, height=64, width=64, objects=(1, 2)),
+            changes=replace(self.changes, crop=(64, 64), geometry=0.0),
+            validation=replace(self.validation, height=64, width=64),
+            validation_pairs=2,
+            photos=(),
+            start=None,
+        )
+
+    def export(self, network: nn.Module) -> nn.Module:
+        """Return the network with its batch-norms folded."""
+        assert isinstance(network, FlowNet)
+        return folded_flownet(network)
+
+
+class FlowSamples:
+    """Changed pairs with their flow; each a function of seed and number.
+
+    A sample has ``first`` and ``second``, ``(3, H, W)`` uint8 RGB, and ``flow``, ``(2, H, W)``
+    float32 in pixels. The samples of one scene have consecutive numbers, so only the last scene is
+    kept.
+    """
+
+    def __init__(
+        self, scenes: LayeredScenes, changes: FlowAugmentConfig, views: int, seed: int
+    ) -> None:
+        self._scenes = scenes
+        self._changes = changes
+        self._views = views
+        self._seed = seed
+        self._last: tuple[int, FlowPair] | None = None
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return the sample of that number."""
+        pair = self._scene(index // self._views)
+        if index % self._views % 2:
+            pair = backwards(pair)
+        rng = np.random.default_rng([self._seed, index, 1])  # the scene has [seed, number]
+        pair = augment(pair, rng, self._changes)
+        return {
+            'first': _channels_first(pair.first),
+            'second': _channels_first(pair.second),
+            'flow': _channels_first(pair.flow),
+        }
+
+    def _scene(self, number: int) -> FlowPair:
+        if self._last is None or self._last[0] != number:
+            self._last = (number, self._scenes[number])
+        return self._last[1]
+
+
+def backwards(pair: FlowPair) -> FlowPair:
+    """Exchange the pictures of a pair whose backward flow is known; occlusion is lost."""
+    assert pair.backward is not None
+    return replace(
+        pair,
+        first=pair.second,
+        second=pair.first,
+        flow=pair.backward,
+        backward=pair.flow,
+        occluded=None,
+    )
+
+
+def estimate(network: nn.Module, pair: FlowPair) -> FloatArray:
+    """Return a FlowNet's flow of a pair, ``(H, W, 2)`` pixels."""
+    assert isinstance(network, FlowNet)
+    device = next(network.parameters()).device
+    first, second = (
+        torch.from_numpy(_channels_first(image))[None].to(device).float() / 255
+        for image in (pair.first, pair.second)
+    )  # (1, 3, H, W)
+    with torch.no_grad():
+        flow = network.flow(first, second)[0]  # (2, H, W)
+    return np.asarray(flow.permute(1, 2, 0).float().cpu().numpy())
+
+
+def _dis(pair: FlowPair) -> FloatArray:
+    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (pair.first, pair.second)]
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return np.asarray(dis.calc(grey[0], grey[1], np.zeros((*grey[0].shape, 2), np.float32)))
+
+
+def _figures(method: Estimate, pairs: list[FlowPair], suffix: str) -> dict[str, float]:
+    errors = sum((flow_errors(method(pair), pair.flow) for pair in pairs), FlowErrors())
+    ranges = zip(DISPLACEMENTS, errors.by_displacement, strict=True)
+    return {
+        f'epe{suffix}': errors.epe.value,
+        f'fl_all{suffix}': errors.fl_all.value,
+        **{f'epe_{low:.0f}{suffix}': error.value for (low, _), error in ranges},
+    }
+
+
+def _unmoved(network: FlowNet) -> FlowNet:
+    """Let a new network start from almost no flow; it would start from about ``div_flow``."""
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.startswith('predict_flow'):
+                parameter.mul_(_FIRST_FLOW)
+    return network
+
+
+def _of_checkpoint(path: Path, config: FlowNetConfig) -> FlowNet:
+    network = FlowNet(config)
+    try:
+        saved = torch.load(path, map_location='cpu', weights_only=True)
+        network.load_state_dict(saved['average'] or saved['network'])
+    except Exception as err:  # a damaged or other file fails in any of a dozen ways
+        raise TrainError(f'{path} is no checkpoint of {config}: {err}') from err
+    return network
+
+
+def _channels_first(values: npt.NDArray[T]) -> npt.NDArray[T]:
+    return np.ascontiguousarray(values.transpose(2, 0, 1))
+
+
+def _last(values: Tensor) -> FloatArray:
+    """Return ``(C, H, W)`` as an array ``(H, W, C)``."""
+    return np.asarray(values.permute(1, 2, 0).cpu().numpy())
