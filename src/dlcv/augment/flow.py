@@ -150,25 +150,30 @@ def crop_pair(pair: FlowPair, top: int, left: int, size: tuple[int, int]) -> Flo
 
 def mirror_pair(pair: FlowPair) -> FlowPair:
     """Exchange left and right; u changes its sign."""
-    return _flipped(pair, np.s_[:, ::-1], np.array((-1, 1), np.float32))
+    return _flipped(pair, axis=1)
 
 
 def upend_pair(pair: FlowPair) -> FlowPair:
     """Exchange top and bottom; v changes its sign."""
-    return _flipped(pair, np.s_[::-1], np.array((1, -1), np.float32))
+    return _flipped(pair, axis=0)
 
 
-def _flipped(
-    pair: FlowPair, order: slice | tuple[slice, slice], signs: npt.NDArray[np.float32]
-) -> FlowPair:
+def _flipped(pair: FlowPair, axis: int) -> FlowPair:
     return replace(
         pair,
-        first=pair.first[order],
-        second=pair.second[order],
-        flow=pair.flow[order] * signs,
-        backward=None if pair.backward is None else pair.backward[order] * signs,
-        occluded=None if pair.occluded is None else pair.occluded[order],
+        first=np.flip(pair.first, axis),
+        second=np.flip(pair.second, axis),
+        flow=_flipped_flow(pair.flow, axis),
+        backward=None if pair.backward is None else _flipped_flow(pair.backward, axis),
+        occluded=None if pair.occluded is None else np.flip(pair.occluded, axis),
     )
+
+
+def _flipped_flow(flow: FloatArray, axis: int) -> FloatArray:
+    flipped = np.flip(flow, axis).copy()
+    along = flipped[..., 1 - axis]  # u changes along the columns, v along the rows
+    np.negative(along, out=along)
+    return flipped
 
 
 def warp_pair(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from dlcv.types import ByteImage
-from dlcv.world.textures import room_materials, street_materials
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp')
 _ENLARGED = 1.5  # a photo is not enlarged further: it would be blurred
@@ -44,7 +44,7 @@ class PhotoPool:
             PhotoError: If a folder holds no picture.
         """
         self._files = [path for folder in folders for path in _pictures(Path(folder))]
-        self._painters = [*room_materials().values(), *street_materials().values()]
+        self._painters = [] if self._files else _painters()
         self._longest = longest
         self._memory = memory_mb * 2**20
         self._kept: OrderedDict[int, Pyramid] = OrderedDict()
@@ -112,6 +112,12 @@ class PhotoPool:
         picture = self._painters[index](np.random.default_rng([index, 2015]))
         painted: ByteImage = np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8)
         return painted
+
+
+def _painters() -> list[Callable[[np.random.Generator], npt.NDArray[np.float32]]]:
+    from dlcv.world.textures import room_materials, street_materials  # only without photos
+
+    return [*room_materials().values(), *street_materials().values()]
 
 
 def _pictures(folder: Path) -> list[Path]:
