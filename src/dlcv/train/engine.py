@@ -399,6 +399,7 @@ def _batches(fabric: Fabric, samples: Samples, run: RunConfig, start: int) -> It
         num_workers=run.workers,
         pin_memory=fabric.device.type == 'cuda',
         worker_init_fn=_one_thread,
+        generator=torch.Generator(),  # it would draw from the first step's random numbers
     )
     for batch in loader:
         yield {name: _placed(value, fabric.device) for name, value in batch.items()}
@@ -428,8 +429,8 @@ def _stop_requests() -> Iterator[Callable[[], bool]]:
         signal.signal(number, before[number])
 
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, note)
+        for kind in (signal.SIGINT, signal.SIGTERM):
+            before[kind] = signal.signal(kind, note)
     except ValueError:  # not in the main thread: whoever runs us there stops us otherwise
         before = {}
     try:
