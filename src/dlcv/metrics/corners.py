@@ -39,7 +39,8 @@ def corner_average_precision(
     total = sum(map(len, corners))
     if not total:
         return nan
-    scores, right = [np.empty(0)], [np.empty(0, bool)]
+    scores: list[FloatArray] = [np.empty(0)]
+    right: list[npt.NDArray[np.bool_]] = [np.empty(0, bool)]
     for (xy, score), truth in zip(detections, corners, strict=True):
         order = np.argsort(-score, kind='stable')
         scores.append(score[order])

@@ -37,6 +37,7 @@ from dlcv.view.panel import side_by_side, stacked
 Heat = npt.NDArray[np.floating[Any]]
 
 _HELD_OUT = 2**40 + 1  # seed of the drawings that are validated on; no run has it
+_NO_CORNER = 8.0  # dustbin's logit at the start: that most cells are empty need not be learned
 _EDGE = 2  # pixels beside the edge of a warped drawing that are not learned from
 _NOISY = PhotometricConfig(
     probability=1.0, brightness=30.0, contrast=(0.5, 1.2), noise=25.0, speckle=0.01, motion_blur=1
@@ -50,7 +51,8 @@ class MagicPointRecipe:
     It is trained with a batch-norm after each convolution, which is folded away when it is shipped.
 
     Attributes:
-        shapes: What is drawn.
+        shapes: What is drawn to learn from. Small drawings teach more corners in less time.
+        held_out_shapes: What is drawn to validate on; the paper's size.
         photometric: How light and sensor change the drawings.
         homographies: From where the drawings are seen.
         warped: Share of the drawings that are seen from elsewhere.
@@ -59,6 +61,7 @@ class MagicPointRecipe:
     """
 
     shapes: ShapesConfig = field(default_factory=ShapesConfig)
+    held_out_shapes: ShapesConfig = field(default_factory=ShapesConfig)
     photometric: PhotometricConfig = field(default_factory=PhotometricConfig)
     homographies: HomographyConfig = field(default_factory=HomographyConfig)
     warped: float = 0.7
@@ -73,6 +76,8 @@ class MagicPointRecipe:
     def network(self) -> nn.Module:
         """Return SuperPoint with batch-norms, its descriptors frozen."""
         network = SuperPoint(SuperPointConfig(variant='unet_bn', width=self.width))
+        with torch.no_grad():
+            network.get_parameter('bnPb.bias')[DUSTBIN] = _NO_CORNER
         for layer in ('convDa', 'bnDa', 'convDb', 'bnDb'):
             network.get_submodule(layer).requires_grad_(False)
         return network
@@ -100,7 +105,7 @@ class MagicPointRecipe:
         detectors = {'map': lambda images: detect(network, images, threshold=5e-4), **_CLASSICAL}
         precisions: dict[str, list[float]] = {}
         for suffix, config in (('', None), ('_noisy', _NOISY)):
-            for kind in self.shapes.kinds:
+            for kind in self.held_out_shapes.kinds:
                 drawings = list(_held_out(self, kind, config))
                 images = [drawing.image for drawing in drawings]
                 corners = [drawing.points for drawing in drawings]
@@ -125,9 +130,8 @@ class MagicPointRecipe:
 
     def smoke(self) -> MagicPointRecipe:
         """Return a recipe of small drawings for a narrow network."""
-        return replace(
-            self, shapes=replace(self.shapes, height=64, width=64), width=0.125, held_out=1
-        )
+        small = replace(self.shapes, height=64, width=64)
+        return replace(self, shapes=small, held_out_shapes=small, width=0.125, held_out=1)
 
     def export(self, network: nn.Module) -> nn.Module:
         """Return the plain network of the paper."""
@@ -153,7 +157,7 @@ class ShapeSamples:
         rng = np.random.default_rng([self._seed, index, 1])
         image, points = drawing.image, drawing.points
         size = (image.shape[0], image.shape[1])
-        valid = np.ones(size, bool)
+        valid: npt.NDArray[np.bool_] = np.ones(size, bool)
         if rng.random() < recipe.warped:
             second_from_first = sample_homography(rng, size, recipe.homographies)
             image = warp_image(image, second_from_first, size)
@@ -200,7 +204,7 @@ def _held_out(
     """Yield the drawings of a kind that are validated on, changed if asked."""
     for index in range(recipe.held_out):
         rng = np.random.default_rng([_HELD_OUT, KINDS.index(kind), index])
-        drawing = draw(kind, rng, recipe.shapes)
+        drawing = draw(kind, rng, recipe.held_out_shapes)
         if config is not None:
             drawing = replace(drawing, image=photometric(drawing.image, rng, config))
         yield drawing
