@@ -9,12 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dlcv.datasets import DatasetError
-from dlcv.datasets.flow import FLOW_KINDS, open_flow_folder
+from dlcv.datasets.flow import FLOW_KINDS, open_flow_folder, recognise_flow_folders
 from dlcv.datasets.flow_files import read_flo, read_flow, write_flo
 
 W, H = 30, 20
@@ -231,6 +231,42 @@ def test_a_cut(plain):
         folder.cut(start=2)
 
 
+@pytest.mark.parametrize(
+    ('kind', 'names'),
+    [
+        ('chairs', ['FlyingChairs/00002']),
+        ('sintel', ['Sintel-clean/alley_1/frame_0001', 'Sintel-final/alley_1/frame_0001']),
+        ('kitti', ['KITTI-flow-2015/000000_10']),
+        ('middlebury', ['Middlebury/Dimetrodon']),
+        ('plain', ['mine/one']),
+    ],
+)
+def test_a_folder_is_recognised(request, kind, names):
+    folders = recognise_flow_folders(request.getfixturevalue(kind))
+    assert [folder[0].name for folder in folders] == names
+    assert [folder.plain for folder in folders] == [kind == 'plain'] * len(names)
+
+
+def test_without_its_list_all_of_flying_chairs_is_taken(chairs):
+    (chairs / 'FlyingChairs_train_val.txt').unlink()
+    (folder,) = recognise_flow_folders(chairs)
+    assert len(folder) == 3
+
+
+def test_a_damaged_folder_is_not_taken_for_another(sintel):
+    (sintel / 'training' / 'clean' / 'alley_1' / 'frame_0001.png').unlink()
+    with pytest.raises(DatasetError, match=r'frame_0001\.png is missing'):
+        recognise_flow_folders(sintel)
+
+
+def test_a_folder_that_is_no_set_is_answered_with_all_layouts(tmp_path):
+    (tmp_path / 'holiday').mkdir()
+    with pytest.raises(DatasetError) as err:
+        recognise_flow_folders(tmp_path)
+    words = ('FlyingChairs', 'Sintel', 'KITTI', 'Middlebury', 'flow.npz', 'it has holiday/')
+    assert all(word in str(err.value) for word in words)
+
+
 @pytest.mark.parametrize('kind', FLOW_KINDS)
 def test_a_wrong_folder_is_answered_with_what_is_there(tmp_path, kind):
     (tmp_path / 'holiday').mkdir()
@@ -273,6 +309,7 @@ def test_sizes_that_differ_are_named(plain, write_picture):
         open_flow_folder('flow-pairs', plain)[0]
 
 
+@settings(max_examples=20)
 @given(
     arrays(np.float32, (3, 4, 2), elements=st.floats(-900, 900, width=32) | st.just(np.nan)),
 )

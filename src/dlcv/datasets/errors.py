@@ -10,14 +10,18 @@ class DatasetError(ValueError):
     """A folder or file that cannot be read; the message names it and what was looked for."""
 
 
-def wrong_folder(path: Path, kind: str, wanted: Sequence[str]) -> DatasetError:
+class LayoutError(DatasetError):
+    """A folder whose layout is not that of the data set it was taken for."""
+
+
+def wrong_folder(path: Path, kind: str, wanted: Sequence[str]) -> LayoutError:
     """Return the error for a folder that does not have the layout of ``kind``."""
     if not path.exists():
-        return DatasetError(f'{path}: no such folder')
+        return LayoutError(f'{path}: no such folder')
     if not path.is_dir():
-        return DatasetError(f'{path} is a file; a {kind} folder is needed')
+        return LayoutError(f'{path} is a file; a {kind} folder is needed')
     names = sorted(p.name + '/' * p.is_dir() for p in path.iterdir())
     there = ', '.join(names[:12]) + (f' and {len(names) - 12} more' if len(names) > 12 else '')
-    return DatasetError(
+    return LayoutError(
         f'{path} is no {kind} folder: looked for {" or ".join(wanted)}; it has {there or "nothing"}'
     )

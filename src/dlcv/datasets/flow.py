@@ -9,12 +9,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.datasets.errors import DatasetError, wrong_folder
+from dlcv.datasets.errors import DatasetError, LayoutError, wrong_folder
 from dlcv.datasets.files import natural, pictures_in, read_lines, read_picture
 from dlcv.datasets.flow_files import read_flow
 from dlcv.types import ByteImage, FloatArray, FlowPair
 
+_LIST = 'FlyingChairs_train_val.txt'
 FLOW_KINDS = ('flying-chairs', 'sintel', 'kitti-flow', 'middlebury', 'flow-pairs')
+_LAYOUTS = {
+    'flying-chairs': 'data/*_flow.flo (FlyingChairs)',
+    'sintel': 'training/final/ and training/flow/ (Sintel)',
+    'kitti-flow': 'training/flow_occ/ (KITTI flow)',
+    'middlebury': 'other-gt-flow/*/flow10.flo (Middlebury)',
+    'flow-pairs': '*/1.png, */2.png and */flow.npz',
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,10 +53,12 @@ class FlowFolder:
     Attributes:
         name: Short name, for titles.
         items: The files.
+        plain: Whether it is someone's own, of the plain layout.
     """
 
     name: str
     items: tuple[PairFiles, ...]
+    plain: bool = False
 
     def __len__(self) -> int:
         return len(self.items)
@@ -118,6 +128,34 @@ def open_flow_folder(kind: str, source: Path | str, part: str = '') -> FlowFolde
         case 'flow-pairs':
             return read_flow_pairs(path)
     raise DatasetError(f'no flow data set {kind!r}; there are {", ".join(FLOW_KINDS)}')
+
+
+def recognise_flow_folders(source: Path | str) -> list[FlowFolder]:
+    """Open a folder whatever set it is: what of it is for tests, each part by itself.
+
+    That is the second part of FlyingChairs, if its list is there, and both passes of Sintel.
+
+    Raises:
+        DatasetError: It is none of the sets, or a file in it is wrong or missing.
+    """
+    path = Path(source)
+    for kind in FLOW_KINDS:
+        if found := _opened(kind, path):
+            return found
+    raise wrong_folder(path, 'flow', [_LAYOUTS[kind] for kind in FLOW_KINDS])
+
+
+def _opened(kind: str, source: Path) -> list[FlowFolder]:
+    try:
+        return [open_flow_folder(kind, source, part) for part in _test_parts(kind, source)]
+    except LayoutError:
+        return []
+
+
+def _test_parts(kind: str, source: Path) -> tuple[str, ...]:
+    if kind == 'sintel':
+        return ('clean', 'final')
+    return ('val',) if kind == 'flying-chairs' and _list_of(source) else ('',)
 
 
 def read_flying_chairs(source: Path, part: str = '') -> FlowFolder:
@@ -272,7 +310,7 @@ def read_flow_pairs(source: Path) -> FlowFolder:
         first, second = (_only(folder, number) for number in ('1', '2'))
         name = folder.resolve().name
         items.append(PairFiles(name=name, first=first, second=second, flow=flows[folder]))
-    return _folder(source.resolve().name, source, items)
+    return replace(_folder(source.resolve().name, source, items), plain=True)
 
 
 def _found(folder: Path, pattern: str) -> list[Path]:
@@ -297,12 +335,15 @@ def _folder(name: str, source: Path, items: list[PairFiles]) -> FlowFolder:
     return FlowFolder(name=name, items=tuple(items))
 
 
+def _list_of(source: Path) -> Path | None:
+    return next((f / _LIST for f in (source, source.parent) if (f / _LIST).is_file()), None)
+
+
 def _split(source: Path, count: int) -> list[str]:
-    name = 'FlyingChairs_train_val.txt'
-    path = next((f / name for f in (source, source.parent) if (f / name).is_file()), None)
+    path = _list_of(source)
     if path is None:
         raise DatasetError(
-            f'{source}: what is for training is told by {name}, which is neither there nor above'
+            f'{source}: what is for training is told by {_LIST}, which is neither there nor above'
         )
     marks = [line for _, line in read_lines(path)]
     if len(marks) != count or set(marks) - {'1', '2'}:
