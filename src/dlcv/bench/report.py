@@ -225,7 +225,7 @@ def print_tables(report: Report, console: Console) -> None:
 
     for table in report.tables:
         grid = Grid(title=table.title, title_justify='left', title_style='')
-        grid.add_column('')
+        grid.add_column('', no_wrap=True)
         for column in table.columns:
             grid.add_column(column.title, justify='right', no_wrap=True)
         best = table.best()

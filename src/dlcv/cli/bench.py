@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ class _Bench:
     summary: str
     extra: tuple[tuple[str, Callable[[str], Any], str], ...] = ()
 
+
+_WIDTH = 140  # characters of a line where there is no terminal
 
 _BENCHES = {
     'features': _Bench(
@@ -81,7 +84,8 @@ def run(args: argparse.Namespace) -> int:
     _limit_threads(args.threads)
     with _bar() as progress:
         report = module.run(options, progress)
-    print_tables(report, Console())
+    # a file or a pipe has no width that a table must fit in
+    print_tables(report, Console(width=None if sys.stdout.isatty() else _WIDTH))
     if args.output is not None:
         write_json(report, args.output)
     return 0
