@@ -1,0 +1,417 @@
+"""Interest points and descriptors: SuperPoint beside SIFT and ORB, where the homography is known.
+
+As in the SuperPoint paper (DeTone et al., CVPRW 2018, sec. 7), detectors are measured on pictures
+of 240x320 with at most 300 points, descriptors and homographies on 480x640 with at most 1000.
+Pictures of another shape get the same long side, smaller ones stay as they are. All methods have
+the same matcher (mutual nearest neighbours, no ratio test) and the same RANSAC.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from dlcv.bench.options import BenchError, BenchOptions, Progress, check_sets, silent
+from dlcv.bench.photo_pairs import PhotoPairs
+from dlcv.bench.report import Column, Report, Row, Table, environment
+from dlcv.datasets.homographies import open_homographies
+from dlcv.inference.features import FeatureSettings
+from dlcv.inference.load import load_features
+from dlcv.metrics import features as metrics
+from dlcv.metrics.features import Nearest, TrueMotion
+from dlcv.types import ByteImage, FloatArray, Frame, HomographyPair
+
+SUMMARY = 'interest points and descriptors: SuperPoint beside SIFT and ORB'
+SETS = {'photos': '30 photos and paintings seen anew and in another light (built in)'}
+
+DETECTOR_SIDE = 320
+DESCRIPTOR_SIDE = 640
+RANSAC_PIXELS = 3.0
+NMS_RADIUS = 4
+
+COLUMNS = (
+    Column(name='Rep.', better='high', doc='repeatability at 3 px'),
+    Column(name='MLE', unit='px', better='low', doc='mean localization error'),
+    Column(name='M.Score', better='high', doc='matching score at 3 px'),
+    Column(name='NN mAP', better='high', doc='nearest-neighbour mean average precision'),
+    Column(name='MMA@3', better='high', doc='mean matching accuracy at 3 px'),
+    Column(name='H@1', better='high', doc='homographies with a corner error up to 1 px'),
+    Column(name='H@3', better='high', doc='homographies with a corner error up to 3 px'),
+    Column(name='H@5', better='high', doc='homographies with a corner error up to 5 px'),
+    Column(name='points', digits=0, doc='mean number of points for the descriptor metrics'),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options(BenchOptions):
+    """What the feature bench is told.
+
+    Attributes:
+        points: Most points of a picture for the descriptor metrics and homographies.
+        detector_points: Most points of a picture for the detector metrics.
+    """
+
+    points: int = 1000
+    detector_points: int = 300
+
+    def __post_init__(self) -> None:
+        BenchOptions.__post_init__(self)
+        if self.points < 4 or self.detector_points < 1:
+            raise BenchError(
+                'a homography needs at least 4 points and a detector 1, got '
+                f'{self.points} and {self.detector_points}'
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Described:
+    """Points of a picture, strongest first, and their descriptors.
+
+    Attributes:
+        xy: ``(N, 2)`` pixels.
+        descriptors: ``(N, D)`` float32, or uint8 of which every bit counts.
+    """
+
+    xy: FloatArray
+    descriptors: npt.NDArray[Any]
+
+
+class Pairs(Protocol):
+    """A set: so many pairs."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[HomographyPair]: ...
+
+
+class Method(Protocol):
+    """Something that finds and describes points."""
+
+    name: str
+
+    def detect(self, image: ByteImage, limit: int) -> Described:
+        """Return at most ``limit`` points of an ``(H, W, 3)`` picture, strongest first."""
+
+
+class Classical:
+    """A detector with descriptor of OpenCV, with its own settings but for the number of points."""
+
+    def __init__(self, name: Literal['SIFT', 'ORB']) -> None:
+        self.name: str = name
+
+    def detect(self, image: ByteImage, limit: int) -> Described:
+        """See `Method`."""
+        made: Any = cv2.SIFT.create if self.name == 'SIFT' else cv2.ORB.create
+        detector = made(nfeatures=limit)
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        points, descriptors = detector.detectAndCompute(grey, None)
+        if descriptors is None:  # what OpenCV gives when there are no points
+            kind = np.float32 if self.name == 'SIFT' else np.uint8
+            descriptors = np.zeros((0, detector.descriptorSize()), kind)
+        # OpenCV keeps more than asked for when the weakest are equally strong.
+        order = np.argsort([-p.response for p in points], kind='stable')[:limit]
+        xy = np.array([points[i].pt for i in order], np.float32).reshape(-1, 2)
+        return Described(xy=xy, descriptors=descriptors[order])
+
+
+class Learned:
+    """SuperPoint, as the node runs it but for the number of points.
+
+    Args:
+        weights: As in `load_features`.
+        name: As in the tables.
+    """
+
+    def __init__(self, weights: str | Path = '', name: str = 'SuperPoint') -> None:
+        self.name = name
+        self._estimator = load_features(weights, device='cpu')
+
+    @property
+    def weights(self) -> Path:
+        """The file that was loaded."""
+        path = self._estimator.origin.path
+        assert path is not None, 'untrained weights were not asked for'
+        return path
+
+    def detect(self, image: ByteImage, limit: int) -> Described:
+        """See `Method`."""
+        self._estimator.settings = FeatureSettings(
+            max_keypoints=limit, nms_radius=NMS_RADIUS, resize_long_side=0
+        )
+        found = self._estimator.push(Frame(stamp_ns=0, image=image))
+        return Described(xy=found.xy, descriptors=found.descriptors)
+
+
+class Eyes:
+    """A method that looks at pairs at one size; pairs that share their first picture are quick.
+
+    Args:
+        method: What finds the points.
+        long_side: Pictures are made smaller to this.
+        limit: Most points of a picture.
+    """
+
+    def __init__(self, method: Method, long_side: int, limit: int) -> None:
+        self._method, self._long_side, self._limit = method, long_side, limit
+        self._last: tuple[ByteImage, Described] | None = None
+
+    def look(self, pair: HomographyPair) -> tuple[Described, Described, TrueMotion]:
+        """Return the points of both pictures and where they should be, at the size looked at."""
+        if self._last is None or self._last[0] is not pair.first:
+            self._last = (pair.first, self._detect(pair.first))
+        return self._last[1], self._detect(pair.second), true_motion(pair, self._long_side)
+
+    def _detect(self, image: ByteImage) -> Described:
+        return self._method.detect(shrink(image, self._long_side), self._limit)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairScores:
+    """What one method did on one pair; the names are those of `dlcv.metrics.features`."""
+
+    repeatability: float
+    localization_error: float
+    matching_score: float
+    nn_map: float
+    matching_accuracy: float
+    corner_error: float
+    points: float
+
+
+def run(options: Options, progress: Progress = silent) -> Report:
+    """Measure every method on every set.
+
+    Raises:
+        BenchError: A set does not exist.
+        DatasetError: A folder is none that is known, or a file in it is damaged.
+        WeightsError: A weight file is refused, or there are no trained weights.
+    """
+    sets = _sets(options)
+    learned = _learned(options)
+    methods: list[Method] = [*learned, Classical('SIFT'), Classical('ORB')]
+    tables: list[Table] = []
+    for name, pairs in sets.items():
+        kinds, scores = _measure(name, pairs, methods, options, progress)
+        tables += _tables(name, kinds, scores)
+    return Report(
+        bench='features',
+        tables=tuple(tables),
+        settings=_settings(options),
+        environment=environment([method.weights for method in learned]),
+    )
+
+
+def score_pair(pair: HomographyPair, detector: Eyes, descriptor: Eyes) -> PairScores:
+    """Measure one method on one pair.
+
+    Args:
+        pair: The pictures and the truth.
+        detector: Finds the points of the detector metrics.
+        descriptor: Finds those of the descriptor metrics and of the homography.
+    """
+    first, second, truth = detector.look(pair)
+    detected = (distinct(first.xy), distinct(second.xy), truth)
+    first, second, truth = descriptor.look(pair)
+    forth, back = neighbours(first.descriptors, second.descriptors)
+    described = (first.xy, second.xy, forth, back, truth)
+    matches = mutual(forth, back)
+    return PairScores(
+        repeatability=metrics.repeatability(*detected),
+        localization_error=metrics.localization_error(*detected),
+        matching_score=metrics.matching_score(*described),
+        nn_map=metrics.nn_map(*described),
+        matching_accuracy=metrics.matching_accuracy(first.xy, second.xy, matches, truth),
+        corner_error=metrics.corner_error(estimate(first.xy, second.xy, matches), truth),
+        points=(len(first.xy) + len(second.xy)) / 2,
+    )
+
+
+def shrink(image: ByteImage, long_side: int) -> ByteImage:
+    """Return the picture with its longer side at most ``long_side`` pixels."""
+    height, width = shrunk_size(image, long_side)
+    if (height, width) == image.shape[:2]:
+        return image
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def shrunk_size(image: ByteImage, long_side: int) -> tuple[int, int]:
+    """Return (height, width) of `shrink`'s picture."""
+    height, width = image.shape[:2]
+    scale = min(1.0, long_side / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def true_motion(pair: HomographyPair, long_side: int) -> TrueMotion:
+    """Return the truth between the two pictures when both are made smaller."""
+    sizes = [shrunk_size(image, long_side) for image in (pair.first, pair.second)]
+    to_first, to_second = (
+        _small_from_large(image, size)
+        for image, size in zip((pair.first, pair.second), sizes, strict=True)
+    )
+    return TrueMotion(
+        second_from_first=to_second @ pair.second_from_first @ np.linalg.inv(to_first),
+        first_size=sizes[0],
+        second_size=sizes[1],
+    )
+
+
+def _small_from_large(image: ByteImage, size: tuple[int, int]) -> FloatArray:
+    """Return the matrix of x' = (x + 0.5) s - 0.5."""
+    sy, sx = size[0] / image.shape[0], size[1] / image.shape[1]
+    return np.array([[sx, 0, sx / 2 - 0.5], [0, sy, sy / 2 - 0.5], [0, 0, 1]])
+
+
+def distinct(xy: FloatArray) -> FloatArray:
+    """Return the points without repeats: SIFT gives a place one point for each orientation."""
+    _, index = np.unique(xy, axis=0, return_index=True)
+    return xy[np.sort(index)]
+
+
+def neighbours(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[Nearest, Nearest]:
+    """Return for each descriptor its nearest one on the other side, in both directions.
+
+    Args:
+        first: ``(N, D)`` float32, compared by Euclidean distance; uint8 by its differing bits.
+        second: ``(M, D)`` of the same kind.
+    """
+    distance = _bit_distances if first.dtype == np.uint8 else _euclidean_distances
+    between = distance(first, second)  # (N, M)
+    return _nearest(between), _nearest(between.T)
+
+
+def mutual(forth: Nearest, back: Nearest) -> npt.NDArray[np.intp]:
+    """Return ``(K, 2)`` indices of those that are each other's nearest."""
+    if not len(forth.index) or not len(back.index):
+        return np.zeros((0, 2), np.intp)
+    index = np.arange(len(forth.index))
+    kept = back.index[forth.index] == index
+    return np.stack((index[kept], forth.index[kept]), axis=1).astype(np.intp)
+
+
+def estimate(
+    first_xy: FloatArray, second_xy: FloatArray, matches: npt.NDArray[np.intp]
+) -> FloatArray | None:
+    """Return the homography ``(3, 3)`` that RANSAC finds in the matches, if it finds any."""
+    if len(matches) < 4:
+        return None
+    found, _ = cv2.findHomography(
+        first_xy[matches[:, 0]], second_xy[matches[:, 1]], cv2.RANSAC, RANSAC_PIXELS
+    )
+    return None if found is None else np.asarray(found, np.float64)
+
+
+def _bit_distances(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> FloatArray:
+    """Return ``(N, M)`` how many bits differ: those set in one plus those set in the other."""
+    a = np.unpackbits(first, axis=1).astype(np.float32)
+    b = np.unpackbits(second, axis=1).astype(np.float32)
+    return np.asarray(a @ (1 - b).T + (1 - a) @ b.T)
+
+
+def _euclidean_distances(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> FloatArray:
+    """Return ``(N, M)`` distances; float32 is enough for SIFT's integers and for unit vectors."""
+    squares = np.sum(first * first, axis=1)[:, None] + np.sum(second * second, axis=1)
+    return np.asarray(np.sqrt(np.maximum(squares - 2 * (first @ second.T), 0)))
+
+
+def _nearest(distance: FloatArray) -> Nearest:
+    rows, columns = distance.shape
+    if not columns:
+        return Nearest(index=np.zeros(rows, np.intp), distance=np.full(rows, np.inf))
+    index = np.argmin(distance, axis=1)
+    return Nearest(index=index, distance=distance[np.arange(rows), index])
+
+
+def _sets(options: Options) -> dict[str, Pairs]:
+    """Return the sets that are asked for by name.
+
+    Raises:
+        BenchError: One does not exist.
+    """
+    folders = [open_homographies(path) for path in options.data]
+    known = [*SETS, *(folder.name for folder in folders)]
+    if len(set(known)) < len(known):
+        raise BenchError(f'two sets have the same name: {", ".join(known)}')
+    check_sets(options.sets, known)
+    photos = PhotoPairs()
+    sets: dict[str, Pairs] = {'photos': photos, **{folder.name: folder for folder in folders}}
+    return {name: pairs for name, pairs in sets.items() if not options.sets or name in options.sets}
+
+
+def _learned(options: Options) -> list[Learned]:
+    """Return one method for each weight file, or for the shipped one."""
+    if len(options.weights) < 2:
+        return [Learned(weights or '') for weights in options.weights or ('',)]
+    return [Learned(weights, f'SuperPoint {weights.stem}') for weights in options.weights]
+
+
+def _measure(
+    name: str, pairs: Pairs, methods: Sequence[Method], options: Options, progress: Progress
+) -> tuple[list[str], dict[str, list[PairScores]]]:
+    """Return the kind of each pair, and what each method did on each."""
+    eyes = {
+        method.name: (
+            Eyes(method, DETECTOR_SIDE, options.detector_points),
+            Eyes(method, DESCRIPTOR_SIDE, options.points),
+        )
+        for method in methods
+    }
+    kinds: list[str] = []
+    scores: dict[str, list[PairScores]] = {name: [] for name in eyes}
+    total = min(len(pairs), options.limit or len(pairs))
+    for pair in islice(pairs, total):
+        kinds.append(pair.kind)
+        for method, both in eyes.items():
+            scores[method].append(score_pair(pair, *both))
+        progress(name, len(kinds), total)
+    return kinds, scores
+
+
+def _tables(name: str, kinds: list[str], scores: dict[str, list[PairScores]]) -> Iterator[Table]:
+    """Yield a table of all pairs, and one for each kind where there are several."""
+    yield _table(name, f'{name}: {len(kinds)} pairs', scores)
+    counts = Counter(kinds)
+    for kind, count in counts.items() if len(counts) > 1 else ():
+        chosen = {
+            m: [s for s, k in zip(of, kinds, strict=True) if k == kind] for m, of in scores.items()
+        }
+        yield _table(f'{name}/{kind}', f'{name}, {kind}: {count} pairs', chosen)
+
+
+def _table(name: str, title: str, scores: dict[str, list[PairScores]]) -> Table:
+    rows = tuple(Row(name=method, values=_summary(of)) for method, of in scores.items())
+    return Table(name=name, title=title, columns=COLUMNS, rows=rows)
+
+
+def _summary(scores: Sequence[PairScores]) -> tuple[float | None, ...]:
+    """Return the values of `COLUMNS`: means over the pairs for which there is a value."""
+    errors = [s.corner_error for s in scores]
+    means = (
+        [getattr(s, name) for s in scores]
+        for name in (
+            'repeatability', 'localization_error', 'matching_score', 'nn_map', 'matching_accuracy',
+        )
+    )  # fmt: skip
+    return (
+        *(metrics.mean_known(values) for values in means),
+        *(metrics.homography_correct(errors, within) for within in (1, 3, 5)),
+        metrics.mean_known(s.points for s in scores),
+    )
+
+
+def _settings(options: Options) -> dict[str, str]:
+    return {
+        'detector': f'at most {options.detector_points} points, long side {DETECTOR_SIDE} px',
+        'descriptor': f'at most {options.points} points, long side {DESCRIPTOR_SIDE} px',
+        'matcher': 'mutual nearest neighbours, no ratio test',
+        'homography': f'RANSAC of OpenCV, {RANSAC_PIXELS:g} px',
+        'SuperPoint': f'settings of the node, non-maximum suppression {NMS_RADIUS} px',
+        'SIFT, ORB': 'OpenCV, its own settings',
+    }
