@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.floating[Any]]
+Numbers = npt.NDArray[np.floating[Any]] | npt.NDArray[np.integer[Any]]
 Matrix = npt.NDArray[np.float64]
 
 _TRIES = 50  # of finding a view that fits
@@ -33,6 +33,9 @@ class HomographyConfig:
             deviations of a normal distribution cut there.
         scale: Change of size: lengths change by factors of up to ``1 + scale`` or down to
             ``1 / (1 + scale)``, drawn as the perspective is, in the logarithm.
+        stretch: Foreshortening, as of a plane that leans away: lengths along a random direction
+            change by a factor of up to ``1 + stretch``, shared between that direction and the one
+            across; drawn evenly.
         rotation: Largest angle in radians, drawn evenly from both directions.
         translation: Largest shift as a share of the frame, beyond what keeps the quadrilateral
             inside, drawn evenly.
@@ -44,6 +47,7 @@ class HomographyConfig:
     patch: float = 0.8
     perspective: tuple[float, float] = (0.2, 0.2)
     scale: float = 0.2
+    stretch: float = 0.0
     rotation: float = 1.57
     translation: float = 0.0
     inside: bool = False
@@ -51,7 +55,7 @@ class HomographyConfig:
     area: float = 0.1
 
     def __post_init__(self) -> None:
-        amounts = (*self.perspective, self.scale, self.rotation, self.translation)
+        amounts = (*self.perspective, self.scale, self.stretch, self.rotation, self.translation)
         if min(amounts) < 0 or not self.patch > 0 or max(self.perspective) >= 0.5:
             raise ValueError(
                 f'homographies need patch > 0, amounts >= 0 and a perspective under 0.5, got {self}'
@@ -69,6 +73,7 @@ HPATCHES_LIKE = HomographyConfig(
     patch=0.75,
     perspective=(0.25, 0.25),
     scale=0.6,
+    stretch=0.8,
     rotation=0.45,
     translation=0.1,
     overlap=0.5,
@@ -103,7 +108,7 @@ def sample_homography(
     return _between(centred, frame)
 
 
-def warp_points(xy: FloatArray, second_from_first: Matrix) -> Matrix:
+def warp_points(xy: Numbers, second_from_first: Numbers) -> Matrix:
     """Map pixel positions ``(..., 2)`` by a homography.
 
     Points that it sends to infinity or behind the camera give NaN.
@@ -115,7 +120,7 @@ def warp_points(xy: FloatArray, second_from_first: Matrix) -> Matrix:
 
 
 def warp_image(
-    image: npt.NDArray[Any], second_from_first: Matrix, size: tuple[int, int]
+    image: npt.NDArray[Any], second_from_first: Numbers, size: tuple[int, int]
 ) -> npt.NDArray[Any]:
     """Return the second picture, bilinearly read from the first; black where it shows nothing.
 
@@ -131,7 +136,7 @@ def warp_image(
 
 
 def valid_mask(
-    second_from_first: Matrix,
+    second_from_first: Numbers,
     size: tuple[int, int],
     erode: int = 0,
     *,
@@ -185,13 +190,18 @@ def _draw_view(rng: np.random.Generator, size: tuple[int, int], config: Homograp
         ]
     )
     view *= (1 + config.scale) ** _cut_normal(rng)
-    angle = rng.uniform(-config.rotation, config.rotation)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    view = view @ turn.T + frame.mean(0)
+    lean = _turn(rng.uniform(0, np.pi))
+    factor = np.sqrt(1 + rng.uniform(0, config.stretch))
+    view = view @ (lean @ np.diag((factor, 1 / factor)) @ lean.T)
+    view = view @ _turn(rng.uniform(-config.rotation, config.rotation)).T + frame.mean(0)
     room_low = np.minimum(frame.min(0) - view.min(0), 0)
     room_high = np.maximum(frame.max(0) - view.max(0), 0)
     more = config.translation * extent
     return np.asarray(view + rng.uniform(room_low - more, room_high + more), np.float64)
+
+
+def _turn(angle: float) -> Matrix:
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 def _cut_normal(rng: np.random.Generator) -> float:

@@ -1,0 +1,293 @@
+"""Homographic adaptation: labels for photos from a detector that has only seen drawings.
+
+A detector that is trained on drawings finds some corners of a photo and misses others. Looking at
+the photo through many random homographies and averaging the answers finds more of them, and those
+that are found from everywhere (DeTone et al., CVPRW 2018, sec. 5):
+
+    heat(x) = sum_i valid_i(x) teacher(image warped by H_i)(H_i x) / sum_i valid_i(x)
+
+The labels are kept, with the pieces of photos they belong to, in a folder of files, so that making
+them can be stopped and continued, and shared by as many processes as are started.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from dlcv.augment.homographies import HomographyConfig, sample_homography, valid_mask, warp_image
+from dlcv.config import to_dict
+from dlcv.nn.keypoints import detect_dense
+from dlcv.synthetic.photos import PhotoPool
+from dlcv.train.recipe import TrainError
+from dlcv.types import ByteImage
+
+FloatArray = npt.NDArray[np.float32]
+Teacher = Callable[[ByteImage], FloatArray]
+"""Maps grey pictures ``(N, H, W)``, uint8, to heat ``(N, H, W)`` in [0, 1]."""
+Report = Callable[[int, int], None]
+"""Told how many pieces are labelled, of how many."""
+
+_SHARD = 50  # pieces of one file
+_METADATA = 'dlcv_labels'
+_TRIES = 8  # of cutting a piece that is not flat
+_FLAT = 12.0  # standard deviation in grey levels under which a piece shows sky or wall
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdaptationConfig:
+    """How often and from where a picture is looked at, and which maxima become labels.
+
+    Attributes:
+        views: Homographies in all, the first of them the identity. The paper takes 100.
+        homographies: Which are drawn.
+        border: Heat this near to the edge of a view, or to where the view shows nothing, is not
+            counted: there the detector sees the edge, not the picture.
+        threshold: Least mean heat of a label.
+        radius: Labels are further apart than this many pixels.
+        limit: Keep only this many of the strongest.
+    """
+
+    views: int = 100
+    homographies: HomographyConfig = field(
+        default_factory=lambda: HomographyConfig(
+            patch=0.9, perspective=(0.1, 0.1), scale=0.2, translation=0.1
+        )
+    )
+    border: int = 4
+    threshold: float = 0.015
+    radius: int = 4
+    limit: int = 600
+
+    def __post_init__(self) -> None:
+        if self.views < 1 or self.border < 0 or self.radius < 0 or self.limit < 1:
+            raise ValueError(
+                'adaptation needs views >= 1, border >= 0, radius >= 0 and limit >= 1, got '
+                f'{self.views}, {self.border}, {self.radius} and {self.limit}'
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelConfig:
+    """Which pieces of photos are labelled.
+
+    Attributes:
+        count: Number of pieces.
+        size: (height, width) of each, multiples of 8.
+        seed: Decides pieces and homographies.
+        adaptation: How they are labelled.
+    """
+
+    count: int = 2000
+    size: tuple[int, int] = (240, 320)
+    seed: int = 0
+    adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or min(self.size) < 8 or any(side % 8 for side in self.size):
+            raise ValueError(
+                f'labels need count >= 1 and a size in multiples of 8, got {self.count} and '
+                f'{self.size}'
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Labelled:
+    """One piece of a photo and its interest points.
+
+    Attributes:
+        image: ``(H, W)`` grey, uint8.
+        xy: ``(N, 2)`` int16 pixels, strongest first.
+        scores: ``(N,)`` float32, mean heat.
+    """
+
+    image: ByteImage
+    xy: npt.NDArray[np.int16]
+    scores: FloatArray
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the image."""
+        return self.image.shape[0], self.image.shape[1]
+
+
+def adapted_heat(
+    teacher: Teacher, image: ByteImage, rng: np.random.Generator, config: AdaptationConfig
+) -> FloatArray:
+    """Average a detector's answers over random views.
+
+    Args:
+        teacher: The detector.
+        image: ``(H, W)`` grey.
+        rng: Decides the views.
+        config: How many, and which.
+
+    Returns:
+        ``(H, W)``; 0 where no view could tell.
+    """
+    height, width = size = image.shape[0], image.shape[1]
+    views = [np.eye(3)]
+    views += [sample_homography(rng, size, config.homographies) for _ in range(config.views - 1)]
+    heats = teacher(np.stack([warp_image(image, view, size) for view in views]))
+    edge = np.zeros(size, np.float32)
+    edge[config.border : height - config.border, config.border : width - config.border] = 1
+    total, count = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    for view, heat in zip(views, heats, strict=True):
+        known = edge * valid_mask(view, size, config.border)
+        image_from_view = np.linalg.inv(view)
+        total += warp_image(heat * known, image_from_view, size)
+        count += warp_image(known, image_from_view, size)
+    # Less than one view's worth is the blurred rim of a view.
+    return np.where(count > 0.99, total / np.maximum(count, 1e-6), 0).astype(np.float32)
+
+
+def label(
+    teacher: Teacher, image: ByteImage, rng: np.random.Generator, config: AdaptationConfig
+) -> Labelled:
+    """Label a picture by homographic adaptation; see :func:`adapted_heat`."""
+    heat = adapted_heat(teacher, image, rng, config)
+    xy, scores = detect_dense(
+        heat,
+        threshold=config.threshold,
+        radius=config.radius,
+        border=config.border,
+        limit=config.limit,
+    )
+    return Labelled(image=image, xy=xy.astype(np.int16), scores=scores)
+
+
+def cut(photos: PhotoPool, index: int, config: LabelConfig) -> ByteImage:
+    """Return the grey piece of photos of a number; flat ones are passed over if others are found.
+
+    Returns:
+        ``(H, W)`` uint8.
+    """
+    rng = np.random.default_rng([config.seed, index, 0])
+    for _ in range(_TRIES):
+        piece = cv2.cvtColor(photos.crop(rng, *config.size), cv2.COLOR_RGB2GRAY)
+        if piece.std() > _FLAT:
+            break
+    return np.asarray(piece, np.uint8)
+
+
+class Labels(Sequence[Labelled]):
+    """Labelled pieces of photos, in memory."""
+
+    def __init__(self, pieces: Sequence[Labelled]) -> None:
+        self._pieces = tuple(pieces)
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._pieces[index]
+
+    @classmethod
+    def made(
+        cls,
+        photos: PhotoPool,
+        teacher: Teacher,
+        config: LabelConfig,
+        report: Report = lambda _done, _of: None,
+    ) -> Labels:
+        """Label pieces and keep them in memory only."""
+        pieces = []
+        for index in range(config.count):
+            pieces.append(_labelled(photos, teacher, index, config))
+            report(index + 1, config.count)
+        return cls(pieces)
+
+    @classmethod
+    def cached(
+        cls,
+        folder: Path,
+        photos: PhotoPool,
+        teacher: Callable[[], Teacher],
+        config: LabelConfig,
+        source: Mapping[str, str],
+        report: Report = lambda _done, _of: None,
+    ) -> Labels:
+        """Read the labels of a folder, after making those that are missing.
+
+        Several processes may do this at one time; they begin at different places.
+
+        Args:
+            folder: Where the files are, or are to be.
+            photos: What pieces are cut from.
+            teacher: Gives the detector; called only if labels are missing.
+            config: Which pieces, and how they are labelled.
+            source: What else the labels depend on, such as the digest of the teacher's weights.
+            report: Told how many pieces are labelled, of how many.
+
+        Raises:
+            TrainError: If the folder holds labels that were made in another way.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = json.dumps({**to_dict(config), **source, 'photos': len(photos)}, sort_keys=True)
+        shards = range(0, config.count, _SHARD)
+        files = {start: folder / f'{start:06d}.safetensors' for start in shards}
+        missing = [start for start in shards if not files[start].exists()]
+        begin = os.getpid() * 7 % max(1, len(missing))
+        found = teacher() if missing else None
+        for start in missing[begin:] + missing[:begin]:
+            if found is not None and not files[start].exists():
+                numbers = range(start, min(start + _SHARD, config.count))
+                pieces = [_labelled(photos, found, number, config) for number in numbers]
+                _write(files[start], pieces, settings)
+            report(
+                min(_SHARD * sum(f.exists() for f in files.values()), config.count), config.count
+            )
+        return cls([piece for file in files.values() for piece in _read(file, settings)])
+
+
+def _labelled(photos: PhotoPool, teacher: Teacher, index: int, config: LabelConfig) -> Labelled:
+    rng = np.random.default_rng([config.seed, index, 1])
+    return label(teacher, cut(photos, index, config), rng, config.adaptation)
+
+
+def _write(file: Path, pieces: Sequence[Labelled], settings: str) -> None:
+    """Write labels beside their place, then put them there, so that no half file is ever read."""
+    content: dict[str, npt.NDArray[Any]] = {
+        'images': np.stack([piece.image for piece in pieces]),
+        'counts': np.array([len(piece.xy) for piece in pieces], np.int32),
+        'xy': np.concatenate([piece.xy for piece in pieces]),
+        'scores': np.concatenate([piece.scores for piece in pieces]).astype(np.float32),
+    }
+    unfinished = file.with_suffix(f'.{os.getpid()}.part')
+    save_file(content, unfinished, {_METADATA: settings})
+    unfinished.replace(file)
+
+
+def _read(file: Path, settings: str) -> list[Labelled]:
+    with safe_open(file, 'numpy') as opened:
+        made_by = (opened.metadata() or {}).get(_METADATA, '{}')
+        if made_by != settings:
+            before, now = json.loads(made_by), json.loads(settings)
+            differences = [
+                f'{key} was {before.get(key)!r} and is now {now.get(key)!r}'
+                for key in sorted({*before, *now})
+                if before.get(key) != now.get(key)
+            ]
+            raise TrainError(
+                f'{file.parent} holds labels made in another way: {"; ".join(differences)}; '
+                'name another folder or remove this one'
+            )
+        images, counts = opened.get_tensor('images'), opened.get_tensor('counts')
+        xy, scores = opened.get_tensor('xy'), opened.get_tensor('scores')
+    ends = np.cumsum(counts)[:-1]
+    return [
+        Labelled(image=image, xy=points, scores=strengths)
+        for image, points, strengths in zip(
+            images, np.split(xy, ends), np.split(scores, ends), strict=True
+        )
+    ]

@@ -1,0 +1,288 @@
+"""SuperPoint's joint training: detector and descriptors on pairs of warped photos.
+
+The third step of DeTone et al. (CVPRW 2018): a network that starts as MagicPoint learns to find the
+points that homographic adaptation found in photos, also when light and viewpoint change, and to
+describe them so that they are told apart.
+
+Letters in this file: B pairs, H W size of a picture in pixels, N points of a pair.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from dlcv.losses import superpoint as losses
+from dlcv.models.superpoint import SuperPoint, SuperPointConfig
+from dlcv.nn.inference import optimise
+from dlcv.nn.keypoints import heatmap, sample_descriptors
+from dlcv.synthetic.photos import PhotoPool
+from dlcv.train import matching
+from dlcv.train.adaptation import AdaptationConfig, LabelConfig, Labels, Teacher
+from dlcv.train.export import folded_superpoint
+from dlcv.train.pairs import PairConfig, SuperPointPairs
+from dlcv.train.progress import progress
+from dlcv.train.recipe import Batch, TrainError
+from dlcv.types import ByteImage
+from dlcv.view.features import draw_keypoints, draw_matches
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DescriptorLoss:
+    """How descriptors are taught.
+
+    Attributes:
+        kind: ``contrast``, softmax over the points of all pairs of a batch; or ``hinge``, the
+            paper's, over all pairs of cells.
+        weight: Beside the detector's loss; the paper's is 1e-4 for its hinge.
+        temperature: Of ``contrast``.
+        alike: Points this near to each other, in pixels, are not told apart by ``contrast``.
+    """
+
+    kind: Literal['contrast', 'hinge'] = 'contrast'
+    weight: float = 1.0
+    temperature: float = 0.07
+    alike: float = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperPointRecipe:
+    """Learn to find and to describe interest points in photos.
+
+    Attributes:
+        photos: Folders of pictures; none stands for painted ones.
+        validation: Folders of other pictures, for the figures; none takes those of ``photos``.
+        teacher: Weights that label the photos: a file, or the ``checkpoint.pt`` of a run.
+        start: Weights to start from, of the same variant: as ``teacher``; empty for random ones.
+        labels_folder: Where the labels are kept; empty for memory.
+        labels: Which pieces of photos are labelled, and how.
+        pairs: How pairs are made of them.
+        descriptors: How descriptors are taught.
+        frozen: Stages of the encoder, from the first on, that stay as in ``start``. The first one
+            costs half of the time of a step.
+        network_config: The network; batch-norms are folded away when it is exported.
+        validation_pairs: Number of pairs for the figures.
+        validation_points: Strongest points of each picture that are matched.
+    """
+
+    photos: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    teacher: str = ''
+    start: str = ''
+    labels_folder: str = ''
+    labels: LabelConfig = field(default_factory=LabelConfig)
+    pairs: PairConfig = field(default_factory=PairConfig)
+    descriptors: DescriptorLoss = field(default_factory=DescriptorLoss)
+    frozen: int = 0
+    network_config: SuperPointConfig = field(
+        default_factory=lambda: SuperPointConfig(variant='unet_bn')
+    )
+    validation_pairs: int = 32
+    validation_points: int = 300
+
+    @property
+    def name(self) -> str:
+        """Name of the weights."""
+        return 'superpoint'
+
+    def network(self) -> SuperPoint:
+        """Return the network to train."""
+        network = SuperPoint(self.network_config)
+        if self.start:
+            network = _filled(network, Path(self.start))
+        for _, module in _stages(network, self.frozen):
+            module.requires_grad_(False)
+        return network
+
+    def samples(self, seed: int) -> SuperPointPairs:
+        """Return the pairs, after labelling the photos where that is not done yet."""
+        photos = PhotoPool([Path(folder) for folder in self.photos])
+        with progress('labels', self.labels_folder or 'memory') as report:
+            if self.labels_folder:
+                labels = Labels.cached(
+                    Path(self.labels_folder),
+                    photos,
+                    self._teacher,
+                    self.labels,
+                    {'teacher': _digest(self.teacher)},
+                    report,
+                )
+            else:
+                labels = Labels.made(photos, self._teacher(), self.labels, report)
+        return SuperPointPairs(labels, self.pairs, seed)
+
+    def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return the detector's cross-entropy and the descriptors' loss."""
+        del step
+        for name, module in _stages(network, self.frozen):
+            if name.startswith('bn'):
+                module.eval()  # or its statistics would follow the photos
+        images = torch.cat((batch['first'], batch['second'])).float() / 255  # (2B, 1, H, W)
+        logits, descriptors = network(images)
+        present = torch.cat((batch['first_present'], batch['second_present']))
+        valid = torch.cat((batch['first_valid'], batch['second_valid']))
+        detector = losses.detector_loss(
+            logits, losses.cell_labels(present), losses.valid_cells(valid)
+        )
+        first, second = descriptors.float().chunk(2)
+        descriptor = self._descriptor_loss(first, second, batch)
+        return {
+            'loss': detector + self.descriptors.weight * descriptor,
+            'detector': detector,
+            'descriptor': descriptor,
+        }
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Return how well points are found again and matched, beside SIFT and ORB.
+
+        Pairs and matcher are those of `dlcv.train.matching`.
+        """
+        extract = matching.learned(network, self.validation_points, self.network_config.sampling)
+        return {**matching.figures(_validation_pairs(self), extract), **_baselines(self)}
+
+    def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
+        """Return the labels, the found points and the matches of the first pair of a batch."""
+        extract = matching.learned(network, self.validation_points, self.network_config.sampling)
+        first, second = (batch[name][0, 0].cpu().numpy() for name in ('first', 'second'))
+        found, again = extract(first), extract(second)
+        matches = matching.mutual(found, again)
+        rows, columns = np.nonzero(batch['first_present'][0].cpu().numpy())
+        return {
+            'labels': draw_keypoints(first, np.stack((columns, rows), axis=1)),
+            'found': draw_keypoints(first, found.xy),
+            'matches': draw_matches(
+                first, second, found.xy[matches[:, 0]], again.xy[matches[:, 1]]
+            ),
+        }
+
+    def smoke(self) -> SuperPointRecipe:
+        """Return the recipe with painted pictures, a narrow network and an untrained teacher."""
+        return replace(
+            self,
+            photos=(),
+            validation=(),
+            teacher='',
+            start='',
+            labels_folder='',
+            labels=LabelConfig(
+                count=4, size=(96, 128), adaptation=AdaptationConfig(views=3, limit=60)
+            ),
+            pairs=replace(self.pairs, size=(64, 80), points=48),
+            network_config=replace(self.network_config, width=0.125),
+            validation_pairs=2,
+        )
+
+    def export(self, network: nn.Module) -> SuperPoint:
+        """Return the network without batch-norms, in the paper's layout."""
+        assert isinstance(network, SuperPoint)
+        return folded_superpoint(network)
+
+    def _teacher(self) -> Teacher:
+        network = SuperPoint(self.network_config)
+        return network_teacher(_filled(network, Path(self.teacher)) if self.teacher else network)
+
+    def _descriptor_loss(self, first: Tensor, second: Tensor, batch: Batch) -> Tensor:
+        settings = self.descriptors
+        if settings.kind == 'hinge':
+            valid = losses.valid_cells(batch['second_valid'])
+            return losses.hinge_loss(first, second, batch['second_from_first'], valid)
+        sampled = [
+            sample_descriptors(maps, batch[xy], self.network_config.sampling).flatten(0, 1)[None]
+            for maps, xy in ((first, 'first_xy'), (second, 'second_xy'))
+        ]  # (1, B*N, D): points of the other pairs are wrong answers too
+        alike = losses.close_pairs(batch['first_xy'], settings.alike)  # (B, N, N)
+        return losses.contrastive_loss(
+            sampled[0],
+            sampled[1],
+            batch['seen'].flatten()[None],
+            temperature=settings.temperature,
+            alike=_block_diagonal(alike)[None],
+        )
+
+
+def network_teacher(network: SuperPoint) -> Teacher:
+    """Return a detector as homographic adaptation wants it; on a GPU where there is one.
+
+    On a CPU that computes with bfloat16 it does, which is twice as fast.
+    """
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    fast = optimise(network).to(device)
+
+    def teach(images: ByteImage) -> npt.NDArray[np.float32]:
+        x = torch.from_numpy(images).to(device)[:, None].float() / 255
+        x = x.contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+            heat = heatmap(fast(x)[0].float())
+        return np.asarray(heat.cpu().numpy(), np.float32)
+
+    return teach
+
+
+def _stages(network: nn.Module, count: int) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the layers of the first stages of the encoder, however the network is wrapped."""
+    for path, module in network.named_modules():
+        name = path.rpartition('.')[2]
+        kind, number = name[:-2], name[-2:-1]
+        if kind in ('conv', 'bn') and number.isdigit() and int(number) <= count:
+            yield name, module
+
+
+def _filled(network: SuperPoint, path: Path) -> SuperPoint:
+    """Return the network with the values of a checkpoint of a run or of a weight file."""
+    if not path.is_file():
+        raise TrainError(f'no weights at {path}: train magicpoint first, or name others')
+    if path.suffix == '.pt':
+        saved = torch.load(path, map_location='cpu', weights_only=True)
+        state = saved['average'] or saved['network']
+    else:
+        from dlcv.weights import load_network
+
+        state = load_network('superpoint', path).state_dict()
+    if set(state) != set(network.state_dict()):
+        raise TrainError(
+            f'{path} holds another variant than {network.config.variant!r}; the checkpoint.pt of '
+            'a run has its batch-norms, an exported file has not'
+        )
+    network.load_state_dict(state)
+    return network
+
+
+def _digest(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else ''
+
+
+def _block_diagonal(blocks: Tensor) -> Tensor:
+    """Return bool ``(B*N, B*N)`` with ``(B, N, N)`` on its diagonal."""
+    count, side, _ = blocks.shape
+    same = torch.eye(count, dtype=torch.bool, device=blocks.device)  # (B, B)
+    spread = blocks[:, :, None] & same[:, None, :, None]  # (B, N, B, N)
+    return spread.reshape(count * side, count * side)
+
+
+@lru_cache(maxsize=1)
+def _validation_pairs(recipe: SuperPointRecipe) -> list[matching.Pair]:
+    photos = PhotoPool([Path(folder) for folder in recipe.validation or recipe.photos])
+    return matching.warped_pairs(photos, recipe.validation_pairs, recipe.labels.size)
+
+
+@lru_cache(maxsize=1)
+def _baselines(recipe: SuperPointRecipe) -> dict[str, float]:
+    limit = recipe.validation_points
+    methods = {'sift': cv2.SIFT.create(limit), 'orb': cv2.ORB.create(limit)}
+    return {
+        f'{name}_{key}': value
+        for name, method in methods.items()
+        for key, value in matching.figures(
+            _validation_pairs(recipe), matching.classical(method, limit)
+        ).items()
+    }
