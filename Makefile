@@ -40,8 +40,9 @@ contracts: setup
 bench: setup  ## Measure speed; prints ratios within one run, with host and date
 	@for file in benchmarks/*.py; do $(ENV) $(BIN)/python $$file || exit 1; done
 
-docs: setup  ## Write the generated tables into README.md and config/
+docs: setup  ## Write the generated tables into README.md, config/ and docs/
 	@$(ENV) $(BIN)/dlcv nodes --write README.md --config config
+	@$(ENV) $(BIN)/dlcv bench cards README.md $(wildcard docs/models/*.md)
 
 clean:  ## Remove what was built; keeps .venv
 	rm -rf build install log out dist .pytest_cache .mypy_cache .ruff_cache

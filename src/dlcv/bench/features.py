@@ -376,13 +376,17 @@ def _measure(
 
 def _tables(name: str, kinds: list[str], scores: dict[str, list[PairScores]]) -> Iterator[Table]:
     """Yield a table of all pairs, and one for each kind where there are several."""
-    yield _table(name, f'{name}: {len(kinds)} pairs', scores)
+    yield _table(name, f'{name}: {_pairs(len(kinds))}', scores)
     counts = Counter(kinds)
     for kind, count in counts.items() if len(counts) > 1 else ():
         chosen = {
             m: [s for s, k in zip(of, kinds, strict=True) if k == kind] for m, of in scores.items()
         }
-        yield _table(f'{name}/{kind}', f'{name}, {kind}: {count} pairs', chosen)
+        yield _table(f'{name}/{kind}', f'{name}, {kind}: {_pairs(count)}', chosen)
+
+
+def _pairs(count: int) -> str:
+    return f'{count} pair{"s" * (count != 1)}'
 
 
 def _table(name: str, title: str, scores: dict[str, list[PairScores]]) -> Table:

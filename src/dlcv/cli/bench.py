@@ -22,7 +22,8 @@ EXAMPLES = """\
   dlcv bench features
   dlcv bench features --weights mine.safetensors --limit 20
   dlcv bench features --data oxford_affine hpatches-sequences-release -o features.json
-  dlcv bench flow -o docs/models/flownet.json
+  dlcv bench flow -o docs/models/flownet.json --card docs/models/flownet_s.md
+  dlcv bench cards README.md docs/models/*.md
 """
 
 
@@ -56,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _common(sub)
         for option, kind, doc in bench.extra:
             sub.add_argument(f'--{option.replace("_", "-")}', type=kind, metavar='N', help=doc)
+    cards = benches.add_parser(
+        'cards',
+        help='write the tables of documents anew from the reports that they name',
+        description='Write the tables of documents anew from the reports that they name.',
+    )
+    cards.add_argument('documents', nargs='+', type=Path, metavar='DOCUMENT', help='Markdown')
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -69,10 +76,24 @@ def _common(parser: argparse.ArgumentParser) -> None:
     add('--limit', type=int, metavar='N', help='run only N items of each set')
     add('--threads', type=int, metavar='N', help='threads of the networks')
     add('-o', '--output', type=Path, metavar='FILE', help='write the report (JSON)')
+    add('--card', nargs='+', default=[], dest='documents', type=Path, metavar='DOCUMENT',
+        help='then write the tables of these documents anew')  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run one bench, print its tables and write its report."""
+    """Run one bench, print its tables, write its report and the documents that show it."""
+    if missing := [str(path) for path in args.documents if not path.is_file()]:
+        raise CommandError(f'there is no document {", ".join(missing)}')
+    if args.bench != 'cards':
+        _measure(args)
+    from dlcv.bench.card import renew
+
+    for path in args.documents:
+        sys.stderr.write(f'{path}: {"written anew" if renew(path) else "is up to date"}\n')
+    return 0
+
+
+def _measure(args: argparse.Namespace) -> None:
     from rich.console import Console
 
     from dlcv.bench.report import print_tables, write_json
@@ -88,7 +109,6 @@ def run(args: argparse.Namespace) -> int:
     print_tables(report, Console(width=None if sys.stdout.isatty() else _WIDTH))
     if args.output is not None:
         write_json(report, args.output)
-    return 0
 
 
 def _options(args: argparse.Namespace, kind: Callable[..., Any]) -> Any:
