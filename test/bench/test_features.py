@@ -9,16 +9,12 @@ import numpy as np
 import pytest
 
 from dlcv.bench import features as module
+from dlcv.bench.feature_methods import Classical, Described, estimate, mutual, neighbours
 from dlcv.bench.features import (
     COLUMNS,
-    Classical,
-    Described,
     Eyes,
     Options,
     distinct,
-    estimate,
-    mutual,
-    neighbours,
     run,
     score_pair,
     shrink,

@@ -1,0 +1,144 @@
+"""What the feature bench compares: ways to find and describe points, and what all of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from dlcv.inference.features import FeatureSettings
+from dlcv.inference.load import load_features
+from dlcv.metrics.features import Nearest
+from dlcv.types import ByteImage, FloatArray, Frame
+
+RANSAC_PIXELS = 3.0
+NMS_RADIUS = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Described:
+    """Points of a picture, strongest first, and their descriptors.
+
+    Attributes:
+        xy: ``(N, 2)`` pixels.
+        descriptors: ``(N, D)`` float32, or uint8 of which every bit counts.
+    """
+
+    xy: FloatArray
+    descriptors: npt.NDArray[Any]
+
+
+class Method(Protocol):
+    """Something that finds and describes points."""
+
+    name: str
+
+    def detect(self, image: ByteImage, limit: int) -> Described:
+        """Return at most ``limit`` points of an ``(H, W, 3)`` picture, strongest first."""
+
+
+class Classical:
+    """A detector with descriptor of OpenCV, with its own settings but for the number of points."""
+
+    def __init__(self, name: Literal['SIFT', 'ORB']) -> None:
+        self.name: str = name
+
+    def detect(self, image: ByteImage, limit: int) -> Described:
+        """See `Method`."""
+        made: Any = cv2.SIFT.create if self.name == 'SIFT' else cv2.ORB.create
+        detector = made(nfeatures=limit)
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        points, descriptors = detector.detectAndCompute(grey, None)
+        if descriptors is None:  # what OpenCV gives when there are no points
+            kind = np.float32 if self.name == 'SIFT' else np.uint8
+            descriptors = np.zeros((0, detector.descriptorSize()), kind)
+        # OpenCV keeps more than asked for when the weakest are equally strong.
+        order = np.argsort([-p.response for p in points], kind='stable')[:limit]
+        xy = np.array([points[i].pt for i in order], np.float32).reshape(-1, 2)
+        return Described(xy=xy, descriptors=descriptors[order])
+
+
+class Learned:
+    """SuperPoint, as the node runs it but for the number of points.
+
+    Args:
+        weights: As in `load_features`.
+        name: As in the tables.
+    """
+
+    def __init__(self, weights: str | Path = '', name: str = 'SuperPoint') -> None:
+        self.name = name
+        self._estimator = load_features(weights, device='cpu')
+
+    @property
+    def weights(self) -> Path:
+        """The file that was loaded."""
+        path = self._estimator.origin.path
+        assert path is not None, 'untrained weights were not asked for'
+        return path
+
+    def detect(self, image: ByteImage, limit: int) -> Described:
+        """See `Method`."""
+        self._estimator.settings = FeatureSettings(
+            max_keypoints=limit, nms_radius=NMS_RADIUS, resize_long_side=0
+        )
+        found = self._estimator.push(Frame(stamp_ns=0, image=image))
+        return Described(xy=found.xy, descriptors=found.descriptors)
+
+
+def neighbours(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[Nearest, Nearest]:
+    """Return for each descriptor its nearest one on the other side, in both directions.
+
+    Args:
+        first: ``(N, D)`` float32, compared by Euclidean distance; uint8 by its differing bits.
+        second: ``(M, D)`` of the same kind.
+    """
+    distance = _bit_distances if first.dtype == np.uint8 else _euclidean_distances
+    between = distance(first, second)  # (N, M)
+    return _nearest(between), _nearest(between.T)
+
+
+def mutual(forth: Nearest, back: Nearest) -> npt.NDArray[np.intp]:
+    """Return ``(K, 2)`` indices of those that are each other's nearest."""
+    if not len(forth.index) or not len(back.index):
+        return np.zeros((0, 2), np.intp)
+    index = np.arange(len(forth.index))
+    kept = back.index[forth.index] == index
+    return np.stack((index[kept], forth.index[kept]), axis=1).astype(np.intp)
+
+
+def estimate(
+    first_xy: FloatArray, second_xy: FloatArray, matches: npt.NDArray[np.intp]
+) -> FloatArray | None:
+    """Return the homography ``(3, 3)`` that RANSAC finds in the matches, if it finds any."""
+    if len(matches) < 4:
+        return None
+    found, _ = cv2.findHomography(
+        first_xy[matches[:, 0]], second_xy[matches[:, 1]], cv2.RANSAC, RANSAC_PIXELS
+    )
+    return None if found is None else np.asarray(found, np.float64)
+
+
+def _bit_distances(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> FloatArray:
+    """Return ``(N, M)`` how many bits differ: those set in one plus those set in the other."""
+    a = np.unpackbits(first, axis=1).astype(np.float32)
+    b = np.unpackbits(second, axis=1).astype(np.float32)
+    return np.asarray(a @ (1 - b).T + (1 - a) @ b.T)
+
+
+def _euclidean_distances(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> FloatArray:
+    """Return ``(N, M)`` distances; float32 is enough for SIFT's integers and for unit vectors."""
+    squares = np.sum(first * first, axis=1)[:, None] + np.sum(second * second, axis=1)
+    return np.asarray(np.sqrt(np.maximum(squares - 2 * (first @ second.T), 0)))
+
+
+def _nearest(distance: FloatArray) -> Nearest:
+    rows, columns = distance.shape
+    if not columns:
+        return Nearest(index=np.zeros(rows, np.intp), distance=np.full(rows, np.inf))
+    index = np.argmin(distance, axis=1)
+    return Nearest(index=index, distance=distance[np.arange(rows), index])

@@ -1,0 +1,29 @@
+"""What the model cards say is measured again, with the shipped weights, to the printed digit."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from dlcv.bench.report import read_json
+
+MODELS = Path(__file__).parents[2] / 'docs' / 'models'
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize('path', sorted(MODELS.glob('*.json')), ids=lambda path: path.stem)
+def test_a_part_of_the_published_numbers_is_found_again(path):
+    published = read_json(path)
+    bench = import_module(f'dlcv.bench.{published.bench}')
+    again = bench.run(bench.Options(sets=(next(iter(bench.SETS)),)), lambda *_: None)
+    assert again.environment.files == published.environment.files
+    assert again.settings == published.settings
+    assert again.tables
+    for table in again.tables:
+        assert table.cells() == published.table(table.name).cells()
+        assert [c.title for c in table.columns] == [
+            c.title for c in published.table(table.name).columns
+        ]
