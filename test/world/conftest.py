@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def skewed() -> Camera:
     return Camera(width=150, height=109, fx=118.0, fy=131.5, cx=61.3, cy=58.9)
 
 
-@pytest.fixture(scope='session', params=['room', 'street'])
+@pytest.fixture(scope='session', params=['room', 'corridor', 'street'])
 def clip(request, skewed) -> Clip:
     """Three stereo snapshots of each scene."""
     recording = WorldRecording(request.param, seed=3, camera=skewed, frames=3, baseline=0.2)
@@ -43,7 +44,10 @@ def room() -> Clip:
 
 @pytest.fixture
 def make_scene() -> Callable[..., Scene]:
-    """Builds a scene of the given quads ``(origin, edge_u, edge_v, surface options)``."""
+    """Builds a scene of the given quads ``(origin, edge_u, edge_v, surface options)``.
+
+    The option ``moving`` makes a quad a body of its own.
+    """
 
     def build(*quads: tuple, light: Light | None = None) -> Scene:
         materials = {
@@ -59,7 +63,9 @@ def make_scene() -> Callable[..., Scene]:
         builder = SceneBuilder(materials, 0)
         builder.add_cutout('left half', np.repeat(np.arange(64)[None] < 32, 64, 0))
         for origin, u, v, options in quads:
-            builder.quad(origin, u, v, Surface(**{'texture': 'stone', 'unlit': True, **options}))
+            look = {'texture': 'stone', 'unlit': True, **options}
+            with builder.body() if look.pop('moving', False) else nullcontext():
+                builder.quad(origin, u, v, Surface(**look))
         return builder.build(light or Light())
 
     return build

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dlcv.types import Camera
-from dlcv.world import SCENES, WorldError, WorldRecording, ideal_camera
+from dlcv.world import SCENES, Extras, WorldError, WorldRecording, ideal_camera, motions_in
 from dlcv.world import recording as worlds
 from dlcv.world.scene import Scene
 
@@ -54,17 +54,60 @@ def _bilinear(values, x, y, part):
     return upper * (1 - fy) + lower * fy
 
 
-def test_depth_and_poses_reproduce_the_flow(clip):
+def _expected_flow(recording, here, there, numbers):
+    """The flow by the schoolbook: lift by depth, move with the thing, project."""
+    first, second = numbers
+    body = recording_scene(recording).body[here.patch]
+    near = np.isfinite(here.depth)
+    points = _lift(recording.camera, np.where(near, here.depth, 1.0).astype(np.float64))
+    pose = here.world_from_camera
+    points = points @ pose[:3, :3].T + pose[:3, 3]
+    carried = recording.world_from_rest
+    moves = np.stack([np.eye(4), *(carried[second] @ np.linalg.inv(carried[first]))])[body]
+    points = (moves[..., :3, :3] @ points[..., None])[..., 0] + moves[..., :3, 3]
+    pose = np.linalg.inv(there.world_from_camera)
+    moved = points @ pose[:3, :3].T + pose[:3, 3]
+    return _project(recording.camera, moved) - np.stack(_pixels(near.shape), -1), near
+
+
+def recording_scene(recording):
+    return worlds.stage_of(recording.scene, 3, Extras()).scene
+
+
+def test_depth_poses_and_motions_reproduce_the_flow_both_ways(clip):
     recording, snapshots = clip
-    for before, after in pairwise(snapshots):
-        after_from_before = np.linalg.inv(after.world_from_camera) @ before.world_from_camera
-        near = np.isfinite(before.depth)
-        points = _lift(recording.camera, np.where(near, before.depth, 1.0).astype(np.float64))
-        moved = points @ after_from_before[:3, :3].T + after_from_before[:3, 3]
-        expected = _project(recording.camera, moved) - np.stack(_pixels(near.shape), -1)
-        valid = near & np.isfinite(after.flow).all(-1)
-        assert valid.mean() > 0.5
-        assert np.abs(after.flow - expected)[valid].max() < 1e-3
+    for i, (before, after) in enumerate(pairwise(snapshots)):
+        for here, there, numbers, flow in (
+            (before, after, (i, i + 1), after.flow),
+            (after, before, (i + 1, i), after.backward),
+        ):
+            expected, near = _expected_flow(recording, here, there, numbers)
+            valid = near & np.isfinite(flow).all(-1)
+            assert valid.mean() > 0.5
+            assert np.abs(flow - expected)[valid].max() < 1e-3
+
+
+def test_the_moving_mask_covers_what_does_not_follow_the_camera(clip):
+    recording, (before, after, *_) = clip
+    body = recording_scene(recording).body
+    for snapshot in (before, after):
+        assert np.array_equal(snapshot.moving, (snapshot.patch >= 0) & (body[snapshot.patch] > 0))
+    still = np.linalg.inv(after.world_from_camera) @ before.world_from_camera
+    near = np.isfinite(before.depth) & np.isfinite(after.flow).all(-1)
+    points = _lift(recording.camera, np.where(near, before.depth, 1.0).astype(np.float64))
+    points = points @ still[:3, :3].T + still[:3, 3]
+    expected = _project(recording.camera, points) - np.stack(_pixels(near.shape), -1)
+    off = np.abs(after.flow - expected).max(-1)
+    assert off[near & ~before.moving].max() < 1e-3
+
+
+def test_cars_move_in_the_street():
+    recording = WorldRecording('street', seed=3, camera=ideal_camera(80, 60), frames=12, rate_hz=1)
+    assert recording.world_from_rest.shape == (12, 10, 4, 4)
+    seen = [snapshot.moving.mean() for snapshot in recording]
+    assert max(seen) > 0.005
+    still = WorldRecording('street', seed=3, frames=2, extras=Extras(traffic=False))
+    assert still.world_from_rest.shape == (2, 0, 4, 4)
 
 
 def test_what_the_flow_arrives_at_has_the_predicted_depth(clip):
@@ -74,7 +117,7 @@ def test_what_the_flow_arrives_at_has_the_predicted_depth(clip):
     after_from_before = np.linalg.inv(after.world_from_camera) @ before.world_from_camera
     there = np.stack(_pixels(before.depth.shape), -1) + after.flow
     ok, x, y, part = _same_patch_corners(after.patch, there, before.patch)
-    ok &= np.isfinite(before.depth)
+    ok &= np.isfinite(before.depth) & ~before.moving
     points = _lift(recording.camera, np.where(ok, before.depth, 1.0).astype(np.float64))
     predicted = (points @ after_from_before[:3, :3].T + after_from_before[:3, 3])[..., 2]
     met = _bilinear(1 / after.depth.astype(np.float64), x, y, part)
@@ -121,9 +164,10 @@ def test_disparity_is_focal_length_times_baseline_over_depth(clip):
     # The right view again, as the left view of a camera that stands there: depth and patches.
     pose = snapshot.world_from_camera.copy()
     pose[:3, 3] += recording.baseline * pose[:3, 0]
-    scene, seed = recording.name.split('-')
-    view = worlds._renderer(scene, int(seed), 'cpu').render(recording.camera, pose[None])
+    renderer = worlds.renderer_of(recording.scene, 3, Extras(), 'cpu', 0)
+    view = renderer.render(recording.camera, pose[None], recording.world_from_rest[:1])
     assert np.array_equal(view.image[0].numpy(), snapshot.right.image)
+    assert np.array_equal((1 / view.inverse_depth[0]).float().numpy(), snapshot.right_depth)
     x, y = _pixels(snapshot.depth.shape)
     disparity = recording.camera.fx * recording.baseline / snapshot.depth.astype(np.float64)
     there = np.stack((x - disparity, y), -1)
@@ -134,6 +178,18 @@ def test_disparity_is_focal_length_times_baseline_over_depth(clip):
     assert (
         np.abs(met[ok] * snapshot.depth[ok] - 1).max() < 1e-6
     )  # same plane, same depth: z is shared
+    assert not snapshot.right_hidden[ok].any()
+    assert snapshot.right_hidden[(there[..., 0] < -0.001)].all()
+    # And the renderer's own motion from the left view to the right one is minus the disparity.
+    left = renderer.render(recording.camera, pose_of(snapshot), recording.world_from_rest[:1])
+    motion, hidden = (part[0].numpy() for part in renderer.flow(left, view))
+    assert np.abs(motion[..., 0] + disparity)[np.isfinite(snapshot.depth)].max() < 1e-3
+    assert np.abs(motion[..., 1]).max() < 1e-9
+    assert np.array_equal(hidden, snapshot.right_hidden)
+
+
+def pose_of(snapshot):
+    return snapshot.world_from_camera[None]
 
 
 def test_the_right_picture_shows_the_left_one_shifted(clip):
@@ -153,29 +209,62 @@ def test_the_right_picture_shows_the_left_one_shifted(clip):
 
 def test_one_seed_gives_one_recording_to_the_byte(room, monkeypatch):
     recording, first = room
-    monkeypatch.setattr(worlds, '_renderer', worlds._renderer.__wrapped__)  # build it anew
-    monkeypatch.setattr(worlds, '_built', worlds._built.__wrapped__)
+    monkeypatch.setattr(worlds, 'renderer_of', worlds.renderer_of.__wrapped__)  # build it anew
+    monkeypatch.setattr(worlds, 'stage_of', worlds.stage_of.__wrapped__)
     second = list(WorldRecording('room', seed=3, camera=recording.camera, frames=2, workers=1))
     for a, b in zip(first, second, strict=True):
         assert a.frame.image.tobytes() == b.frame.image.tobytes()
         assert a.depth.tobytes() == b.depth.tobytes()
         assert a.world_from_camera.tobytes() == b.world_from_camera.tobytes()
-    assert first[1].flow.tobytes() == second[1].flow.tobytes()
+    for name in ('flow', 'backward', 'hidden', 'backward_hidden', 'moving'):
+        assert getattr(first[1], name).tobytes() == getattr(second[1], name).tobytes()
 
 
-def test_one_seed_gives_one_street_to_the_byte():
-    first, second = worlds._built('street', 3)[0], SCENES['street'](3)[0]
+@pytest.mark.parametrize('scene', ['corridor', 'street'])
+def test_one_seed_gives_one_world_to_the_byte(scene):
+    first, second = worlds.stage_of(scene, 3, Extras()).scene, SCENES[scene](3, Extras()).scene
     for field in fields(Scene):
         a, b = getattr(first, field.name), getattr(second, field.name)
         for x, y in zip(a, b, strict=True) if field.name == 'textures' else ((a, b),):
             assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
 
 
-def test_seeds_differ():
-    (here, path), (there, other) = worlds._built('room', 3), worlds._built('room', 1)
-    assert np.abs(here.origin - there.origin).max() > 0.1
-    now = np.zeros(1)
-    assert np.abs(path.world_from_camera(now) - other.world_from_camera(now)).max() > 0.1
+def test_seeds_and_ways_differ():
+    here, there = (worlds.stage_of('room', seed, Extras()).scene for seed in (3, 1))
+    assert len(here) != len(there) or np.abs(here.origin - there.origin).max() > 0.1
+    one, other = (WorldRecording('room', seed=3, way=way, frames=1) for way in (0, 1))
+    assert np.abs(one.world_from_camera - other.world_from_camera).max() > 0.1
+
+
+def test_a_way_can_be_entered_later():
+    whole = WorldRecording('room', seed=3, frames=30, rate_hz=10)
+    rest = WorldRecording('room', seed=3, frames=10, rate_hz=10, start_s=2.0)
+    assert np.allclose(rest.world_from_camera, whole.world_from_camera[20:])
+    assert np.allclose(rest.world_from_rest, whole.world_from_rest[20:])
+
+
+@pytest.mark.parametrize('scene', SCENES)
+def test_every_motion_with_room_can_be_chosen(scene):
+    names = set()
+    for motion in motions_in(scene):
+        recording = WorldRecording(scene, seed=3, motion=motion, frames=2)
+        assert recording.motion == motion
+        assert recording.world_from_camera.shape == (2, 4, 4)
+        names.add(recording.name)
+    assert len(names) == len(motions_in(scene))
+
+
+def test_a_varied_recording_depends_on_its_seed_only():
+    options = {'size': (64, 48), 'frames': 2, 'stereo': True}
+    recordings = [WorldRecording.varied(seed, **options) for seed in (8, 8, 9)]
+    first, again, other = recordings
+    assert (first.name, first.camera, first.baseline) == (again.name, again.camera, again.baseline)
+    assert first.camera != other.camera
+    many = [WorldRecording.varied(seed, **options) for seed in range(60)]
+    assert {recording.scene for recording in many} == set(SCENES)
+    assert len({recording.motion for recording in many}) == 4
+    assert np.ptp([recording.camera.fx for recording in many]) > 20
+    assert min(recording.baseline for recording in many) > 0.05
 
 
 def test_an_unfinished_recording_can_be_left(room):
@@ -232,7 +321,9 @@ def test_the_sky_is_infinitely_far_and_turns_with_the_camera():
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        ({'scene': 'moon'}, "no scene 'moon'; there are room, street"),
+        ({'scene': 'moon'}, "no scene 'moon'; there are room, corridor, street"),
+        ({'motion': 'car'}, "no motion 'car' in the scene 'room'; there are walk, robot, drone"),
+        ({'way': -1}, 'way=-1'),
         ({'frames': 0}, 'frames=0'),
         ({'rate_hz': 0.0}, 'rate_hz=0'),
         ({'baseline': -1.0}, 'baseline=-1'),

@@ -5,13 +5,15 @@ import pytest
 
 from dlcv.types import Camera
 from dlcv.world import ideal_camera
-from dlcv.world.recording import _built, _renderer
+from dlcv.world.recording import renderer_of, stage_of
 from dlcv.world.render import Renderer
-from dlcv.world.scene import Light, WorldError
+from dlcv.world.scene import Light, WorldError, place
+from dlcv.world.stage import Extras
 from dlcv.world.trajectory import poses
 
 # A wall 3 m ahead of a camera that looks along +x from the origin, 4 m x 4 m.
 WALL = ((3, 2, 2), (0, -4, 0), (0, 0, -4))
+EXTRAS = Extras()
 AHEAD = poses(np.zeros((1, 3)), np.zeros(1), np.zeros(1), np.zeros(1))
 
 
@@ -57,10 +59,10 @@ def test_a_plane_has_the_depth_of_the_formula(make_scene):
 
 
 def test_everything_agrees_with_casting_rays_one_by_one():
-    scene, path = _built('room', 3)
+    scene = stage_of('room', 3, EXTRAS).scene
     camera = Camera(width=53, height=37, fx=34.0, fy=30.0, cx=20.0, cy=19.5)
-    pose = path.world_from_camera(np.array([4.0]))
-    view = _renderer('room', 3, 'cpu').render(camera, pose)
+    pose = poses(np.array([[1.7, 0.3, 1.5]]), np.array([2.2]), np.array([-0.2]), np.array([0.05]))
+    view = renderer_of('room', 3, EXTRAS, 'cpu', 0).render(camera, pose)
     depth, patch = _cast(scene, camera, pose[0])
     same = view.patch[0].numpy() == patch
     assert (
@@ -71,13 +73,18 @@ def test_everything_agrees_with_casting_rays_one_by_one():
 
 def test_a_batch_is_its_views(clip):
     recording, _ = clip
-    scene, seed = recording.name.split('-')
-    renderer = _renderer(scene, int(seed), 'cpu')
-    both = renderer.render(recording.camera, recording.world_from_camera[:2])
+    renderer = renderer_of(recording.scene, 3, EXTRAS, 'cpu', 0)
+    camera, eyes, moved = recording.camera, recording.world_from_camera, recording.world_from_rest
+    three = renderer.render(camera, eyes, moved)
+    singles = [renderer.render(camera, eyes[i : i + 1], moved[i : i + 1]) for i in range(3)]
+    for i, one in enumerate(singles):
+        assert np.array_equal(one.image[0].numpy(), three.image[i].numpy())
+        assert np.array_equal(one.patch[0].numpy(), three.patch[i].numpy())
+    flow, hidden = renderer.flow(three[:2], three[1:])
     for i in range(2):
-        one = renderer.render(recording.camera, recording.world_from_camera[i : i + 1])
-        assert np.array_equal(one.image[0].numpy(), both.image[i].numpy())
-        assert np.array_equal(one.patch[0].numpy(), both.patch[i].numpy())
+        motion, lost = renderer.flow(singles[i], singles[i + 1])
+        assert np.array_equal(motion[0].numpy(), flow[i].numpy(), equal_nan=True)
+        assert np.array_equal(lost[0].numpy(), hidden[i].numpy())
 
 
 def test_the_nearer_patch_hides_the_farther_one(make_scene):
@@ -159,9 +166,87 @@ def test_poses_of_a_wrong_shape_are_refused(make_scene):
 def test_any_size_gives_the_same_picture_where_they_overlap(clip):
     # A crop of the camera is a crop of the picture: tiles start elsewhere, results do not change.
     recording, (snapshot, *_) = clip
-    scene, seed = recording.name.split('-')
     crop = recording.camera.cropped(37, 21, 60, 45)
-    view = _renderer(scene, int(seed), 'cpu').render(crop, recording.world_from_camera[:1])
+    eyes, moved = recording.world_from_camera[:1], recording.world_from_rest[:1]
+    view = renderer_of(recording.scene, 3, EXTRAS, 'cpu', 0).render(crop, eyes, moved)
     assert (view.patch[0].numpy() == snapshot.patch[21:66, 37:97]).mean() > 0.999
     inner = view.image[0, 1:-1, 1:-1].numpy().astype(int) - snapshot.frame.image[22:65, 38:96]
     assert np.percentile(np.abs(inner), 99.5) <= 1
+
+
+def test_what_moves_by_itself_flows_as_its_motion_says(make_scene):
+    # A board 2 m ahead of a camera that stands still, before a wall 3 m ahead.
+    board = ((2, 0.6, 0.5), (0, -1.2, 0), (0, 0, -1), {'moving': True})
+    renderer = Renderer(make_scene((*WALL, {}), board))
+    camera = Camera(width=90, height=70, fx=60.0, fy=64.0, cx=41.2, cy=36.3)
+    motion = place(0.35, 0.2, -0.1, 0.3)  # turned about the world's axis as well as shifted
+    rest = np.eye(4)[None, None]
+    before, after = (renderer.render(camera, AHEAD, m) for m in (rest, motion[None, None]))
+    flow, hidden = (part[0].numpy() for part in renderer.flow(before, after))
+    moving = renderer.moving(before.patch)[0].numpy()
+    y, x = np.indices(moving.shape).astype(float)
+    ahead = 2.0  # depth of the board; the camera looks along x: right is -y, down is -z
+    points = np.stack(
+        (np.full_like(x, ahead), -(x - camera.cx) / camera.fx * ahead,
+         -(y - camera.cy) / camera.fy * ahead), -1,
+    )  # fmt: skip
+    moved = points @ motion[:3, :3].T + motion[:3, 3]
+    there = np.stack(
+        (camera.cx - camera.fx * moved[..., 1] / moved[..., 0],
+         camera.cy - camera.fy * moved[..., 2] / moved[..., 0]), -1,
+    )  # fmt: skip
+    assert 0.1 < moving.mean() < 0.6
+    assert np.abs(flow - (there - np.stack((x, y), -1)))[moving].max() < 1e-9
+    assert np.abs(flow[~moving]).max() < 1e-9
+    came = renderer.moving(after.patch)[0].numpy()
+    assert (hidden != came)[~moving].mean() < 0.002  # the board now covers this of the wall
+
+
+def test_a_way_back_is_the_way_there(make_scene):
+    board = ((2, 0.6, 0.5), (0, -1.2, 0), (0, 0, -1), {'moving': True})
+    renderer = Renderer(make_scene((*WALL, {}), board))
+    camera = ideal_camera(80, 60, 60)
+    aside = poses(np.array([[0.1, 0.05, 0]]), np.array([0.03]), np.zeros(1), np.array([0.02]))
+    first = renderer.render(camera, AHEAD, np.eye(4)[None, None])
+    second = renderer.render(camera, aside, place(0, 0.3, 0)[None, None])
+    there, hidden = (part[0].numpy() for part in renderer.flow(first, second))
+    back, _ = (part[0].numpy() for part in renderer.flow(second, first))
+    same = renderer.displacement(first, camera, aside, place(0, 0.3, 0)[None, None])[0].numpy()
+    assert np.array_equal(there, same)
+    rows, columns = np.nonzero(~hidden)
+    to = there[rows, columns] + np.stack((columns, rows), 1)
+    whole = np.floor(to).astype(int).clip(0, (78, 58))
+    corners = [
+        (
+            first.patch[0, rows, columns].numpy(),
+            second.patch[0, whole[:, 1] + j, whole[:, 0] + i].numpy(),
+        )
+        for i in (0, 1)
+        for j in (0, 1)
+    ]
+    inner = np.logical_and.reduce([a == b for a, b in corners])
+    part = to - whole
+    weight = [(1 - part[:, 0]) * (1 - part[:, 1]), (1 - part[:, 0]) * part[:, 1],
+              part[:, 0] * (1 - part[:, 1]), part[:, 0] * part[:, 1]]  # fmt: skip
+    met = sum(
+        w[:, None] * back[whole[:, 1] + j, whole[:, 0] + i]
+        for w, (i, j) in zip(weight, ((0, 0), (0, 1), (1, 0), (1, 1)), strict=True)
+    )
+    assert inner.mean() > 0.6
+    assert np.abs(met + there[rows, columns])[inner].max() < 0.02  # between pixels it bends
+
+
+def test_motions_of_a_wrong_shape_are_refused(make_scene):
+    board = ((2, 0.6, 0.5), (0, -1.2, 0), (0, 0, -1), {'moving': True})
+    renderer = Renderer(make_scene((*WALL, {}), board))
+    with pytest.raises(WorldError, match=r'\(1, 1, 4, 4\), got \(1, 2, 4, 4\)'):
+        renderer.render(ideal_camera(9, 9), AHEAD, np.zeros((1, 2, 4, 4)))
+
+
+def test_coarser_textures_change_little(make_scene):
+    scene = make_scene((*WALL, {'tile': 4.0}))
+    camera = ideal_camera(64, 48, 60)
+    full, coarse = (Renderer(scene, finest=n).render(camera, AHEAD) for n in (0, 1))
+    difference = full.image.float() - coarse.image.float()
+    assert 0 < difference.abs().mean() < 12
+    assert difference.mean().abs() < 2

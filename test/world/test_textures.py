@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from dlcv.world import noise
-from dlcv.world.scene import disc, trapezoid
-from dlcv.world.textures import room_materials, street_materials
+from dlcv.world.scene import blades, disc, foliage, railing, trapezoid
+from dlcv.world.textures import PLAIN, corridor_materials, room_materials, street_materials
 
-MATERIALS = {**room_materials(), **street_materials()}
+MATERIALS = {**room_materials(), **corridor_materials(), **street_materials()}
 
 
 @pytest.mark.parametrize('name', MATERIALS)
@@ -48,3 +48,18 @@ def test_letters_come_in_words():
 def test_stencils():
     assert disc().mean() == pytest.approx(np.pi * 0.49**2, abs=0.01)
     assert trapezoid(0.2, 0.8).mean() == pytest.approx(0.8, abs=0.02)
+
+
+def test_leaves_blades_and_bars_have_gaps():
+    rng = np.random.default_rng(0)
+    for stencil, least, most in (
+        (foliage(rng), 0.25, 0.6),
+        (blades(rng), 0.15, 0.6),
+        (railing(), 0.2, 0.6),
+    ):
+        assert stencil.shape == (64, 64)
+        assert least < (stencil > 0.5).mean() < most
+
+
+def test_plain_materials_are_painted_somewhere():
+    assert set(MATERIALS) >= PLAIN

@@ -5,81 +5,226 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcv.world.recording import _built
-from dlcv.world.trajectory import Wobble, poses, rounded_rectangle
+from dlcv.world.recording import SCENES, motions_in, stage_of
+from dlcv.world.scene import WorldError, place
+from dlcv.world.stage import MOTIONS, Extras, camera_path
+from dlcv.world.trajectory import (
+    Course,
+    Drive,
+    Ride,
+    Shuttle,
+    Space,
+    Spin,
+    Tumble,
+    Wobble,
+    ellipse,
+    poses,
+    rounded_rectangle,
+)
+
+SPEEDS = (5.0, 9.0)
 
 
-@pytest.fixture(scope='module', params=['room', 'street'])
-def world(request):
-    return request.param, *_built(request.param, 3)
+@pytest.fixture(scope='module')
+def space() -> Space:
+    """An oval of paths, a lane around it."""
+    path = Course(ellipse((6.0, 4.0)), 0.9)
+    lane = Course(rounded_rectangle((40, 28), 9.5, 4.0), 1.0)
+    return Space(
+        path=path, pace=(0.7, 1.2), floor=0.1, road=Drive(lane, SPEEDS, 0.3), air=lane,
+        heights=(2.0, 6.0), speeds=(3.0, 7.0),
+    )  # fmt: skip
 
 
-def test_poses_are_rigid(world):
-    _, _, path = world
-    pose = path.world_from_camera(np.linspace(0, 200, 400))
+def _path(motion, space, seed=5):
+    return camera_path(motion, np.random.default_rng(seed), space)
+
+
+def _yaw(pose):
+    return np.unwrap(np.arctan2(pose[:, 1, 2], pose[:, 0, 2]))
+
+
+@pytest.mark.parametrize('motion', MOTIONS)
+def test_poses_are_rigid(space, motion):
+    pose = _path(motion, space).world_from_camera(np.linspace(0, 200, 400))
     rotation = pose[:, :3, :3]
     assert np.abs(rotation.transpose(0, 2, 1) @ rotation - np.eye(3)).max() < 1e-12
     assert np.allclose(np.linalg.det(rotation), 1)
     assert (pose[:, 3] == (0, 0, 0, 1)).all()
-    assert (rotation[:, 2, 1] < -0.5).all()  # y points down: the camera is upright
+    assert (rotation[:, 2, 1] < -0.3).all()  # y points down: the camera is upright
 
 
-def test_position_and_attitude_are_twice_differentiable(world):
+@pytest.mark.parametrize('motion', MOTIONS)
+def test_position_and_attitude_are_twice_differentiable(space, motion):
     # The third difference of a C2 function shrinks at least as h^2; of a kink, as h or slower.
-    _, _, path = world
-    start = np.linspace(3, 90, 60)
+    path = _path(motion, space)
+    start = np.linspace(3, 250, 160)
     worst = []
     for step in (0.02, 0.005):
         seconds = start[:, None] + step * np.arange(60)
-        values = path.world_from_camera(seconds.ravel()).reshape(60, 60, 16)
+        values = path.world_from_camera(seconds.ravel()).reshape(160, 60, 16)
         worst.append(np.abs(np.diff(values, n=2, axis=1)).max() / step**2)
     assert worst[1] < 1.3 * worst[0]  # acceleration does not grow with resolution
     assert worst[0] < 60
 
 
-def test_velocity_is_that_of_a_walker_or_a_town_car(world):
-    name, _, path = world
-    seconds = np.arange(0, 60, 0.1)
-    position = path.world_from_camera(seconds)[:, :3, 3]
+@pytest.mark.parametrize('motion', MOTIONS)
+def test_ways_differ_and_can_be_gone_again(space, motion):
+    now = np.array([3.0, 4.0])
+    one, again, other = (_path(motion, space, seed).world_from_camera(now) for seed in (1, 1, 2))
+    assert np.array_equal(one, again)
+    assert np.abs(one - other).max() > 0.001
+
+
+def test_a_walker_keeps_to_the_path_at_eye_height(space):
+    seconds = np.arange(0, 120, 0.1)
+    position = _path('walk', space).world_from_camera(seconds)[:, :3, 3]
     speed = np.linalg.norm(np.diff(position, axis=0), axis=1) / 0.1
-    low, high = {'room': (0.05, 1.5), 'street': (4.0, 10.5)}[name]
-    assert speed.min() > low
-    assert speed.max() < high
+    assert speed.min() > 0.1
+    assert speed.max() < 2.2
+    assert position[:, 2].min() > 1.0
+    assert position[:, 2].max() < 2.1
+    line = space.path.at(np.linspace(0, space.path.length, 500))[0]
+    off = np.linalg.norm(position[:, None, :2] - line[None], axis=2).min(1)
+    assert off.max() < space.path.clearance - 0.3
 
 
-def test_the_car_drives_forwards_and_turns():
-    path = _built('street', 3)[1]
-    pose = path.world_from_camera(np.arange(0, 60, 0.1))
+def test_a_robot_is_planar_and_never_slips_sideways(space):
+    seconds = np.arange(0, 300, 0.02)
+    pose = _path('robot', space).world_from_camera(seconds)
+    assert np.ptp(pose[:, 2, 3]) < 1e-12
+    step = np.diff(pose[:, :2, 3], axis=0)
+    yaw = _yaw(pose)
+    middle = (yaw[1:] + yaw[:-1]) / 2
+    aside = step[:, 1] * np.cos(middle) - step[:, 0] * np.sin(middle)
+    assert np.abs(aside).max() < 1e-5  # of steps of up to 2 cm
+
+
+def test_a_robot_stops_and_turns_in_place(space):
+    seconds = np.arange(0, 300, 0.02)
+    pose = _path('robot', space).world_from_camera(seconds)
+    speed = np.linalg.norm(np.diff(pose[:, :2, 3], axis=0), axis=1) / 0.02
+    rate = np.abs(np.diff(_yaw(pose))) / 0.02
+    assert ((speed < 1e-6) & (rate > 0.3)).mean() > 0.02  # turns in place
+    assert ((speed < 1e-6) & (rate < 1e-6)).mean() > 0.005  # stands
+    assert (speed > 0.2).mean() > 0.2  # rolls
+    assert speed.max() < 1.1
+
+
+def test_the_car_drives_forwards_and_turns(space):
+    pose = _path('car', space).world_from_camera(np.arange(0, 60, 0.1))
     step = np.diff(pose[:, :3, 3], axis=0)
+    speed = np.linalg.norm(step, axis=1) / 0.1
+    assert speed.min() > 0.8 * SPEEDS[0]
+    assert speed.max() < 1.1 * SPEEDS[1]
     ahead = (step * pose[:-1, :3, 2]).sum(1) / np.linalg.norm(step, axis=1)
     assert ahead.min() > 0.99
-    yaw = np.unwrap(np.arctan2(pose[:, 1, 2], pose[:, 0, 2]))
-    assert abs(yaw[-1] - yaw[0]) > np.pi
+    assert abs(_yaw(pose)[-1] - _yaw(pose)[0]) > np.pi
 
 
-def test_the_lap_closes_without_a_jump():
-    path = _built('street', 3)[1]
-    seconds = np.arange(0, 120, 0.02)
-    position = path.world_from_camera(seconds)[:, :3, 3]
-    assert np.linalg.norm(np.diff(position, axis=0), axis=1).max() < 10.5 * 0.02
+def test_the_lap_closes_without_a_jump(space):
+    seconds = np.arange(0, 3 * space.road.lap, 0.02)
+    position, yaw = space.road.at(seconds)
+    assert np.linalg.norm(np.diff(position, axis=0), axis=1).max() < 1.1 * SPEEDS[1] * 0.02
+    assert np.abs(np.diff(np.unwrap(yaw))).max() < 0.05
+    here, again = (space.road.at(np.array([t]))[0] for t in (7.0, 7.0 + space.road.lap))
+    assert np.allclose(here, again)
 
 
-@pytest.mark.parametrize(
-    ('scene', 'seed', 'clearance'),
-    [('room', 1, 0.3), ('room', 3, 0.3), ('street', 3, 0.8)],
-)
-def test_the_camera_touches_nothing(scene, seed, clearance):
-    built, path = _built(scene, seed)
-    centre = path.world_from_camera(np.linspace(0, 60, 200))[:, :3, 3]
-    solid = ~built.infinite
+def test_a_drone_climbs_leans_and_stays_in_its_air(space):
+    seconds = np.arange(0, 200, 0.05)
+    pose = _path('drone', space).world_from_camera(seconds)
+    assert 2.0 <= pose[:, 2, 3].min() < pose[:, 2, 3].max() - 1.0
+    assert pose[:, 2, 3].max() <= 6.0
+    roll = np.arcsin(pose[:, 2, 0])  # of the camera's x axis against the horizon
+    assert np.abs(roll).max() > 0.15
+    pull = np.diff(pose[:, :2, 3], n=2, axis=0) / 0.05**2
+    heading = np.diff(pose[:, :2, 3], axis=0)[:-1]
+    right = np.stack((heading[:, 1], -heading[:, 0]), 1)
+    right /= np.linalg.norm(right, axis=1, keepdims=True)
+    assert np.corrcoef((pull * right).sum(1), -roll[1:-1])[0, 1] > 0.6  # into the bend
+
+
+def test_a_car_needs_a_road(space):
+    indoors = Space(path=space.path, pace=(1, 1), air=space.path, heights=(1, 2), speeds=(1, 2))
+    with pytest.raises(WorldError, match='no road for a car here; there is room for walk, robot'):
+        camera_path('car', np.random.default_rng(0), indoors)
+    with pytest.raises(WorldError, match="no motion 'swim'; there are walk, robot, car, drone"):
+        camera_path('swim', np.random.default_rng(0), indoors)
+
+
+@pytest.mark.parametrize('scene', SCENES)
+def test_the_camera_touches_nothing(scene):
+    stage = stage_of(scene, 3, Extras())
+    built = stage.scene
+    solid = ~built.infinite & (built.body == 0)
     u, v = built.edge_u[solid], built.edge_v[solid]
-    gap = np.inf
-    for s in np.linspace(0, 1, 5):  # points of each patch, 25 of them
-        for t in np.linspace(0, 1, 5):
-            points = built.origin[solid] + s * u + t * v
-            squared = (centre**2).sum(1)[:, None] + (points**2).sum(1)[None] - 2 * centre @ points.T
-            gap = min(gap, float(np.sqrt(squared.clip(0).min())))
-    assert gap > clearance
+    steps = np.linspace(0, 1, 5)  # points of each patch, 25 of them
+    points = np.concatenate(
+        [built.origin[solid] + s * u + t * v for s in steps for t in steps]
+    ).astype(np.float32)
+    for motion in motions_in(scene):
+        path = camera_path(motion, np.random.default_rng(1), stage.space)
+        centre = path.world_from_camera(np.linspace(0, 90, 60))[:, :3, 3].astype(np.float32)
+        gap = min(np.linalg.norm(points - at, axis=1).min() for at in centre)
+        assert gap > {'walk': 0.25, 'robot': 0.2, 'car': 0.8, 'drone': 0.3}[motion], motion
+
+
+# -- things that move by themselves ----------------------------------------------------------------
+
+
+def test_every_thing_moves_rigidly_and_smoothly(space):
+    rng = np.random.default_rng(0)
+    rest = place(1.0, 2.0, 0.5, 0.4)
+    things = (
+        Ride(space.road, 3.0, rest),
+        Spin(rest, 2.0),
+        Shuttle(rng, np.array([0.0, 2.0]), rest, 9.0),
+        Tumble(rng, np.array([1.0, 2.0, 3.0]), 0.5),
+    )
+    seconds = np.arange(0, 30, 0.01)
+    for thing in things:
+        motion = thing.world_from_rest(seconds)
+        rotation = motion[:, :3, :3]
+        assert np.abs(rotation.transpose(0, 2, 1) @ rotation - np.eye(3)).max() < 1e-12
+        there = motion @ np.append(rest[:3, 3], 1)
+        assert np.linalg.norm(np.diff(there, axis=0), axis=1).max() < 0.12
+        assert np.abs(motion[1:] - motion[:-1]).max() > 1e-5
+
+
+def test_a_ride_brings_the_thing_to_its_place_in_the_lane(space):
+    rest = place(1.0, 2.0, 0.0, 0.4)
+    motion = Ride(space.road, 3.0, rest).world_from_rest(np.array([10.0]))[0]
+    position, yaw = space.road.at(np.array([13.0]))
+    assert np.allclose(motion @ rest, place(*position[0], 0.0, yaw[0]))
+
+
+def test_a_tumbling_thing_stays_in_its_ball():
+    centre = np.array([1.0, 2.0, 3.0])
+    motion = Tumble(np.random.default_rng(0), centre, 0.5).world_from_rest(np.arange(0, 300, 0.1))
+    assert np.linalg.norm((motion @ np.append(centre, 1))[:, :3] - centre, axis=1).max() < 0.5
+
+
+# -- lines and poses -------------------------------------------------------------------------------
+
+
+def test_a_course_runs_through_its_points_and_can_be_left_aside():
+    points = ellipse((5.0, 3.0))
+    course = Course(points, 1.0)
+    s = np.linspace(0, course.length, 400)
+    line, yaw = course.at(s)
+    assert np.linalg.norm(line[:, None] - points[None], axis=2).min(0).max() < 0.05
+    left, _ = course.at(s, 0.4)
+    assert np.allclose(np.linalg.norm(left - line, axis=1), 0.4)
+    assert np.allclose((left - line) @ np.ones(2), 0.4 * (np.cos(yaw) - np.sin(yaw)))
+    back, turned = course.reversed().at(s)
+    nearest = np.linalg.norm(back[:, None] - line[None], axis=2).argmin(1)
+    assert np.cos(turned - yaw[nearest]).max() < -0.98
+
+
+def test_curvature_of_a_circle():
+    circle = Course(ellipse((4.0, 4.0), 48), 1.0)
+    assert circle.curvature(np.linspace(0, circle.length, 100)) == pytest.approx(0.25, rel=0.01)
 
 
 @given(yaw=st.floats(-10, 10), pitch=st.floats(-1.4, 1.4), roll=st.floats(-3, 3))
@@ -90,9 +235,10 @@ def test_poses_look_where_they_are_told(yaw, pitch, roll):
     assert np.allclose(np.linalg.det(pose[:3, :3]), 1)
 
 
-def test_wobble_has_its_deviation():
+def test_wobble_has_its_deviation_and_its_bound():
     values = Wobble(np.random.default_rng(0), 0.3, 0.1, 1.0)(np.arange(0, 2000, 0.05))
     assert abs(values.std() - 0.3) < 0.02
+    assert np.abs(values).max() < 3.2 * 0.3
 
 
 def test_rounded_rectangle_keeps_its_extents():

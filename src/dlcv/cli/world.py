@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 from dlcv.cli.extras import need
 from dlcv.cli.progress import progress_bar
 from dlcv.types import Camera, Snapshot
-from dlcv.world import BASELINES, SCENES, WorldRecording, ideal_camera
+from dlcv.world import (
+    BASELINES,
+    MOTIONS,
+    NATURAL,
+    SCENES,
+    SENSORS,
+    Extras,
+    WorldRecording,
+    ideal_camera,
+)
 
 if TYPE_CHECKING:
     from dlcv.bags import Written
@@ -26,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'out', type=Path, metavar='OUT', help='NAME.mcap for a single file, else the bag folder'
     )
     parser.add_argument('--scene', choices=tuple(SCENES), default='room', help='default: room')
+    natural = ', '.join(f'{motion} in the {scene}' for scene, motion in NATURAL.items())
+    parser.add_argument(
+        '--motion',
+        choices=MOTIONS,
+        help=f'of the camera; car in the street only; default: {natural}',
+    )
     parser.add_argument('--frames', type=int, default=150, metavar='N', help='default: 150')
     parser.add_argument('--rate', type=float, default=10.0, metavar='HZ', help='default: 10')
     parser.add_argument(
@@ -37,9 +52,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--stereo', action='store_true', help='also a right camera, 0.12 m (street: 0.54 m) away'
     )
-    parser.add_argument('--seed', type=int, default=0, help='which world and which way through it')
     parser.add_argument(
-        '--noise', type=float, default=0.0, metavar='SIGMA', help='sensor noise in 8-bit steps'
+        '--baseline', type=float, metavar='M', help='distance of the right camera in metres'
+    )
+    parser.add_argument('--seed', type=int, default=0, metavar='N', help='which world; default: 0')
+    parser.add_argument(
+        '--way', type=int, default=0, metavar='N', help='which way through that world; default: 0'
+    )
+    parser.add_argument(
+        '--still', action='store_true', help='let nothing move but the camera: no traffic, no fan'
+    )
+    parser.add_argument(
+        '--flyers', type=_count, default=0, metavar='N', help='boxes that tumble through the air'
+    )
+    parser.add_argument(
+        '--noise', type=float, default=0.0, metavar='SIGMA', help='Gaussian noise in 8-bit steps'
+    )
+    parser.add_argument(
+        '--sensor',
+        choices=tuple(SENSORS),
+        default='ideal',
+        help='changing light, blur, flicker, vignetting, gamma and noise; default: ideal, none',
     )
     parser.add_argument(
         '--depth', action=argparse.BooleanOptionalAction, default=True, help='write the true depth'
@@ -73,16 +106,27 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'expected a number of 0 or more, got {text!r}')
+    return int(text)
+
+
 def _recording(args: argparse.Namespace) -> WorldRecording:
     width, height = args.size
+    baseline = BASELINES[args.scene] if args.stereo else 0.0
     return WorldRecording(
         args.scene,
         seed=args.seed,
+        motion=args.motion or '',
+        way=args.way,
         camera=ideal_camera(width, height, args.fov),
         frames=args.frames,
         rate_hz=args.rate,
-        baseline=BASELINES[args.scene] if args.stereo else 0.0,
+        baseline=args.baseline if args.baseline is not None else baseline,
         noise=args.noise,
+        sensor=SENSORS[args.sensor],
+        extras=Extras(traffic=not args.still, flyers=args.flyers),
     )
 
 

@@ -1,19 +1,34 @@
-"""The generated world: rooms and streets with exact depth, pose, flow and stereo, from a seed."""
+"""The generated world: exact depth, pose, flow and stereo of rooms, corridors and streets."""
 
 from dlcv.world.recording import (
     BASELINES,
+    NATURAL,
     SCENES,
     WorldRecording,
     WorldSnapshot,
     ideal_camera,
+    motions_in,
 )
-from dlcv.world.scene import WorldError
+from dlcv.world.samples import SampleConfig, WorldPairs, WorldSamples
+from dlcv.world.scene import Photos, WorldError
+from dlcv.world.sensor import SENSORS, SensorConfig
+from dlcv.world.stage import MOTIONS, Extras
 
 __all__ = [
     'BASELINES',
+    'MOTIONS',
+    'NATURAL',
     'SCENES',
+    'SENSORS',
+    'Extras',
+    'Photos',
+    'SampleConfig',
+    'SensorConfig',
     'WorldError',
+    'WorldPairs',
     'WorldRecording',
+    'WorldSamples',
     'WorldSnapshot',
     'ideal_camera',
+    'motions_in',
 ]

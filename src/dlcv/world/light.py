@@ -3,7 +3,7 @@
 Each patch carries a small grid of samples. At each of them the light is the Lambert term of the sun
 and of the lamps, as far as they are not hidden, plus the sky's light times the openness of the
 surroundings: the mean distance at which rays over the hemisphere meet something, cut off at
-``Scene.ambient_reach`` metres.
+``Scene.ambient_reach`` metres. What moves is shaded by itself only, and shades nothing else.
 
 N: patches  O: possible occluders  P: samples of a patch  R: rays per sample
 """
@@ -19,6 +19,7 @@ from dlcv.world.scene import Array, Scene
 
 MOST = 24  # samples along one edge
 RAYS = 12
+LAMP_REACH = 9.0  # metres; beyond that a lamp is not counted
 LIFT = 2e-3  # metres above the surface at which rays start
 
 
@@ -62,6 +63,7 @@ class _Solver:
         self._blocks = ~scene.infinite & (self._radius > 0.4 * scene.light_spacing)
         self._hemisphere = _hemisphere(RAYS)
         self._planes = _Planes.of(scene)
+        self._body = scene.body
 
     def light(self, index: int, counts: npt.NDArray[np.int32]) -> Array:
         """Return the light ``(P, 3)`` at the samples of one patch, row by row."""
@@ -124,10 +126,14 @@ class _Solver:
         return cosine * np.isinf(distance[:, 0])
 
     def _lamp(self, index: int, points: Array, normal: Array, lamp: Array) -> Array:
+        away = lamp - self._middle[index]
+        apart = float(np.linalg.norm(away)) + self._radius[index]
+        if apart > LAMP_REACH + 2 * self._radius[index] or away @ normal < -self._radius[index]:
+            return np.zeros(len(points))
         ray = lamp - points
         distance = np.linalg.norm(ray, axis=1)
         cosine = np.maximum((ray / distance[:, None]) @ normal, 0)
-        near = self._gap(index) < 20**2
+        near = self._gap(index) < (self._radius + apart) ** 2
         hidden = self._planes.between(points, ray, self._others(index, near))
         lit: Array = np.where(hidden, 0, cosine / np.maximum(distance, 0.5) ** 2)
         return lit
@@ -137,7 +143,7 @@ class _Solver:
         return 0.45 + 0.55 * abs(cosine) if soft else max(cosine, 0)
 
     def _others(self, index: int, near: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        chosen = near & self._blocks
+        chosen = near & self._blocks & (self._body == self._body[index])  # shadows stay, it moves
         chosen[index] = False
         if self._scene.two_sided[index]:  # leaves do not shade one another, they would be black
             chosen &= ~self._scene.two_sided

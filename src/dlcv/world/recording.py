@@ -1,9 +1,9 @@
-"""Recordings of the generated world: pictures with exact depth, pose, flow and right view."""
+"""Recordings of the generated world: pictures with everything that is true about them."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,20 +12,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.types import ByteImage, Camera, Frame, Snapshot
+from dlcv.types import ByteImage, Camera, FloatArray, Frame, Snapshot
+from dlcv.world.corridor import build_corridor
 from dlcv.world.room import build_room
-from dlcv.world.scene import Array, Scene, WorldError
+from dlcv.world.scene import Array, Photos, WorldError
+from dlcv.world.sensor import Sensor, SensorConfig
+from dlcv.world.stage import MOTIONS, Build, Extras, Stage, camera_path
 from dlcv.world.street import build_street
-from dlcv.world.trajectory import Path
 
 if TYPE_CHECKING:  # torch takes seconds to import; only who renders needs it
+    from torch import Tensor
+
     from dlcv.world.render import Renderer, View
 
-SCENES: dict[str, Callable[[int], tuple[Scene, Path]]] = {
+SCENES: dict[str, Build] = {
     'room': build_room,
+    'corridor': build_corridor,
     'street': build_street,
 }
-BASELINES = {'room': 0.12, 'street': 0.54}
+BASELINES = {'room': 0.12, 'corridor': 0.12, 'street': 0.54}
+NATURAL = {'room': 'walk', 'corridor': 'robot', 'street': 'car'}
 START_NS = 1_700_000_000_000_000_000
 
 
@@ -33,16 +39,29 @@ START_NS = 1_700_000_000_000_000_000
 class WorldSnapshot(Snapshot):
     """A snapshot with the truths that only a generated world knows.
 
-    Depth is +inf in the sky; the flow of the sky is that of the camera's rotation.
+    Depth is +inf in the sky; the flow of the sky is that of the camera's rotation. The disparity of
+    a pixel is ``fx * baseline / depth``. What is about the previous snapshot is None in the first.
 
     Attributes:
         patch: ``(H, W)`` int64 number of the surface seen, the same in all snapshots of a world.
+        moving: ``(H, W)`` bool; pixels of things that move by themselves.
         hidden: ``(H, W)`` bool; pixels of the *previous* picture whose point this one does not
-            show: hidden by something nearer, or out of the picture. None in the first snapshot.
+            show: hidden by something nearer, or out of the picture.
+        backward: ``(H, W, 2)`` float32 flow from this picture to the previous one.
+        backward_hidden: ``(H, W)`` bool; pixels of this picture whose point the previous one does
+            not show.
+        right_depth: ``(H, W)`` float32 depth of the right picture; None without one.
+        right_hidden: ``(H, W)`` bool; pixels of this picture whose point the right one does not
+            show.
     """
 
     patch: npt.NDArray[np.int64]
+    moving: npt.NDArray[np.bool_]
     hidden: npt.NDArray[np.bool_] | None = None
+    backward: FloatArray | None = None
+    backward_hidden: npt.NDArray[np.bool_] | None = None
+    right_depth: FloatArray | None = None
+    right_hidden: npt.NDArray[np.bool_] | None = None
 
 
 def ideal_camera(width: int, height: int, fov: float = 70.0) -> Camera:
@@ -65,20 +84,27 @@ def ideal_camera(width: int, height: int, fov: float = 70.0) -> Camera:
 
 
 class WorldRecording:
-    """A camera's way through a generated world; the same seed gives the same bytes.
+    """A camera's way through a generated world; the same arguments give the same bytes.
 
     Args:
-        scene: ``room`` (a walk) or ``street`` (a drive).
-        seed: Which world and which way through it.
+        scene: ``room``, ``corridor`` or ``street``.
+        seed: Which world.
+        motion: ``walk``, ``robot``, ``car`` (in the street) or ``drone``; by default what is
+            natural in the scene.
+        way: Which way through the world; another number is another way of the same kind.
         camera: Intrinsics without distortion; 320 x 240 with 70 degrees by default.
         frames: Number of snapshots.
         rate_hz: Snapshots per second.
+        start_s: Seconds into the way at which the recording begins.
         baseline: Distance of the right camera in metres; 0 for no right view.
-        noise: Standard deviation of the sensor noise, in steps of the 8-bit image.
+        noise: Standard deviation of Gaussian noise, in steps of the 8-bit image.
+        sensor: What else the camera does to its pictures.
+        extras: What moves, what flies, photos on the walls.
         device: Torch device that renders.
         workers: Pictures rendered at the same time, each by one thread; for the CPU. The result
             does not depend on it.
-        start_ns: Time of the first snapshot.
+        finest: Octaves of detail to leave out of the textures; see :class:`dlcv.world.render`.
+        start_ns: Time stamp of the first snapshot.
 
     Raises:
         WorldError: An argument is out of range; the message names it.
@@ -89,34 +115,103 @@ class WorldRecording:
         scene: str = 'room',
         *,
         seed: int = 0,
+        motion: str = '',
+        way: int = 0,
         camera: Camera | None = None,
         frames: int = 100,
         rate_hz: float = 10.0,
+        start_s: float = 0.0,
         baseline: float = 0.0,
         noise: float = 0.0,
+        sensor: SensorConfig | None = None,
+        extras: Extras | None = None,
         device: str = 'cpu',
         workers: int = 2,
+        finest: int = 0,
         start_ns: int = START_NS,
     ) -> None:
         if scene not in SCENES:
             raise WorldError(f'no scene {scene!r}; there are {", ".join(SCENES)}')
-        if min(frames, workers) < 1 or rate_hz <= 0 or min(baseline, noise, seed) < 0:
+        self._motion = motion or NATURAL[scene]
+        _check_motion(scene, self._motion)
+        if min(frames, workers) < 1 or rate_hz <= 0 or min(baseline, noise, start_s) < 0:
             raise WorldError(
                 'a recording needs frames and workers >= 1, rate_hz > 0, and baseline, noise and '
-                f'seed >= 0; got frames={frames}, workers={workers}, rate_hz={rate_hz}, '
-                f'baseline={baseline}, noise={noise}, seed={seed}'
+                f'start_s >= 0; got frames={frames}, workers={workers}, rate_hz={rate_hz}, '
+                f'baseline={baseline}, noise={noise}, start_s={start_s}'
             )
-        self._scene, self._seed, self._device, self._workers = scene, seed, device, workers
+        if min(seed, way, finest) < 0:
+            raise WorldError(
+                f'seed, way and finest must be >= 0, got seed={seed}, way={way}, finest={finest}'
+            )
         self._camera = camera or ideal_camera(320, 240)
         if self._camera.distorted:
             raise WorldError('the world renders ideal cameras; use camera.undistorted()')
-        self._frames, self._rate_hz = frames, rate_hz
+        self._scene, self._seed, self._way = scene, seed, way
+        self._extras = extras or Extras()
+        self._device, self._workers, self._finest = device, workers, finest
+        self._frames, self._rate_hz, self._start_s = frames, rate_hz, start_s
         self._baseline, self._noise, self._start_ns = baseline, noise, start_ns
+        self._sensor = Sensor(sensor or SensorConfig(), (seed, way))
+
+    @classmethod
+    def varied(
+        cls,
+        seed: int,
+        *,
+        size: tuple[int, int] = (320, 240),
+        frames: int = 100,
+        stereo: bool = False,
+        photos: Photos | None = None,
+        workers: int = 2,
+    ) -> WorldRecording:
+        """Return a recording of which everything is drawn at random: a stranger's camera.
+
+        Scene, world, motion, rate (5 to 30 Hz), field of view (50 to 100 degrees), principal point
+        (5 % around the middle), baseline (half to twice the scene's) and sensor depend on the seed.
+
+        Args:
+            seed: Decides everything.
+            size: Width and height of the pictures.
+            frames: Number of snapshots.
+            stereo: Whether there is a right view.
+            photos: For the walls.
+            workers: Pictures rendered at the same time.
+        """
+        rng = np.random.default_rng([seed, 21])
+        scene = str(rng.choice(tuple(SCENES)))
+        motion = str(rng.choice(motions_in(scene)))
+        return cls(
+            scene,
+            seed=seed,
+            motion=motion,
+            way=int(rng.integers(1000)),
+            camera=any_camera(rng, size, (50.0, 100.0)),
+            frames=frames,
+            rate_hz=float(np.exp(rng.uniform(np.log(5), np.log(30)))),
+            start_s=rng.uniform(0, 300),
+            baseline=float(BASELINES[scene] * 2 ** rng.uniform(-1, 1)) if stereo else 0.0,
+            sensor=any_sensor(rng),
+            extras=Extras(flyers=int(rng.integers(4)), photos=photos),
+            workers=workers,
+        )
 
     @property
     def name(self) -> str:
-        """Scene and seed."""
-        return f'{self._scene}-{self._seed}'
+        """Scene and seed, the motion if it is not the scene's own, and the way if not 0."""
+        parts = [self._scene, str(self._seed)]
+        parts += [self._motion] if self._motion != NATURAL[self._scene] else []
+        return '-'.join([*parts, *([str(self._way)] if self._way else [])])
+
+    @property
+    def scene(self) -> str:
+        """Name of the scene."""
+        return self._scene
+
+    @property
+    def motion(self) -> str:
+        """Name of the motion."""
+        return self._motion
 
     @property
     def camera(self) -> Camera:
@@ -138,60 +233,105 @@ class WorldRecording:
     @property
     def world_from_camera(self) -> Array:
         """Poses of the left camera, ``(frames, 4, 4)`` in metres."""
-        _, path = _built(self._scene, self._seed)
-        return path.world_from_camera((self.stamps_ns - self._start_ns) / 1e9)
+        return self._poses(self._seconds())
+
+    @property
+    def world_from_rest(self) -> Array:
+        """How far each moving thing is from where the scene has it, ``(frames, K, 4, 4)``."""
+        return self._stage.world_from_rest(self._seconds())
+
+    @property
+    def _stage(self) -> Stage:
+        return stage_of(self._scene, self._seed, self._extras)
+
+    def _seconds(self) -> Array:
+        """Return the times of the snapshots on the way's own clock, ``(frames,)``."""
+        return (self.stamps_ns - self._start_ns) / 1e9 + self._start_s
+
+    def _poses(self, seconds: Array) -> Array:
+        rng = np.random.default_rng([self._seed, 2, MOTIONS.index(self._motion), self._way])
+        return camera_path(self._motion, rng, self._stage.space).world_from_camera(seconds)
 
     def __len__(self) -> int:
         return self._frames
 
     def __iter__(self) -> Iterator[WorldSnapshot]:
-        renderer = _renderer(self._scene, self._seed, self._device)
-        poses = self.world_from_camera
+        renderer = renderer_of(self._scene, self._seed, self._extras, self._device, self._finest)
+        shots = self._shots()
         if self._workers > 1 and self._device == 'cpu':
-            yield from self._in_parallel(renderer, poses)
+            yield from self._in_parallel(renderer, shots)
             return
         previous: View | None = None
-        for i in range(self._frames):
-            view = renderer.render(self._camera, self._eyes(poses[i]))
-            yield self._snapshot(renderer, poses, i, (previous, view))
+        for shot in shots:
+            view = self._render(renderer, shot)
+            yield self._snapshot(renderer, shot, (previous, view))
             previous = view
 
-    def _in_parallel(self, renderer: Renderer, poses: Array) -> Iterator[WorldSnapshot]:
+    def _shots(self) -> list[_Shot]:
+        seconds = self._seconds()
+        shutter = self._sensor.config.shutter
+        times = np.concatenate((seconds, seconds + shutter)) if shutter else seconds
+        poses, moved = self._poses(times), self._stage.world_from_rest(times)
+        count = len(seconds)
+        return [
+            _Shot(
+                index=i,
+                seconds=float(seconds[i]),
+                pose=poses[i],
+                moved=moved[i],
+                later=(poses[count + i], moved[count + i]) if shutter else None,
+            )
+            for i in range(count)
+        ]
+
+    def _in_parallel(self, renderer: Renderer, shots: list[_Shot]) -> Iterator[WorldSnapshot]:
         """Yield the snapshots in order; the pool renders ahead of the one that is asked for."""
         views: deque[Future[View]] = deque()
         snapshots: deque[Future[WorldSnapshot]] = deque()
         previous: View | None = None
         with ThreadPoolExecutor(self._workers, initializer=_one_thread) as pool:
-            for i in range(self._frames):
-                while len(views) <= self._workers and i + len(views) < self._frames:
-                    eyes = self._eyes(poses[i + len(views)])
-                    views.append(pool.submit(renderer.render, self._camera, eyes))
+            for i, shot in enumerate(shots):
+                while len(views) <= self._workers and i + len(views) < len(shots):
+                    views.append(pool.submit(self._render, renderer, shots[i + len(views)]))
                 view = views.popleft().result()
                 pair = previous, view
-                snapshots.append(pool.submit(self._snapshot, renderer, poses, i, pair))
+                snapshots.append(pool.submit(self._snapshot, renderer, shot, pair))
                 previous = view
                 if len(snapshots) > 1:
                     yield snapshots.popleft().result()
             yield snapshots.popleft().result()
 
+    def _render(self, renderer: Renderer, shot: _Shot) -> View:
+        eyes = self._eyes(shot.pose)
+        moved = np.broadcast_to(shot.moved, (len(eyes), *shot.moved.shape))
+        return renderer.render(self._camera, eyes, moved)
+
     def _snapshot(
-        self, renderer: Renderer, poses: Array, index: int, views: tuple[View | None, View]
+        self, renderer: Renderer, shot: _Shot, views: tuple[View | None, View]
     ) -> WorldSnapshot:
         previous, view = views
-        stamp_ns = int(self.stamps_ns[index])
-        flow = hidden = None
+        left = view[:1]
+        flow = hidden = backward = backward_hidden = right_hidden = None
         if previous is not None:
-            motion = np.linalg.inv(poses[index]) @ poses[index - 1]
-            displacement, lost = renderer.flow(self._camera, previous, view, motion)
-            flow, hidden = displacement.float().cpu().numpy(), lost.cpu().numpy()
+            flow, hidden = _truths(renderer.flow(previous[:1], left))
+            backward, backward_hidden = _truths(renderer.flow(left, previous[:1]))
+        if self._baseline:
+            _, right_hidden = _truths(renderer.flow(left, view[1:]))
+        frames = self._frames_of(renderer, shot, view)
+        depth = (1 / view.inverse_depth).float().cpu().numpy()
         return WorldSnapshot(
-            frame=self._frame(view, 0, index, stamp_ns),
-            world_from_camera=poses[index],
-            depth=(1 / view.inverse_depth[0]).float().cpu().numpy(),
+            frame=frames[0],
+            world_from_camera=shot.pose,
+            depth=depth[0],
             flow=flow,
-            right=self._frame(view, 1, index, stamp_ns) if self._baseline else None,
-            patch=view.patch[0].cpu().numpy(),
+            right=frames[1] if self._baseline else None,
+            patch=left.patch[0].cpu().numpy(),
+            moving=renderer.moving(left.patch)[0].cpu().numpy(),
             hidden=hidden,
+            backward=backward,
+            backward_hidden=backward_hidden,
+            right_depth=depth[1] if self._baseline else None,
+            right_hidden=right_hidden,
         )
 
     def _eyes(self, world_from_left: Array) -> Array:
@@ -202,14 +342,93 @@ class WorldRecording:
         world_from_right[:3, 3] += self._baseline * world_from_left[:3, 0]
         return np.stack((world_from_left, world_from_right))
 
-    def _frame(self, view: View, eye: int, index: int, stamp_ns: int) -> Frame:
-        image: ByteImage = view.image[eye].cpu().numpy()
+    def _frames_of(self, renderer: Renderer, shot: _Shot, view: View) -> list[Frame]:
+        streaks: list[FloatArray | None] = [None] * len(view)
+        if shot.later is not None:
+            eyes = self._eyes(shot.later[0])
+            moved = np.broadcast_to(shot.later[1], (len(eyes), *shot.later[1].shape))
+            streaks = list(renderer.displacement(view, self._camera, eyes, moved).cpu().numpy())
+        images = view.image.cpu().numpy()
+        return [self._frame(shot, eye, images[eye], streak) for eye, streak in enumerate(streaks)]
+
+    def _frame(self, shot: _Shot, eye: int, image: ByteImage, streak: FloatArray | None) -> Frame:
+        image = self._sensor.develop(image, shot.seconds, (shot.index, eye), streak)
         if self._noise:
-            rng = np.random.default_rng([self._seed, index, eye])
+            rng = np.random.default_rng([self._seed, shot.index, eye])
             grain = rng.normal(0, self._noise, image.shape)
             image = np.clip(np.round(image + grain), 0, 255).astype(np.uint8)
-        frame_id = 'camera_right' if eye else 'camera'
-        return Frame(stamp_ns=stamp_ns, image=image, camera=self._camera, frame_id=frame_id)
+        return Frame(
+            stamp_ns=int(self.stamps_ns[shot.index]),
+            image=image,
+            camera=self._camera,
+            frame_id='camera_right' if eye else 'camera',
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Shot:
+    """Where camera and things are at one instant, and when the shutter closes."""
+
+    index: int
+    seconds: float
+    pose: Array
+    moved: Array
+    later: tuple[Array, Array] | None
+
+
+def motions_in(scene: str) -> tuple[str, ...]:
+    """Return the motions that there is room for in a scene."""
+    return tuple(name for name in MOTIONS if name != 'car' or scene == 'street')
+
+
+def any_camera(rng: np.random.Generator, size: tuple[int, int], fov: tuple[float, float]) -> Camera:
+    """Return a camera with a random field of view and a principal point off the middle by 5 %.
+
+    Args:
+        rng: Source of randomness.
+        size: Width and height in pixels.
+        fov: Least and greatest horizontal field of view in degrees.
+    """
+    width, height = size
+    ideal = ideal_camera(width, height, rng.uniform(*fov))
+    shift = rng.uniform(-0.05, 0.05, 2)
+    return Camera(
+        width=width,
+        height=height,
+        fx=ideal.fx,
+        fy=ideal.fy * rng.uniform(0.98, 1.02),
+        cx=ideal.cx + shift[0] * width,
+        cy=ideal.cy + shift[1] * height,
+    )
+
+
+def any_sensor(rng: np.random.Generator) -> SensorConfig:
+    """Return a sensor between ideal and poor."""
+    badness = rng.random(6) ** 2
+    return SensorConfig(
+        drift=0.5 * badness[0],
+        tint=0.08 * badness[1],
+        shutter=0.02 * badness[2],
+        flicker=0.15 * badness[3] if rng.random() < 0.3 else 0.0,
+        mains_hz=float(rng.choice((50.0, 60.0))),
+        readout=rng.uniform(0.01, 0.03),
+        vignetting=0.5 * badness[4],
+        gamma=(0.8, 1.25),
+        shot_noise=10 * badness[5],
+        read_noise=3 * badness[5],
+    )
+
+
+def _check_motion(scene: str, motion: str) -> None:
+    if motion not in motions_in(scene):
+        raise WorldError(
+            f'no motion {motion!r} in the scene {scene!r}; there are {", ".join(motions_in(scene))}'
+        )
+
+
+def _truths(motion: tuple[Tensor, Tensor]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    flow, hidden = motion
+    return flow[0].float().cpu().numpy(), hidden[0].cpu().numpy()
 
 
 def _one_thread() -> None:
@@ -220,12 +439,14 @@ def _one_thread() -> None:
 
 
 @lru_cache(maxsize=4)
-def _built(scene: str, seed: int) -> tuple[Scene, Path]:
-    return SCENES[scene](seed)
+def stage_of(scene: str, seed: int, extras: Extras) -> Stage:
+    """Return a world, built or remembered."""
+    return SCENES[scene](seed, extras)
 
 
 @lru_cache(maxsize=2)
-def _renderer(scene: str, seed: int, device: str) -> Renderer:
+def renderer_of(scene: str, seed: int, extras: Extras, device: str, finest: int) -> Renderer:
+    """Return the renderer of a world, built or remembered."""
     from dlcv.world.render import Renderer
 
-    return Renderer(_built(scene, seed)[0], device)
+    return Renderer(stage_of(scene, seed, extras).scene, device, finest=finest)

@@ -1,45 +1,38 @@
-"""The renderer: which patch each pixel sees, exactly, and what colour it has.
+"""The renderer: which patch each pixel sees, exactly, what colour it has, and where it moves.
 
 For a patch with corner o and edges p, q in camera axes, the viewing ray d of a pixel meets its
 plane at depth z where ``z d = o + u p + v q``. So ``(u, v, 1) / z = [p q o]^-1 d``: the numbers
 U = u / z, V = v / z and W = 1 / z are affine functions of the pixel (perspective-correct
 interpolation), and the pixel is inside when U, V, W - U and W - V are all >= 0, which implies that
-the patch is in front of the camera. Of all patches that contain a pixel the one with the largest W
-is seen. Nothing is clipped, and inverse depth is exact.
+the patch is in front of the camera. Nothing is clipped, and inverse depth is exact; so is the flow,
+which follows from inverse depth, the motion of the camera and that of the body a patch belongs to.
 
-Patches are tested per 16 x 16 tile: a linear function that is negative at its largest over a tile
-rules a patch out, and one that covers the tile entirely hides all that lie behind it there.
+Colours are filtered: textures by anisotropic mip-mapping, outlines by four more samples in the
+pixels at which the patch changes.
 
-Colours are filtered: textures by anisotropic trilinear mip-mapping, outlines by four more samples
-in the pixels at which the patch changes.
-
-B: views  N: patches  K: patches in view  T: tiles  P: pairs of tile and patch
-E: pixels on outlines
+B: views  N: patches  K: bodies  E: pixels on outlines  Q: pixels
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dlcv.types import Camera
 from dlcv.world.scene import Array, Scene, WorldError
 from dlcv.world.shade import Shader
+from dlcv.world.visibility import Visibility
 
-TILE = 16
-COARSE = 4  # tiles along the side of the squares that are tested first
-BATCH = 1024  # candidates of tiles that are tested at once
 SUBSAMPLES = ((-0.125, -0.375), (0.375, -0.125), (0.125, 0.375), (-0.375, 0.125))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class View:
-    """What a batch of cameras sees.
+    """What a batch of cameras sees; ``view[2:4]`` is a batch of some of them.
 
     Attributes:
         image: ``(B, H, W, 3)`` uint8 sRGB.
@@ -47,12 +40,22 @@ class View:
         patch: ``(B, H, W)`` int64 index of the patch seen, -1 for none.
         planes: ``(B, N, 3, 3)`` float64; row 2 maps (x, y, 1) of a pixel to the inverse depth of
             each patch's plane, rows 0 and 1 to U and V.
+        pixel_from_rest: ``(B, K + 1, 4, 4)`` float64; maps a point (X, Y, Z, 1) of the still
+            world (0) and of each body, as the scene has it, to (x z, y z, z, 1) with its pixel
+            (x, y) and depth z.
     """
 
     image: Tensor
     inverse_depth: Tensor
     patch: Tensor
     planes: Tensor
+    pixel_from_rest: Tensor
+
+    def __len__(self) -> int:
+        return len(self.patch)
+
+    def __getitem__(self, views: slice) -> View:
+        return View(**{field.name: getattr(self, field.name)[views] for field in fields(self)})
 
 
 class Renderer:
@@ -61,9 +64,13 @@ class Renderer:
     Args:
         scene: The world.
         device: Torch device.
+        finest: Levels of detail to leave out of the textures; 1 takes a quarter of the memory
+            and is hardly seen in pictures 320 pixels wide.
     """
 
-    def __init__(self, scene: Scene, device: str | torch.device = 'cpu') -> None:
+    def __init__(
+        self, scene: Scene, device: str | torch.device = 'cpu', *, finest: int = 0
+    ) -> None:
         self.scene = scene
         self.device = torch.device(device)
         self._origin = self._put(scene.origin)
@@ -71,20 +78,25 @@ class Renderer:
         self._edge_v = self._put(scene.edge_v)
         self._one_sided = ~self._put(scene.two_sided)
         self._infinite = self._put(scene.infinite)
-        self._cutout = self._put(scene.cutout)
-        self._stencils = _enlarged(self._put(scene.cutouts)) > 0.5
-        self._shader = Shader(scene, self.device)
+        self._body = self._put(scene.body)
+        self._carried = self._put(np.flatnonzero(scene.body))  # patches that move
+        self._visibility = Visibility(self._put(scene.cutout), self._put(scene.cutouts))
+        self._shader = Shader(scene, self.device, finest)
 
     def _put(self, array: npt.NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
     @torch.no_grad()
-    def render(self, camera: Camera, world_from_camera: Array) -> View:
-        """Render the views of one camera at several poses.
+    def render(
+        self, camera: Camera, world_from_camera: Array, world_from_rest: Array | None = None
+    ) -> View:
+        """Render the views of one camera at several poses, in one batch.
 
         Args:
             camera: Intrinsics without distortion.
             world_from_camera: ``(B, 4, 4)`` metres.
+            world_from_rest: ``(B, K, 4, 4)`` how far each body has moved from where the scene has
+                it; None leaves all of them there.
 
         Raises:
             WorldError: The camera has lens distortion, or the poses have another shape.
@@ -96,77 +108,155 @@ class Renderer:
             )
         if world_from_camera.ndim != 3 or world_from_camera.shape[1:] != (4, 4):
             raise WorldError(f'poses must be (B, 4, 4), got {world_from_camera.shape}')
-        planes, facing = self._planes(camera, self._put(world_from_camera))
-        patch = self._visible(camera, planes, facing)
-        inverse_depth = self._inverse_depth(planes, patch)
-        image = self._shaded(planes, patch)
-        return View(image=image, inverse_depth=inverse_depth, patch=patch, planes=planes)
+        camera_from_rest = self._camera_from_rest(world_from_camera, world_from_rest)
+        planes, facing = self._planes(camera, self._put(camera_from_rest))
+        patch = self._visibility.patches(planes, facing, camera.height, camera.width)
+        return View(
+            image=self._shaded(planes, patch),
+            inverse_depth=self._inverse_depth(planes, patch),
+            patch=patch,
+            planes=planes,
+            pixel_from_rest=self._put(_lens(camera) @ camera_from_rest),
+        )
 
     @torch.no_grad()
-    def flow(
-        self, camera: Camera, previous: View, view: View, view_from_previous: Array
-    ) -> tuple[Tensor, Tensor]:
-        """Return the motion of what ``previous`` shows, and where ``view`` no longer shows it.
+    def flow(self, first: View, second: View) -> tuple[Tensor, Tensor]:
+        """Return the motion of what ``first`` shows, and where ``second`` does not show it.
+
+        The views may differ in time, in place or in both: between a left and a right view the
+        motion is the negative disparity.
 
         Args:
-            camera: Intrinsics of both views.
-            previous: The earlier picture, a batch of one or more; the first counts.
-            view: The later picture, likewise.
-            view_from_previous: ``(4, 4)`` metres.
+            first: B views.
+            second: B views of the same camera; each is compared with the same number in ``first``.
 
         Returns:
-            ``(H, W, 2)`` float64 flow in pixels, NaN for points behind the later camera, and
-            ``(H, W)`` bool: hidden by something nearer, or out of the picture.
+            ``(B, H, W, 2)`` float64 flow in pixels, NaN for points behind the second camera, and
+            ``(B, H, W)`` bool: hidden by something nearer, or out of the picture.
         """
-        matrix = torch.from_numpy(_pixels_from_pixels(camera, view_from_previous)).to(self.device)
-        height, width = previous.patch.shape[1:]
-        x = torch.arange(width, device=self.device, dtype=torch.float64).expand(height, width)
-        y = torch.arange(height, device=self.device, dtype=torch.float64)[:, None].expand_as(x)
-        ray = torch.stack((x, y, torch.ones_like(x), previous.inverse_depth[0]), -1)
-        moved = ray @ matrix.T  # (H, W, 3): the later pixel, times its depth over the former
-        there = moved[..., :2] / moved[..., 2:].where(moved[..., 2:] > 0, torch.nan)
-        flow = there - torch.stack((x, y), -1)
-        inverse_depth = previous.inverse_depth[0] / moved[..., 2]
-        return flow, self._hidden(view, previous.patch[0], there, inverse_depth)
+        moved = self._motion(first, second.pixel_from_rest)
+        ahead = torch.where(moved[2] > 0, moved[2], torch.nan)
+        there = moved[0] / ahead, moved[1] / ahead
+        hidden = self._hidden(second, first.patch, there, first.inverse_depth / ahead)
+        return _from_pixels(there), hidden
 
-    def _hidden(self, view: View, patch: Tensor, there: Tensor, inverse_depth: Tensor) -> Tensor:
-        height, width = patch.shape
-        limit = there.new_tensor([width - 1, height - 1])
-        hidden = ~((there >= 0) & (there <= limit)).all(-1)  # True for NaN
-        within = (~hidden).view(-1).nonzero()[:, 0]
-        x, y = there.view(-1, 2).index_select(0, within).float().unbind(-1)
+    @torch.no_grad()
+    def displacement(
+        self,
+        view: View,
+        camera: Camera,
+        world_from_camera: Array,
+        world_from_rest: Array | None = None,
+    ) -> Tensor:
+        """Return how far what ``view`` shows moves until a later time, without a picture of then.
+
+        Args:
+            view: B views.
+            camera: Their intrinsics.
+            world_from_camera: ``(B, 4, 4)`` poses at the later time.
+            world_from_rest: ``(B, K, 4, 4)`` motions of the bodies at the later time.
+
+        Returns:
+            ``(B, H, W, 2)`` float64 pixels, NaN for points behind the camera then.
+        """
+        camera_from_rest = self._camera_from_rest(world_from_camera, world_from_rest)
+        moved = self._motion(view, self._put(_lens(camera) @ camera_from_rest))
+        ahead = torch.where(moved[2] > 0, moved[2], torch.nan)
+        return _from_pixels((moved[0] / ahead, moved[1] / ahead))
+
+    def _motion(self, first: View, pixel_from_rest: Tensor) -> Tensor:
+        """Return (x, y, 1) of each pixel's point later, times its depth then over that now."""
+        matrix = pixel_from_rest @ torch.linalg.inv(first.pixel_from_rest)  # (B, K + 1, 4, 4)
+        moved = _moved(matrix[:, 0, :3], first.inverse_depth)  # (3, B, H, W)
+        if len(self._carried):
+            self._carry(matrix, first, moved)
+        return moved
+
+    def moving(self, patch: Tensor) -> Tensor:
+        """Return which of the patches seen belong to bodies that move, of the same shape."""
+        return (self._body[patch.clamp(min=0)] > 0) & (patch >= 0)
+
+    def _carry(self, matrix: Tensor, first: View, moved: Tensor) -> None:
+        """Write the motion of what moves by itself into ``moved`` ``(3, B, H, W)``, in place."""
+        shape = first.patch.shape
+        pixel = self.moving(first.patch).view(-1).nonzero()[:, 0]
+        view, y, x = _unravel(pixel, shape)
+        body = self._body[first.patch.view(-1)[pixel]]
+        rows = matrix[view, body, :3]  # (Q, 3, 4)
+        inverse_depth = first.inverse_depth.view(-1)[pixel]
+        ray = torch.stack(
+            (x.double(), y.double(), torch.ones_like(inverse_depth), inverse_depth), 1
+        )
+        moved.view(3, -1)[:, pixel] = (rows * ray[:, None]).sum(-1).t()
+
+    def _hidden(
+        self, second: View, patch: Tensor, there: tuple[Tensor, Tensor], inverse_depth: Tensor
+    ) -> Tensor:
+        _, height, width = patch.shape
+        x, y = there
+        slack = 1e-6  # what does not move may be computed to leave the picture by a rounding
+        seen = (x >= -slack) & (x <= width - 1 + slack) & (y >= -slack) & (y <= height - 1 + slack)
+        within = seen.view(-1).nonzero()[:, 0]  # not where x or y is NaN
+        view = within // (height * width)
+        x = x.view(-1)[within].clamp_(0, width - 1)
+        y = y.view(-1)[within].clamp_(0, height - 1)
+        corners = second.patch.view(-1)
         x0, y0 = x.long(), y.long()
-        flat = view.patch[0].view(-1)
-        around = torch.stack(
-            [
-                flat[(y0 + dy).clamp_(max=height - 1) * width + (x0 + dx).clamp_(max=width - 1)]
-                for dy in (0, 1)
-                for dx in (0, 1)
-            ]
-        )  # (4, Q)
-        other = (around != patch.view(-1)[within]).any(0).nonzero()[:, 0]  # the rest is in sight
-        lines = view.planes[0].float().view(-1, 9)
-        near_by = list(around[:, other])
-        base = torch.zeros_like(other)
-        who, near = self._who(lines, base, near_by, x[other, None], y[other, None])
-        expected = inverse_depth.view(-1)[within[other]].float()
+        first = (view * height + y0) * width + x0
+        right, down = (x0 < width - 1).long(), (y0 < height - 1).long() * width
+        around = [corners[first + step] for step in (0, right, down, right + down)]
+        mine = patch.view(-1)[within]
+        differs = around[0] != mine
+        for index in around[1:]:
+            differs |= index != mine
+        doubtful = differs.nonzero()[:, 0]  # the rest is in sight
+        lines = second.planes.float().view(-1, 9)
+        who, near = self._visibility.nearest_of(
+            lines,
+            view[doubtful] * len(self.scene),
+            [index[doubtful] for index in around],
+            x[doubtful, None].float(),
+            y[doubtful, None].float(),
+        )
+        expected = inverse_depth.view(-1)[within[doubtful]].float()
         nearer = (near[:, 0] > expected * (1 + 1e-4)) & ~self._infinite[who[:, 0].clamp(min=0)]
-        return hidden.view(-1).index_put_((within[other],), nearer).view(height, width)
+        hidden = ~seen.view(-1)
+        hidden[within[doubtful]] = nearer
+        return hidden.view(patch.shape)
 
     # -- geometry ------------------------------------------------------------------------------
 
-    def _planes(self, camera: Camera, world_from_camera: Tensor) -> tuple[Tensor, Tensor]:
+    def _camera_from_rest(self, world_from_camera: Array, world_from_rest: Array | None) -> Array:
+        """Return the motion of the still world (0) and of each body, ``(B, K + 1, 4, 4)``."""
+        batch, bodies = len(world_from_camera), self.scene.bodies
+        motion = np.broadcast_to(np.eye(4), (batch, bodies + 1, 4, 4)).copy()
+        if world_from_rest is not None:
+            if world_from_rest.shape != (batch, bodies, 4, 4):
+                raise WorldError(
+                    f'motions must be {(batch, bodies, 4, 4)}, got {world_from_rest.shape}'
+                )
+            motion[:, 1:] = world_from_rest
+        return np.asarray(np.linalg.inv(world_from_camera)[:, None] @ motion)
+
+    def _planes(self, camera: Camera, camera_from_rest: Tensor) -> tuple[Tensor, Tensor]:
         """Return (U, V, W) as functions of the pixel ``(B, N, 3, 3)``, and who faces the camera."""
-        camera_from_world = world_from_camera[:, :3, :3].transpose(1, 2)  # rotation only
-        centre = world_from_camera[:, None, :3, 3] * ~self._infinite[None, :, None]
-        turn = camera_from_world[:, None]
-        o = (turn @ (self._origin - centre)[..., None]).squeeze(-1)  # (B, N, 3)
-        p = (turn @ self._edge_u[None, :, :, None]).squeeze(-1)
-        q = (turn @ self._edge_v[None, :, :, None]).squeeze(-1)
-        volume = (o * torch.cross(p, q, dim=-1)).sum(-1)  # > 0 when seen from the front
+        world = camera_from_rest[:, 0, None]  # (B, 1, 4, 4)
+        shift = world[..., :3, 3] * ~self._infinite[:, None]
+        o = self._origin @ world[:, 0, :3, :3].mT + shift  # (B, N, 3)
+        p, q = (edge @ world[:, 0, :3, :3].mT for edge in (self._edge_u, self._edge_v))
+        if len(carried := self._carried):
+            own = camera_from_rest[:, self._body[carried]]  # (B, C, 4, 4)
+            turned = [
+                (own[..., :3, :3] @ part[carried, :, None]).squeeze(-1)
+                for part in (self._origin, self._edge_u, self._edge_v)
+            ]
+            o[:, carried] = turned[0] + own[..., :3, 3]
+            p[:, carried], q[:, carried] = turned[1], turned[2]
+        across = torch.cross(p, q, dim=-1)
+        volume = (o * across).sum(-1)  # > 0 when seen from the front
         edge_on = volume.abs() < 1e-12
         facing = ~edge_on & ((volume > 0) | ~self._one_sided)
-        rows = (torch.cross(q, o, dim=-1), torch.cross(o, p, dim=-1), torch.cross(p, q, dim=-1))
+        rows = (torch.cross(q, o, dim=-1), torch.cross(o, p, dim=-1), across)
         inverse = torch.stack(rows, -2) / torch.where(edge_on, 1.0, volume)[..., None, None]
         ray_from_pixel = torch.from_numpy(np.linalg.inv(camera.matrix)).to(self.device)
         return inverse @ ray_from_pixel, facing
@@ -174,144 +264,13 @@ class Renderer:
     def _inverse_depth(self, planes: Tensor, patch: Tensor) -> Tensor:
         batch, height, width = patch.shape
         view = torch.arange(batch, device=self.device)[:, None, None] * len(self.scene)
-        row = planes[:, :, 2].reshape(-1, 3)[(view + patch.clamp(min=0)).reshape(-1)]
-        row = row.reshape(batch, height, width, 3)
+        seen = (view + patch.clamp(min=0)).view(-1)
+        row = planes[:, :, 2].reshape(-1, 3).index_select(0, seen).t().reshape(3, *patch.shape)
         x = torch.arange(width, device=self.device, dtype=torch.float64)
         y = torch.arange(height, device=self.device, dtype=torch.float64)[:, None]
-        inverse = row[..., 0] * x + row[..., 1] * y + row[..., 2]
+        inverse = torch.addcmul(torch.addcmul(row[2], row[0], x), row[1], y)
         nothing = self._infinite[patch.clamp(min=0)] | (patch < 0)
         return inverse.masked_fill_(nothing, 0)
-
-    # -- visibility ----------------------------------------------------------------------------
-
-    def _visible(self, camera: Camera, planes: Tensor, facing: Tensor) -> Tensor:
-        """Return the index of the nearest patch of every pixel ``(B, H, W)``."""
-        rows, columns = (
-            -(-side // (TILE * COARSE)) * COARSE for side in (camera.height, camera.width)
-        )
-        batch = len(planes)
-        tiles = batch * rows * columns
-        best = torch.zeros(tiles, TILE, TILE, device=self.device)
-        patch = torch.full((tiles, TILE, TILE), -1, dtype=torch.int64, device=self.device)
-        tile, index = self._overlaps(planes, facing, rows, columns)
-        stencilled = self._cutout[index] >= 0
-        for cut, part in ((False, ~stencilled), (True, stencilled)):
-            pairs = tile[part], index[part]
-            if len(pairs[0]):
-                self._nearest(planes, pairs, (rows, columns), best, patch, cut=cut)
-        grid = patch.view(batch, rows, columns, TILE, TILE).transpose(2, 3)
-        full = grid.reshape(batch, rows * TILE, columns * TILE)
-        return full[:, : camera.height, : camera.width].contiguous()
-
-    def _overlaps(
-        self, planes: Tensor, facing: Tensor, rows: int, columns: int
-    ) -> tuple[Tensor, Tensor]:
-        """Return pairs (tile, patch) that may see each other, ``(P,)`` each, sorted by tile.
-
-        First the whole picture is tested, then squares of 4 x 4 tiles, then tiles.
-        """
-        view, index = facing.nonzero(as_tuple=True)
-        corner = torch.zeros(len(view), 2, dtype=torch.int64, device=self.device)  # x, y in tiles
-        whole = max(rows, columns)
-        for parent, child in ((whole, whole), (whole, COARSE), (COARSE, 1)):
-            lines, solid = planes[view, index].float(), self._cutout[index] < 0
-            nx, ny = (-(-min(side, parent) // child) for side in (columns, rows))
-            offset = torch.cartesian_prod(
-                torch.arange(ny, device=self.device), torch.arange(nx, device=self.device)
-            ).flip(1)
-            corners = corner[:, None] + offset * child  # (P, C, 2)
-            group = (view[:, None] * rows + corners[..., 1]) * columns + corners[..., 0]
-            kept = _kept(lines, solid, group, (corners, child), len(planes) * rows * columns)
-            pair, which = kept.nonzero(as_tuple=True)
-            view, index, corner = view[pair], index[pair], corners[pair, which]
-            tile = group[pair, which]
-        order = tile.argsort(stable=True)
-        return tile[order], index[order]
-
-    def _nearest(
-        self,
-        planes: Tensor,
-        pairs: tuple[Tensor, Tensor],
-        size: tuple[int, int],
-        best: Tensor,
-        patch: Tensor,
-        *,
-        cut: bool,
-    ) -> None:
-        """Update ``best`` and ``patch`` ``(T, 16, 16)`` by the candidates ``pairs``.
-
-        Tiles are sorted by how many candidates they have, so that the i-th candidates of all tiles
-        form one dense batch; few tiles with many candidates take several at once.
-        """
-        tile, index = pairs
-        counts = torch.bincount(tile, minlength=len(best))
-        order = counts.argsort(descending=True, stable=True)
-        start = (counts.cumsum(0) - counts)[order]
-        lines = self._tile_lines(planes, tile, index, size)  # (P, 3, 3)
-        left = counts[order]
-        ranks = left.cpu()
-        near, who = best[order], patch[order]
-        done = 0
-        while done < int(ranks[0]):
-            many = int((ranks > done).sum())
-            block = min(max(BATCH // many, 1), int(ranks[0]) - done)
-            rank = done + torch.arange(block, device=self.device)
-            chosen = (start[:many, None] + rank).clamp_(max=len(tile) - 1)  # (n, block)
-            exists = rank < left[:many, None]
-            self._compete(lines, index, (chosen, exists), near[:many], who[:many], cut=cut)
-            done += block
-        best[order], patch[order] = near, who
-
-    def _tile_lines(
-        self, planes: Tensor, tile: Tensor, index: Tensor, size: tuple[int, int]
-    ) -> Tensor:
-        """Return (U, V, W) of each pair as functions of the position inside its tile."""
-        rows, columns = size
-        view, place = tile // (rows * columns), tile % (rows * columns)
-        lines = planes[view, index]  # (P, 3, 3)
-        x, y = place % columns * TILE, place // columns * TILE
-        corner = torch.stack((x, y, torch.ones_like(x)), -1).to(lines.dtype)
-        lines[..., 2] = (lines * corner[:, None]).sum(-1)  # shifted in float64, used in float32
-        return lines.float()
-
-    def _compete(
-        self,
-        lines: Tensor,
-        index: Tensor,
-        block: tuple[Tensor, Tensor],
-        near: Tensor,
-        who: Tensor,
-        *,
-        cut: bool,
-    ) -> None:
-        """Let a block of candidates ``(n, k)`` of n tiles lower ``near`` and ``who``."""
-        chosen, exists = block
-        line = lines[chosen]  # (n, k, 3, 3)
-        steps = torch.arange(TILE, device=self.device, dtype=torch.float32)
-        down = line[..., 1, None] * steps + line[..., 2, None]  # (n, k, 3, 16)
-        uvw = line[..., 0, None, None] * steps + down[..., None]  # (n, k, 3, 16, 16)
-        u, v, w = uvw.unbind(2)
-        inside = torch.minimum(torch.minimum(u, v), w - torch.maximum(u, v)) >= 0
-        inside &= w > near[:, None]
-        if chosen.shape[1] > 1:
-            inside &= exists[..., None, None]
-        if cut:
-            spread = index[chosen][..., None, None].expand_as(w)
-            inside &= self._stencilled(spread, u, v, w, inside)
-        depth, first = torch.where(inside, w, -1.0).max(1)
-        better = depth > near
-        torch.where(better, depth, near, out=near)
-        torch.where(better, index[chosen].gather(1, first.flatten(1)).view_as(who), who, out=who)
-
-    def _stencilled(self, index: Tensor, u: Tensor, v: Tensor, w: Tensor, asked: Tensor) -> Tensor:
-        """Return where the stencils are open, for the samples asked for; False for the others."""
-        result = torch.zeros_like(asked)
-        which, depth = self._cutout[index[asked]], w[asked]
-        last = self._stencils.shape[1] - 1
-        column = (u[asked] / depth * (last + 1)).long().clamp_(0, last)
-        row = (v[asked] / depth * (last + 1)).long().clamp_(0, last)
-        result[asked] = self._stencils[which, row, column]
-        return result
 
     # -- colour --------------------------------------------------------------------------------
 
@@ -337,7 +296,8 @@ class Renderer:
         base = view * len(self.scene)
         offset = torch.tensor(SUBSAMPLES, device=self.device)  # (4, 2)
         sx, sy = x[:, None] + offset[:, 0], y[:, None] + offset[:, 1]  # (E, 4)
-        who, _ = self._who(lines, base, _neighbours(patch, view, y, x), sx, sy)
+        around = _neighbours(patch, view, y, x)
+        who, _ = self._visibility.nearest_of(lines, base, around, sx, sy)
         same = who[:, :, None] == who[:, None, :]  # (E, 4, 4)
         share = same.float().mean(2)
         first = ~torch.tril(same, -1).any(2)
@@ -350,31 +310,37 @@ class Renderer:
             0, row, colour * part[:, None]
         )
 
-    def _who(
-        self, lines: Tensor, base: Tensor, candidates: list[Tensor], sx: Tensor, sy: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return which of the candidates ``(E,)`` is nearest at the points ``(E, n)``, with W."""
-        best = torch.zeros_like(sx)
-        who = candidates[0][:, None].expand_as(sx).contiguous()
-        for index in candidates:
-            line = lines.index_select(0, base + index.clamp(min=0))  # (E, 9)
-            u, v, w = (
-                line[:, i, None] * sx + line[:, i + 1, None] * sy + line[:, i + 2, None]
-                for i in (0, 3, 6)
-            )
-            inside = torch.minimum(torch.minimum(u, v), w - torch.maximum(u, v)) >= 0
-            inside &= (w > best) & (index >= 0)[:, None]
-            cut = inside & (self._cutout[index.clamp(min=0)] >= 0)[:, None]
-            inside &= ~cut | self._stencilled(index[:, None].expand_as(w), u, v, w, cut)
-            best = torch.where(inside, w, best)
-            who = torch.where(inside, index[:, None], who)
-        return who, best
+
+def _lens(camera: Camera) -> Array:
+    """Return ``(4, 4)`` that maps (X, Y, Z, 1) in camera axes to (x z, y z, z, 1)."""
+    lens = np.eye(4)
+    lens[:3, :3] = camera.matrix
+    return lens
 
 
-def _pixels_from_pixels(camera: Camera, b_from_a: Array) -> Array:
-    """Return ``(3, 4)`` that maps (x, y, 1, 1 / z) of a to (x, y, 1) of b times z_b / z_a."""
-    turn = camera.matrix @ b_from_a[:3, :3] @ np.linalg.inv(camera.matrix)
-    return np.concatenate((turn, (camera.matrix @ b_from_a[:3, 3])[:, None]), 1)
+def _from_pixels(there: tuple[Tensor, Tensor]) -> Tensor:
+    """Return the way ``(B, H, W, 2)`` from each pixel to ``there``."""
+    x, y = there
+    rows = torch.arange(x.shape[-2], device=x.device, dtype=x.dtype)[:, None]
+    columns = torch.arange(x.shape[-1], device=x.device, dtype=x.dtype)
+    return torch.stack((x - columns, y - rows), -1)
+
+
+def _moved(matrix: Tensor, inverse_depth: Tensor) -> Tensor:
+    """Return ``matrix`` ``(B, 3, 4)`` times (x, y, 1, 1 / z) of each pixel, ``(3, B, H, W)``.
+
+    That is (x, y, 1) of the pixel in the other view, times its depth there over the depth here.
+    """
+    _, height, width = inverse_depth.shape
+    x = torch.arange(width, device=matrix.device, dtype=torch.float64)
+    y = torch.arange(height, device=matrix.device, dtype=torch.float64)[:, None]
+    rows = matrix[..., None, None].unbind(1)  # three of (B, 4, 1, 1)
+    return torch.stack(
+        [
+            torch.addcmul(row[:, 0] * x + (row[:, 1] * y + row[:, 2]), row[:, 3], inverse_depth)
+            for row in rows
+        ]
+    )
 
 
 def _unravel(pixel: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor, Tensor]:
@@ -393,45 +359,6 @@ def _neighbours(patch: Tensor, view: Tensor, y: Tensor, x: Tensor) -> list[Tenso
         flat[(top + (y + dy).clamp(0, height - 1)) * width + (x + dx).clamp(0, width - 1)]
         for dy, dx in ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))
     ]
-
-
-def _enlarged(stencils: Tensor) -> Tensor:
-    """Return stencils with four times as many pixels a side, so that the nearest one will do."""
-    grown = F.interpolate(stencils[:, None], scale_factor=4, mode='bilinear', align_corners=False)
-    return grown[:, 0]
-
-
-def _kept(
-    lines: Tensor, solid: Tensor, group: Tensor, square: tuple[Tensor, int], groups: int
-) -> Tensor:
-    """Return which patches may be seen in which squares of tiles, ``(P, C)``.
-
-    Args:
-        lines: ``(P, 3, 3)`` (U, V, W) of the pairs' patches.
-        solid: ``(P,)`` whether the patch has no stencil.
-        group: ``(P, C)`` number of the square.
-        square: Corner of the squares ``(P, C, 2)`` and their side, in tiles.
-        groups: Upper bound of ``group``.
-    """
-    corners, side = square
-    half = side * TILE / 2  # half a pixel more than needed, which covers rounding
-    x, y = (corners * float(TILE) + (half - 0.5)).unbind(-1)
-
-    def bounds(line: Tensor) -> tuple[Tensor, Tensor]:
-        middle = line[:, 0, None] * x + (line[:, 1, None] * y + line[:, 2, None])
-        spread = (line[:, :2].abs().sum(1) * half)[:, None]
-        return middle - spread, middle + spread
-
-    u, v, w = lines.unbind(1)
-    low, high = bounds(w)
-    may, must = high > 0, solid[:, None].expand_as(low)
-    for test in (u, v, w - u, w - v):
-        least, most = bounds(test)
-        may, must = may & (most >= 0), must & (least >= 0)
-    cover = torch.where(may & must, low, 0.0)
-    nearest = torch.zeros(groups, device=lines.device)
-    nearest.scatter_reduce_(0, group.flatten(), cover.flatten(), 'amax')
-    return may & (high >= nearest[group])
 
 
 def _outline(patch: Tensor) -> Tensor:

@@ -1,9 +1,12 @@
-"""A static world of flat patches, and the builder that furnishes it.
+"""A world of flat patches, and the builder that furnishes it.
 
 A patch is a parallelogram ``origin + u * edge_u + v * edge_v`` with u and v in [0, 1]. It is seen
 from the side from which u runs right and v runs down, like a picture on a wall, so its outward
 normal is ``edge_v x edge_u``. Planes make everything that is known about the world exact: the
 inverse depth of a patch is an affine function of the pixel.
+
+Patches stand still, or belong to one of the rigid bodies that move; a scene holds these at rest,
+where their light was computed, which travels with them.
 
 The world frame has z up; lengths are metres.
 
@@ -13,14 +16,17 @@ N: patches  M: cutouts  S: side of a texture
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.types import ByteImage
 from dlcv.world.noise import Image, Rng, grid
-from dlcv.world.textures import Painter
+from dlcv.world.textures import PLAIN, SIZE, Painter
 
 Array = npt.NDArray[np.float64]
 Vector = Array | tuple[float, float, float]
@@ -31,6 +37,13 @@ CUTOUT_SIZE = 64
 
 class WorldError(ValueError):
     """A world was asked for that cannot be built."""
+
+
+class Photos(Protocol):
+    """Photos to cut pieces from; equal ones give equal pieces."""
+
+    def crop(self, rng: Rng, height: int, width: int) -> ByteImage:
+        """Return a random piece ``(height, width, 3)`` of a random photo, RGB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -49,7 +62,8 @@ class Scene:
         two_sided: ``(N,)`` seen from behind as well.
         infinite: ``(N,)`` moves with the camera: the sky.
         unlit: ``(N,)`` shines by itself.
-        textures: ``(S, S, 3)`` sRGB pictures in [0, 1]; S is a power of two.
+        body: ``(N,)`` 0 for what stands still, k for the k-th moving body.
+        textures: ``(S, S, 3)`` uint8 sRGB pictures; S is a power of two.
         cutouts: ``(M, 64, 64)`` stencils; a patch exists where its stencil is above 0.5.
         sun: Unit vector towards the sun; zero for none.
         sun_colour: Linear light of the sun.
@@ -71,7 +85,8 @@ class Scene:
     two_sided: npt.NDArray[np.bool_]
     infinite: npt.NDArray[np.bool_]
     unlit: npt.NDArray[np.bool_]
-    textures: tuple[Image, ...]
+    body: npt.NDArray[np.int64]
+    textures: tuple[ByteImage, ...]
     cutouts: Image
     sun: Array
     sun_colour: Array
@@ -83,6 +98,11 @@ class Scene:
 
     def __len__(self) -> int:
         return len(self.origin)
+
+    @property
+    def bodies(self) -> int:
+        """Number of moving bodies, K."""
+        return int(self.body.max(initial=0))
 
     @property
     def normal(self) -> Array:
@@ -146,18 +166,31 @@ class SceneBuilder:
     Args:
         materials: Painters by name; only those that are used are painted.
         seed: Seed of the textures and of ``rng``, the builder's source of randomness.
+        photos: Where posters and some plain materials come from instead; None paints them all.
     """
 
-    def __init__(self, materials: Mapping[str, Painter], seed: int) -> None:
+    def __init__(
+        self, materials: Mapping[str, Painter], seed: int, photos: Photos | None = None
+    ) -> None:
         self.rng: Rng = np.random.default_rng([seed, 1])
         self._materials = materials
         self._seed = seed
+        self._photos = photos
         self._pictures: dict[str, Image] = {}
         self._names: list[str] = []
         self._cutouts: dict[str, int] = {}
         self._stencils: list[Image] = []
         self._rows: list[tuple[Array, Array, Array]] = []
         self._looks: list[tuple[Surface, Array, Array, bool]] = []
+        self._bodies: list[int] = []
+        self._body = 0
+
+    @contextmanager
+    def body(self) -> Iterator[int]:
+        """Make what is added meanwhile a body that moves by itself; yields its number, from 1."""
+        self._body = max(self._bodies, default=0) + 1
+        yield self._body
+        self._body = 0
 
     def add_picture(self, name: str, picture: Image) -> None:
         """Make a ready picture usable as the texture ``name``."""
@@ -179,12 +212,14 @@ class SceneBuilder:
             scale, offset = np.ones(2), np.zeros(2)
         self._rows.append((corner, u, v))
         self._looks.append((surface, scale, offset, False))
+        self._bodies.append(self._body)
 
     def sky(self, origin: Vector, edge_u: Vector, edge_v: Vector, surface: Surface) -> None:
         """Add a patch at infinity; its corner is given relative to the camera."""
         row = tuple(np.asarray(value, np.float64) for value in (origin, edge_u, edge_v))
         self._rows.append((row[0], row[1], row[2]))
         self._looks.append((surface, np.ones(2), np.zeros(2), True))
+        self._bodies.append(0)
 
     def field(
         self, origin: Vector, edge_u: Vector, edge_v: Vector, surface: Surface, largest: float
@@ -251,6 +286,7 @@ class SceneBuilder:
             two_sided=np.array([look.two_sided for look, *_ in looks]),
             infinite=np.array([infinite for *_, infinite in looks]),
             unlit=np.array([look.unlit for look, *_ in looks]),
+            body=np.array(self._bodies, np.int64),
             textures=tuple(self._painted(name) for name in self._names),
             cutouts=np.array(self._stencils or [disc()], np.float32),
             sun=np.asarray(light.sun, np.float64),
@@ -262,11 +298,28 @@ class SceneBuilder:
             ambient_reach=light.ambient_reach,
         )
 
-    def _painted(self, name: str) -> Image:
-        if name in self._pictures:
-            return self._pictures[name]
-        rng = np.random.default_rng([self._seed, zlib.crc32(name.encode())])
-        return self._materials[name](rng).astype(np.float32)
+    def _painted(self, name: str) -> ByteImage:
+        picture = self._pictures.get(name)
+        if picture is None:
+            rng = np.random.default_rng([self._seed, zlib.crc32(name.encode())])
+            if self._photos is not None and (photo := _photo(self._photos, rng, name)) is not None:
+                return photo
+            picture = self._materials[name](rng)
+        return (picture.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _photo(photos: Photos, rng: Rng, name: str) -> ByteImage | None:
+    """Return a photo to be used as the material of that name, or None to have it painted.
+
+    Posters are photos; two in five plain materials are a photo continued by its mirror images.
+    """
+    if name.startswith('poster'):
+        return photos.crop(rng, SIZE, SIZE)
+    if name not in PLAIN or rng.random() > 0.4:
+        return None
+    quarter = photos.crop(rng, SIZE // 2, SIZE // 2)
+    half = np.concatenate((quarter, quarter[:, ::-1]), 1)
+    return np.concatenate((half, half[::-1]), 0)
 
 
 def _moved(pose: Array, corner: Array, u: Array, v: Array) -> tuple[Array, Array, Array]:
@@ -312,6 +365,39 @@ def tuft(rng: Rng) -> Image:
     for order in (2, 3, 5, 8, 11):
         outline += rng.uniform(0.02, 0.05) * np.cos(order * angle + rng.uniform(0, 2 * np.pi))
     return _stencil(24 * (np.minimum(outline, 0.48) - radius))
+
+
+def foliage(rng: Rng) -> Image:
+    """Return the stencil of a spray of leaves with gaps between them."""
+    x, y = grid(CUTOUT_SIZE)
+    inside = np.full_like(x, -1.0)
+    for _ in range(90):
+        radius, angle, turn = 0.44 * np.sqrt(rng.random()), *rng.uniform(0, 2 * np.pi, 2)
+        dx, dy = x - 0.5 - radius * np.cos(angle), y - 0.5 - radius * np.sin(angle)
+        along, across = dx * np.cos(turn) + dy * np.sin(turn), dy * np.cos(turn) - dx * np.sin(turn)
+        length = rng.uniform(0.05, 0.085)
+        inside = np.maximum(inside, 1 - np.hypot(along / length, across / (0.5 * length)))
+    return _stencil(2 * inside)
+
+
+def blades(rng: Rng) -> Image:
+    """Return the stencil of tall grass: bent blades that taper upwards."""
+    x, y = grid(CUTOUT_SIZE)
+    up = 1 - y
+    inside = np.full_like(x, -1.0)
+    for foot in rng.uniform(0.06, 0.94, 26):
+        height, bend = rng.uniform(0.45, 0.98), rng.uniform(-0.35, 0.35)
+        middle = foot + bend * up**2
+        inside = np.maximum(inside, 0.022 * (1 - up / height) - np.abs(x - middle))
+    return _stencil(CUTOUT_SIZE * inside)
+
+
+def railing() -> Image:
+    """Return the stencil of an iron fence: bars between two rails."""
+    x, y = grid(CUTOUT_SIZE)
+    bars = 0.02 - np.abs((x * 8) % 1 - 0.5) / 8
+    rails = 0.03 - np.minimum(np.abs(y - 0.14), np.abs(y - 0.9))
+    return _stencil(CUTOUT_SIZE * np.maximum(bars, rails).astype(np.float32))
 
 
 def _stencil(inside: Image) -> Image:

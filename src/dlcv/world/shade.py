@@ -1,9 +1,10 @@
 """Colour of points on patches: filtered textures times baked light.
 
 Textures are averaged over the footprint of a pixel, an ellipse whose axes follow from the
-derivatives of (u, v): up to four trilinear taps along the longer axis (anisotropic mip-mapping;
-Heckbert, Survey of Texture Mapping, 1986). All texels of all mip levels lie in one table, and the
-weighted sum over the texels of a sample is one ``embedding_bag``: a fused gather on CPU and GPU.
+derivatives of (u, v): up to four bilinear taps along the longer axis (anisotropic mip-mapping;
+Heckbert, Survey of Texture Mapping, 1986). Mip levels are half an octave apart, so that the nearest
+one will do and no two need blending. All texels of all levels lie in one table, and the weighted
+sum over the texels of a sample is one ``embedding_bag``: a fused gather on CPU and GPU.
 
 B: views  N: patches  Q: samples  n: taps  X: texels in the table
 """
@@ -21,6 +22,7 @@ from dlcv.world.light import bake
 from dlcv.world.scene import Scene
 
 MAX_TAPS = 4
+_LINEAR = (torch.arange(256) / 255) ** 2.2  # light of an sRGB byte
 Pair = tuple[Tensor, Tensor]
 
 
@@ -30,11 +32,12 @@ class Shader:
     Args:
         scene: The world.
         device: Torch device.
+        finest: Octaves of detail to leave out of the textures.
     """
 
-    def __init__(self, scene: Scene, device: torch.device) -> None:
-        self._mips = _MipMaps(scene, device)
-        size = np.array([t.shape[0] for t in scene.textures])[scene.texture]
+    def __init__(self, scene: Scene, device: torch.device, finest: int = 0) -> None:
+        self._mips = _MipMaps(scene, device, finest)
+        size = np.array([t.shape[0] for t in scene.textures])[scene.texture] >> finest
         look = np.concatenate((scene.uv_scale, scene.uv_offset), 1) * size[:, None]
         self._look = torch.from_numpy(look).float().to(device)  # (N, 4) in texels
         self._texture = torch.from_numpy(scene.texture).int().to(device)
@@ -69,7 +72,8 @@ class Shader:
         """Average the texture over the footprint with axes (du, dv) in texels per pixel."""
         major, minor, along = _ellipse(du, dv)
         taps = (major / minor.clamp(min=1.0)).ceil_().clamp_(1, MAX_TAPS)
-        level = torch.maximum(major / taps, minor).clamp_(min=1.0).log2_()
+        footprint = torch.maximum(major / taps, minor).clamp_(min=1.0)
+        level = (2 * footprint.log2_() - 0.5).clamp_(min=0).int()  # rounded; 0.5 octaves count as 0
         result = torch.empty(len(texture), 3, device=texture.device)
         for count, chosen in _groups(taps):
             steps = (torch.arange(count, device=texture.device) + 0.5) / count - 0.5
@@ -94,62 +98,58 @@ class Shader:
 
 
 class _MipMaps:
-    """All textures with all their levels as rows of one table of linear colours."""
+    """All textures with all their levels as rows of one table of linear colours.
 
-    def __init__(self, scene: Scene, device: torch.device) -> None:
+    Level 0 is the texture; levels 2 j - 1 and 2 j have 2^-j of its side, the latter blurred by the
+    half octave between.
+    """
+
+    def __init__(self, scene: Scene, device: torch.device, finest: int) -> None:
+        most = 2 * max(t.shape[0] >> finest for t in scene.textures).bit_length() - 1
         tables: list[Tensor] = []
-        most = max(t.shape[0] for t in scene.textures).bit_length()
         starts = torch.zeros(len(scene.textures), most, dtype=torch.int32)
         sizes = torch.ones(len(scene.textures), most, dtype=torch.int32)
         total = 0
         for i, picture in enumerate(scene.textures):
-            levels = _pyramid(torch.from_numpy(picture).clamp(0, 1) ** 2.2)
+            levels = _pyramid(_LINEAR[torch.from_numpy(picture).int()], finest)
             for j in range(most):
-                level = levels[min(j, len(levels) - 1)]
-                starts[i, j], sizes[i, j] = total, len(level)
                 if j < len(levels):
-                    tables.append(level.reshape(-1, 3))
+                    tables.append(levels[j].reshape(-1, 3))
+                    starts[i, j], sizes[i, j] = total, len(levels[j])
                     total += len(tables[-1])
-                else:
+                else:  # a single texel
                     starts[i, j] = starts[i, len(levels) - 1]
         self._texels = F.pad(torch.cat(tables), (0, 1)).to(device)  # (X, 4)
         self._starts, self._sizes = starts.to(device).view(-1), sizes.to(device).view(-1)
         self._most = most
 
     def __call__(self, texture: Tensor, s: Tensor, t: Tensor, level: Tensor) -> Tensor:
-        """Return the mean of n trilinear taps at (s, t), ``(Q, n)`` in texels of level 0."""
-        low, fraction = _split(level.clamp(max=self._most - 1.001))
-        texels = torch.empty(len(s), 2, 4, s.shape[1], dtype=torch.int32, device=s.device)
-        shares = torch.empty(texels.shape, device=s.device)
-        self._bilinear(texture, low, s, t, 1 - fraction, (texels[:, 0], shares[:, 0]))
-        self._bilinear(texture, low + 1, s, t, fraction, (texels[:, 1], shares[:, 1]))
-        flat_texels, flat_shares = texels.view(len(s), -1), shares.view(len(s), -1)
-        return F.embedding_bag(
-            flat_texels, self._texels, mode='sum', per_sample_weights=flat_shares
-        )[:, :3]
-
-    def _bilinear(
-        self, texture: Tensor, level: Tensor, s: Tensor, t: Tensor, share: Tensor, out: Pair
-    ) -> None:
-        """Write the texels and weights ``(Q, 4, n)`` of taps that wrap around the texture."""
+        """Return the mean of n bilinear taps at (s, t), ``(Q, n)`` in texels of level 0."""
+        level = level.clamp(max=self._most - 1)
         row = texture * self._most + level
         start = self._starts.index_select(0, row)[:, None]
-        size = self._sizes.index_select(0, row)[:, None]
-        scale = torch.exp2(-level.float())[:, None]  # exact
+        wrap = self._sizes.index_select(0, row)[:, None] - 1  # sizes are powers of two
+        scale = torch.exp2(-((level + 1) // 2).float())[:, None]  # exact
         left, fx = _split(s * scale - 0.5)
         top, fy = _split(t * scale - 0.5)
-        wrap = size - 1  # sizes are powers of two
         x0, x1 = left & wrap, (left + 1) & wrap
-        y0, y1 = (top & wrap) * size + start, ((top + 1) & wrap) * size + start
-        weight = (share / s.shape[1])[:, None]
-        lower = fy * weight
-        upper = weight - lower
-        corners = ((y0, x0), (y0, x1), (y1, x0), (y1, x1))
-        for i, (y, x) in enumerate(corners):
-            torch.add(y, x, out=out[0][:, i])
-        for i, rows in ((0, upper), (2, lower)):
-            right = torch.mul(fx, rows, out=out[1][:, i + 1])
-            torch.sub(rows, right, out=out[1][:, i])
+        y0 = torch.addcmul(start, top & wrap, wrap + 1)
+        y1 = torch.addcmul(start, (top + 1) & wrap, wrap + 1)
+        texels = torch.empty(len(s), 4, s.shape[1], dtype=torch.int32, device=s.device)
+        shares = torch.empty(texels.shape, device=s.device)
+        for i, (y, x) in enumerate(((y0, x0), (y0, x1), (y1, x0), (y1, x1))):
+            torch.add(y, x, out=texels[:, i])
+        lower = fy / s.shape[1]
+        upper = 1 / s.shape[1] - lower
+        for i, part in ((0, upper), (2, lower)):
+            right = torch.mul(fx, part, out=shares[:, i + 1])
+            torch.sub(part, right, out=shares[:, i])
+        return F.embedding_bag(
+            texels.view(len(s), -1),
+            self._texels,
+            mode='sum',
+            per_sample_weights=shares.view(len(s), -1),
+        )[:, :3]
 
 
 def _split(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -183,14 +183,19 @@ def _groups(taps: Tensor) -> Iterator[tuple[int, Tensor]]:
             yield count, where
 
 
-def _pyramid(picture: Tensor) -> list[Tensor]:
-    """Return ``(S, S, 3)`` and its halvings down to one texel; [1 3 3 1] / 8, wrapping around."""
+def _pyramid(picture: Tensor, finest: int) -> list[Tensor]:
+    """Return ``(S, S, 3)`` and its halvings down to one texel, each twice: sharp and blurred.
+
+    Halved by [1 3 3 1] / 8, blurred by [1 3 1] / 5, wrapping around; the first is sharp only.
+    """
     levels = [picture]
-    while len(levels[-1]) > 1:
-        finer = levels[-1]
+    while len(picture) > 1:
         for axis in (0, 1):
-            outer = finer.roll(1, axis) + finer.roll(-2, axis)
-            blurred = (outer + 3 * (finer + finer.roll(-1, axis))) / 8
-            finer = blurred[::2] if axis == 0 else blurred[:, ::2]
-        levels.append(finer.contiguous())
-    return levels
+            outer = picture.roll(1, axis) + picture.roll(-2, axis)
+            halved = (outer + 3 * (picture + picture.roll(-1, axis))) / 8
+            picture = halved[::2] if axis == 0 else halved[:, ::2]
+        picture = blurred = picture.contiguous()
+        for axis in (0, 1):
+            blurred = (blurred.roll(1, axis) + 3 * blurred + blurred.roll(-1, axis)) / 5
+        levels += [picture, blurred]
+    return levels if not finest else levels[2 * finest - 1 : 2 * finest] + levels[2 * finest + 1 :]

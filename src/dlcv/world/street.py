@@ -1,8 +1,9 @@
 """A block of houses and the street around it: the scene ``street``.
 
 Seen from above, from the inside out: a rectangular block of houses, its pavement, a parking lane,
-two driving lanes, a parking lane, a pavement, and houses with gaps and trees on the far side. The
-car drives around the block, counter-clockwise, on the right-hand lane.
+two driving lanes, a parking lane, a pavement, and houses with gaps and trees on the far side. Cars
+drive around the block on the right: the camera's counter-clockwise on the outer lane, others before
+it and, clockwise, on the inner lane.
 """
 
 from __future__ import annotations
@@ -12,22 +13,24 @@ from itertools import pairwise
 
 import numpy as np
 
-from dlcv.world.noise import fractal
+from dlcv.world.noise import Rng, fractal
 from dlcv.world.scene import (
     WHITE,
     Array,
     Light,
-    Scene,
     SceneBuilder,
     Surface,
     any_colour,
+    blades,
     disc,
+    foliage,
     place,
+    railing,
     trapezoid,
-    tuft,
 )
+from dlcv.world.stage import Extras, Stage, add_flyers
 from dlcv.world.textures import sky_face, street_materials
-from dlcv.world.trajectory import Drive, Path, rounded_rectangle
+from dlcv.world.trajectory import BodyMotion, Course, Drive, Ride, Space, rounded_rectangle
 
 HALF = np.array([34.0, 22.0])  # block of houses, half extents in metres
 PAVEMENT = 3.2
@@ -35,8 +38,7 @@ ROAD = 11.4  # two driving lanes of 3.5 m, two parking lanes of 2.2 m
 KERB = 0.13
 BAY = 3.0  # metres from window to window
 STOREY = 4 * BAY / 3  # a facade texture has 4 windows by 3 storeys and is square
-CAMERA_HEIGHT = 1.6
-TUFTS = 6
+TUFTS = 4
 SKY_SIZE = 512
 
 ASPHALT = Surface(texture='asphalt', tile=5.0)
@@ -50,29 +52,80 @@ METAL = Surface(texture='paint', tile=0.8, tint=(0.25, 0.27, 0.27))
 GLASS = Surface(texture='glass', tile=2.0)
 
 
-def build_street(seed: int) -> tuple[Scene, Path]:
-    """Return the street of a seed and a drive along it; the road is z = 0."""
-    builder = SceneBuilder(street_materials(), seed)
+def build_street(seed: int, extras: Extras) -> Stage:
+    """Return the street of a seed; the road is z = 0, the middle of the block the origin."""
+    builder = SceneBuilder(street_materials(), seed, extras.photos)
     rng = builder.rng
     builder.add_cutout('disc', disc())
     builder.add_cutout('cabin', trapezoid(0.16, 0.8))
+    builder.add_cutout('railing', railing())
     for i in range(TUFTS):
-        builder.add_cutout(f'tuft {i}', tuft(rng))
+        builder.add_cutout(f'spray {i}', foliage(rng))
+        builder.add_cutout(f'blades {i}', blades(rng))
     _sky(builder)
     _ground(builder)
     for side in range(4):
         _side(builder, side)
     _corners(builder)
-    azimuth, height = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(38, 55))
+    azimuth, height = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(32, 58))
     flat = np.cos(height)
     sun = np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(height)])
+    overcast = rng.random() < 0.25  # no shadows then
     light = Light(
-        sun=sun, sun_colour=(1.75, 1.65, 1.45), sky_colour=(0.62, 0.7, 0.82),
+        sun=sun * (not overcast), sun_colour=(1.75, 1.65, 1.45),
+        sky_colour=(1.25, 1.3, 1.35) if overcast else (0.62, 0.7, 0.82),
         light_spacing=0.6, ambient_reach=3.0,
     )  # fmt: skip
-    half = HALF + PAVEMENT + ROAD / 2 + 1.75
-    lane = rounded_rectangle((half[0], half[1]), 9.5, 4.0)
-    return builder.build(light), Drive(rng, lane, CAMERA_HEIGHT)
+    space = _space(rng)
+    bodies = _traffic(builder, space) if extras.traffic else []
+    voids = [(np.array([x, y, 4.2]), 1.2) for x, y in _middle_of_road(8)]
+    bodies += add_flyers(builder, extras.flyers, voids)
+    return Stage(scene=builder.build(light), space=space, bodies=tuple(bodies))
+
+
+def _lane(out: float, radius: float, clearance: float) -> Course:
+    """Return the line around the block at a distance from the houses."""
+    return Course(rounded_rectangle((HALF[0] + out, HALF[1] + out), radius, 4.0), clearance)
+
+
+def _space(rng: Rng) -> Space:
+    top = rng.uniform(7.0, 11.0)
+    return Space(
+        path=_lane(1.75, 1.7, 0.75), pace=(0.9, 1.6), floor=KERB,
+        road=Drive(_lane(PAVEMENT + ROAD / 2 + 1.75, 9.5, 1.0), (0.55 * top, top), rng.random()),
+        air=_lane(PAVEMENT + ROAD / 2, 8.0, 3.0), heights=(2.7, 7.0), speeds=(3.0, 7.0),
+    )  # fmt: skip
+
+
+def _middle_of_road(count: int) -> Array:
+    points = rounded_rectangle(
+        (HALF[0] + PAVEMENT + ROAD / 2, HALF[1] + PAVEMENT + ROAD / 2), 8.0, 2.0
+    )
+    return points[:: max(len(points) // count, 1)][:count]
+
+
+def _traffic(builder: SceneBuilder, space: Space) -> list[BodyMotion]:
+    """Vehicles that drive before and behind the camera's car, and others that come towards it."""
+    rng = builder.rng
+    inner = _lane(PAVEMENT + ROAD / 2 - 1.75, 6.0, 1.0).reversed()
+    oncoming = Drive(inner, (5.0, rng.uniform(7.0, 11.0)))
+    motions: list[BodyMotion] = []
+    assert space.road is not None
+    for drive, first, count in ((space.road, 0.12, 4), (oncoming, 0.0, 6)):
+        for i in range(count):  # evenly along the lap, the camera's place left free
+            ahead = drive.lap * (first + (1 - 2 * first) * (i + rng.uniform(0.1, 0.7)) / count)
+            with builder.body():
+                _vehicle(builder, place(0, 0))
+            motions.append(Ride(drive, ahead, place(0, 0)))
+    return motions
+
+
+def _vehicle(builder: SceneBuilder, pose: Array) -> None:
+    """A car or, now and then, a van; both face +x."""
+    if builder.rng.random() < 0.7:
+        _car(builder, pose)
+    else:
+        _van(builder, pose)
 
 
 def _side_frame(side: int) -> tuple[Array, float]:
@@ -214,7 +267,8 @@ def _houses(builder: SceneBuilder, pose: Array, start: float, end: float, gaps: 
         else:
             for at in (0.3, 0.7):
                 _tree(builder, _on(pose, -rng.uniform(2, 7), y + at * width), rng.uniform(4, 6))
-            _hedge(builder, _on(pose, -0.5, y + width / 2), width - 0.4)
+            border = _hedge if rng.random() < 0.5 else _fence
+            border(builder, _on(pose, -0.5, y + width / 2), width - 0.4)
         y += width
 
 
@@ -279,7 +333,7 @@ def _balconies(
         for end in (-1.1, 1.1):
             builder.local(pose, (0, y + end, z + 1.1), (1.0, 0, 0), (0, 0, -0.96), rail)
         if rng.random() < 0.5:
-            _bush(builder, _on(pose, 0.7, y + rng.uniform(-0.6, 0.6), z + 0.9), 0.45, 6)
+            _bush(builder, _on(pose, 0.7, y + rng.uniform(-0.6, 0.6), z + 0.9), 0.45, 4)
 
 
 def _parked(builder: SceneBuilder, pose: Array, x: float, length: float, heading: float) -> None:
@@ -288,11 +342,11 @@ def _parked(builder: SceneBuilder, pose: Array, x: float, length: float, heading
     for y in np.arange(-length + 4, length - 3, 5.6).tolist():
         if rng.random() < 0.72:
             at = _on(pose, x + rng.uniform(-0.1, 0.1), y + rng.uniform(-0.3, 0.3), 0, np.pi / 2)
-            _car(builder, _on(at, 0, 0, 0, heading + rng.uniform(-0.03, 0.03)))
+            _vehicle(builder, _on(at, 0, 0, 0, heading + rng.uniform(-0.03, 0.03)))
 
 
 def _car(builder: SceneBuilder, pose: Array) -> None:
-    """A parked car that faces +x: body, cabin with slanted windows, wheels."""
+    """A car that faces +x: body, cabin with slanted windows, wheels."""
     rng = builder.rng
     tall = 1.25 if rng.random() < 0.25 else 1.0
     length, width, sill, belt = 4.2, 1.74, 0.24, 0.24 + 0.65 * tall
@@ -308,8 +362,33 @@ def _car(builder: SceneBuilder, pose: Array) -> None:
         front=front, back=back, top=sheet, bottom=DARK,
     )  # fmt: skip
     _cabin(builder, pose, (belt, roof), sheet)
+    _wheels(builder, pose, (-1.32, 1.32), width)
+
+
+def _van(builder: SceneBuilder, pose: Array) -> None:
+    """A delivery van that faces +x: a box with lettering behind a cab."""
+    rng = builder.rng
+    tint = any_colour(rng, 0.3, 1.0)
+    width, sheet = 1.9, Surface(texture='paint', tile=2.0, tint=tint)
+    poster = Surface(texture=f'poster {rng.integers(3)}', tint=(0.9, 0.9, 0.9))
+    cargo = _on(pose, -0.75, 0, 0.45)
+    back = replace(sheet, texture='door', tile=0.0)
+    builder.box(cargo, (3.3, width, 1.75), sheet, left=poster, right=poster, back=back, bottom=DARK)
+    cab = _on(pose, 1.45, 0, 0.3)
+    front = Surface(texture='car front', tint=tint)
+    builder.box(cab, (1.1, width - 0.1, 0.85), sheet, front=front, bottom=DARK)
+    half, pillar = (width - 0.1) / 2, replace(GLASS, tile=1.3)
+    builder.local(pose, (1.35, -half, 1.95), (0, 2 * half, 0), (0.65, 0, -0.8), pillar)
+    for side in (-1, 1):
+        window = replace(GLASS, tile=1.7, two_sided=True)
+        builder.local(pose, (0.9, side * half, 1.95), (0.46, 0, 0), (0, 0, -0.8), window)
+    builder.local(pose, (0.9, half, 1.95), (0.45, 0, 0), (0, -2 * half, 0), sheet)
+    _wheels(builder, pose, (-1.4, 1.35), width)
+
+
+def _wheels(builder: SceneBuilder, pose: Array, axles: tuple[float, float], width: float) -> None:
     tyre = Surface(texture='wheel', cutout='disc', tint=WHITE)
-    for x in (-1.32, 1.32):
+    for x in axles:
         builder.box(_on(pose, x, 0), (0.5, width - 0.1, 0.4), DARK)
         for side in (-1, 1):
             y = side * (width / 2 + 0.012)
@@ -358,33 +437,57 @@ def _tree(builder: SceneBuilder, pose: Array, height: float) -> None:
     for (x0, y0), (x1, y1) in pairwise(ring):
         builder.local(pose, (x0, y0, stem), (x1 - x0, y1 - y0, 0), (0, 0, -stem), BARK)
     look = f'leaves{" 2" if rng.random() < 0.4 else ""}'
-    _bush(builder, _on(pose, 0, 0, height), rng.uniform(1.4, 1.9), 34, look)
+    _bush(builder, _on(pose, 0, 0, height), rng.uniform(1.4, 1.9), 14, look)
 
 
 def _bush(
     builder: SceneBuilder, pose: Array, radius: float, count: int, texture: str = 'leaves'
 ) -> None:
-    """Bunches of leaves over a ball around the origin of ``pose``."""
+    """Sprays of leaves over a ball around the origin of ``pose``."""
     rng = builder.rng
     for _ in range(count):
         out = rng.standard_normal(3)
-        at = out / np.linalg.norm(out) * radius * rng.uniform(0.45, 1.0)
+        at = out / np.linalg.norm(out) * radius * rng.uniform(0.25, 0.75)
         frame, _ = np.linalg.qr(rng.standard_normal((3, 3)))
-        side = radius * rng.uniform(0.7, 1.1)
+        side = radius * rng.uniform(1.1, 1.6)
         u, v = frame[0] * side, frame[1] * side
         light = float(rng.uniform(0.75, 1.25))
         look = Surface(
             texture=texture, tile=1.1, tint=(light, light, light),
-            cutout=f'tuft {rng.integers(TUFTS)}', two_sided=True,
+            cutout=f'spray {rng.integers(TUFTS)}', two_sided=True,
         )  # fmt: skip
         builder.local(pose, at - (u + v) / 2, u, v, look)
+
+
+def _tall_grass(builder: SceneBuilder, pose: Array, width: float) -> None:
+    """Tufts of grass along y, as they grow at the foot of fences and walls."""
+    rng = builder.rng
+    for y in np.arange(-width / 2, width / 2 - 0.5, 0.7).tolist():
+        side = rng.uniform(0.6, 1.1)
+        look = Surface(
+            texture='leaves', tile=0.9, tint=(1.2, 1.15, 0.7),
+            cutout=f'blades {rng.integers(TUFTS)}', two_sided=True,
+        )  # fmt: skip
+        yaw = rng.uniform(-0.7, 0.7)
+        at = _on(pose, rng.uniform(-0.15, 0.15), y + rng.uniform(0, 0.4), 0, yaw)
+        builder.local(at, (0, -side / 2, 0.75 * side), (0, side, 0), (0, 0, -0.75 * side), look)
+
+
+def _fence(builder: SceneBuilder, pose: Array, width: float) -> None:
+    """An iron fence along y, tall grass at its foot."""
+    look = replace(METAL, tint=(0.07, 0.08, 0.075), cutout='railing', two_sided=True)
+    count = max(round(width / 1.6), 1)
+    for i in range(count):
+        y0 = width * (i / count - 0.5)
+        builder.local(pose, (0, y0, 1.2), (0, width / count, 0), (0, 0, -1.2), look)
+    _tall_grass(builder, _on(pose, 0.12, 0), width)
 
 
 def _hedge(builder: SceneBuilder, pose: Array, width: float) -> None:
     look = Surface(texture='leaves', tile=1.1, tint=(0.9, 0.95, 0.9))
     builder.box(pose, (0.7, width, 1.1), look)
     for y in np.arange(-width / 2 + 0.5, width / 2, 1.2).tolist():
-        _bush(builder, _on(pose, 0, y, 1.0), 0.5, 5)
+        _bush(builder, _on(pose, 0, y, 1.0), 0.5, 3)
 
 
 def _street_furniture(builder: SceneBuilder, pose: Array, length: float) -> None:

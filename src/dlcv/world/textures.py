@@ -31,7 +31,15 @@ from dlcv.world.noise import (
 SIZE = 512
 Painter = Callable[[Rng], Image]
 
+PLAIN = frozenset(
+    ('plaster', 'wallpaper', 'bricks', 'planks', 'wood', 'dark wood', 'tiles', 'fabric', 'carpet',
+     'blue fabric', 'rug', 'concrete', 'asphalt', 'paving', 'grass', 'linoleum', 'carton 2')
+)  # fmt: skip
+"""Materials without a shape of their own, for which any other texture will do."""
+
 BRIGHT = ('#c8372d', '#e8b33a', '#2f6fb0', '#3a8f5c', '#7a4a9a', '#e0793a', '#20303c', '#efe9dc')
+
+FLOORS = ('#8a8578', '#6f7f86', '#8c6f5c', '#74806a', '#a39a86')
 
 
 def pick(rng: Rng, codes: tuple[str, ...] = BRIGHT) -> Image:
@@ -217,6 +225,84 @@ def road_paint(rng: Rng) -> Image:
     picture = shaded(flat(SIZE, '#e6e4dc'), 0.06 * fractal(rng, SIZE, 0.6))
     worn = smooth(fractal(rng, SIZE, 0.7, 2), 1.0, 1.5)
     return paint(picture, colour('#6a6867'), worn * 0.8)
+
+
+def linoleum(rng: Rng) -> Image:
+    """Marbled floor covering with scuff marks and seams."""
+    picture = np.broadcast_to(pick(rng, FLOORS), (SIZE, SIZE, 3)).copy()
+    marble = 0.09 * np.sin(4 * fractal(rng, SIZE, 1.1, 3)) + 0.07 * fractal(rng, SIZE, 0.4, 20)
+    picture = shaded(picture, marble.astype(np.float32))
+    scuff = smooth(np.abs(fractal(rng, SIZE, 1.3, 2)), 0.02, 0.004)
+    scuff *= smooth(fractal(rng, SIZE, 1.2), 0.8, 1.2)
+    picture = paint(picture, colour('#2b2926'), scuff * 0.6)
+    seams = cells(SIZE, 1, 2, (0.0,)).joint(0.0015)
+    return _speckled(rng, paint(picture, picture * 0.7, seams), 40, 0.0025, ('#3a3733', '#d8d2c8'))
+
+
+def carpet(rng: Rng) -> Image:
+    """Office carpet: loops, a woven pattern of squares, stains."""
+    tone = pick(rng, ('#4a5566', '#6b5a4a', '#5a6652', '#6a4a4e', '#3f4a52'))
+    squares = cells(SIZE, 8, 8, (0.0,))
+    relief = 0.16 * fractal(rng, SIZE, 0.15, 60) + squares.values(rng, -0.14, 0.14)
+    relief = relief + 0.08 * fractal(rng, SIZE, 1.4)
+    return shaded(np.broadcast_to(tone, (SIZE, SIZE, 3)).copy(), relief)
+
+
+def ceiling_panels(rng: Rng) -> Image:
+    """A hung ceiling: 4 x 4 perforated panels on a metal grid."""
+    grid_of = cells(SIZE, 4, 4, (0.0,))
+    relief = grid_of.values(rng, -0.05, 0.02) + 0.03 * fractal(rng, SIZE, 0.6, 8)
+    picture = shaded(flat(SIZE, '#dcdad4'), relief)
+    picture = _speckled(rng, picture, 900, 0.0012, ('#8d8a84', '#a29f98'))
+    return paint(picture, colour('#f4f4f2'), grid_of.joint(0.006))
+
+
+def notice_board(rng: Rng) -> Image:
+    """Cork with sheets of paper pinned to it."""
+    cork = shaded(flat(SIZE, '#a97f52'), 0.25 * fractal(rng, SIZE, 0.3, 30))
+    for _ in range(int(rng.integers(7, 13))):
+        left, top = (int(v) for v in rng.uniform(0.04, 0.72, 2) * SIZE)
+        right, bottom = left + int(rng.integers(70, 130)), top + int(rng.integers(80, 150))
+        right, bottom = min(right, SIZE - 16), min(bottom, SIZE - 16)
+        cork[top + 4 : bottom + 4, left + 4 : right + 4] *= 0.7
+        cork[top:bottom, left:right] = pick(
+            rng, ('#f3f1ea', '#f3f1ea', '#f2e27a', '#a9d3e8', '#f0b8b0')
+        )
+        ink = pick(rng, ('#1c1c20', '#1c1c20', '#24407a', '#8a2620'))
+        stamp(cork, lettering(rng, 2, 8), ink, (left + 8, top + 10, right - 8, top + 34))
+        stamp(cork, lettering(rng, 7, 16), ink, (left + 8, top + 42, right - 8, bottom - 8))
+        middle = (left + right) // 2
+        cork[top + 2 : top + 9, middle - 3 : middle + 4] = pick(rng)
+    return paint(cork, colour('#c9c6bf'), 1 - box_mask(SIZE, 0.02, 0.02, 0.98, 0.98))
+
+
+def lockers(rng: Rng) -> Image:
+    """Two rows of four steel lockers with slots, locks and name plates."""
+    tone = pick(rng, ('#7f93a3', '#b0563f', '#8c9a7a', '#c2b280', '#5c6f8c'))
+    units = cells(SIZE, 2, 4, (0.0,))
+    relief = units.values(rng, -0.08, 0.06) + 0.03 * fractal(rng, SIZE, 0.8)
+    picture = shaded(np.broadcast_to(tone, (SIZE, SIZE, 3)).copy(), relief)
+    for row in range(2):
+        for column in range(4):
+            left, top = column * SIZE // 4, row * SIZE // 2
+            for slot in range(4):
+                y = top + 22 + 9 * slot
+                picture[y : y + 4, left + 36 : left + 92] *= 0.35
+            picture[top + 120 : top + 142, left + 98 : left + 108] = colour('#2a2a2c')
+            picture[top + 72 : top + 92, left + 40 : left + 88] = colour('#efece4')
+            plate = (left + 42, top + 74, left + 86, top + 90)
+            stamp(picture, lettering(rng, 1, 5), colour('#20242a'), plate)
+    return paint(picture, picture * 0.35, units.joint(0.005))
+
+
+def keep_clear(rng: Rng) -> Image:
+    """A sign of a running figure's like: white shapes and letters on green."""
+    picture = flat(SIZE, '#1f7a4a')
+    white = colour('#f2f6f2')
+    picture = paint(picture, white, box_mask(SIZE, 0.1, 0.2, 0.38, 0.8))
+    picture = paint(picture, colour('#1f7a4a'), box_mask(SIZE, 0.16, 0.28, 0.32, 0.8))
+    stamp(picture, lettering(rng, 1, 4), white, (230, 160, 480, 350))
+    return shaded(picture, 0.03 * fractal(rng, SIZE, 0.8))
 
 
 # -- pictures that cover a whole face --------------------------------------------------------------
@@ -487,7 +573,19 @@ def room_materials() -> dict[str, Painter]:
         'fabric': fabric, 'blue fabric': partial(fabric, code='#43617c'), 'rug': rug, 'door': door,
         'books': books, 'books 2': books, 'carton': carton, 'carton 2': carton, 'outlook': outlook,
         'screen': screen, 'leaves': leaves, 'paint': paintwork, 'concrete': concrete,
+        'linoleum': linoleum,
         **{f'poster {i}': poster for i in range(6)},
+    }  # fmt: skip
+
+
+def corridor_materials() -> dict[str, Painter]:
+    """Painters of everything found in a corridor, by name."""
+    return {
+        **{name: painter for name, painter in room_materials().items() if name != 'rug'},
+        'carpet': carpet, 'ceiling': ceiling_panels, 'lockers': lockers,
+        'lockers 2': lockers, 'notices': notice_board, 'notices 2': notice_board,
+        'exit': keep_clear, 'glass': car_glass, 'office door': partial(door, code='#5f6f7a'),
+        'pale door': partial(door, code='#c8c2b4'),
     }  # fmt: skip
 
 

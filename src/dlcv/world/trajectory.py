@@ -1,13 +1,14 @@
-"""Smooth paths of a camera: a walk with the camera in the hand, and a drive in a car.
+"""Smooth paths of cameras and of things: on foot, in a car, on a robot's base, in the air.
 
 Position and attitude are twice continuously differentiable in time, so that velocity, acceleration
-and turn rates are those of a body with mass.
+and turn rates are those of a body with mass. They are functions of time, known at any instant.
 
 T: instants
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,9 +17,12 @@ from scipy.interpolate import BSpline, CubicSpline, make_interp_spline
 from dlcv.world.noise import Rng
 from dlcv.world.scene import Array
 
+GRAVITY = 9.81  # m/s^2
+_PEAK = 3.2  # a wobble stays within this many of its standard deviations
+
 
 class Path(Protocol):
-    """A motion: seconds in, poses out."""
+    """A camera's motion: seconds in, poses out."""
 
     def world_from_camera(self, seconds: Array) -> Array:
         """Return the poses ``(T, 4, 4)`` at the given times ``(T,)``, metres."""
@@ -29,7 +33,7 @@ class Wobble:
 
     Args:
         rng: Source of randomness.
-        deviation: Standard deviation of the values.
+        deviation: Standard deviation of the values; none exceeds 3.2 of it.
         slowest: Lowest frequency in Hz.
         fastest: Highest frequency in Hz.
     """
@@ -70,24 +74,83 @@ def poses(position: Array, yaw: Array, pitch: Array, roll: Array) -> Array:
     return matrix
 
 
-class Walk:
-    """Rounds through a room, camera in the hand, looking to and fro.
+class Course:
+    """A closed smooth line on the floor plan, with free space on both sides.
+
+    It is a periodic quintic spline: four times differentiable, and so is its tangent thrice.
 
     Args:
-        rng: Source of randomness.
-        reach: Half axes of the ellipse that is walked, metres.
-        height: Mean height of the camera, metres.
+        points: ``(K, 2)`` along the line, in order, metres, about evenly spaced.
+        clearance: Free space on either side, metres.
     """
 
-    def __init__(self, rng: Rng, reach: tuple[float, float], height: float) -> None:
-        self._reach = np.array(reach)
-        self._height = height
-        self._phase = rng.uniform(0, 2 * np.pi)
-        self._turn = rng.choice((-1.0, 1.0)) * rng.uniform(0.45, 0.6) / float(np.mean(reach))
-        self._sway = [Wobble(rng, 0.04, 0.1, 0.5), Wobble(rng, 0.04, 0.1, 0.5)]
+    def __init__(self, points: Array, clearance: float) -> None:
+        closed = np.concatenate((points, points[:1]))
+        gaps = np.linalg.norm(np.diff(closed, axis=0), axis=1)
+        chord = np.concatenate(([0.0], np.cumsum(gaps)))
+        self._points, self.clearance, self.length = points, clearance, float(chord[-1])
+        self._line: BSpline = make_interp_spline(chord, closed, k=5, bc_type='periodic')
+
+    def reversed(self) -> Course:
+        """Return the same line, run the other way round."""
+        return Course(self._points[::-1], self.clearance)
+
+    def at(self, s: Array, side: Array | float = 0.0) -> tuple[Array, Array]:
+        """Return position ``(T, 2)`` and direction ``(T,)`` in radians.
+
+        Args:
+            s: ``(T,)`` metres along the line; any number of rounds.
+            side: Metres to the left of the line, ``(T,)`` or one for all.
+        """
+        tangent = self._line(s, 1)
+        yaw = np.arctan2(tangent[:, 1], tangent[:, 0])
+        left = np.stack((-np.sin(yaw), np.cos(yaw)), 1)
+        return self._line(s) + np.asarray(side)[..., None] * left, yaw
+
+    def curvature(self, s: Array) -> Array:
+        """Return the absolute curvature ``(T,)`` in 1/m."""
+        velocity, bend = self._line(s, 1), self._line(s, 2)
+        cross = velocity[:, 0] * bend[:, 1] - velocity[:, 1] * bend[:, 0]
+        return np.asarray(np.abs(cross) / np.linalg.norm(velocity, axis=1) ** 3)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Space:
+    """Where in a scene cameras can go.
+
+    Attributes:
+        path: For people and robots.
+        pace: Slowest and fastest walk, m/s.
+        floor: Height of the ground they are on, metres.
+        road: For cars; None where there is none. Its z is 0.
+        air: For drones.
+        heights: Lowest and highest flight, metres.
+        speeds: Slowest and fastest flight, m/s.
+    """
+
+    path: Course
+    pace: tuple[float, float]
+    floor: float = 0.0
+    road: Drive | None = None
+    air: Course
+    heights: tuple[float, float]
+    speeds: tuple[float, float]
+
+
+class Walk:
+    """Rounds on foot, camera in the hand, looking to and fro."""
+
+    def __init__(self, rng: Rng, space: Space) -> None:
+        self._course = space.path if rng.random() < 0.5 else space.path.reversed()
+        self._start = rng.uniform(0, self._course.length)
+        self._speed = rng.uniform(*space.pace)
+        self._hurry = Wobble(rng, 0.1, 0.05, 0.2)
+        self._sway = Wobble(rng, max(self._course.clearance - 0.35, 0.05) / _PEAK, 0.03, 0.15)
+        self._height = space.floor + rng.uniform(1.25, 1.65)
         self._bob = Wobble(rng, 0.008, 1.5, 2.0)  # steps
         self._lift = Wobble(rng, 0.06, 0.05, 0.2)
-        self._glance = Wobble(rng, 0.5, 0.04, 0.14)
+        self._aside = rng.normal(0, 0.25)
+        self._glance = Wobble(rng, 0.45, 0.04, 0.14)
         self._nod = Wobble(rng, 0.1, 0.06, 0.25)
         self._tilt = Wobble(rng, 0.025, 0.2, 0.8)
         self._shake = [Wobble(rng, 0.004, 1.0, 3.0) for _ in range(3)]
@@ -95,66 +158,270 @@ class Walk:
     def world_from_camera(self, seconds: Array) -> Array:
         """Return the poses ``(T, 4, 4)`` at the given times ``(T,)``, metres."""
         seconds = np.asarray(seconds, np.float64)
-        angle = self._phase + self._turn * seconds
-        x = self._reach[0] * np.cos(angle) + self._sway[0](seconds)
-        y = self._reach[1] * np.sin(angle) + self._sway[1](seconds)
+        s = self._start + self._speed * seconds + self._hurry(seconds)
+        position, ahead = self._course.at(s, self._sway(seconds))
         z = self._height + self._lift(seconds) + self._bob(seconds)
-        ahead = angle + np.sign(self._turn) * (np.pi / 2 + 0.5)  # half a turn's glance inwards
-        yaw = ahead + self._glance(seconds) + self._shake[0](seconds)
+        yaw = ahead + self._aside + self._glance(seconds) + self._shake[0](seconds)
         pitch = self._nod(seconds) - 0.12 + self._shake[1](seconds)
         roll = self._tilt(seconds) + self._shake[2](seconds)
-        return poses(np.stack((x, y, z), 1), yaw, pitch, roll)
+        return poses(np.column_stack((position, z)), yaw, pitch, roll)
 
 
 class Drive:
-    """Laps of a car on a closed lane, slower in the bends.
-
-    The lane is a closed quintic spline, whose tangent, and with it the car's yaw, is smooth enough.
+    """Laps of a vehicle on a closed lane, slower in the bends; position and heading on the plan.
 
     Args:
-        rng: Source of randomness.
-        lane: ``(K, 2)`` points of the closed lane, in driving order, metres.
-        height: Height of the camera above the road, metres.
+        lane: Where it drives.
         speeds: Least and greatest speed, m/s.
+        start: Where on its lap it is at time 0, as a share of the lap.
     """
 
-    def __init__(
-        self, rng: Rng, lane: Array, height: float, speeds: tuple[float, float] = (5.0, 9.5)
-    ) -> None:
-        self._height = height
-        closed = np.concatenate((lane, lane[:1]))
-        gaps = np.linalg.norm(np.diff(closed, axis=0), axis=1)
-        chord = np.concatenate(([0.0], np.cumsum(gaps)))
-        self._lane: BSpline = make_interp_spline(chord, closed, k=5, bc_type='periodic')
-        self._clock, self._lap = self._timetable(float(chord[-1]), speeds)
-        self._start = rng.uniform(0, self._lap)
-        self._heave = Wobble(rng, 0.006, 0.8, 2.0)
-        self._dive = Wobble(rng, 0.004, 0.5, 1.5)
-        self._lean = Wobble(rng, 0.004, 0.4, 1.2)
-
-    def _timetable(self, length: float, speeds: tuple[float, float]) -> tuple[CubicSpline, float]:
-        """Return the position along the lane as a function of time, and the time of a lap."""
-        s = np.linspace(0, length, 2048)
-        velocity, bend = self._lane(s, 1), self._lane(s, 2)
-        curvature = np.abs(velocity[:, 0] * bend[:, 1] - velocity[:, 1] * bend[:, 0])
+    def __init__(self, lane: Course, speeds: tuple[float, float], start: float = 0.0) -> None:
+        self._lane = lane
+        s = np.linspace(0, lane.length, 2048)
+        curvature = lane.curvature(s)
         window = np.hanning(161)  # the driver brakes before the bend
         padded = np.concatenate((curvature[-81:-1], curvature, curvature[1:81]))
         foreseen = np.convolve(padded, window / window.sum(), 'valid')
         slow = foreseen / foreseen.max()
-        speed = speeds[1] - (speeds[1] - speeds[0]) * slow
-        pace = np.linalg.norm(velocity, axis=1) / speed  # seconds per unit of s
+        pace = 1 / (speeds[1] - (speeds[1] - speeds[0]) * slow)  # seconds per metre
         clock = np.concatenate(([0.0], np.cumsum((pace[1:] + pace[:-1]) / 2 * np.diff(s))))
-        return CubicSpline(clock, s), float(clock[-1])
+        self.lap = float(clock[-1])
+        self._start, self._mean = start * self.lap, lane.length / self.lap
+        lead = s - self._mean * clock  # on the steady driver; the same at the end of a lap
+        lead[-1] = lead[0]
+        self._lead = CubicSpline(clock, lead, bc_type='periodic')
+
+    def at(self, seconds: Array) -> tuple[Array, Array]:
+        """Return position ``(T, 2)`` and heading ``(T,)`` at times ``(T,)``; seconds repeat."""
+        now = np.asarray(seconds, np.float64) + self._start
+        return self._lane.at(self._mean * now + self._lead(now))
+
+
+class Car:
+    """A camera behind the windscreen of a car."""
+
+    def __init__(self, rng: Rng, drive: Drive) -> None:
+        self._drive = drive
+        self._height = rng.uniform(1.35, 1.75)
+        self._pitch = rng.uniform(-0.05, 0.01)
+        self._heave = Wobble(rng, 0.006, 0.8, 2.0)
+        self._dive = Wobble(rng, 0.004, 0.5, 1.5)
+        self._lean = Wobble(rng, 0.004, 0.4, 1.2)
 
     def world_from_camera(self, seconds: Array) -> Array:
         """Return the poses ``(T, 4, 4)`` at the given times ``(T,)``, metres."""
         seconds = np.asarray(seconds, np.float64)
-        s = self._clock((self._start + seconds) % self._lap)
-        position, tangent = self._lane(s), self._lane(s, 1)
-        yaw = np.arctan2(tangent[:, 1], tangent[:, 0])
+        position, yaw = self._drive.at(seconds)
         z = self._height + self._heave(seconds)
-        pitch = -0.02 + self._dive(seconds)
+        pitch = self._pitch + self._dive(seconds)
         return poses(np.column_stack((position, z)), yaw, pitch, self._lean(seconds))
+
+
+class Robot:
+    """A robot with differential drive: it rolls, stops, turns in place, and rolls on.
+
+    Every leg and every turn is a minimum-jerk move, at rest at both ends (Flash and Hogan, 1985),
+    so that all of them together are as smooth as each. The plan of some minutes repeats.
+    """
+
+    def __init__(self, rng: Rng, space: Space) -> None:
+        self._course = space.path if rng.random() < 0.5 else space.path.reversed()
+        reach = max(self._course.clearance - 0.35, 0.0)
+        self._side = rng.uniform(-reach, reach)
+        self._start = rng.uniform(0, self._course.length)
+        self._height = space.floor + rng.uniform(0.25, 0.6)
+        self._pitch = rng.uniform(-0.02, 0.15)
+        moves = np.array(_plan(rng))  # (M, 3): seconds, metres, radians
+        self._seconds = moves[:, 0]
+        self._begin = np.concatenate(([0.0], np.cumsum(moves[:, 0])))
+        self._done = np.concatenate((np.zeros((1, 2)), np.cumsum(moves[:, 1:], 0)))
+
+    def world_from_camera(self, seconds: Array) -> Array:
+        """Return the poses ``(T, 4, 4)`` at the given times ``(T,)``, metres."""
+        seconds = np.asarray(seconds, np.float64)
+        rounds, now = np.divmod(seconds, self._begin[-1])
+        move = np.clip(np.searchsorted(self._begin, now, 'right') - 1, 0, len(self._seconds) - 1)
+        share = (now - self._begin[move]) / self._seconds[move]
+        part = share**3 * (10 - 15 * share + 6 * share**2)
+        made = self._done[move] + part[:, None] * (self._done[move + 1] - self._done[move])
+        made = made + rounds[:, None] * self._done[-1]
+        position, ahead = self._course.at(self._start + made[:, 0], self._side)
+        z = np.full(len(seconds), self._height)
+        pitch, roll = np.full(len(seconds), self._pitch), np.zeros(len(seconds))
+        return poses(np.column_stack((position, z)), ahead + made[:, 1], pitch, roll)
+
+
+def _plan(rng: Rng) -> list[tuple[float, float, float]]:
+    """Return moves (seconds, metres forward, radians) that end facing ahead."""
+    speed, turn = rng.uniform(0.35, 0.8), rng.uniform(0.5, 1.1)
+    moves: list[tuple[float, float, float]] = []
+    for _ in range(24):
+        metres = rng.uniform(0.8, 4.5)
+        moves.append((1.875 * metres / speed, metres, 0.0))  # the peak is 1.875 times the mean
+        if rng.random() < 0.5:
+            moves.append((rng.uniform(0.3, 1.5), 0.0, 0.0))
+        angle = rng.uniform(0.4, 1.6) * rng.choice((-1.0, 1.0))
+        pause = (rng.uniform(0.2, 1.0), 0.0, 0.0)
+        kind = rng.random()
+        if kind < 0.5:  # it looks to a side and back
+            seconds = 1.875 * abs(angle) / turn
+            moves += [(seconds, 0.0, angle), pause, (seconds, 0.0, -angle)]
+        elif kind < 0.6:  # it turns once around
+            moves.append((1.875 * 2 * np.pi / turn, 0.0, np.sign(angle) * 2 * np.pi))
+        elif kind < 0.75:  # it goes back a little and comes again
+            back, half = rng.uniform(0.3, 1.0), 1.875 * np.pi / turn
+            there = (1.875 * back / speed, -back, 0.0)
+            moves += [(half, 0.0, np.pi), there, pause, (half, 0.0, np.pi)]
+    return moves
+
+
+class Drone:
+    """A fast flight: it climbs and sinks, leans into bends and looks around."""
+
+    def __init__(self, rng: Rng, space: Space) -> None:
+        self._course = space.air if rng.random() < 0.5 else space.air.reversed()
+        self._start = rng.uniform(0, self._course.length)
+        self._speed = rng.uniform(*space.speeds)
+        self._hurry = Wobble(rng, 0.25 * self._speed, 0.05, 0.15)
+        self._sway = Wobble(rng, max(self._course.clearance - 0.4, 0.05) / _PEAK, 0.05, 0.25)
+        self._heights = space.heights
+        self._climb = Wobble(rng, 1.0, 0.03, 0.12)
+        self._look = Wobble(rng, 0.3, 0.05, 0.25)
+        self._pitch = rng.uniform(-0.3, 0.0)
+        self._nod = Wobble(rng, 0.08, 0.1, 0.4)
+        self._shake = [Wobble(rng, 0.006, 1.0, 4.0) for _ in range(3)]
+
+    def _position(self, seconds: Array) -> tuple[Array, Array]:
+        s = self._start + self._speed * seconds + self._hurry(seconds)
+        flat, ahead = self._course.at(s, self._sway(seconds))
+        low, high = self._heights
+        z = (low + high) / 2 + (high - low) / 2 * np.tanh(self._climb(seconds))
+        return np.column_stack((flat, z)), ahead
+
+    def world_from_camera(self, seconds: Array) -> Array:
+        """Return the poses ``(T, 4, 4)`` at the given times ``(T,)``, metres."""
+        seconds = np.asarray(seconds, np.float64)
+        step = 0.05
+        position, ahead = self._position(seconds)
+        before, after = (self._position(seconds + shift)[0] for shift in (-step, step))
+        pull = (after - 2 * position + before) / step**2  # as smooth as the position itself
+        right = np.stack((np.sin(ahead), -np.cos(ahead)), 1)
+        front = np.stack((np.cos(ahead), np.sin(ahead)), 1)
+        bank, lean = (np.arctan((pull[:, :2] * axis).sum(1) / GRAVITY) for axis in (right, front))
+        yaw = ahead + self._look(seconds) + self._shake[0](seconds)
+        pitch = self._pitch - 0.7 * lean + self._nod(seconds) + self._shake[1](seconds)
+        return poses(position, yaw, pitch, bank + self._shake[2](seconds))
+
+
+# -- things that move by themselves ----------------------------------------------------------------
+
+
+class BodyMotion(Protocol):
+    """How a thing moves: seconds in, world_from_rest ``(T, 4, 4)`` out; see ``Scene.body``."""
+
+    def world_from_rest(self, seconds: Array) -> Array:
+        """Return how far the thing is from where the scene has it, ``(T, 4, 4)``."""
+
+
+class Ride:
+    """A vehicle on a lane, at rest at the origin and heading along +x.
+
+    Args:
+        drive: The lane and its timetable.
+        ahead: Seconds by which the vehicle is ahead of the timetable.
+        rest: ``(4, 4)`` pose at which the scene has it.
+    """
+
+    def __init__(self, drive: Drive, ahead: float, rest: Array) -> None:
+        self._drive, self._ahead, self._from_world = drive, ahead, np.linalg.inv(rest)
+
+    def world_from_rest(self, seconds: Array) -> Array:
+        """Return how far the thing is from where the scene has it, ``(T, 4, 4)``."""
+        position, yaw = self._drive.at(np.asarray(seconds, np.float64) + self._ahead)
+        return _placed(position, yaw) @ self._from_world
+
+
+class Spin:
+    """A thing that turns steadily about the z axis of a frame: a fan, a display."""
+
+    def __init__(self, world_from_axis: Array, rate: float) -> None:
+        self._axis, self._rate = world_from_axis, rate
+
+    def world_from_rest(self, seconds: Array) -> Array:
+        """Return how far the thing is from where the scene has it, ``(T, 4, 4)``."""
+        seconds = np.asarray(seconds, np.float64)
+        turn = _placed(np.zeros((len(seconds), 2)), self._rate * seconds)
+        return np.asarray(self._axis @ turn @ np.linalg.inv(self._axis))
+
+
+class Shuttle:
+    """A thing that slides to and fro about its rest, turning a little.
+
+    Args:
+        rng: Source of randomness.
+        reach: ``(2,)`` farthest it comes from its rest along x and y, metres.
+        rest: ``(4, 4)`` pose at which the scene has it.
+        period: Seconds there and back.
+    """
+
+    def __init__(self, rng: Rng, reach: Array, rest: Array, period: float) -> None:
+        self._reach, self._rest = reach, rest
+        self._rate, self._phase = 2 * np.pi / period, rng.uniform(0, 2 * np.pi)
+        self._turn = Wobble(rng, 0.2, 0.3 / period, 1 / period)
+
+    def world_from_rest(self, seconds: Array) -> Array:
+        """Return how far the thing is from where the scene has it, ``(T, 4, 4)``."""
+        seconds = np.asarray(seconds, np.float64)
+        slide = np.sin(self._rate * seconds + self._phase)[:, None] * self._reach
+        move = _placed(np.zeros_like(slide), self._turn(seconds))
+        moved = self._rest @ move @ np.linalg.inv(self._rest)
+        moved[:, :2, 3] += slide
+        return np.asarray(moved)
+
+
+class Tumble:
+    """A thing that floats about a point and turns about a slowly changing axis.
+
+    Args:
+        rng: Source of randomness.
+        centre: ``(3,)`` about which it floats, and at which the scene has it, metres.
+        radius: Farthest from the centre, metres.
+    """
+
+    def __init__(self, rng: Rng, centre: Array, radius: float) -> None:
+        self._centre = centre
+        part = radius / (_PEAK * np.sqrt(3))
+        self._drift = [Wobble(rng, part, 0.04, 0.3) for _ in range(3)]
+        self._turn = [Wobble(rng, 1.0, 0.03, 0.2) for _ in range(3)]
+
+    def world_from_rest(self, seconds: Array) -> Array:
+        """Return how far the thing is from where the scene has it, ``(T, 4, 4)``."""
+        seconds = np.asarray(seconds, np.float64)
+        zero = np.zeros((len(seconds), 3))
+        angles = (turn(seconds) for turn in self._turn)
+        motion = poses(zero, *angles)
+        motion[:, :3, 3] = -(motion[:, :3, :3] @ self._centre) + self._centre
+        motion[:, :3, 3] += np.stack([drift(seconds) for drift in self._drift], 1)
+        return motion
+
+
+def _placed(position: Array, yaw: Array) -> Array:
+    """Return poses ``(T, 4, 4)`` of things upright on the ground."""
+    c, s = np.cos(yaw), np.sin(yaw)
+    pose = np.tile(np.eye(4), (len(yaw), 1, 1))
+    pose[:, 0, 0], pose[:, 0, 1], pose[:, 1, 0], pose[:, 1, 1] = c, -s, s, c
+    pose[:, :2, 3] = position
+    return pose
+
+
+# -- lines on the plan -----------------------------------------------------------------------------
+
+
+def ellipse(half: tuple[float, float], count: int = 24) -> Array:
+    """Return points ``(count, 2)`` of an ellipse about the origin, counter-clockwise."""
+    angle = 2 * np.pi * np.arange(count) / count
+    return np.stack((half[0] * np.cos(angle), half[1] * np.sin(angle)), 1)
 
 
 def rounded_rectangle(half: tuple[float, float], radius: float, step: float) -> Array:

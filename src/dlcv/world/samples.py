@@ -1,0 +1,194 @@
+"""Training samples: short clips of many generated worlds, each a function of its number alone.
+
+``WorldSamples(config, seed)[index]`` is a tuple of snapshots, with all that is true about them:
+pictures, depth, poses, flow both ways, occlusions, moving things, and the right view if wanted. It
+depends on ``(seed, index)`` and the configuration only: not on what was asked for before, not on
+the process. So a run that is resumed sees what it would have seen.
+
+A world takes seconds to build, a clip milliseconds. Therefore ``per_world`` samples in a row lie in
+one world, and a process remembers the worlds that it used last: read the numbers in order (they are
+as random as any), or in chunks of ``per_world``; each jump to another chunk builds a world. With
+several processes, give each its own chunks.
+
+What recipes need of it::
+
+    SampleConfig(frames=1, stereo=True)               # depth from stereo: left, right
+    SampleConfig(frames=3, scenes=('street',))        # depth and motion from video
+    SampleConfig(frames=8, rate_hz=(10, 10))          # odometry: clips, world_from_camera
+    WorldPairs(WorldSamples(SampleConfig(), seed))    # optical flow: FlowPair
+    SampleConfig(worlds=1, per_world=4000)            # relocalization: views of one place
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlcv.types import FlowPair
+from dlcv.world.recording import (
+    BASELINES,
+    SCENES,
+    WorldRecording,
+    WorldSnapshot,
+    any_camera,
+    any_sensor,
+    motions_in,
+)
+from dlcv.world.scene import Photos, WorldError
+from dlcv.world.sensor import SensorConfig
+from dlcv.world.stage import MOTIONS, Extras
+
+LONGEST_S = 300.0  # clips begin within so many seconds of a way
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleConfig:
+    """What the samples show.
+
+    Attributes:
+        scenes: Kinds of world, drawn evenly.
+        motions: Motions, drawn evenly among those that the scene has room for.
+        size: Width and height of the pictures.
+        fov: Least and greatest horizontal field of view in degrees.
+        frames: Snapshots of a clip.
+        rate_hz: Least and greatest rate of a clip's snapshots, drawn evenly in its logarithm.
+        stereo: Whether there is a right view.
+        baseline: Least and greatest baseline, in multiples of what is usual in the scene.
+        sensor: What the camera does to its pictures; None draws a sensor for each clip.
+        traffic: Things move by themselves.
+        flyers: Most boxes that tumble through the air of a world.
+        worlds: Number of different worlds; 0 for no end of them.
+        per_world: Samples in a row that lie in one world.
+        finest: Octaves of detail to leave out of the textures; 1 does for 320 pixels.
+    """
+
+    scenes: tuple[str, ...] = ('room', 'corridor', 'street')
+    motions: tuple[str, ...] = MOTIONS
+    size: tuple[int, int] = (320, 240)
+    fov: tuple[float, float] = (50.0, 95.0)
+    frames: int = 2
+    rate_hz: tuple[float, float] = (5.0, 30.0)
+    stereo: bool = False
+    baseline: tuple[float, float] = (0.5, 2.0)
+    sensor: SensorConfig | None = None
+    traffic: bool = True
+    flyers: int = 3
+    worlds: int = 0
+    per_world: int = 128
+    finest: int = 1
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.scenes if name not in SCENES]
+        if unknown or not self.scenes:
+            raise WorldError(f'no scene {unknown}; there are {", ".join(SCENES)}')
+        for scene in self.scenes:
+            if not set(self.motions) & set(motions_in(scene)):
+                raise WorldError(
+                    f'none of the motions {", ".join(self.motions) or "(none)"} has room in the '
+                    f'scene {scene!r}; there are {", ".join(motions_in(scene))}'
+                )
+        if min(self.frames, self.per_world) < 1 or min(self.worlds, self.flyers) < 0:
+            raise WorldError(
+                'samples need frames and per_world >= 1, worlds and flyers >= 0; got '
+                f'frames={self.frames}, per_world={self.per_world}, worlds={self.worlds}, '
+                f'flyers={self.flyers}'
+            )
+        for name in ('fov', 'rate_hz', 'baseline'):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise WorldError(f'{name} needs 0 < least <= greatest, got {(low, high)}')
+
+
+class WorldSamples:
+    """Clips of generated worlds, numbered without end.
+
+    Args:
+        config: What they show.
+        seed: Two seeds share no world.
+        photos: For the walls; must be the same for the samples to be the same.
+        device: Torch device that renders.
+    """
+
+    def __init__(
+        self,
+        config: SampleConfig | None = None,
+        seed: int = 0,
+        *,
+        photos: Photos | None = None,
+        device: str = 'cpu',
+    ) -> None:
+        self.config = config or SampleConfig()
+        self._seed, self._photos, self._device = seed, photos, device
+
+    def __getitem__(self, index: int) -> tuple[WorldSnapshot, ...]:
+        """Return the clip of that number; see :class:`WorldSnapshot`."""
+        return tuple(self.recording(index))
+
+    def recording(self, index: int) -> WorldRecording:
+        """Return the clip of that number as a recording, nothing rendered yet.
+
+        Raises:
+            IndexError: The number is negative.
+        """
+        if index < 0:
+            raise IndexError(f'samples are numbered from 0, got {index}')
+        config = self.config
+        world = index // config.per_world
+        if config.worlds:
+            world %= config.worlds
+        place = np.random.default_rng([self._seed, 31, world])
+        scene = str(place.choice(config.scenes))
+        extras = Extras(
+            traffic=config.traffic,
+            flyers=int(place.integers(config.flyers + 1)),
+            photos=self._photos,
+        )
+        world_seed = int(place.integers(2**31))
+        rng = np.random.default_rng([self._seed, 32, index])
+        motions = [name for name in motions_in(scene) if name in config.motions]
+        usual = BASELINES[scene] * np.exp(rng.uniform(*np.log(config.baseline)))
+        return WorldRecording(
+            scene,
+            seed=world_seed,
+            motion=str(rng.choice(motions)),
+            way=int(rng.integers(2**31)),
+            camera=any_camera(rng, config.size, config.fov),
+            frames=config.frames,
+            rate_hz=float(np.exp(rng.uniform(*np.log(config.rate_hz)))),
+            start_s=rng.uniform(0, LONGEST_S),
+            baseline=float(usual) if config.stereo else 0.0,
+            sensor=config.sensor if config.sensor is not None else any_sensor(rng),
+            extras=extras,
+            device=self._device,
+            workers=1,
+            finest=config.finest,
+        )
+
+
+class WorldPairs:
+    """Pairs of pictures with exact optical flow, numbered as the clips that they are taken from.
+
+    Args:
+        samples: Clips of two or more frames; the first two count.
+    """
+
+    def __init__(self, samples: WorldSamples) -> None:
+        if samples.config.frames < 2:
+            raise WorldError(f'pairs need clips of 2 frames, got {samples.config.frames}')
+        self._samples = samples
+
+    def __getitem__(self, index: int) -> FlowPair:
+        """Return the pair of that number."""
+        recording = self._samples.recording(index)
+        snapshots = iter(recording)
+        before, after = next(snapshots), next(snapshots)
+        assert after.flow is not None
+        return FlowPair(
+            first=before.frame.image,
+            second=after.frame.image,
+            flow=after.flow,
+            backward=after.backward,
+            occluded=after.hidden,
+            name=f'{recording.name}-{index}',
+        )
