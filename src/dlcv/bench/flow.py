@@ -120,12 +120,11 @@ def _known(mean: Mean) -> float | None:
 
 def _settings() -> dict[str, str]:
     width, height = flow_sets.SIZE
-    seeds = ', '.join(map(str, flow_sets.WORLD_SEEDS))
     return {
         'averages': 'over all pixels of a set whose truth is known, occluded ones included',
         'networks': 'on the CPU in 32 bits; +v: followed by variational refinement',
         'DIS': 'preset medium',
         'Farneback': ', '.join(f'{name} {value}' for name, value in FARNEBACK.items()),
         'layers': f'{width}x{height}, seed {flow_sets.LAYERS_SEED}',
-        'world': f'{width}x{height}, {flow_sets.WORLD_RATE:g} Hz, rooms and streets {seeds}',
+        'world': f'{width}x{height}, seed {flow_sets.WORLD_SEED}',
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +18,14 @@ PHOTOS = Path(__file__).parent / 'photos'
 """Pictures that no network of this package was trained on."""
 
 LAYERS_SEED, LAYERS_PAIRS = 1504, 60
-WORLD_SEEDS, WORLD_PAIRS, WORLD_RATE = (9001, 9002, 9003, 9004, 9005), 4, 20.0
-"""Seeds of the rooms and of the streets, pairs of each, pictures in a second."""
+WORLD_SEED, WORLD_PAIRS, WORLD_TIMES, WORLD_FINEST = 1712, 40, 4, 0
+"""Of the worlds; how many pairs in all, and in each world; octaves that textures lack."""
 
 SIZE = (512, 384)  # width, height: those of FlyingChairs
 
 SETS = {
     'layers': 'flat layers that move over photos, in the manner of FlyingChairs',
-    'world': 'a camera in generated rooms and streets',
+    'world': 'some camera in generated rooms, corridors and streets',
     'rubberwhale': "RubberWhale of Middlebury as Debian's opencv-doc has it, without its truth",
 }
 
@@ -107,35 +107,14 @@ def _layers() -> PairSet:
 
 
 def _world() -> PairSet:
-    places = [(scene, seed) for seed in WORLD_SEEDS for scene in ('room', 'street')]
-
     def read() -> Iterator[FlowPair]:
-        return (pair for place in places for pair in _walk(*place))
+        from dlcv.world.samples import SampleConfig, WorldPairs, WorldSamples
 
-    count = len(places) * WORLD_PAIRS
-    return PairSet(name='world', title=SETS['world'], count=count, read=read)
+        config = SampleConfig(size=SIZE, per_world=WORLD_TIMES, finest=WORLD_FINEST)
+        pairs = WorldPairs(WorldSamples(config, WORLD_SEED))
+        return (pairs[i] for i in range(WORLD_PAIRS))
 
-
-def _walk(scene: str, seed: int) -> Iterator[FlowPair]:
-    from dlcv.world import WorldRecording, ideal_camera
-
-    recording = WorldRecording(
-        scene,
-        seed=seed,
-        camera=ideal_camera(*SIZE),
-        frames=WORLD_PAIRS + 1,
-        rate_hz=WORLD_RATE,
-        workers=1,
-    )
-    for i, (last, this) in enumerate(pairwise(recording)):
-        assert this.flow is not None  # all but the first snapshot have it
-        yield FlowPair(
-            first=last.frame.image,
-            second=this.frame.image,
-            flow=this.flow,
-            occluded=this.hidden,
-            name=f'{recording.name}/{i}',
-        )
+    return PairSet(name='world', title=SETS['world'], count=WORLD_PAIRS, read=read)
 
 
 def _has_whales(folder: Path) -> bool:
