@@ -70,6 +70,13 @@ def test_shapes_stand_out(kind):
             assert int(patch.max()) - int(patch.min()) >= 20
 
 
+@pytest.mark.parametrize('kind', ['lines', 'polygons', 'checkerboard', 'stripes'])
+def test_crowds_have_more_corners(kind):
+    few = sum(len(drawing.points) for drawing in drawings(kind))
+    many = sum(len(d.points) for d in drawings(kind, config=ShapesConfig(crowd=4.0)))
+    assert many > 1.4 * few
+
+
 def test_a_drawing_is_a_function_of_seed_and_index():
     shapes, again = SyntheticShapes(SHARP, seed=7), SyntheticShapes(SHARP, seed=7)
     late = again[5]
@@ -95,5 +102,7 @@ def test_what_cannot_be_drawn_is_refused_by_name():
         ShapesConfig(height=16)
     with pytest.raises(ShapesError, match='got 200 and 1'):
         ShapesConfig(contrast=200)
+    with pytest.raises(ShapesError, match=r'got 0\.5 and 3'):
+        ShapesConfig(crowd=0.5)
     with pytest.raises(ShapesError, match="kind 'circle' is none of"):
         draw('circle', np.random.default_rng(0))

@@ -44,6 +44,9 @@ class ShapesConfig:
         kinds: Kinds to draw from; one named twice is drawn twice as often.
         contrast: Difference in grey levels between a shape and what is around it.
         blur: Largest standard deviation of the final blur in pixels; 0 for none.
+        crowd: How many times as many shapes, stripes and cells there may be; they get smaller. A
+            detector that has seen single shapes only takes textures for noise.
+        grain: Size of the coarsest noise in pixels.
     """
 
     height: int = 120
@@ -51,6 +54,8 @@ class ShapesConfig:
     kinds: tuple[Kind, ...] = KINDS
     contrast: int = 35
     blur: float = 1.0
+    crowd: float = 1.0
+    grain: int = 3
 
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 32:
@@ -62,6 +67,10 @@ class ShapesConfig:
             raise ShapesError(
                 f'contrast must be in [0, 100] and blur not negative, '
                 f'got {self.contrast} and {self.blur}'
+            )
+        if not 1 <= self.crowd <= 10 or self.grain < 1:
+            raise ShapesError(
+                f'crowd must be in [1, 10] and grain at least 1, got {self.crowd} and {self.grain}'
             )
 
 
@@ -124,12 +133,16 @@ class _Canvas:
     Attributes:
         size: Width and height in pixels.
         short: The shorter of the two.
+        crowd: Factor of the largest number of shapes.
+        along: Factor of the largest number of cells along a line, and divisor of sizes.
+        grain: Size of the coarsest noise in pixels.
     """
 
     def __init__(self, rng: Rng, config: ShapesConfig) -> None:
         self.size = np.array([config.width, config.height], np.float64)
         self.short = float(self.size.min())
         self.pixels = _background(rng, config.height * _FINE, config.width * _FINE)
+        self.crowd, self.along, self.grain = config.crowd, config.crowd**0.5, config.grain
         self._contrast = config.contrast
 
     def fill(self, rng: Rng, polygon: Points) -> None:
@@ -212,10 +225,10 @@ def _around(angles: Points) -> Points:
 def _lines(rng: Rng, canvas: _Canvas) -> Points:
     """Lines that neither cross nor come near each other; corners are their ends."""
     kept: list[Points] = []
-    for _ in range(int(rng.integers(1, 14))):
+    for _ in range(int(rng.integers(1, round(14 * canvas.crowd)))):
         line = np.stack((canvas.anywhere(rng), canvas.anywhere(rng)))
-        long = np.linalg.norm(line[1] - line[0]) > canvas.short / 8
-        if long and all(_apart(line, other, 8.0) for other in kept):
+        long = np.linalg.norm(line[1] - line[0]) > canvas.short / 8 / canvas.along
+        if long and all(_apart(line, other, 8.0 / canvas.along) for other in kept):
             canvas.stroke(rng, line[0], line[1], rng.uniform(0.5, canvas.short / 30))
             kept.append(line)
     return np.concatenate(kept) if kept else np.empty((0, 2))
@@ -232,14 +245,14 @@ def _polygons(rng: Rng, canvas: _Canvas) -> Points:
     """Several polygons that do not touch."""
     corners = [
         _filled(rng, canvas, centre, radius)
-        for centre, radius in _discs(rng, canvas, int(rng.integers(3, 16)), 1 / 12, 1 / 3)
+        for centre, radius in _discs(rng, canvas, (3, 16), 1 / 12, 1 / 3)
     ]
     return np.concatenate(corners)
 
 
 def _ellipses(rng: Rng, canvas: _Canvas) -> Points:
     """Several ellipses that do not touch; they have no corners."""
-    for centre, radius in _discs(rng, canvas, int(rng.integers(2, 20)), 1 / 20, 1 / 3):
+    for centre, radius in _discs(rng, canvas, (2, 20), 1 / 20, 1 / 3):
         axes = radius * np.array([1.0, rng.uniform(0.4, 1.0)])
         canvas.ellipse(rng, centre, axes, rng.uniform(0, 180))
     return np.empty((0, 2))
@@ -262,7 +275,7 @@ def _star(rng: Rng, canvas: _Canvas) -> Points:
 
 def _checkerboard(rng: Rng, canvas: _Canvas) -> Points:
     """Cells of differing greys seen at an angle; corners are their crossings."""
-    rows, columns = rng.integers(2, 7, 2).tolist()
+    rows, columns = rng.integers(2, round(7 * canvas.along), 2).tolist()
     grid = _grid(rng, canvas, np.linspace(0, 1, rows + 1), np.linspace(0, 1, columns + 1))
     for r in range(rows):
         for c in range(columns):
@@ -273,7 +286,7 @@ def _checkerboard(rng: Rng, canvas: _Canvas) -> Points:
 
 def _stripes(rng: Rng, canvas: _Canvas) -> Points:
     """Stripes of differing greys side by side; corners are where their borders end."""
-    count = int(rng.integers(2, 9))
+    count = int(rng.integers(2, round(9 * canvas.along)))
     borders = np.cumsum(rng.uniform(0.5, 2.0, count + 1))
     borders = (borders - borders[0]) / (borders[-1] - borders[0])
     grid = _grid(rng, canvas, np.array([0.0, 1.0]), borders)
@@ -296,7 +309,7 @@ def _cube(rng: Rng, canvas: _Canvas) -> Points:
 def _noise(rng: Rng, canvas: _Canvas) -> Points:
     """Gaussian noise, fine or coarse; it has no corners."""
     height, width = canvas.pixels.shape
-    coarse = _FINE * int(rng.integers(1, 4))
+    coarse = _FINE * int(rng.integers(1, canvas.grain + 1))
     small = rng.normal(
         rng.uniform(60, 196), rng.uniform(10, 60), (height // coarse, width // coarse)
     )
@@ -335,13 +348,21 @@ def _filled(rng: Rng, canvas: _Canvas, centre: Points, radius: float) -> Points:
 
 
 def _discs(
-    rng: Rng, canvas: _Canvas, tries: int, smallest: float, largest: float
+    rng: Rng, canvas: _Canvas, tries: tuple[int, int], smallest: float, largest: float
 ) -> list[tuple[Points, float]]:
-    """Return centres and radii, in shares of the image's shorter side, of discs apart."""
+    """Return centres and radii of discs apart.
+
+    Args:
+        rng: Decides.
+        canvas: What they lie on.
+        tries: Least and largest number of discs that are tried, before crowding.
+        smallest: Radius as a share of the shorter side of the canvas, before crowding.
+        largest: The same.
+    """
     kept: list[tuple[Points, float]] = []
-    for _ in range(tries):
+    for _ in range(int(rng.integers(tries[0], round(tries[1] * canvas.crowd)))):
         centre = canvas.anywhere(rng)
-        radius = canvas.short * float(rng.uniform(smallest, largest))
+        radius = canvas.short / canvas.along * float(rng.uniform(smallest, largest))
         if all(np.linalg.norm(centre - c) > radius + r + 5 for c, r in kept):
             kept.append((centre, radius))
     return kept

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -30,6 +31,7 @@ from dlcv.nn.keypoints import Points, detect_dense, heatmap
 from dlcv.synthetic.shapes import KINDS, Drawing, Kind, ShapesConfig, SyntheticShapes, draw
 from dlcv.train.export import folded_superpoint
 from dlcv.train.recipe import Batch, Sample
+from dlcv.train.start import filled
 from dlcv.types import ByteImage
 from dlcv.view.features import draw_keypoints
 from dlcv.view.panel import side_by_side, stacked
@@ -58,6 +60,7 @@ class MagicPointRecipe:
         warped: Share of the drawings that are seen from elsewhere.
         width: Multiplier of the network's channels.
         held_out: Drawings of each kind that are validated on.
+        start: Checkpoint of a run of this recipe whose weights are gone on with, or empty.
     """
 
     shapes: ShapesConfig = field(default_factory=ShapesConfig)
@@ -67,6 +70,7 @@ class MagicPointRecipe:
     warped: float = 0.7
     width: float = 1.0
     held_out: int = 16
+    start: str = ''
 
     @property
     def name(self) -> str:
@@ -78,6 +82,8 @@ class MagicPointRecipe:
         network = SuperPoint(SuperPointConfig(variant='unet_bn', width=self.width))
         with torch.no_grad():
             network.get_parameter('bnPb.bias')[DUSTBIN] = _NO_CORNER
+        if self.start:
+            filled(network, Path(self.start), 'superpoint')
         for layer in ('convDa', 'bnDa', 'convDb', 'bnDb'):
             network.get_submodule(layer).requires_grad_(False)
         return network
@@ -131,7 +137,7 @@ class MagicPointRecipe:
     def smoke(self) -> MagicPointRecipe:
         """Return a recipe of small drawings for a narrow network."""
         small = replace(self.shapes, height=64, width=64)
-        return replace(self, shapes=small, held_out_shapes=small, width=0.125, held_out=1)
+        return replace(self, shapes=small, held_out_shapes=small, width=0.125, held_out=1, start='')
 
     def export(self, network: nn.Module) -> nn.Module:
         """Return the plain network of the paper."""

@@ -1,0 +1,46 @@
+"""Weights that a training starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from dlcv.train.recipe import TrainError
+from dlcv.weights import load_network
+
+M = TypeVar('M', bound=nn.Module)
+
+
+def filled(network: M, path: Path, name: str) -> M:
+    """Fill a network with the weights of an earlier run.
+
+    Args:
+        network: What is filled, in place.
+        path: ``checkpoint.pt`` of a run, which has the batch-norms, or a weight file, which has
+            them folded.
+        name: Of the network, as in ``superpoint``.
+
+    Returns:
+        The network.
+
+    Raises:
+        TrainError: If there is no such file, or it belongs to another variant of the network.
+    """
+    if not path.is_file():
+        raise TrainError(f'no weights to start from at {path}')
+    if path.suffix == '.pt':
+        saved = torch.load(path, map_location='cpu', weights_only=True)
+        state = saved['average'] or saved['network']
+    else:
+        state = load_network(name, path).state_dict()
+    wanted = network.state_dict()
+    if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in wanted.items()}:
+        raise TrainError(
+            f'{path} holds another variant or width of {name}: the checkpoint.pt of a run has its '
+            'batch-norms, an exported file has not'
+        )
+    network.load_state_dict(state)
+    return network

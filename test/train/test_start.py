@@ -1,0 +1,51 @@
+"""Weights to start from: of a run, of a weight file, of neither."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dlcv.models.superpoint import SuperPoint, SuperPointConfig
+from dlcv.train.recipe import TrainError
+from dlcv.train.start import filled
+from dlcv.weights import save_network
+
+
+def tiny(variant='vgg', width=0.125, seed=0):
+    torch.manual_seed(seed)
+    return SuperPoint(SuperPointConfig(variant=variant, width=width))
+
+
+def same(first, second):
+    others = second.state_dict()
+    return all(torch.equal(value, others[key]) for key, value in first.state_dict().items())
+
+
+@pytest.mark.parametrize('averaged', [True, False])
+def test_a_checkpoint_gives_the_average_where_there_is_one(tmp_path, averaged):
+    network, average = tiny('unet_bn', seed=1), tiny('unet_bn', seed=2)
+    content = {
+        'network': network.state_dict(),
+        'average': average.state_dict() if averaged else None,
+    }
+    torch.save(content, tmp_path / 'checkpoint.pt')
+    started = filled(tiny('unet_bn'), tmp_path / 'checkpoint.pt', 'superpoint')
+    assert same(started, average if averaged else network)
+
+
+def test_a_weight_file_gives_its_values(tmp_path):
+    network = tiny(seed=1)
+    path = save_network(network, tmp_path / 'a.safetensors', half=False)
+    started = tiny()
+    assert not same(started, network)
+    assert same(filled(started, path, 'superpoint'), network)
+
+
+def test_what_does_not_fit_is_refused(tmp_path):
+    with pytest.raises(TrainError, match='no weights to start from at'):
+        filled(tiny(), tmp_path / 'none.pt', 'superpoint')
+    path = save_network(tiny(), tmp_path / 'a.safetensors', half=False)
+    with pytest.raises(TrainError, match='another variant or width of superpoint'):
+        filled(tiny('unet_bn'), path, 'superpoint')
+    with pytest.raises(TrainError, match='another variant or width of superpoint'):
+        filled(tiny(width=0.25), path, 'superpoint')
