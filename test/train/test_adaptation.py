@@ -1,5 +1,7 @@
 """Homographic adaptation: a detector that follows the picture stays as it is, others fade."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from dlcv.train.adaptation import (
     Labels,
     adapted_heat,
     cut,
+    full_contrast,
     label,
 )
 from dlcv.train.recipe import TrainError
@@ -72,12 +75,36 @@ def test_edges_of_views_are_not_counted():
     def edges(images):
         heat = np.zeros(images.shape, np.float32)
         heat[:, :4], heat[:, -4:], heat[:, :, :4], heat[:, :, -4:] = 1, 1, 1, 1
-        heat[images == 0] = 1  # and where the view shows nothing
         return heat
 
     image = np.full(SIZE, 100, np.uint8)
     heat = adapted_heat(edges, image, np.random.default_rng(0), AdaptationConfig(views=20))
     assert heat.max() == 0
+
+
+def test_views_show_no_black():
+    darkest = []
+
+    def watch(images):
+        darkest.append(images.min())
+        return brightness(images)
+
+    image = np.full(SIZE, 100, np.uint8)
+    adapted_heat(watch, image, np.random.default_rng(0), AdaptationConfig(views=20))
+    assert darkest == [100]
+
+
+def test_flat_places_are_not_labelled():
+    image = dots((40, 30), (90, 60))
+    noise = np.random.default_rng(0).integers(0, 3, SIZE, np.uint8)
+    config = AdaptationConfig(views=2, homographies=IDENTITY, threshold=0.0)
+    everywhere, somewhere = (
+        label(corners, cv2.add(image, noise), np.random.default_rng(0), c)
+        for c in (config, replace(config, flat=8.0))
+    )
+    assert 0 < len(somewhere.xy) < len(everywhere.xy)
+    gaps = [np.hypot(*(somewhere.xy - place).T) for place in [(40, 30), (90, 60)]]
+    assert np.minimum(*gaps).max() < 12
 
 
 def test_slow_reference():
@@ -98,6 +125,18 @@ def test_slow_reference():
                 patch = cv2.getRectSubPix(seen, (1, 1), (u, v))
                 values.append(patch[0, 0])
         assert heat[y, x] == pytest.approx(np.mean(values), abs=0.06)
+
+
+def test_full_contrast_spreads_grey_levels_and_keeps_their_order():
+    image = np.random.default_rng(0).integers(40, 80, SIZE, np.uint8)
+    spread = full_contrast(image, 0.01)
+    assert spread.min() == 0
+    assert spread.max() == 255
+    order = np.argsort(image, axis=None, kind='stable')
+    assert np.all(np.diff(spread.ravel()[order].astype(int)) >= 0)
+    assert full_contrast(image, 0.0) is image
+    flat = np.full(SIZE, 90, np.uint8)
+    assert full_contrast(flat, 0.01) is flat
 
 
 def test_pieces_follow_from_their_number():

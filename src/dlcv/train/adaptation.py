@@ -26,6 +26,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from dlcv.augment.homographies import HomographyConfig, sample_homography, valid_mask, warp_image
+from dlcv.augment.photometric import to_bytes
 from dlcv.config import to_dict
 from dlcv.nn.keypoints import detect_dense
 from dlcv.synthetic.photos import PhotoPool
@@ -41,6 +42,7 @@ Report = Callable[[int, int], None]
 _SHARD = 50  # pieces of one file
 _METADATA = 'dlcv_labels'
 _TRIES = 8  # of cutting a piece that is not flat
+_SURROUNDINGS = 16.0  # deviation in pixels of the window of ``balance``
 _FLAT = 12.0  # standard deviation in grey levels under which a piece shows sky or wall
 
 
@@ -51,8 +53,16 @@ class AdaptationConfig:
     Attributes:
         views: Homographies in all, the first of them the identity. The paper takes 100.
         homographies: Which are drawn.
-        border: Heat this near to the edge of a view, or to where the view shows nothing, is not
+        border: Heat this near to the edge of a view, or to the picture's edge in it, is not
             counted: there the detector sees the edge, not the picture.
+        clipped: Share of the darkest and of the brightest pixels that may be clipped to bring a
+            piece to full contrast before it is looked at: a detector of drawings finds little in
+            the dark. 0 leaves pieces as they are, as the paper does.
+        flat: Labels are dropped where the grey levels of the 9x9 pixels around them deviate by
+            less than this: there is nothing but noise. 0 keeps all, as the paper does.
+        balance: Power of the mean heat of the surroundings by which heat is divided before the
+            strongest are chosen: they are then found all over the picture, and not only where it
+            is emptiest. 0 leaves heat as it is, as the paper does.
         threshold: Least mean heat of a label.
         radius: Labels are further apart than this many pixels.
         limit: Keep only this many of the strongest.
@@ -64,7 +74,10 @@ class AdaptationConfig:
             patch=0.9, perspective=(0.1, 0.1), scale=0.2, translation=0.1
         )
     )
-    border: int = 4
+    border: int = 8
+    clipped: float = 0.0
+    flat: float = 0.0
+    balance: float = 0.0
     threshold: float = 0.015
     radius: int = 4
     limit: int = 600
@@ -75,6 +88,8 @@ class AdaptationConfig:
                 'adaptation needs views >= 1, border >= 0, radius >= 0 and limit >= 1, got '
                 f'{self.views}, {self.border}, {self.radius} and {self.limit}'
             )
+        if not 0 <= self.clipped < 0.5:
+            raise ValueError(f'adaptation needs clipped in [0, 0.5), got {self.clipped}')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,7 +153,7 @@ def adapted_heat(
     height, width = size = image.shape[0], image.shape[1]
     views = [np.eye(3)]
     views += [sample_homography(rng, size, config.homographies) for _ in range(config.views - 1)]
-    heats = teacher(np.stack([warp_image(image, view, size) for view in views]))
+    heats = teacher(np.stack([_seen(image, view) for view in views]))
     edge = np.zeros(size, np.float32)
     edge[config.border : height - config.border, config.border : width - config.border] = 1
     total, count = np.zeros(size, np.float32), np.zeros(size, np.float32)
@@ -151,19 +166,46 @@ def adapted_heat(
     return np.where(count > 0.99, total / np.maximum(count, 1e-6), 0).astype(np.float32)
 
 
+def full_contrast(image: ByteImage, clipped: float) -> ByteImage:
+    """Spread the grey levels of a picture over all there are.
+
+    Args:
+        image: ``(H, W)`` grey.
+        clipped: Share of the darkest and of the brightest pixels that become 0 and 255; 0 changes
+            nothing.
+    """
+    low, high = np.quantile(image, (clipped, 1 - clipped))
+    if not clipped or high <= low:
+        return image
+    return to_bytes((image.astype(np.float32) - low) * (255 / (high - low)))
+
+
 def label(
     teacher: Teacher, image: ByteImage, rng: np.random.Generator, config: AdaptationConfig
 ) -> Labelled:
     """Label a picture by homographic adaptation; see :func:`adapted_heat`."""
-    heat = adapted_heat(teacher, image, rng, config)
-    xy, scores = detect_dense(
-        heat,
-        threshold=config.threshold,
+    clear = full_contrast(image, config.clipped)
+    heat = adapted_heat(teacher, clear, rng, config)
+    if config.flat:
+        heat[deviation(clear) < config.flat] = 0
+    heat[heat <= config.threshold] = 0
+    surroundings = cv2.GaussianBlur(heat, (0, 0), _SURROUNDINGS) + config.threshold
+    xy, _ = detect_dense(
+        heat / surroundings**config.balance,
+        threshold=0.0,
         radius=config.radius,
-        border=config.border,
         limit=config.limit,
     )
-    return Labelled(image=image, xy=xy.astype(np.int16), scores=scores)
+    points = xy.astype(np.int16)
+    return Labelled(image=image, xy=points, scores=heat[points[:, 1], points[:, 0]])
+
+
+def deviation(image: ByteImage) -> FloatArray:
+    """Return the standard deviation of the grey levels of the 9x9 pixels around each pixel."""
+    values, window = image.astype(np.float32), (9, 9)
+    mean = cv2.boxFilter(values, -1, window)
+    square = cv2.boxFilter(values * values, -1, window)
+    return np.sqrt(np.maximum(square - mean * mean, 0)).astype(np.float32)
 
 
 def cut(photos: PhotoPool, index: int, config: LabelConfig) -> ByteImage:
@@ -233,7 +275,9 @@ class Labels(Sequence[Labelled]):
             TrainError: If the folder holds labels that were made in another way.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        settings = json.dumps({**to_dict(config), **source, 'photos': len(photos)}, sort_keys=True)
+        made_by = {**to_dict(config), **source, 'photos': len(photos)}
+        del made_by['count']  # more pieces of the same kind may be added
+        settings = json.dumps(made_by, sort_keys=True)
         shards = range(0, config.count, _SHARD)
         files = {start: folder / f'{start:06d}.safetensors' for start in shards}
         missing = [start for start in shards if not files[start].exists()]
@@ -248,6 +292,16 @@ class Labels(Sequence[Labelled]):
                 min(_SHARD * sum(f.exists() for f in files.values()), config.count), config.count
             )
         return cls([piece for file in files.values() for piece in _read(file, settings)])
+
+
+def _seen(image: ByteImage, view: npt.NDArray[np.float64]) -> ByteImage:
+    """Return a view of a picture that goes on as in a mirror, so that its edges look like nothing.
+
+    A detector of drawings finds points along black edges, and along no others beside them.
+    """
+    size = (image.shape[1], image.shape[0])
+    warped = cv2.warpPerspective(image, view, size, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(warped, np.uint8)
 
 
 def _labelled(photos: PhotoPool, teacher: Teacher, index: int, config: LabelConfig) -> Labelled:

@@ -92,9 +92,9 @@ def test_starts_from_a_run_and_from_a_file(recipe, tmp_path):
 def test_other_variants_and_missing_weights_are_refused(recipe, tmp_path):
     file = tmp_path / 'w.safetensors'
     save_network(SuperPoint(SuperPointConfig(width=0.125)), file)
-    with pytest.raises(TrainError, match="another variant than 'unet_bn'"):
+    with pytest.raises(TrainError, match='another variant'):
         replace(recipe, start=str(file)).network()
-    with pytest.raises(TrainError, match='no weights at'):
+    with pytest.raises(TrainError, match='no weights'):
         replace(recipe, start=str(tmp_path / 'none.pt')).network()
 
 

@@ -32,7 +32,8 @@ from dlcv.train.adaptation import AdaptationConfig, LabelConfig, Labels, Teacher
 from dlcv.train.export import folded_superpoint
 from dlcv.train.pairs import PairConfig, SuperPointPairs
 from dlcv.train.progress import progress
-from dlcv.train.recipe import Batch, TrainError
+from dlcv.train.recipe import Batch
+from dlcv.train.start import filled
 from dlcv.types import ByteImage
 from dlcv.view.features import draw_keypoints, draw_matches
 
@@ -99,7 +100,7 @@ class SuperPointRecipe:
         """Return the network to train."""
         network = SuperPoint(self.network_config)
         if self.start:
-            network = _filled(network, Path(self.start))
+            network = filled(network, Path(self.start), 'superpoint')
         for _, module in _stages(network, self.frozen):
             module.requires_grad_(False)
         return network
@@ -189,7 +190,7 @@ class SuperPointRecipe:
 
     def _teacher(self) -> Teacher:
         network = SuperPoint(self.network_config)
-        return network_teacher(_filled(network, Path(self.teacher)) if self.teacher else network)
+        return network_teacher(filled(network, Path(self.teacher), 'superpoint') if self.teacher else network)
 
     def _descriptor_loss(self, first: Tensor, second: Tensor, batch: Batch) -> Tensor:
         settings = self.descriptors
@@ -235,26 +236,6 @@ def _stages(network: nn.Module, count: int) -> Iterator[tuple[str, nn.Module]]:
         kind, number = name[:-2], name[-2:-1]
         if kind in ('conv', 'bn') and number.isdigit() and int(number) <= count:
             yield name, module
-
-
-def _filled(network: SuperPoint, path: Path) -> SuperPoint:
-    """Return the network with the values of a checkpoint of a run or of a weight file."""
-    if not path.is_file():
-        raise TrainError(f'no weights at {path}: train magicpoint first, or name others')
-    if path.suffix == '.pt':
-        saved = torch.load(path, map_location='cpu', weights_only=True)
-        state = saved['average'] or saved['network']
-    else:
-        from dlcv.weights import load_network
-
-        state = load_network('superpoint', path).state_dict()
-    if set(state) != set(network.state_dict()):
-        raise TrainError(
-            f'{path} holds another variant than {network.config.variant!r}; the checkpoint.pt of '
-            'a run has its batch-norms, an exported file has not'
-        )
-    network.load_state_dict(state)
-    return network
 
 
 def _digest(path: str) -> str:
