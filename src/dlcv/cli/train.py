@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,8 @@ def _folders(texts: list[str]) -> dict[str, list[str]]:
 def _train(args: argparse.Namespace, recipe: Recipe, run: RunConfig, output: Path) -> int:
     from dlcv.train.engine import Interrupted, fit
 
-    with _progress(args.name, run.steps) as report:
+    first = os.environ.get('LOCAL_RANK', '0') == '0'  # of the processes that --devices starts
+    with _progress(args.name, run.steps) if first else nullcontext(_silent) as report:
         try:
             weights = fit(
                 recipe,
@@ -145,14 +147,20 @@ def _train(args: argparse.Namespace, recipe: Recipe, run: RunConfig, output: Pat
         except Interrupted as stop:
             sys.stderr.write(f'{stop}; go on with --resume\n')
             return 130
-    sys.stdout.write(f'wrote {weights}\n')
+    if first:
+        sys.stdout.write(f'wrote {weights}\n')
     return 0
 
 
 def _smoke(name: str, recipe: Recipe, run: RunConfig) -> int:
+    from dlcv.train.engine import Interrupted
     from dlcv.train.smoke import smoke
 
-    first, last = smoke(recipe, run)
+    try:
+        first, last = smoke(recipe, run)
+    except Interrupted as stop:
+        sys.stderr.write(f'{stop}; a smoke run leaves nothing behind\n')
+        return 130
     sys.stdout.write(f'{name}: loss {first:.4g} -> {last:.4g}, the exported weights load\n')
     return 0
 
@@ -185,6 +193,10 @@ def _progress(title: str, steps: int) -> Iterator[Report]:
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(title, total=steps, figures='')
         yield lambda step, figures: bar.update(task, completed=step, figures=_words(figures))
+
+
+def _silent(_step: int, _figures: Mapping[str, float]) -> None:
+    """Report nothing."""
 
 
 def _line(title: str, step: int, steps: int, figures: Mapping[str, float]) -> None:

@@ -18,7 +18,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,7 +100,10 @@ def fit(
         Interrupted: On Ctrl-C and SIGTERM, after a checkpoint.
     """
     fabric = _fabric(run, devices, nodes, accelerator)
-    _claim(recipe, run, folder, resume=resume, writes=fabric.is_global_zero)
+    # Before the other processes are started: a refusal must not leave them waiting.
+    _claim(recipe, run, folder, resume=resume, writes=fabric.local_rank == fabric.node_rank == 0)
+    if devices * nodes > 1:
+        fabric.launch()
     state = _start(fabric, recipe, run)
     if resume and (folder / CHECKPOINT).exists():
         _restore(fabric, state, folder)
@@ -164,19 +167,16 @@ def configuration(recipe: Recipe, run: RunConfig) -> dict[str, Any]:
 def _fabric(run: RunConfig, devices: int, nodes: int, accelerator: str) -> Fabric:
     if min(devices, nodes) < 1:
         raise TrainError(f'devices and nodes must be at least 1, got {devices} and {nodes}')
-    many = devices * nodes > 1
     try:
         fabric = Fabric(
             accelerator=accelerator,
             devices=devices,
             num_nodes=nodes,
-            strategy='ddp' if many else 'auto',
+            strategy='ddp' if devices * nodes > 1 else 'auto',
             precision=run.precision,
         )
     except Exception as err:  # Fabric has its own classes for each device that is not there
         raise TrainError(f'{devices} devices of kind {accelerator!r} cannot be had: {err}') from err
-    if many:
-        fabric.launch()
     os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -299,7 +299,8 @@ def _loop(
             _write_figures(fabric, state, log, report)
         if log is not None:
             _look(recipe, run, state, log, batch)
-        interrupted = stopped()
+        # Any process may be asked to stop; all must stop after the same step.
+        interrupted = _mean(fabric, [float(stopped())])[0] > 0
         if interrupted or time.monotonic() - saved_at > 60 * run.checkpoint_minutes:
             _save(fabric, state, folder)
             saved_at = time.monotonic()
@@ -314,26 +315,42 @@ def _step(
     """Take one optimiser step, and return the last batch."""
     torch.manual_seed((run.seed << 32) + state.step * fabric.world_size + fabric.global_rank)
     state.optimiser.zero_grad()
+    figures: dict[str, float] = {}
     for part in range(run.accumulate):
         batch = next(batches)
         with fabric.no_backward_sync(state.wrapped, enabled=part < run.accumulate - 1):
             losses = recipe.loss(state.wrapped, batch, state.step)
             fabric.backward(losses['loss'] / run.accumulate)
         for name, value in losses.items():
-            figure = float(value.detach())
-            if not math.isfinite(figure):
-                raise TrainError(
-                    f'{name} is {figure} at step {state.step}: lower the learning rate '
-                    f'({run.learning_rate}), or clip the gradient (clip_norm {run.clip_norm})'
-                )
-            state.sums[name] = state.sums.get(name, 0.0) + figure
-        state.counted += 1
+            figures[name] = figures.get(name, 0.0) + float(value.detach()) / run.accumulate
+    _note(run, state, dict(zip(figures, _mean(fabric, figures.values()), strict=True)))
     if run.clip_norm:
         fabric.clip_gradients(state.wrapped, state.optimiser, max_norm=run.clip_norm)
     state.optimiser.step()
     if state.average is not None:
         state.average.update_parameters(state.network)
     return batch
+
+
+def _mean(fabric: Fabric, values: Iterable[float]) -> list[float]:
+    """Return the means over all processes: the same for each of them, NaN where one has it."""
+    if fabric.world_size == 1:
+        return list(values)
+    own = torch.tensor(list(values), dtype=torch.float32, device=fabric.device)
+    means: list[float] = fabric.all_reduce(own, reduce_op='mean').tolist()  # type: ignore[union-attr]
+    return means
+
+
+def _note(run: RunConfig, state: _State, figures: Mapping[str, float]) -> None:
+    """Add the losses of a step to those since the last line of the log."""
+    for name, figure in figures.items():
+        if not math.isfinite(figure):
+            raise TrainError(
+                f'{name} is {figure} at step {state.step}: lower the learning rate '
+                f'({run.learning_rate}), or clip the gradient (clip_norm {run.clip_norm})'
+            )
+        state.sums[name] = state.sums.get(name, 0.0) + figure
+    state.counted += 1
 
 
 def _write_figures(fabric: Fabric, state: _State, log: Log | None, report: Report) -> None:
