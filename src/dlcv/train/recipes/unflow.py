@@ -7,29 +7,22 @@ Letters in this file: B pairs, H W picture size in pixels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dlcv.augment.unflow import PairChanges, change_pair
 from dlcv.losses.unflow import UnflowLossConfig, occluded, unflow_loss
-from dlcv.metrics.flow import FlowErrors, flow_errors
 from dlcv.models.flownet import FlowNet, FlowNetConfig
 from dlcv.synthetic.layers import LayeredScenes, LayersConfig
 from dlcv.synthetic.photos import PhotoPool
-from dlcv.train.export import folded_flownet
 from dlcv.train.recipe import Batch, Sample, Samples
-from dlcv.types import ByteImage, FloatArray, FlowPair
+from dlcv.train.recipes.flownet import FlowNetRecipe
+from dlcv.types import ByteImage
 from dlcv.view.flow import flow_colours
-from dlcv.weights import load_network
-
-_HELD_OUT = 20180207  # seed of the validation's scenes
-_CHANGES = PairChanges()
-_TERMS = UnflowLossConfig()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,25 +31,27 @@ class UnFlowRecipe:
 
     Attributes:
         flownet: The network; batch-norms are folded when it is shipped.
-        scenes: The pictures it is trained and validated on, in the size it is trained with.
+        scenes: The pictures it learns from, in the size it is trained with.
         changes: How pairs are changed.
         terms: Weights of the loss.
         occlusions_from: Step from which occlusions are masked and forward and backward flow must
             agree. Before, the flow is so wrong that almost all would be masked; the paper, too,
             turns both on only after its first 500,000 steps.
         photos: Folders of photos; without, the scenes are made of painted pictures.
-        start: Weights to go on from; their network takes the place of ``flownet``.
-        validation_pairs: How many held-out scenes ``validate`` looks at.
+        start: Weights or ``checkpoint.pt`` to go on from, as for supervised training.
+        validation: The pairs it is validated on.
+        validation_pairs: How many of them.
     """
 
     flownet: FlowNetConfig
     scenes: LayersConfig
-    changes: PairChanges = _CHANGES
-    terms: UnflowLossConfig = _TERMS
+    changes: PairChanges = field(default_factory=PairChanges)
+    terms: UnflowLossConfig = field(default_factory=UnflowLossConfig)
     occlusions_from: int = 0
     photos: tuple[Path, ...] = ()
     start: Path | None = None
-    validation_pairs: int = 48
+    validation: LayersConfig = field(default_factory=LayersConfig)
+    validation_pairs: int = 32
 
     @property
     def name(self) -> str:
@@ -64,16 +59,13 @@ class UnFlowRecipe:
         return 'unflow'
 
     def network(self) -> FlowNet:
-        """Return the network to train."""
-        if self.start is None:
-            return FlowNet(self.flownet)
-        network = load_network('flownet', self.start)
-        assert isinstance(network, FlowNet)
-        return network.requires_grad_(True)
+        """Return the network to train, begun as a supervised one is."""
+        return self.supervised.network()
 
     def samples(self, seed: int) -> Samples:
         """Return pairs as the loss and as the network see them; see `PairSamples`."""
-        return PairSamples(LayeredScenes(self._pool, self.scenes, seed), self.changes, seed)
+        scenes = LayeredScenes(PhotoPool(self.photos), self.scenes, seed)
+        return PairSamples(scenes, self.changes, seed)
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the loss of both directions and its unweighted terms."""
@@ -103,27 +95,8 @@ class UnFlowRecipe:
         }
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Return end-point errors on held-out scenes, and those of OpenCV's DIS, in pixels."""
-        pairs = LayeredScenes(self._pool, self.scenes, _HELD_OUT)
-        dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        ours, theirs, seen = FlowErrors(), FlowErrors(), FlowErrors()
-        for pair in map(pairs.__getitem__, range(self.validation_pairs)):
-            flow = _estimate(network, pair)
-            ours += flow_errors(flow, pair.flow)
-            if pair.occluded is not None:
-                seen += flow_errors(flow, pair.flow, ~pair.occluded)
-            first, second = (
-                cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (pair.first, pair.second)
-            )
-            found = dis.calc(first, second, np.zeros_like(pair.flow))
-            theirs += flow_errors(np.asarray(found, np.float32), pair.flow)
-        return {
-            'epe': ours.epe.value,
-            'epe_not_occluded': seen.epe.value,
-            'fl_all': ours.fl_all.value,
-            'epe_of_dis': theirs.epe.value,
-            'fl_all_of_dis': theirs.fl_all.value,
-        }
+        """Return the figures that supervised training is judged by, on the same held-out scenes."""
+        return self.supervised.validate(network)
 
     def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
         """Return the first pair: its pictures above, flow and what it calls occluded below."""
@@ -145,17 +118,25 @@ class UnFlowRecipe:
             occlusions_from=10**9,  # what is left must fall, and a new term would raise it
             photos=(),
             start=None,
+            validation=replace(self.validation, height=64, width=64),
             validation_pairs=2,
         )
 
     def export(self, network: nn.Module) -> nn.Module:
         """Return the network with its batch-norms folded."""
-        assert isinstance(network, FlowNet)
-        return folded_flownet(network)
+        return self.supervised.export(network)
 
     @property
-    def _pool(self) -> PhotoPool:
-        return PhotoPool(self.photos)
+    def supervised(self) -> FlowNetRecipe:
+        """The recipe that learns the same from the truth."""
+        return FlowNetRecipe(
+            flownet=self.flownet,
+            scenes=self.scenes,
+            photos=self.photos,
+            start=self.start,
+            validation=self.validation,
+            validation_pairs=self.validation_pairs,
+        )
 
 
 class PairSamples:
@@ -186,16 +167,3 @@ class PairSamples:
 
 def _channels_first(image: ByteImage) -> ByteImage:
     return np.ascontiguousarray(image.transpose(2, 0, 1))
-
-
-def _estimate(network: nn.Module, pair: FlowPair) -> FloatArray:
-    """Return the flow of a pair, ``(H, W, 2)`` pixels."""
-    assert isinstance(network, FlowNet)
-    device = next(network.parameters()).device
-    first, second = (
-        torch.from_numpy(_channels_first(image))[None].to(device).float() / 255
-        for image in (pair.first, pair.second)
-    )
-    with torch.inference_mode():
-        flow: FloatArray = network.flow(first, second)[0].permute(1, 2, 0).float().cpu().numpy()
-    return flow
