@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from dlcv.losses.flow import WEIGHTS, end_point_error, epe, multiscale_epe
+from dlcv.losses.flow import WEIGHTS, end_point_error, epe, matching_loss, multiscale_epe
 from dlcv.nn.shapes import ShapeError
 
 
@@ -120,3 +123,41 @@ def test_refusals_name_what_was_asked():
         epe(target, target * math.nan)
     with pytest.raises(ShapeError, match=r'\(1, 2, 4, 4\) and \(1, 2, 4, 5\)'):
         end_point_error(torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 5))
+
+
+def test_matching_loss_is_the_cross_entropy_of_the_true_displacement():
+    """Compare with a loop over the places."""
+    torch.manual_seed(0)
+    side, step = 5, 16.0
+    matches = torch.randn(2, side * side, 4, 6)
+    target = F.interpolate(20 * torch.randn(2, 2, 4, 6), scale_factor=8.0)  # constant in each cell
+    expected = []
+    for b, y, x in product(range(2), range(4), range(6)):
+        u, v = target[b, :, 8 * y, 8 * x].tolist()
+        to_x, to_y = 8 * x + 3.5 + u, 8 * y + 3.5 + v
+        column, row = u / step + 2, v / step + 2
+        if not (0 <= to_x <= 47 and 0 <= to_y <= 31 and 0 <= column <= 4 and 0 <= row <= 4):
+            continue
+        chances = (3 * matches[b, :, y, x]).softmax(0).log().reshape(side, side)
+        expected.append(
+            -sum(
+                max(0, 1 - abs(row - i)) * max(0, 1 - abs(column - j)) * chances[i, j].item()
+                for i, j in product(range(side), repeat=2)
+            )
+        )
+    assert 5 < len(expected) < 48
+    loss = matching_loss(matches, target, step=step, sharpness=3.0)
+    assert loss.item() == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_matching_loss_is_least_for_the_true_displacement_and_ignores_unknown_flow():
+    target = torch.full((1, 2, 32, 48), 16.0)
+    target[:, 1] = 0.0
+    right, wrong = torch.zeros(1, 25, 4, 6), torch.zeros(1, 25, 4, 6)
+    right[:, 2 * 5 + 3] = 1.0  # dy = 0, dx = +1
+    wrong[:, 3 * 5 + 2] = 1.0
+    losses = [matching_loss(matches, target, step=16.0).item() for matches in (right, wrong)]
+    assert losses[0] < 1e-3
+    assert losses[1] > 10
+    unknown = torch.full_like(target, torch.nan)
+    assert matching_loss(wrong, unknown, step=16.0).item() == 0.0

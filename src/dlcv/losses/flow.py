@@ -96,6 +96,55 @@ def multiscale_epe(
     return total
 
 
+def matching_loss(
+    matches: Tensor, target: Tensor, *, step: float, sharpness: float = 20.0
+) -> Tensor:
+    """Return how badly a correlation tells the true displacement from the others.
+
+    The cross-entropy of choosing among all displacements by ``softmax(sharpness * matches)``; the
+    truth, which lies between four of them, is shared among these. It teaches features to match
+    long before the layers behind a correlation make any use of it. Not part of FlowNet.
+
+    Args:
+        matches: ``(B, K*K, h, w)`` as `dlcv.nn.correlation.correlation` gives them.
+        target: ``(B, 2, H, W)`` true flow in pixels; NaN is unknown.
+        step: Pixels of the image between two displacements.
+        sharpness: Factor of the matches.
+
+    Returns:
+        A scalar, the mean over places whose point is within the image and the window.
+
+    Raises:
+        ShapeError: If the shapes do not fit.
+    """
+    expect(matches, f'{target.shape[0]} d h w', 'matches')
+    expect(target, 'B 2 H W', 'target')
+    height, width = matches.shape[2:]
+    side = round(matches.shape[1] ** 0.5)
+    flow = F.adaptive_avg_pool2d(target, (height, width))  # (B, 2, h, w) pixels
+    known = _lands_inside(flow, target.shape[2:])  # (B, h, w)
+    cell = (flow / step + side // 2).nan_to_num(nan=-1.0)  # where in the window
+    known &= ((cell >= 0) & (cell <= side - 1)).all(dim=1)
+    low = cell.floor().clamp(0, side - 2)
+    share = (cell - low).clamp(0, 1)  # (B, 2, h, w) of the higher neighbour
+    chances = (sharpness * matches.float()).log_softmax(dim=1)
+    loss = torch.zeros_like(share[:, 0])
+    for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        index = (low[:, 1] + dy) * side + low[:, 0] + dx  # (B, h, w)
+        weight = (share if dx else 1 - share)[:, 0] * (share if dy else 1 - share)[:, 1]
+        loss = loss - weight * chances.gather(1, index.long()[:, None])[:, 0]
+    return loss[known].sum() / known.sum().clamp(min=1)
+
+
+def _lands_inside(flow: Tensor, size: Sequence[int]) -> Tensor:
+    """Return which points of a coarse flow (B, 2, h, w) in pixels lie inside the image."""
+    height, width = flow.shape[2:]
+    y = (torch.arange(height, device=flow.device) + 0.5) * (size[0] / height) - 0.5
+    x = (torch.arange(width, device=flow.device) + 0.5) * (size[1] / width) - 0.5
+    to_x, to_y = flow[:, 0] + x, flow[:, 1] + y[:, None]  # (B, h, w)
+    return (to_x >= 0) & (to_x <= size[1] - 1) & (to_y >= 0) & (to_y <= size[0] - 1)
+
+
 def _summed_error(flow: Tensor, target: Tensor, sparse: bool) -> Tensor:
     """Return the error of one scale, summed over its pixels and averaged over the batch."""
     height, width = flow.shape[2:]

@@ -5,7 +5,8 @@ Letters in this file: B pairs, H W picture size in pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlcv.augment.flow import FlowAugmentConfig, augment
-from dlcv.losses.flow import WEIGHTS, end_point_error, multiscale_epe
+from dlcv.losses.flow import WEIGHTS, end_point_error, matching_loss, multiscale_epe
 from dlcv.metrics.flow import DISPLACEMENTS, FlowErrors, flow_errors
 from dlcv.models.flownet import FlowNet, FlowNetConfig
 from dlcv.synthetic.layers import LayeredScenes, LayersConfig
@@ -32,6 +33,7 @@ from dlcv.weights import load_network
 
 _HELD_OUT = 20150426  # seed of the validation's scenes; no run has it
 _FIRST_FLOW = 0.05  # of what the usual random weights would predict
+_MATCHING = 2.0  # weights of the correlation, in those of its neighbours
 
 T = TypeVar('T', bound=np.generic)
 Estimate = Callable[[FlowPair], FloatArray]
@@ -48,6 +50,8 @@ class FlowNetRecipe:
         views: Samples made of one scene, each changed on its own; every second one runs backwards
             in time. Drawing a scene costs more than changing it.
         weights: Of the errors at 1/4, 1/8, ... 1/64 of the size.
+        matching: Weight of `matching_loss` on FlowNetC's correlation, which the paper does not
+            have: without it, thousands of steps pass before the features match.
         photos: Folders of photos; without, the scenes are made of painted pictures.
         start: Weights to go on from, whose network takes the place of ``flownet``; or the
             ``checkpoint.pt`` of a run with the same ``flownet``, which still has its batch-norms.
@@ -60,6 +64,7 @@ class FlowNetRecipe:
     changes: FlowAugmentConfig = field(default_factory=FlowAugmentConfig)
     views: int = 2
     weights: tuple[float, ...] = WEIGHTS
+    matching: float = 0.0
     photos: tuple[Path, ...] = ()
     start: Path | None = None
     validation: LayersConfig = field(default_factory=LayersConfig)
@@ -71,6 +76,8 @@ class FlowNetRecipe:
                 'FlowNet needs views >= 1 and validation_pairs >= 1, got '
                 f'{self.views} and {self.validation_pairs}'
             )
+        if self.matching and self.flownet.variant == 's':
+            raise TrainError(f'FlowNetS has no correlation to match by, got {self.matching}')
 
     @property
     def name(self) -> str:
@@ -84,7 +91,7 @@ class FlowNetRecipe:
             TrainError: If ``start`` does not fit.
         """
         if self.start is None:
-            return _unmoved(FlowNet(self.flownet))
+            return _started(FlowNet(self.flownet))
         if self.start.suffix == '.pt':
             return _of_checkpoint(self.start, self.flownet)
         network = load_network('flownet', self.start)
@@ -101,13 +108,22 @@ class FlowNetRecipe:
         del step
         first, second = batch['first'].float() / 255, batch['second'].float() / 255
         target = batch['flow']  # (B, 2, H, W)
-        pyramid = [flow.float() for flow in network(first, second)]
+        with _matches(network) as seen:
+            pyramid = [flow.float() for flow in network(first, second)]
         unit = self.flownet.div_flow
         with torch.no_grad():
             coarse = F.adaptive_avg_pool2d(target, pyramid[0].shape[2:])
             error = end_point_error(pyramid[0] * unit, coarse).mean()
         loss = multiscale_epe(pyramid, target, weights=self.weights, div_flow=unit)
-        return {'loss': loss, 'epe': error}
+        if not self.matching:
+            return {'loss': loss, 'epe': error}
+        step_pixels = self.flownet.displacement_stride * target.shape[3] / seen[0].shape[3]
+        matching = matching_loss(seen[0], target, step=step_pixels)
+        return {
+            'loss': loss + self.matching * matching,
+            'epe': error,
+            'matching': matching.detach(),
+        }
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return end-point errors in pixels on held-out scenes, and those of OpenCV's DIS.
@@ -235,13 +251,58 @@ def _figures(method: Estimate, pairs: list[FlowPair], suffix: str) -> dict[str, 
     }
 
 
-def _unmoved(network: FlowNet) -> FlowNet:
-    """Let a new network start from almost no flow; it would start from about ``div_flow``."""
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            if name.startswith('predict_flow'):
-                parameter.mul_(_FIRST_FLOW)
+@contextmanager
+def _matches(network: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect what FlowNetC's correlation gives while it runs, ``(B, K*K, h, w)``."""
+    seen: list[Tensor] = []
+    inner = next(module for module in network.modules() if isinstance(module, FlowNet))
+    if inner.config.variant == 's':
+        yield seen
+        return
+    side = 2 * (inner.config.max_displacement // inner.config.displacement_stride) + 1
+    hook = inner.get_submodule('conv3_1').register_forward_pre_hook(
+        lambda _module, inputs: seen.append(inputs[0][:, -side * side :])
+    )
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
+@torch.no_grad()
+def _started(network: FlowNet) -> FlowNet:
+    """Change the usual random weights of a new network where they cost many steps.
+
+    * It starts from almost no flow; it would start from about ``div_flow`` pixels.
+    * FlowNetC's features vary smoothly and not with the brightness, or only displacements that
+      are multiples of the correlation's step could be told. What is first made of the correlation
+      varies smoothly with the displacement, and does not see what all displacements have in
+      common, which is most of it at first.
+    """
+    for name, parameter in network.named_parameters():
+        if name.startswith('predict_flow'):
+            parameter.mul_(_FIRST_FLOW)
+    if network.config.variant == 'c':
+        for name in ('conv1', 'conv2', 'conv3'):
+            weight = network.get_submodule(f'{name}.0').get_parameter('weight')
+            weight.copy_(_smooth(weight, centred=name == 'conv1'))
+        weight = network.get_submodule('conv3_1.0').get_parameter('weight')
+        side = 2 * (network.config.max_displacement // network.config.displacement_stride) + 1
+        matching = weight[:, -side * side :].permute(0, 2, 3, 1)  # (O, 3, 3, side * side)
+        smooth = _MATCHING * _smooth(matching.reshape(-1, 1, side, side), centred=True)
+        matching.copy_(smooth.reshape(matching.shape))
     return network
+
+
+def _smooth(weight: Tensor, *, centred: bool) -> Tensor:
+    """Blur kernels ``(O, I, k, k)``; centred ones sum up to zero. Their deviation stays."""
+    curve = torch.exp(-(torch.arange(-2.0, 3.0) ** 2) / 2)
+    bell = (curve[:, None] * curve / curve.sum() ** 2)[None, None].to(weight)  # (1, 1, 5, 5)
+    planes = weight.reshape(-1, 1, *weight.shape[2:])
+    smooth = F.conv2d(F.pad(planes, (2, 2, 2, 2)), bell).reshape(weight.shape)
+    if centred:
+        smooth = smooth - smooth.mean((2, 3), keepdim=True)
+    return smooth * (weight.std() / smooth.std())
 
 
 def _of_checkpoint(path: Path, config: FlowNetConfig) -> FlowNet:

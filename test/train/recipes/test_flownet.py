@@ -1,0 +1,196 @@
+"""The supervised recipe of FlowNet: its data, its loss, its figures and what it ships."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from dlcv.augment.flow import FlowAugmentConfig
+from dlcv.augment.photometric import OFF
+from dlcv.losses.flow import multiscale_epe
+from dlcv.models.flownet import FlowNet, FlowNetConfig
+from dlcv.synthetic.layers import LayersConfig
+from dlcv.train.recipe import TrainError
+from dlcv.train.recipes.flownet import FlowNetRecipe, backwards, estimate
+from dlcv.types import FlowPair
+from dlcv.weights import save_network
+
+
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp('photos')
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        noise = cv2.GaussianBlur(rng.uniform(0, 255, (120, 160, 3)), (0, 0), 2)
+        cv2.imwrite(str(folder / f'{i}.png'), np.clip((noise - 127) * 5 + 127, 0, 255))
+    return folder
+
+
+@pytest.fixture(params=['s', 'c'])
+def recipe(request: pytest.FixtureRequest, photos: Path) -> FlowNetRecipe:
+    return FlowNetRecipe(
+        photos=(photos,),
+        flownet=FlowNetConfig(variant=request.param, width=1 / 16, batch_norm=True),
+        scenes=LayersConfig(height=64, width=96, objects=(1, 2)),
+        changes=FlowAugmentConfig(geometry=0, shared_light=OFF, own_light=OFF, crop=(64, 64)),
+        validation=LayersConfig(height=64, width=64, objects=(1, 2)),
+        validation_pairs=3,
+    )
+
+
+def batch_of(recipe: FlowNetRecipe, count: int = 2) -> dict[str, torch.Tensor]:
+    samples = recipe.samples(0)
+    drawn = [samples[i] for i in range(count)]
+    return {key: torch.from_numpy(np.stack([s[key] for s in drawn])) for key in drawn[0]}
+
+
+def test_a_sample_is_a_function_of_seed_and_number(recipe: FlowNetRecipe) -> None:
+    samples, again = recipe.samples(1), recipe.samples(1)
+    forwards = [samples[i] for i in range(5)]
+    other = [again[i] for i in (4, 2, 0, 3, 1)]
+    for one, same in zip((forwards[i] for i in (4, 2, 0, 3, 1)), other, strict=True):
+        assert all(np.array_equal(one[key], same[key]) for key in ('first', 'second', 'flow'))
+    assert forwards[0]['first'].shape == (3, 64, 64)
+    assert forwards[0]['flow'].shape == (2, 64, 64)
+    assert forwards[0]['flow'].dtype == np.float32
+    assert not np.array_equal(forwards[0]['first'], recipe.samples(2)[0]['first'])
+
+
+def test_every_second_sample_runs_backwards(recipe: FlowNetRecipe) -> None:
+    calm = replace(recipe.changes, mirror=0, upend=0, crop=(0, 0))
+    samples = replace(recipe, changes=calm).samples(3)
+    there, back = samples[0], samples[1]
+    assert np.array_equal(there['first'], back['second'])
+    assert np.array_equal(there['second'], back['first'])
+    assert np.array_equal(samples[0]['flow'], there['flow'])
+    assert not np.array_equal(samples[2]['first'], there['first'])
+
+
+def test_backwards_exchanges_everything(recipe: FlowNetRecipe) -> None:
+    shape = (4, 5, 2)
+    pair = FlowPair(
+        first=np.zeros((4, 5, 3), np.uint8),
+        second=np.ones((4, 5, 3), np.uint8),
+        flow=np.full(shape, 2, np.float32),
+        backward=np.full(shape, 3, np.float32),
+        occluded=np.zeros((4, 5), bool),
+    )
+    turned = backwards(pair)
+    assert turned.first is pair.second
+    assert turned.flow is pair.backward
+    assert turned.backward is pair.flow
+    assert turned.occluded is None
+
+
+def test_the_loss_is_the_papers_and_has_a_gradient(recipe: FlowNetRecipe) -> None:
+    torch.manual_seed(0)
+    network = recipe.network().train()
+    batch = batch_of(recipe)
+    losses = recipe.loss(network, batch, 0)
+    pyramid = network(batch['first'] / 255, batch['second'] / 255)
+    assert losses['loss'].item() == pytest.approx(multiscale_epe(pyramid, batch['flow']).item())
+    losses['loss'].backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+    assert not losses['epe'].requires_grad
+
+
+def test_a_new_network_sees_almost_no_motion(recipe: FlowNetRecipe) -> None:
+    torch.manual_seed(0)
+    network = recipe.network().train()
+    still = {**(batch := batch_of(recipe, 4)), 'flow': torch.zeros_like(batch['flow'])}
+    assert recipe.loss(network, still, 0)['epe'] < 4
+
+
+def test_matching_is_taught_to_flownet_c_only(recipe: FlowNetRecipe) -> None:
+    if recipe.flownet.variant == 's':
+        with pytest.raises(TrainError, match='no correlation'):
+            replace(recipe, matching=1.0)
+        return
+    torch.manual_seed(0)
+    network, batch = recipe.network().train(), batch_of(recipe)
+    plain = recipe.loss(network, batch, 0)
+    taught = replace(recipe, matching=0.5).loss(network, batch, 0)
+    total = plain['loss'] + 0.5 * taught['matching']
+    assert taught['loss'].item() == pytest.approx(total.item(), rel=1e-5)
+    assert taught['matching'].item() < 1.5 * np.log(441)
+    assert not network.get_submodule('conv3_1')._forward_pre_hooks
+
+
+def test_mixed_precision_gives_a_finite_loss(recipe: FlowNetRecipe) -> None:
+    torch.manual_seed(0)
+    network, batch = recipe.network().train(), batch_of(recipe)
+    exact = recipe.loss(network, batch, 0)['loss'].item()
+    with torch.autocast('cpu', torch.bfloat16):
+        loss = recipe.loss(network, batch, 0)['loss']
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(exact, rel=0.05)
+
+
+def test_validation_measures_the_network_and_dis(recipe: FlowNetRecipe) -> None:
+    torch.manual_seed(0)
+    network = recipe.network().eval()
+    figures = recipe.validate(network)
+    assert figures == recipe.validate(network)
+    assert set(figures) == {
+        f'{name}{suffix}'
+        for name in ('epe', 'fl_all', 'epe_0', 'epe_10', 'epe_40')
+        for suffix in ('', '_of_dis')
+    }
+    assert 0 < figures['epe_of_dis'] < figures['epe']
+
+
+def test_estimates_are_the_networks_own(recipe: FlowNetRecipe) -> None:
+    torch.manual_seed(0)
+    network = recipe.network().eval()
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 256, (2, 40, 56, 3), dtype=np.uint8)
+    pair = FlowPair(first=first, second=second, flow=np.zeros((40, 56, 2), np.float32))
+    images = torch.from_numpy(np.stack([first, second])).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        direct = network(images[:1], images[1:])[0].permute(1, 2, 0).numpy()
+    assert np.allclose(estimate(network, pair), direct, atol=1e-5)
+
+
+def test_pictures_show_the_pairs_in_a_row(recipe: FlowNetRecipe) -> None:
+    picture = recipe.pictures(recipe.network().eval(), batch_of(recipe, 3))['pairs']
+    assert picture.shape == (3 * 64, 4 * 64, 3)
+    assert picture.dtype == np.uint8
+
+
+def test_what_is_shipped_computes_the_same_without_batch_norms(recipe: FlowNetRecipe) -> None:
+    torch.manual_seed(0)
+    network = recipe.network().train()
+    batch = batch_of(recipe, 4)
+    recipe.loss(network, batch, 0)  # moves the batch-norms' statistics
+    network.eval()
+    shipped = recipe.export(network)
+    assert isinstance(shipped, FlowNet)
+    assert not shipped.config.batch_norm
+    images = batch['first'] / 255, batch['second'] / 255
+    with torch.no_grad():
+        assert torch.allclose(shipped(*images), network(*images), atol=1e-4)
+
+
+def test_goes_on_from_weights_and_from_checkpoints(recipe: FlowNetRecipe, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    trained = recipe.network()
+    torch.save({'network': trained.state_dict(), 'average': None}, tmp_path / 'checkpoint.pt')
+    again = replace(recipe, start=tmp_path / 'checkpoint.pt').network()
+    assert all(map(torch.equal, trained.state_dict().values(), again.state_dict().values()))
+    file = save_network(recipe.export(trained.eval()), tmp_path / 'x.safetensors', licence='CC0')
+    folded = replace(recipe, start=file).network()
+    assert not folded.config.batch_norm
+    assert all(p.requires_grad for p in folded.parameters())
+
+
+def test_says_what_is_wrong_with_a_checkpoint(recipe: FlowNetRecipe, tmp_path: Path) -> None:
+    (tmp_path / 'checkpoint.pt').write_bytes(b'nothing')
+    with pytest.raises(TrainError, match=r'checkpoint\.pt is no checkpoint of FlowNetConfig'):
+        replace(recipe, start=tmp_path / 'checkpoint.pt').network()
+    with pytest.raises(TrainError, match='views >= 1'):
+        replace(recipe, views=0)
