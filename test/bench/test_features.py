@@ -7,9 +7,18 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from dlcv.bench import features as module
-from dlcv.bench.feature_methods import Classical, Described, estimate, mutual, neighbours
+from dlcv.bench.feature_methods import (
+    Classical,
+    Described,
+    Learned,
+    estimate,
+    mutual,
+    neighbours,
+    one_thread,
+)
 from dlcv.bench.features import (
     COLUMNS,
     Eyes,
@@ -167,6 +176,20 @@ def test_neighbours_agree_with_a_slow_search(kind):
     assert forth.index.tolist() == table.argmin(axis=1).tolist()
     expected = [[i, j] for i, j in enumerate(table.argmin(axis=1)) if table.argmin(axis=0)[j] == i]
     assert mutual(forth, back).tolist() == expected
+
+
+def test_the_number_of_threads_does_not_change_the_numbers(weights):
+    method, found = Learned(weights), []
+    before = torch.get_num_threads()
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            with one_thread():
+                found.append(method.detect(textured(5, (120, 160)), 100))
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(found[0].descriptors, found[1].descriptors)
 
 
 def test_points_at_one_place_count_once():

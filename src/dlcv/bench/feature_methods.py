@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -9,6 +11,7 @@ from typing import Any, Literal, Protocol
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from dlcv.inference.features import FeatureSettings
 from dlcv.inference.load import load_features
@@ -88,6 +91,21 @@ class Learned:
         )
         found = self._estimator.push(Frame(stamp_ns=0, image=image))
         return Described(xy=found.xy, descriptors=found.descriptors)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch use one thread meanwhile.
+
+    How many threads share a sum decides its last bit, and that now and then which matches RANSAC
+    takes: the same numbers should come out whatever the number of cores.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def neighbours(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[Nearest, Nearest]:

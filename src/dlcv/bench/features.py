@@ -27,6 +27,7 @@ from dlcv.bench.feature_methods import (
     estimate,
     mutual,
     neighbours,
+    one_thread,
 )
 from dlcv.bench.options import BenchError, BenchOptions, Progress, check_sets, silent
 from dlcv.bench.photo_pairs import PhotoPairs
@@ -133,7 +134,8 @@ def run(options: Options, progress: Progress = silent) -> Report:
     methods: list[Method] = [*learned, Classical('SIFT'), Classical('ORB')]
     tables: list[Table] = []
     for name, pairs in sets.items():
-        kinds, scores = _measure(name, pairs, methods, options, progress)
+        with one_thread():
+            kinds, scores = _measure(name, pairs, methods, options, progress)
         tables += _tables(name, kinds, scores)
     return Report(
         bench='features',
