@@ -42,7 +42,8 @@ class MotionConfig:
     take place with a probability, translation always.
 
     Attributes:
-        translation: Deviation of ``g``, whose fourth power are the pixels in a picture 512 wide.
+        power: Of the translation; 4 as in FlyingChairs, with 1 it is normal.
+        translation: Deviation of ``g``, whose power are the pixels in a picture 512 wide.
         translation_limit: Largest shift along x and y in the same pixels.
         rotation: Deviation of ``g``, whose square are the degrees.
         rotation_limit: Largest turn in degrees.
@@ -52,6 +53,7 @@ class MotionConfig:
         zoom_share: Probability that it grows or shrinks.
     """
 
+    power: float = 4.0
     translation: float = 1.15
     translation_limit: float = 40.0
     rotation: float = 1.3
@@ -311,7 +313,7 @@ def _motion(
 ) -> Affine:
     """Draw an affine motion: zoom and rotation about a centre, then a translation."""
     dx, dy = (
-        scale * _tail(g, 4, config.translation_limit)
+        scale * _tail(g, config.power, config.translation_limit)
         for g in rng.normal(0, config.translation, 2).tolist()
     )
     turn, zoom = 0.0, 1.0
@@ -324,7 +326,7 @@ def _motion(
     return np.array([(c, -s, x + dx - c * x + s * y), (s, c, y + dy - s * x - c * y)])
 
 
-def _tail(g: float, power: int, limit: float) -> float:
+def _tail(g: float, power: float, limit: float) -> float:
     return math.copysign(min(abs(g) ** power, limit), g)
 
 

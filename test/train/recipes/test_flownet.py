@@ -14,9 +14,9 @@ from dlcv.augment.flow import FlowAugmentConfig
 from dlcv.augment.photometric import OFF
 from dlcv.losses.flow import multiscale_epe
 from dlcv.models.flownet import FlowNet, FlowNetConfig
-from dlcv.synthetic.layers import LayersConfig
+from dlcv.synthetic.layers import LayersConfig, MotionConfig
 from dlcv.train.recipe import TrainError
-from dlcv.train.recipes.flownet import FlowNetRecipe, backwards, estimate
+from dlcv.train.recipes.flownet import FlowNetRecipe, estimate
 from dlcv.types import FlowPair
 from dlcv.weights import save_network
 
@@ -71,20 +71,12 @@ def test_every_second_sample_runs_backwards(recipe: FlowNetRecipe) -> None:
     assert not np.array_equal(samples[2]['first'], there['first'])
 
 
-def test_backwards_exchanges_everything(recipe: FlowNetRecipe) -> None:
-    shape = (4, 5, 2)
-    pair = FlowPair(
-        first=np.zeros((4, 5, 3), np.uint8),
-        second=np.ones((4, 5, 3), np.uint8),
-        flow=np.full(shape, 2, np.float32),
-        backward=np.full(shape, 3, np.float32),
-        occluded=np.zeros((4, 5), bool),
-    )
-    turned = backwards(pair)
-    assert turned.first is pair.second
-    assert turned.flow is pair.backward
-    assert turned.backward is pair.flow
-    assert turned.occluded is None
+def test_easy_scenes_come_first(recipe: FlowNetRecipe) -> None:
+    calm = MotionConfig(translation=0, rotation=0, zoom=0)
+    easy = replace(recipe.scenes, background=calm, object_motion=calm)
+    eased = replace(recipe, easy=easy, easy_samples=4).samples(0)
+    assert not any(eased[i]['flow'].any() for i in range(4))
+    assert np.array_equal(eased[4]['flow'], recipe.samples(0)[4]['flow'])
 
 
 def test_the_loss_is_the_papers_and_has_a_gradient(recipe: FlowNetRecipe) -> None:

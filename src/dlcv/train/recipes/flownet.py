@@ -10,23 +10,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlcv.augment.flow import FlowAugmentConfig, augment
+from dlcv.augment.flow import FlowAugmentConfig
 from dlcv.losses.flow import WEIGHTS, end_point_error, matching_loss, multiscale_epe
 from dlcv.metrics.flow import DISPLACEMENTS, FlowErrors, flow_errors
 from dlcv.models.flownet import FlowNet, FlowNetConfig
 from dlcv.synthetic.layers import LayeredScenes, LayersConfig
 from dlcv.synthetic.photos import PhotoPool
+from dlcv.synthetic.worlds import WorldPairs, WorldPairsConfig
 from dlcv.train.export import folded_flownet
-from dlcv.train.recipe import Batch, Sample, Samples, TrainError
+from dlcv.train.flow_samples import Eased, FlowSamples, Mixed, Pairs, channels_first
+from dlcv.train.recipe import Batch, Samples, TrainError
 from dlcv.types import ByteImage, FloatArray, FlowPair
 from dlcv.view.flow import flow_colours
 from dlcv.weights import load_network
@@ -35,7 +35,6 @@ _HELD_OUT = 20150426  # seed of the validation's scenes; no run has it
 _FIRST_FLOW = 0.05  # of what the usual random weights would predict
 _MATCHING = 2.0  # weights of the correlation, in those of its neighbours
 
-T = TypeVar('T', bound=np.generic)
 Estimate = Callable[[FlowPair], FloatArray]
 
 
@@ -46,6 +45,12 @@ class FlowNetRecipe:
     Attributes:
         flownet: The network; batch-norms are folded when it is shipped.
         scenes: The pairs it learns from.
+        easy: Pairs that it learns from first, of the same size. Where motions are as often small
+            as in FlyingChairs, all that a network sees of them for long is that.
+        easy_samples: Samples until ``scenes`` take over.
+        worlds: Pairs of the generated world, for a second run that is fine-tuned to it; at least
+            as large as the crop.
+        worlds_every: How often a pair is one of them: 2 stands for every second, 0 for none.
         changes: How they are changed.
         views: Samples made of one scene, each changed on its own; every second one runs backwards
             in time. Drawing a scene costs more than changing it.
@@ -61,6 +66,10 @@ class FlowNetRecipe:
 
     flownet: FlowNetConfig
     scenes: LayersConfig
+    easy: LayersConfig | None = None
+    easy_samples: int = 0
+    worlds: WorldPairsConfig = field(default_factory=WorldPairsConfig)
+    worlds_every: int = 0
     changes: FlowAugmentConfig = field(default_factory=FlowAugmentConfig)
     views: int = 2
     weights: tuple[float, ...] = WEIGHTS
@@ -100,8 +109,14 @@ class FlowNetRecipe:
 
     def samples(self, seed: int) -> Samples:
         """Return pairs with their flow; see `FlowSamples`."""
-        scenes = LayeredScenes(PhotoPool(self.photos), self.scenes, seed)
-        return FlowSamples(scenes, self.changes, self.views, seed)
+        photos = PhotoPool(self.photos)
+        pairs: Pairs = LayeredScenes(photos, self.scenes, seed)
+        if self.easy is not None:
+            easy = LayeredScenes(photos, self.easy, seed)
+            pairs = Eased(easy, pairs, self.easy_samples // self.views)
+        if self.worlds_every:
+            pairs = Mixed(pairs, WorldPairs(self.worlds, seed), self.worlds_every)
+        return FlowSamples(pairs, self.changes, self.views, seed)
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the weighted sum over the scales, and the finest scale's error in pixels."""
@@ -160,6 +175,8 @@ class FlowNetRecipe:
             self,
             flownet=replace(self.flownet, width=1 / 16),
             scenes=replace(self.scenes, height=64, width=64, objects=(1, 2)),
+            easy=None,
+            worlds_every=0,
             changes=replace(self.changes, crop=(64, 64), geometry=0.0),
             validation=replace(self.validation, height=64, width=64),
             validation_pairs=2,
@@ -173,61 +190,12 @@ class FlowNetRecipe:
         return folded_flownet(network)
 
 
-class FlowSamples:
-    """Changed pairs with their flow; each a function of seed and number.
-
-    A sample has ``first`` and ``second``, ``(3, H, W)`` uint8 RGB, and ``flow``, ``(2, H, W)``
-    float32 in pixels. The samples of one scene have consecutive numbers, so only the last scene is
-    kept.
-    """
-
-    def __init__(
-        self, scenes: LayeredScenes, changes: FlowAugmentConfig, views: int, seed: int
-    ) -> None:
-        self._scenes = scenes
-        self._changes = changes
-        self._views = views
-        self._seed = seed
-        self._last: tuple[int, FlowPair] | None = None
-
-    def __getitem__(self, index: int) -> Sample:
-        """Return the sample of that number."""
-        pair = self._scene(index // self._views)
-        if index % self._views % 2:
-            pair = backwards(pair)
-        rng = np.random.default_rng([self._seed, index, 1])  # the scene has [seed, number]
-        pair = augment(pair, rng, self._changes)
-        return {
-            'first': _channels_first(pair.first),
-            'second': _channels_first(pair.second),
-            'flow': _channels_first(pair.flow),
-        }
-
-    def _scene(self, number: int) -> FlowPair:
-        if self._last is None or self._last[0] != number:
-            self._last = (number, self._scenes[number])
-        return self._last[1]
-
-
-def backwards(pair: FlowPair) -> FlowPair:
-    """Exchange the pictures of a pair whose backward flow is known; occlusion is lost."""
-    assert pair.backward is not None
-    return replace(
-        pair,
-        first=pair.second,
-        second=pair.first,
-        flow=pair.backward,
-        backward=pair.flow,
-        occluded=None,
-    )
-
-
 def estimate(network: nn.Module, pair: FlowPair) -> FloatArray:
     """Return a FlowNet's flow of a pair, ``(H, W, 2)`` pixels."""
     assert isinstance(network, FlowNet)
     device = next(network.parameters()).device
     first, second = (
-        torch.from_numpy(_channels_first(image))[None].to(device).float() / 255
+        torch.from_numpy(channels_first(image))[None].to(device).float() / 255
         for image in (pair.first, pair.second)
     )  # (1, 3, H, W)
     with torch.no_grad():
@@ -313,10 +281,6 @@ def _of_checkpoint(path: Path, config: FlowNetConfig) -> FlowNet:
     except Exception as err:  # a damaged or other file fails in any of a dozen ways
         raise TrainError(f'{path} is no checkpoint of {config}: {err}') from err
     return network
-
-
-def _channels_first(values: npt.NDArray[T]) -> npt.NDArray[T]:
-    return np.ascontiguousarray(values.transpose(2, 0, 1))
 
 
 def _last(values: Tensor) -> FloatArray:

@@ -1,0 +1,118 @@
+"""Pairs of pictures with flow as a network is taught by them: mixed, eased, changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from dlcv.augment.flow import FlowAugmentConfig, augment
+from dlcv.train.recipe import Sample
+from dlcv.types import FlowPair
+
+T = TypeVar('T', bound=np.generic)
+
+
+class Pairs(Protocol):
+    """Endless pairs; a pair is a function of its number."""
+
+    def __getitem__(self, index: int) -> FlowPair: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Eased:
+    """Pairs that begin with easier ones.
+
+    Attributes:
+        easy: The pairs below ``until``.
+        pairs: All others.
+        until: Number of the first pair that is not easy.
+    """
+
+    easy: Pairs
+    pairs: Pairs
+    until: int
+
+    def __getitem__(self, index: int) -> FlowPair:
+        """Return the pair of that number."""
+        return self.easy[index] if index < self.until else self.pairs[index]
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """Pairs of which every n-th comes from elsewhere.
+
+    Attributes:
+        pairs: Most of them.
+        others: Every ``every``-th; their numbers have no gaps.
+        every: How often.
+    """
+
+    pairs: Pairs
+    others: Pairs
+    every: int
+
+    def __getitem__(self, index: int) -> FlowPair:
+        """Return the pair of that number."""
+        number, rest = divmod(index, self.every)
+        return self.pairs[index] if rest else self.others[number]
+
+
+class FlowSamples:
+    """Changed pairs with their flow; each a function of seed and number.
+
+    A sample has ``first`` and ``second``, ``(3, H, W)`` uint8 RGB, and ``flow``, ``(2, H, W)``
+    float32 in pixels. The samples of one pair have consecutive numbers, so only the last pair is
+    kept.
+
+    Args:
+        pairs: Their backward flow must be known.
+        changes: How they are changed.
+        views: Samples made of one pair, each changed on its own; every second runs backwards.
+        seed: Decides the changes.
+    """
+
+    def __init__(self, pairs: Pairs, changes: FlowAugmentConfig, views: int, seed: int) -> None:
+        self._pairs = pairs
+        self._changes = changes
+        self._views = views
+        self._seed = seed
+        self._last: tuple[int, FlowPair] | None = None
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return the sample of that number."""
+        pair = self._pair(index // self._views)
+        if index % self._views % 2:
+            pair = backwards(pair)
+        rng = np.random.default_rng([self._seed, index, 1])  # a layered scene has [seed, number]
+        pair = augment(pair, rng, self._changes)
+        return {
+            'first': channels_first(pair.first),
+            'second': channels_first(pair.second),
+            'flow': channels_first(pair.flow),
+        }
+
+    def _pair(self, number: int) -> FlowPair:
+        if self._last is None or self._last[0] != number:
+            self._last = (number, self._pairs[number])
+        return self._last[1]
+
+
+def backwards(pair: FlowPair) -> FlowPair:
+    """Exchange the pictures of a pair whose backward flow is known; occlusion is lost."""
+    assert pair.backward is not None
+    return replace(
+        pair,
+        first=pair.second,
+        second=pair.first,
+        flow=pair.backward,
+        backward=pair.flow,
+        occluded=None,
+    )
+
+
+def channels_first(values: npt.NDArray[T]) -> npt.NDArray[T]:
+    """Return ``(H, W, C)`` as ``(C, H, W)``."""
+    return np.ascontiguousarray(values.transpose(2, 0, 1))
