@@ -32,7 +32,7 @@ COLUMNS = (
     Column(name='warp', unit='grey', better='low', digits=2,
            doc='difference of the first picture and the second warped back, of 255 levels'),
     Column(name='time', unit='ms', better='low', digits=0,
-           doc='median time of a pair; differs from machine to machine'),
+           doc='median time of a pair, on one core but for --threads; no two machines agree'),
 )  # fmt: skip
 
 

@@ -74,7 +74,8 @@ def _common(parser: argparse.ArgumentParser) -> None:
     add('--sets', nargs='+', default=[], metavar='SET',
         help='sets to run (the built-in ones and all of --data)')  # fmt: skip
     add('--limit', type=int, metavar='N', help='run only N items of each set')
-    add('--threads', type=int, metavar='N', help='threads of OpenCV and of flow networks')
+    add('--threads', type=int, default=1, metavar='N',
+        help='threads of OpenCV and of flow networks; more may change a last digit (1)')  # fmt: skip
     add('-o', '--output', type=Path, metavar='FILE', help='write the report (JSON)')
     add('--card', nargs='+', default=[], dest='documents', type=Path, metavar='DOCUMENT',
         help='then write the tables of these documents anew')  # fmt: skip
@@ -122,9 +123,7 @@ def _options(args: argparse.Namespace, kind: Callable[..., Any]) -> Any:
     )
 
 
-def _limit_threads(count: int | None) -> None:
-    if count is None:
-        return
+def _limit_threads(count: int) -> None:
     if count < 1:
         raise CommandError(f'--threads must be at least 1, got {count}')
     import cv2
