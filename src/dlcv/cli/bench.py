@@ -75,7 +75,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
         help='sets to run (the built-in ones and all of --data)')  # fmt: skip
     add('--limit', type=int, metavar='N', help='run only N items of each set')
     add('--threads', type=int, default=1, metavar='N',
-        help='threads of OpenCV and of flow networks; more may change a last digit (1)')  # fmt: skip
+        help='threads of OpenCV and of networks; more may change a last digit (1)')  # fmt: skip
     add('-o', '--output', type=Path, metavar='FILE', help='write the report (JSON)')
     add('--card', nargs='+', default=[], dest='documents', type=Path, metavar='DOCUMENT',
         help='then write the tables of these documents anew')  # fmt: skip
