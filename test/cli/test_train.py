@@ -175,7 +175,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_can_be_shipped(
     ('wrong', 'said'),
     [
         (['train'], 'which recipe?'),
-        (['train', 'flownet_x'], "no recipe 'flownet_x'; there are flownet_c, flownet_s"),
+        (['train', 'flownet_x'], "no recipe 'flownet_x'; there are flownet_c"),
         (['train', 'flownet_s', '--set', 'run.step=3'], "unknown key 'step'; known are"),
         (['train', 'flownet_s', '--set', 'run.steps'], 'expected KEY=VALUE'),
         (['train', 'flownet_s', '--set', 'run.steps=many'], "expected int, got 'many'"),

@@ -191,6 +191,18 @@ def test_a_run_that_is_through_is_only_exported_again(tmp_path):
     assert log_of(tmp_path) == log
 
 
+def test_a_mistake_leaves_no_run_behind(tmp_path, monkeypatch):
+    def fails(*_):
+        raise TrainError('no photos')
+
+    for method in ('samples', 'network'):
+        with monkeypatch.context() as patch:
+            patch.setattr(Toy, method, fails)
+            with pytest.raises(TrainError, match='no photos'):
+                train(tmp_path / 'run', steps=1)
+    assert train(tmp_path / 'run', steps=1).exists()
+
+
 def test_resume_without_a_run_begins_one(tmp_path):
     assert train(tmp_path / 'new', steps=1, resume=True).exists()
 

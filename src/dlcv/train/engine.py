@@ -101,15 +101,21 @@ def fit(
     """
     fabric = _fabric(run, devices, nodes, accelerator)
     # Before the other processes are started: a refusal must not leave them waiting.
-    _claim(recipe, run, folder, resume=resume, writes=fabric.local_rank == fabric.node_rank == 0)
+    first = fabric.local_rank == fabric.node_rank == 0
+    _check(recipe, run, folder, resume=resume, first=first)
+    samples = recipe.samples(run.seed)
     if devices * nodes > 1:
         fabric.launch()
     state = _start(fabric, recipe, run)
+    if first:  # not before all is there: a mistake must not leave a run behind
+        folder.mkdir(parents=True, exist_ok=True)
+        saved = yaml.safe_dump(configuration(recipe, run), sort_keys=False)
+        (folder / CONFIG).write_text(saved)
     if resume and (folder / CHECKPOINT).exists():
         _restore(fabric, state, folder)
     log = Log(folder, state.step) if fabric.is_global_zero else None
     with _stop_requests() as stopped:
-        _loop(fabric, recipe, run, folder, state, log, report, stopped)
+        _loop(fabric, recipe, samples, run, folder, state, log, report, stopped)
     if log is not None:
         log.close()
     weights = folder / f'{recipe.name}.safetensors'
@@ -184,16 +190,13 @@ def _fabric(run: RunConfig, devices: int, nodes: int, accelerator: str) -> Fabri
     return fabric
 
 
-def _claim(recipe: Recipe, run: RunConfig, folder: Path, *, resume: bool, writes: bool) -> None:
-    """Make the folder this run's, or refuse."""
-    file, wanted = folder / CONFIG, configuration(recipe, run)
-    if file.exists() and not resume and writes:
+def _check(recipe: Recipe, run: RunConfig, folder: Path, *, resume: bool, first: bool) -> None:
+    """Refuse a folder that holds a run, or another run than the one to go on with."""
+    file = folder / CONFIG
+    if file.exists() and not resume and first:
         raise TrainError(f'{folder} holds a run: --resume goes on with it, --output names another')
     if file.exists() and resume:
-        _refuse_other(yaml.safe_load(file.read_text()), wanted, folder)
-    if writes:
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(yaml.safe_dump(wanted, sort_keys=False))
+        _refuse_other(yaml.safe_load(file.read_text()), configuration(recipe, run), folder)
 
 
 def _refuse_other(saved: Any, wanted: Any, folder: Path) -> None:
@@ -280,6 +283,7 @@ def _save(fabric: Fabric, state: _State, folder: Path) -> None:
 def _loop(
     fabric: Fabric,
     recipe: Recipe,
+    samples: Samples,
     run: RunConfig,
     folder: Path,
     state: _State,
@@ -287,7 +291,7 @@ def _loop(
     report: Report,
     stopped: Callable[[], bool],
 ) -> None:
-    batches = _batches(fabric, recipe.samples(run.seed), run, state.step)
+    batches = _batches(fabric, samples, run, state.step)
     saved_at = time.monotonic()
     batch: Batch = {}
     while state.step < run.steps:
