@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Flow = Callable[[ByteImage, ByteImage], FloatArray]
 
-FARNEBACK = {
+FARNEBACK: dict[str, Any] = {
     'pyr_scale': 0.5, 'levels': 3, 'winsize': 15, 'iterations': 3, 'poly_n': 5, 'poly_sigma': 1.2,
     'flags': 0,
 }  # fmt: skip
