@@ -16,6 +16,7 @@ from dlcv.train.adaptation import (
     cut,
     full_contrast,
     label,
+    snapped,
 )
 from dlcv.train.recipe import TrainError
 
@@ -137,6 +138,18 @@ def test_full_contrast_spreads_grey_levels_and_keeps_their_order():
     assert full_contrast(image, 0.0) is image
     flat = np.full(SIZE, 90, np.uint8)
     assert full_contrast(flat, 0.01) is flat
+
+
+def test_snapped_points_are_corners_and_none_is_twice_there():
+    image = np.zeros(SIZE, np.uint8)
+    image[30:60, 40:80] = 200  # corners at (40, 30), (79, 30), (79, 59), (40, 59)
+    near = np.array([[42, 31], [38, 28], [77, 61], [10, 10], [79, 30]])
+    moved, kept = snapped(image, near, 3)
+    np.testing.assert_array_equal(kept, [0, 2, 3, 4])
+    gaps = np.abs(moved[[0, 1, 3]] - [[40, 30], [79, 59], [79, 30]])
+    assert gaps.max() <= 1
+    assert np.abs(moved - near[kept]).max() <= 9
+    assert [len(part) for part in snapped(image, near[:0], 3)] == [0, 0]
 
 
 def test_pieces_follow_from_their_number():

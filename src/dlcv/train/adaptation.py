@@ -43,6 +43,7 @@ _SHARD = 50  # pieces of one file
 _METADATA = 'dlcv_labels'
 _TRIES = 8  # of cutting a piece that is not flat
 _SURROUNDINGS = 16.0  # deviation in pixels of the window of ``balance``
+_CLIMBS = 3  # after which nearly all points stand on a corner that is the strongest around
 _FLAT = 12.0  # standard deviation in grey levels under which a piece shows sky or wall
 
 
@@ -63,6 +64,9 @@ class AdaptationConfig:
         balance: Power of the mean heat of the surroundings by which heat is divided before the
             strongest are chosen: they are then found all over the picture, and not only where it
             is emptiest. 0 leaves heat as it is, as the paper does.
+        snap: Labels move to the strongest corner (the smaller eigenvalue of the structure tensor;
+            Shi and Tomasi, CVPR 1994) within this many pixels along x and y, see :func:`snapped`:
+            maxima of a weak heat lie anywhere. 0 leaves them where they are, as the paper does.
         threshold: Least mean heat of a label.
         radius: Labels are further apart than this many pixels.
         limit: Keep only this many of the strongest.
@@ -78,6 +82,7 @@ class AdaptationConfig:
     clipped: float = 0.0
     flat: float = 0.0
     balance: float = 0.0
+    snap: int = 0
     threshold: float = 0.015
     radius: int = 4
     limit: int = 600
@@ -189,15 +194,47 @@ def label(
     if config.flat:
         heat[deviation(clear) < config.flat] = 0
     heat[heat <= config.threshold] = 0
-    surroundings = cv2.GaussianBlur(heat, (0, 0), _SURROUNDINGS) + config.threshold
+    surroundings = cv2.GaussianBlur(heat, (0, 0), _SURROUNDINGS) + max(config.threshold, 1e-6)
     xy, _ = detect_dense(
         heat / surroundings**config.balance,
         threshold=0.0,
         radius=config.radius,
         limit=config.limit,
     )
-    points = xy.astype(np.int16)
-    return Labelled(image=image, xy=points, scores=heat[points[:, 1], points[:, 0]])
+    points = xy.astype(np.intp)
+    scores = heat[points[:, 1], points[:, 0]]
+    if config.snap:
+        points, kept = snapped(clear, points, config.snap)
+        scores = scores[kept]
+    return Labelled(image=image, xy=points.astype(np.int16), scores=scores)
+
+
+def snapped(
+    image: ByteImage, xy: npt.NDArray[np.intp], reach: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Move points to the strongest corner near them, and on from there three times at most.
+
+    Args:
+        image: ``(H, W)`` grey.
+        xy: ``(N, 2)`` pixels.
+        reach: How far they may move along x and y each time.
+
+    Returns:
+        ``(M, 2)`` pixels, all different, and ``(M,)`` which of the points they were, in their
+        order; of points that come together the first one stays.
+    """
+    smooth = cv2.GaussianBlur(image, (0, 0), 1.0)
+    strength = cv2.cornerMinEigenVal(smooth, 3)
+    padded = np.pad(strength, reach, constant_values=-1.0)
+    side = 2 * reach + 1
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side))  # (H, W, side, side)
+    moved = xy
+    for _ in range(_CLIMBS):
+        near = windows[moved[:, 1], moved[:, 0]].reshape(len(xy), side * side)
+        best = near.argmax(axis=1)
+        moved = moved + np.stack((best % side, best // side), axis=1) - reach
+    kept = np.sort(np.unique(moved, axis=0, return_index=True)[1])
+    return moved[kept], kept
 
 
 def deviation(image: ByteImage) -> FloatArray:
@@ -205,7 +242,7 @@ def deviation(image: ByteImage) -> FloatArray:
     values, window = image.astype(np.float32), (9, 9)
     mean = cv2.boxFilter(values, -1, window)
     square = cv2.boxFilter(values * values, -1, window)
-    return np.sqrt(np.maximum(square - mean * mean, 0)).astype(np.float32)
+    return np.asarray(np.sqrt(np.maximum(square - mean * mean, 0)), np.float32)
 
 
 def cut(photos: PhotoPool, index: int, config: LabelConfig) -> ByteImage:

@@ -190,7 +190,9 @@ class SuperPointRecipe:
 
     def _teacher(self) -> Teacher:
         network = SuperPoint(self.network_config)
-        return network_teacher(filled(network, Path(self.teacher), 'superpoint') if self.teacher else network)
+        if self.teacher:
+            network = filled(network, Path(self.teacher), 'superpoint')
+        return network_teacher(network)
 
     def _descriptor_loss(self, first: Tensor, second: Tensor, batch: Batch) -> Tensor:
         settings = self.descriptors
