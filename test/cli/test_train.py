@@ -15,10 +15,13 @@ import yaml
 
 from dlcv.cli.main import main
 from dlcv.inference.load import load_flow
-from dlcv.train.configuration import shipped_recipes
+from dlcv.train.configuration import build, read, recipe_file, shipped_recipes
 from dlcv.train.log import read_table
+from dlcv.train.recipes import RECIPES
 from dlcv.types import Frame
 from dlcv.weights import load_network
+
+ONE_OF_EACH = ('magicpoint', 'superpoint', 'flownet_s', 'flownet_c', 'unflow')  # others vary these
 
 TINY = {
     'flownet': {'width': 1 / 32, 'batch_norm': False},
@@ -81,6 +84,13 @@ def weights_of(folder):
 
 
 @pytest.mark.parametrize('name', shipped_recipes())
+def test_each_recipe_file_is_a_recipe_and_its_run(name):
+    recipe, run = build(read(recipe_file(name)), name)
+    assert type(recipe).__name__ in RECIPES
+    assert run.steps >= 100
+
+
+@pytest.mark.parametrize('name', ONE_OF_EACH)
 def test_each_recipe_learns_something_that_its_estimator_loads(name, capfd):
     assert main(['train', name, '--smoke']) == 0
     said = capfd.readouterr().out
