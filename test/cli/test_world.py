@@ -6,7 +6,7 @@ import pytest
 
 from dlcv.bags import Bag
 from dlcv.cli.main import main
-from dlcv.world import WorldRecording, ideal_camera
+from dlcv.world import MOTIONS, SCENES, SENSORS, Extras, WorldRecording, ideal_camera
 
 
 def test_a_bag_and_pictures_are_written(tmp_path, capsys):
@@ -59,3 +59,54 @@ def test_a_malformed_size_is_explained(size, tmp_path, capsys):
 def test_a_bad_field_of_view_is_named(tmp_path, capsys):
     assert main(['world', str(tmp_path / 'w.mcap'), '--fov', '200']) == 2
     assert 'between 1 and 170 degrees, got 200' in capsys.readouterr().err
+
+
+def test_motion_way_sensor_and_baseline_can_be_chosen(tmp_path):
+    out, images = tmp_path / 'w.mcap', tmp_path / 'png'
+    arguments = [
+        '--motion',
+        'drone',
+        '--way',
+        '2',
+        '--still',
+        '--flyers',
+        '1',
+        '--sensor',
+        'poor',
+        '--baseline',
+        '0.2',
+        '--frames',
+        '1',
+        '--size',
+        '48x36',
+        '--seed',
+        '3',
+    ]
+    assert main(['world', str(out), *arguments, '--images', str(images)]) == 0
+    (expected,) = WorldRecording(
+        seed=3,
+        motion='drone',
+        way=2,
+        camera=ideal_camera(48, 36),
+        frames=1,
+        baseline=0.2,
+        sensor=SENSORS['poor'],
+        extras=Extras(traffic=False, flyers=1),
+    )
+    for side, frame in (('left', expected.frame), ('right', expected.right)):
+        picture = cv2.imread(str(images / side / '000000.png'))
+        assert np.array_equal(picture[..., ::-1], frame.image)
+
+
+def test_a_motion_without_room_is_explained(tmp_path, capsys):
+    assert main(['world', str(tmp_path / 'w.mcap'), '--motion', 'car']) == 2
+    said = capsys.readouterr().err
+    assert "no motion 'car' in the scene 'room'; there are walk, robot, drone" in said
+
+
+def test_the_help_lists_scenes_motions_and_sensors(capsys):
+    with pytest.raises(SystemExit):
+        main(['world', '--help'])
+    said = capsys.readouterr().out
+    for name in (*SCENES, *MOTIONS, *SENSORS):
+        assert name in said

@@ -32,7 +32,10 @@ def skewed() -> Camera:
 @pytest.fixture(scope='session', params=['room', 'corridor', 'street'])
 def clip(request, skewed) -> Clip:
     """Three stereo snapshots of each scene."""
-    recording = WorldRecording(request.param, seed=3, camera=skewed, frames=3, baseline=0.2)
+    motion = {'room': 'walk', 'corridor': 'drone', 'street': 'car'}[request.param]
+    recording = WorldRecording(
+        request.param, seed=3, motion=motion, camera=skewed, frames=3, baseline=0.2
+    )
     return recording, list(recording)
 
 

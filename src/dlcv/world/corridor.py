@@ -145,7 +145,7 @@ def _free(
     down = (arms[1] - 0.8 < x) & (x < arms[1] + 0.8) & (y < 0)
     free |= (up | down) & (np.abs(y) > inner[1])
     free |= (np.abs(y - side) < w) & (x > inner[0])
-    return free
+    return np.asarray(free, np.bool_)
 
 
 def _walls(plan: _Plan) -> Iterator[tuple[Array, float, bool]]:

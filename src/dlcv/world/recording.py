@@ -444,7 +444,7 @@ def stage_of(scene: str, seed: int, extras: Extras) -> Stage:
     return SCENES[scene](seed, extras)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def renderer_of(scene: str, seed: int, extras: Extras, device: str, finest: int) -> Renderer:
     """Return the renderer of a world, built or remembered."""
     from dlcv.world.render import Renderer

@@ -27,6 +27,7 @@ from dlcv.world.scene import Array, Scene, WorldError
 from dlcv.world.shade import Shader
 from dlcv.world.visibility import Visibility
 
+THINNEST = 0.15  # pixels; narrower patches are left out, they would only flicker
 SUBSAMPLES = ((-0.125, -0.375), (0.375, -0.125), (0.125, 0.375), (-0.375, 0.125))
 
 
@@ -76,6 +77,8 @@ class Renderer:
         self._origin = self._put(scene.origin)
         self._edge_u = self._put(scene.edge_u)
         self._edge_v = self._put(scene.edge_v)
+        lengths = np.linalg.norm((scene.edge_u, scene.edge_v), axis=-1)  # (2, N)
+        self._reach, self._width = self._put(lengths.sum(0) / 2), self._put(lengths.min(0))
         self._one_sided = ~self._put(scene.two_sided)
         self._infinite = self._put(scene.infinite)
         self._body = self._put(scene.body)
@@ -204,17 +207,13 @@ class Renderer:
         x0, y0 = x.long(), y.long()
         first = (view * height + y0) * width + x0
         right, down = (x0 < width - 1).long(), (y0 < height - 1).long() * width
-        around = [corners[first + step] for step in (0, right, down, right + down)]
-        mine = patch.view(-1)[within]
-        differs = around[0] != mine
-        for index in around[1:]:
-            differs |= index != mine
-        doubtful = differs.nonzero()[:, 0]  # the rest is in sight
+        around = corners[torch.stack((first, first + right, first + down, first + right + down))]
+        doubtful = (around != patch.view(-1)[within]).any(0).nonzero()[:, 0]  # the rest is in sight
         lines = second.planes.float().view(-1, 9)
         who, near = self._visibility.nearest_of(
             lines,
             view[doubtful] * len(self.scene),
-            [index[doubtful] for index in around],
+            around[:, doubtful],
             x[doubtful, None].float(),
             y[doubtful, None].float(),
         )
@@ -256,6 +255,9 @@ class Renderer:
         volume = (o * across).sum(-1)  # > 0 when seen from the front
         edge_on = volume.abs() < 1e-12
         facing = ~edge_on & ((volume > 0) | ~self._one_sided)
+        z = o[..., 2] + (p[..., 2] + q[..., 2]) / 2  # of the middle
+        near_enough = self._width * max(camera.fx, camera.fy) > THINNEST * (z - self._reach)
+        facing &= self._infinite | ((z > -self._reach) & near_enough)
         rows = (torch.cross(q, o, dim=-1), torch.cross(o, p, dim=-1), across)
         inverse = torch.stack(rows, -2) / torch.where(edge_on, 1.0, volume)[..., None, None]
         ray_from_pixel = torch.from_numpy(np.linalg.inv(camera.matrix)).to(self.device)
@@ -351,14 +353,16 @@ def _unravel(pixel: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor, Tensor]:
     return view, row - view * height, pixel - row * width
 
 
-def _neighbours(patch: Tensor, view: Tensor, y: Tensor, x: Tensor) -> list[Tensor]:
-    """Return the patches of a pixel and of its four neighbours, ``(E,)`` each."""
+def _neighbours(patch: Tensor, view: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """Return the patches of a pixel and of its four neighbours, ``(5, E)``."""
     _, height, width = patch.shape
     flat, top = patch.view(-1), view * height
-    return [
-        flat[(top + (y + dy).clamp(0, height - 1)) * width + (x + dx).clamp(0, width - 1)]
-        for dy, dx in ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))
-    ]
+    return torch.stack(
+        [
+            flat[(top + (y + dy).clamp(0, height - 1)) * width + (x + dx).clamp(0, width - 1)]
+            for dy, dx in ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))
+        ]
+    )
 
 
 def _outline(patch: Tensor) -> Tensor:

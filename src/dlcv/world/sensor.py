@@ -127,7 +127,7 @@ class Sensor:
             size = image.shape[0], image.shape[1]
             light *= light_map(size, vignette(size, self._vignetting))[..., None]
         np.clip(light, 0, 1, out=light)
-        values = 255 * cv2.pow(light, self._gamma / _DISPLAY)
+        values = np.asarray(255 * cv2.pow(light, self._gamma / _DISPLAY), np.float32)
         if config.shot_noise or config.read_noise:
             rng = np.random.default_rng([*self._seed, 12, *number])
             spread = np.sqrt(config.read_noise**2 + config.shot_noise**2 * light)
@@ -157,8 +157,11 @@ def _blurred(light: npt.NDArray[np.float32], streak: FloatArray) -> npt.NDArray[
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     total = np.zeros_like(light)
     for part in ((np.arange(taps) + 0.5) / taps - 0.5).tolist():
-        total += cv2.remap(
-            light, x + part * way[..., 0], y + part * way[..., 1], cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
+        total += np.asarray(
+            cv2.remap(
+                light, x + part * way[..., 0], y + part * way[..., 1], cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            ),
+            np.float32,
         )  # fmt: skip
     return total / np.float32(taps)

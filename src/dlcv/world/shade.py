@@ -56,11 +56,11 @@ class Shader:
             y: ``(Q,)`` pixel position.
         """
         known = index.clamp(min=0)
-        line = lines.index_select(0, base + known).t()  # (9, Q)
+        line = lines.index_select(0, base + known).t().contiguous()  # (9, Q)
         depth = 1 / (line[6] * x + line[7] * y + line[8])
         u = ((line[0] * x + line[1] * y + line[2]) * depth).clamp_(0, 1)
         v = ((line[3] * x + line[4] * y + line[5]) * depth).clamp_(0, 1)
-        scale_u, scale_v, offset_u, offset_v = self._look.index_select(0, known).t()
+        scale_u, scale_v, offset_u, offset_v = self._look.index_select(0, known).t().contiguous()
         along_u, along_v = depth * scale_u, depth * scale_v
         du = ((line[0] - u * line[6]) * along_u, (line[1] - u * line[7]) * along_u)
         dv = ((line[3] - v * line[6]) * along_v, (line[4] - v * line[7]) * along_v)
@@ -71,7 +71,7 @@ class Shader:
     def _filtered(self, texture: Tensor, centre: Pair, du: Pair, dv: Pair) -> Tensor:
         """Average the texture over the footprint with axes (du, dv) in texels per pixel."""
         major, minor, along = _ellipse(du, dv)
-        taps = (major / minor.clamp(min=1.0)).ceil_().clamp_(1, MAX_TAPS)
+        taps = (major / minor.clamp(min=1.0)).round_().clamp_(1, MAX_TAPS)
         footprint = torch.maximum(major / taps, minor).clamp_(min=1.0)
         level = (2 * footprint.log2_() - 0.5).clamp_(min=0).int()  # rounded; 0.5 octaves count as 0
         result = torch.empty(len(texture), 3, device=texture.device)
@@ -85,7 +85,7 @@ class Shader:
 
     def _lit(self, index: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """Return tint times light ``(Q, 3)``, bilinear between the samples of a patch."""
-        start, columns, rows = self._light_grid.index_select(0, index).t()
+        start, columns, rows = self._light_grid.index_select(0, index).t().contiguous()
         left, fx = _split(u * columns - 0.5)
         top, fy = _split(v * rows - 0.5)
         x0, x1 = left.clamp(min=0), torch.minimum(left + 1, columns - 1)

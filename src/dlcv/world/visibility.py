@@ -12,15 +12,16 @@ B: views  N: patches  T: tiles  P: pairs of tile and patch  E: points
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-TILE = 16
-COARSE = 4  # tiles along the side of the squares that are tested first
-BATCH = {'cpu': 1024}  # candidates of tiles that are tested at once: what fits into the cache
-BATCH_ELSEWHERE = 32768
+TILE = 8
+SQUARES = (8, 2, 1)  # sides, in tiles, of the squares that are tested one after the other
+BATCH = {'cpu': 2048}  # candidates of tiles that are tested at once: what fits into the cache
+BATCH_ELSEWHERE = 131072
 
 
 class Visibility:
@@ -48,12 +49,12 @@ class Visibility:
             height: Rows of the pictures.
             width: Columns of the pictures.
         """
-        rows, columns = (-(-side // (TILE * COARSE)) * COARSE for side in (height, width))
+        rows, columns = (-(-side // (TILE * SQUARES[0])) * SQUARES[0] for side in (height, width))
         batch = len(planes)
         tiles = batch * rows * columns
         best = torch.zeros(tiles, TILE, TILE, device=self._device)
         patch = torch.full((tiles, TILE, TILE), -1, dtype=torch.int64, device=self._device)
-        tile, index = self._overlaps(planes, facing, rows, columns)
+        tile, index = self._overlaps(planes, facing, (rows, columns), (height, width))
         stencilled = self._cutout[index] >= 0
         for cut, part in ((False, ~stencilled), (True, stencilled)):
             pairs = tile[part], index[part]
@@ -64,48 +65,76 @@ class Visibility:
         return full[:, :height, :width].contiguous()
 
     def nearest_of(
-        self, lines: Tensor, base: Tensor, candidates: Sequence[Tensor], x: Tensor, y: Tensor
+        self, lines: Tensor, base: Tensor, candidates: Tensor, x: Tensor, y: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return which of some candidates is nearest at points, and its W there.
+
+        Most points have two different candidates; only the others are tested with all of them.
 
         Args:
             lines: ``(B N, 9)`` float32 (U, V, W) of all patches in all views.
             base: ``(E,)`` first row of each point's view in ``lines``.
-            candidates: Patches to choose from, ``(E,)`` each; -1 for none.
+            candidates: ``(C, E)`` patches to choose from; -1 for none.
             x: ``(E, n)`` pixel positions.
             y: ``(E, n)`` pixel positions.
 
         Returns:
             ``(E, n)`` int64 patch and ``(E, n)`` W; the first candidate and 0 where none is met.
         """
+        first = low = high = candidates[0]
+        for index in candidates[1:]:  # faster than amin over the first axis
+            low, high = torch.minimum(low, index), torch.maximum(high, index)
+        who, best = self._nearest_at(
+            lines, base, (first, torch.where(low != first, low, high)), x, y
+        )
+        rest = ((candidates != low) & (candidates != high)).any(0).nonzero()[:, 0]
+        who[rest], best[rest] = self._nearest_at(
+            lines, base[rest], candidates[:, rest].unbind(0), x[rest], y[rest]
+        )
+        return who, best
+
+    def _nearest_at(
+        self, lines: Tensor, base: Tensor, candidates: Sequence[Tensor], x: Tensor, y: Tensor
+    ) -> tuple[Tensor, Tensor]:
         best = torch.zeros_like(x)
         who = candidates[0][:, None].expand_as(x).contiguous()
         for index in candidates:
-            line = lines.index_select(0, base + index.clamp(min=0)).t()[..., None]  # (9, E, 1)
+            known = index.clamp(min=0)
+            line = lines.index_select(0, base + known).t().contiguous()[..., None]  # (9, E, 1)
             u = torch.addcmul(line[2], line[0], x).addcmul_(line[1], y)
             v = torch.addcmul(line[5], line[3], x).addcmul_(line[4], y)
             w = torch.addcmul(line[8], line[6], x).addcmul_(line[7], y)
             inside = torch.minimum(torch.minimum(u, v), w - torch.maximum(u, v)) >= 0
             inside &= (w > best) & (index >= 0)[:, None]
             if self._any_cutout:
-                self._cut(index[:, None].expand_as(w), (u, v, w), inside)
+                stencil = self._cutout.index_select(0, known)
+                row = (stencil >= 0).nonzero()[:, 0]
+                inside[row] &= self._open(stencil[row, None], u[row], v[row], w[row])
             best = torch.where(inside, w, best)
             who = torch.where(inside, index[:, None], who)
         return who, best
 
     def _overlaps(
-        self, planes: Tensor, facing: Tensor, rows: int, columns: int
+        self, planes: Tensor, facing: Tensor, size: tuple[int, int], picture: tuple[int, int]
     ) -> tuple[Tensor, Tensor]:
         """Return pairs (tile, patch) that may see each other, ``(P,)`` each, sorted by tile.
 
-        First the whole picture is tested, then squares of 4 x 4 tiles, then tiles.
+        First the whole picture is tested, then ever smaller squares of it.
+
+        Args:
+            planes: ``(B, N, 3, 3)``.
+            facing: ``(B, N)``.
+            size: Rows and columns of tiles.
+            picture: Rows and columns of pixels, which may be fewer.
         """
+        rows, columns = size
         view, index = facing.nonzero(as_tuple=True)
-        flat = planes.view(-1, 3, 3)
+        flat = planes.float().view(-1, 9)
         corner = torch.zeros(len(view), 2, dtype=torch.int64, device=self._device)  # x, y in tiles
         whole = max(rows, columns)
-        for parent, child in ((whole, whole), (whole, COARSE), (COARSE, 1)):
-            lines = flat.index_select(0, view * planes.shape[1] + index).float()
+        end = -(-torch.tensor(picture, device=self._device).flip(0) // TILE)  # x, y in tiles
+        for parent, child in pairwise((whole, whole, *SQUARES)):
+            lines = flat.index_select(0, view * planes.shape[1] + index).view(-1, 3, 3)
             solid = self._cutout.index_select(0, index) < 0
             nx, ny = (-(-min(side, parent) // child) for side in (columns, rows))
             offset = torch.cartesian_prod(
@@ -114,6 +143,7 @@ class Visibility:
             corners = corner[:, None] + offset * child  # (P, C, 2)
             group = (view[:, None] * rows + corners[..., 1]) * columns + corners[..., 0]
             kept = _kept(lines, solid, group, (corners, child), len(planes) * rows * columns)
+            kept &= (corners < end).all(-1)
             pair, which = kept.nonzero(as_tuple=True)
             view, index, corner = view[pair], index[pair], corners[pair, which]
             tile = group[pair, which]
@@ -129,7 +159,7 @@ class Visibility:
         *,
         cut: bool,
     ) -> None:
-        """Update W and patch ``(T, 16, 16)`` in ``found`` by the candidates ``pairs``.
+        """Update W and patch ``(T, 8, 8)`` in ``found`` by the candidates ``pairs``.
 
         Tiles are sorted by how many candidates they have, so that the i-th candidates of all tiles
         form one dense batch; few tiles with many candidates take several at once.
@@ -163,33 +193,32 @@ class Visibility:
         *,
         cut: bool,
     ) -> None:
-        """Let a block of candidates ``(n, k)`` of n tiles update W and patch ``(n, 16, 16)``."""
+        """Let a block of candidates ``(n, k)`` of n tiles update W and patch ``(n, 8, 8)``."""
         (chosen, exists), (near, who) = block, found
         line = lines[chosen]  # (n, k, 3, 3)
         steps = torch.arange(TILE, device=self._device, dtype=torch.float32)
-        down = line[..., 1, None] * steps + line[..., 2, None]  # (n, k, 3, 16)
-        uvw = line[..., 0, None, None] * steps + down[..., None]  # (n, k, 3, 16, 16)
+        down = line[..., 1, None] * steps + line[..., 2, None]  # (n, k, 3, 8)
+        uvw = line[..., 0, None, None] * steps + down[..., None]  # (n, k, 3, 8, 8)
         u, v, w = uvw.unbind(2)
         inside = torch.minimum(torch.minimum(u, v), w - torch.maximum(u, v)) >= 0
         inside &= w > near[:, None]
         if chosen.shape[1] > 1:
             inside &= exists[..., None, None]
         if cut:
-            self._cut(index[chosen][..., None, None].expand_as(w), (u, v, w), inside)
+            asked = inside.view(-1).nonzero()[:, 0]
+            stencil = self._cutout[index[chosen].view(-1)[asked // TILE**2]]
+            at = (part.reshape(-1)[asked] for part in (u, v, w))
+            inside.view(-1)[asked] = self._open(stencil, *at)
         depth, first = torch.where(inside, w, -1.0).max(1)
         better = depth > near
         torch.where(better, depth, near, out=near)
         torch.where(better, index[chosen].gather(1, first.flatten(1)).view_as(who), who, out=who)
 
-    def _cut(self, index: Tensor, uvw: tuple[Tensor, Tensor, Tensor], inside: Tensor) -> None:
-        """Set ``inside`` to False, in place, where the stencils of patches are closed."""
-        asked = inside.reshape(-1).nonzero()[:, 0]
-        which = self._cutout[index.reshape(-1)[asked]]
-        u, v, w = (part.reshape(-1)[asked] for part in uvw)
-        column, row = ((part / w * self._side).long().clamp_(0, self._side - 1) for part in (u, v))
-        place = (which.clamp(min=0) * self._side + row) * self._side + column
-        closed = (which >= 0) & ~self._stencils.view(-1)[place]
-        inside.view(-1)[asked[closed]] = False
+    def _open(self, stencil: Tensor, u: Tensor, v: Tensor, w: Tensor) -> Tensor:
+        """Return whether stencils are open at points, all of one shape."""
+        last = self._side - 1
+        column, row = ((part / w * self._side).long().clamp_(0, last) for part in (u, v))
+        return self._stencils.view(-1)[(stencil * self._side + row) * self._side + column]
 
 
 def _tile_lines(planes: Tensor, tile: Tensor, index: Tensor, size: tuple[int, int]) -> Tensor:
