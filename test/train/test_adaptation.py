@@ -11,11 +11,12 @@ from dlcv.synthetic.photos import PhotoPool
 from dlcv.train.adaptation import (
     AdaptationConfig,
     LabelConfig,
-    Labels,
     adapted_heat,
+    cached_labels,
     cut,
     full_contrast,
     label,
+    make_labels,
     snapped,
 )
 from dlcv.train.recipe import TrainError
@@ -166,9 +167,9 @@ def test_labels_are_kept_and_not_made_again(tmp_path):
         calls.append(1)
         return corners
 
-    made = Labels.made(photos, corners, CONFIG)
+    made = make_labels(photos, corners, CONFIG)
     cached, again = (
-        Labels.cached(tmp_path, photos, teacher, CONFIG, {'teacher': 'corners'}) for _ in range(2)
+        cached_labels(tmp_path, photos, teacher, CONFIG, {'teacher': 'corners'}) for _ in range(2)
     )
     assert calls == [1]
     assert len(made) == len(cached) == len(again) == 3
@@ -181,9 +182,9 @@ def test_labels_are_kept_and_not_made_again(tmp_path):
 
 
 def test_labels_made_in_another_way_are_refused(tmp_path):
-    Labels.cached(tmp_path, PhotoPool([]), lambda: corners, CONFIG, {'teacher': 'corners'})
+    cached_labels(tmp_path, PhotoPool([]), lambda: corners, CONFIG, {'teacher': 'corners'})
     with pytest.raises(TrainError, match="teacher was 'corners' and is now 'other'"):
-        Labels.cached(tmp_path, PhotoPool([]), lambda: corners, CONFIG, {'teacher': 'other'})
+        cached_labels(tmp_path, PhotoPool([]), lambda: corners, CONFIG, {'teacher': 'other'})
 
 
 @pytest.mark.parametrize('wrong', [{'count': 0}, {'size': (90, 128)}])

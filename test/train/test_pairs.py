@@ -6,7 +6,7 @@ import pytest
 
 from dlcv.augment.homographies import IDENTITY, HomographyConfig, warp_image, warp_points
 from dlcv.augment.photometric import OFF
-from dlcv.train.adaptation import Labelled, Labels
+from dlcv.train.adaptation import Labelled
 from dlcv.train.pairs import PairConfig, SuperPointPairs
 
 SIZE = (64, 80)
@@ -21,7 +21,7 @@ def labels():
         image = cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
         xy = rng.uniform(4, (155, 115), (60, 2)).astype(np.int16)
         pieces.append(Labelled(image=image, xy=xy, scores=np.ones(60, np.float32)))
-    return Labels(pieces)
+    return pieces
 
 
 def pairs(labels, **changes):

@@ -259,76 +259,58 @@ def cut(photos: PhotoPool, index: int, config: LabelConfig) -> ByteImage:
     return np.asarray(piece, np.uint8)
 
 
-class Labels(Sequence[Labelled]):
-    """Labelled pieces of photos, in memory."""
+def make_labels(
+    photos: PhotoPool,
+    teacher: Teacher,
+    config: LabelConfig,
+    report: Report = lambda _done, _of: None,
+) -> list[Labelled]:
+    """Label pieces and keep them in memory only; see :func:`cached_labels`."""
+    pieces = []
+    for index in range(config.count):
+        pieces.append(_labelled(photos, teacher, index, config))
+        report(index + 1, config.count)
+    return pieces
 
-    def __init__(self, pieces: Sequence[Labelled]) -> None:
-        self._pieces = tuple(pieces)
 
-    def __len__(self) -> int:
-        return len(self._pieces)
+def cached_labels(
+    folder: Path,
+    photos: PhotoPool,
+    teacher: Callable[[], Teacher],
+    config: LabelConfig,
+    source: Mapping[str, str],
+    report: Report = lambda _done, _of: None,
+) -> list[Labelled]:
+    """Read the labels of a folder, after making those that are missing.
 
-    def __getitem__(self, index: Any) -> Any:
-        return self._pieces[index]
+    Several processes may do this at one time; they begin at different places.
 
-    @classmethod
-    def made(
-        cls,
-        photos: PhotoPool,
-        teacher: Teacher,
-        config: LabelConfig,
-        report: Report = lambda _done, _of: None,
-    ) -> Labels:
-        """Label pieces and keep them in memory only."""
-        pieces = []
-        for index in range(config.count):
-            pieces.append(_labelled(photos, teacher, index, config))
-            report(index + 1, config.count)
-        return cls(pieces)
+    Args:
+        folder: Where the files are, or are to be.
+        photos: What pieces are cut from.
+        teacher: Gives the detector; called only if labels are missing.
+        config: Which pieces, and how they are labelled.
+        source: What else the labels depend on, such as the digest of the teacher's weights.
+        report: Told how many pieces are labelled, of how many.
 
-    @classmethod
-    def cached(
-        cls,
-        folder: Path,
-        photos: PhotoPool,
-        teacher: Callable[[], Teacher],
-        config: LabelConfig,
-        source: Mapping[str, str],
-        report: Report = lambda _done, _of: None,
-    ) -> Labels:
-        """Read the labels of a folder, after making those that are missing.
-
-        Several processes may do this at one time; they begin at different places.
-
-        Args:
-            folder: Where the files are, or are to be.
-            photos: What pieces are cut from.
-            teacher: Gives the detector; called only if labels are missing.
-            config: Which pieces, and how they are labelled.
-            source: What else the labels depend on, such as the digest of the teacher's weights.
-            report: Told how many pieces are labelled, of how many.
-
-        Raises:
-            TrainError: If the folder holds labels that were made in another way.
-        """
-        folder.mkdir(parents=True, exist_ok=True)
-        made_by = {**to_dict(config), **source, 'photos': len(photos)}
-        del made_by['count']  # more pieces of the same kind may be added
-        settings = json.dumps(made_by, sort_keys=True)
-        shards = range(0, config.count, _SHARD)
-        files = {start: folder / f'{start:06d}.safetensors' for start in shards}
-        missing = [start for start in shards if not files[start].exists()]
-        begin = os.getpid() * 7 % max(1, len(missing))
-        found = teacher() if missing else None
-        for start in missing[begin:] + missing[:begin]:
-            if found is not None and not files[start].exists():
-                numbers = range(start, min(start + _SHARD, config.count))
-                pieces = [_labelled(photos, found, number, config) for number in numbers]
-                _write(files[start], pieces, settings)
-            report(
-                min(_SHARD * sum(f.exists() for f in files.values()), config.count), config.count
-            )
-        return cls([piece for file in files.values() for piece in _read(file, settings)])
+    Raises:
+        TrainError: If the folder holds labels that were made in another way.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    made_by = {**to_dict(config), **source, 'photos': len(photos)}
+    del made_by['count']  # more pieces of the same kind may be added
+    settings = json.dumps(made_by, sort_keys=True)
+    files = {start: folder / f'{start:06d}.safetensors' for start in range(0, config.count, _SHARD)}
+    missing = [start for start, file in files.items() if not file.exists()]
+    begin = os.getpid() * 7 % max(1, len(missing))
+    found = teacher() if missing else None
+    for start in missing[begin:] + missing[:begin]:
+        if found is not None and not files[start].exists():
+            pieces = [_labelled(photos, found, start + i, config) for i in range(_SHARD)]
+            _write(files[start], pieces, settings)
+        done = _SHARD * sum(file.exists() for file in files.values())
+        report(min(done, config.count), config.count)
+    return [piece for file in files.values() for piece in _read(file, settings)][: config.count]
 
 
 def _seen(image: ByteImage, view: npt.NDArray[np.float64]) -> ByteImage:

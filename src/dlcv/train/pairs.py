@@ -6,6 +6,7 @@ Letters in this file: H W size of a picture in pixels, N places of a pair.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,7 @@ from dlcv.augment.homographies import (
     warp_points,
 )
 from dlcv.augment.photometric import PhotometricConfig, photometric
-from dlcv.train.adaptation import Labelled, Labels
+from dlcv.train.adaptation import Labelled
 from dlcv.train.recipe import Sample
 
 _BORDER = 4  # places nearer to an edge, in pixels, are no places: nothing is detected there
@@ -57,7 +58,7 @@ class PairConfig:
 class SuperPointPairs:
     """Pairs of pictures with labels and corresponding places; a function of the number alone."""
 
-    def __init__(self, labels: Labels, config: PairConfig, seed: int) -> None:
+    def __init__(self, labels: Sequence[Labelled], config: PairConfig, seed: int) -> None:
         self._labels = labels
         self._config = config
         self._seed = seed
@@ -72,7 +73,7 @@ class SuperPointPairs:
             places and ``seen`` ``(N,)`` bool, whether both pictures show them.
         """
         rng = np.random.default_rng([self._seed, index])
-        piece: Labelled = self._labels[int(rng.integers(len(self._labels)))]
+        piece = self._labels[int(rng.integers(len(self._labels)))]
         size = self._config.size
         first_from_piece = _window(rng, piece.image.shape, size, self._config.zoom)
         second_from_first = sample_homography(rng, size, self._config.homographies)

@@ -28,7 +28,13 @@ from dlcv.nn.inference import optimise
 from dlcv.nn.keypoints import heatmap, sample_descriptors
 from dlcv.synthetic.photos import PhotoPool
 from dlcv.train import matching
-from dlcv.train.adaptation import AdaptationConfig, LabelConfig, Labels, Teacher
+from dlcv.train.adaptation import (
+    AdaptationConfig,
+    LabelConfig,
+    Teacher,
+    cached_labels,
+    make_labels,
+)
 from dlcv.train.export import folded_superpoint
 from dlcv.train.pairs import PairConfig, SuperPointPairs
 from dlcv.train.progress import progress
@@ -110,7 +116,7 @@ class SuperPointRecipe:
         photos = PhotoPool([Path(folder) for folder in self.photos])
         with progress('labels', self.labels_folder or 'memory') as report:
             if self.labels_folder:
-                labels = Labels.cached(
+                labels = cached_labels(
                     Path(self.labels_folder),
                     photos,
                     self._teacher,
@@ -119,7 +125,7 @@ class SuperPointRecipe:
                     report,
                 )
             else:
-                labels = Labels.made(photos, self._teacher(), self.labels, report)
+                labels = make_labels(photos, self._teacher(), self.labels, report)
         return SuperPointPairs(labels, self.pairs, seed)
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
