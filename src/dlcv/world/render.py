@@ -7,7 +7,7 @@ interpolation), and the pixel is inside when U, V, W - U and W - V are all >= 0,
 the patch is in front of the camera. Nothing is clipped, and inverse depth is exact; so is the flow,
 which follows from inverse depth, the motion of the camera and that of the body a patch belongs to.
 
-Colours are filtered: textures by anisotropic mip-mapping, outlines by four more samples in the
+Colours are filtered: textures by anisotropic mip-mapping, outlines by what four samples see in the
 pixels at which the patch changes.
 
 B: views  N: patches  K: bodies  E: pixels on outlines  Q: pixels
@@ -140,8 +140,7 @@ class Renderer:
         moved = self._motion(first, second.pixel_from_rest)
         ahead = torch.where(moved[2] > 0, moved[2], torch.nan)
         there = moved[0] / ahead, moved[1] / ahead
-        hidden = self._hidden(second, first.patch, there, first.inverse_depth / ahead)
-        return _from_pixels(there), hidden
+        return _from_pixels(there), self._hidden(first, second, there, ahead)
 
     @torch.no_grad()
     def displacement(
@@ -193,35 +192,37 @@ class Renderer:
         moved.view(3, -1)[:, pixel] = (rows * ray[:, None]).sum(-1).t()
 
     def _hidden(
-        self, second: View, patch: Tensor, there: tuple[Tensor, Tensor], inverse_depth: Tensor
+        self, first: View, second: View, there: tuple[Tensor, Tensor], ahead: Tensor
     ) -> Tensor:
-        _, height, width = patch.shape
-        x, y = there
-        slack = 1e-6  # what does not move may be computed to leave the picture by a rounding
+        """Return which points of ``first``, now at ``there``, ``second`` does not show.
+
+        Where all four pixels around a point see the patch it belongs to, it is in sight. Else the
+        patches that they see decide, exactly: is one of them nearer at that very point?
+        """
+        batch, height, width = first.patch.shape
+        x, y = (part.float().view(-1) for part in there)
+        slack = 1e-4  # what does not move may be computed to leave the picture by a rounding
         seen = (x >= -slack) & (x <= width - 1 + slack) & (y >= -slack) & (y <= height - 1 + slack)
-        within = seen.view(-1).nonzero()[:, 0]  # not where x or y is NaN
-        view = within // (height * width)
-        x = x.view(-1)[within].clamp_(0, width - 1)
-        y = y.view(-1)[within].clamp_(0, height - 1)
-        corners = second.patch.view(-1)
-        x0, y0 = x.long(), y.long()
-        first = (view * height + y0) * width + x0
-        right, down = (x0 < width - 1).long(), (y0 < height - 1).long() * width
-        around = corners[torch.stack((first, first + right, first + down, first + right + down))]
-        doubtful = (around != patch.view(-1)[within]).any(0).nonzero()[:, 0]  # the rest is in sight
-        lines = second.planes.float().view(-1, 9)
+        x0 = x.clamp(0, max(width - 2, 0)).nan_to_num_().int()
+        y0 = y.clamp(0, max(height - 2, 0)).nan_to_num_().int()
+        view = torch.arange(batch, device=self.device).repeat_interleave(height * width)
+        corner = (view * height + y0) * width + x0
+        patch, other = first.patch.view(-1), second.patch.view(-1)
+        calm = _calm(second.patch).view(-1)[corner] & (other[corner] == patch)
+        doubtful = (seen & ~calm).nonzero()[:, 0]
+        corner, right, down = corner[doubtful], min(width - 1, 1), min(height - 1, 1) * width
         who, near = self._visibility.nearest_of(
-            lines,
+            second.planes.float().view(-1, 9),
             view[doubtful] * len(self.scene),
-            around[:, doubtful],
-            x[doubtful, None].float(),
-            y[doubtful, None].float(),
+            other[torch.stack((corner, corner + right, corner + down, corner + right + down))],
+            x[doubtful, None],
+            y[doubtful, None],
         )
-        expected = inverse_depth.view(-1)[within[doubtful]].float()
+        expected = (first.inverse_depth.view(-1)[doubtful] / ahead.view(-1)[doubtful]).float()
         nearer = (near[:, 0] > expected * (1 + 1e-4)) & ~self._infinite[who[:, 0].clamp(min=0)]
-        hidden = ~seen.view(-1)
-        hidden[within[doubtful]] = nearer
-        return hidden.view(patch.shape)
+        hidden = ~seen
+        hidden[doubtful] = nearer
+        return hidden.view(first.patch.shape)
 
     # -- geometry ------------------------------------------------------------------------------
 
@@ -278,39 +279,31 @@ class Renderer:
 
     def _shaded(self, planes: Tensor, patch: Tensor) -> Tensor:
         lines = planes.float().reshape(-1, 9)  # (B N, 9)
-        linear = torch.empty(patch.numel(), 3, device=self.device)
-        outline = _outline(patch).view(-1)
-        pixel = (~outline).nonzero()[:, 0]
-        view, y, x = _unravel(pixel, patch.shape)
-        who = patch.view(-1).index_select(0, pixel)
-        plain = self._shader(lines, view * len(self.scene), who, x.float(), y.float())
-        linear.index_copy_(0, pixel, plain)
-        pixel = outline.nonzero()[:, 0]
-        linear.index_copy_(0, pixel, self._supersampled(lines, patch, pixel))
-        return _encode(linear).view(*patch.shape, 3)
-
-    def _supersampled(self, lines: Tensor, patch: Tensor, pixel: Tensor) -> Tensor:
-        """Return the mean colour ``(E, 3)`` of four samples in each of the given pixels.
-
-        Each patch is shaded once per pixel, in the middle of the samples that see it.
-        """
+        pixel = torch.arange(patch.numel(), device=self.device)
         view, y, x = _unravel(pixel, patch.shape)
         base = view * len(self.scene)
+        linear = self._shader(lines, base, patch.view(-1), x.float(), y.float())
+        outline = _outline(patch).view(-1).nonzero()[:, 0]
+        linear[outline] = self._blended(lines, patch, linear, outline)
+        return _encode(linear).view(*patch.shape, 3)
+
+    def _blended(self, lines: Tensor, patch: Tensor, linear: Tensor, pixel: Tensor) -> Tensor:
+        """Return the colour ``(E, 3)`` of pixels on outlines, as seen by four samples in each.
+
+        A sample has the colour of the patch that it sees, as it is at the nearest of the pixel and
+        its neighbours.
+        """
+        view, y, x = _unravel(pixel, patch.shape)
         offset = torch.tensor(SUBSAMPLES, device=self.device)  # (4, 2)
         sx, sy = x[:, None] + offset[:, 0], y[:, None] + offset[:, 1]  # (E, 4)
-        around = _neighbours(patch, view, y, x)
-        who, _ = self._visibility.nearest_of(lines, base, around, sx, sy)
-        same = who[:, :, None] == who[:, None, :]  # (E, 4, 4)
-        share = same.float().mean(2)
-        first = ~torch.tril(same, -1).any(2)
-        row, sample = first.nonzero(as_tuple=True)
-        mine, part = same[row, sample].float(), share[row, sample]
-        middle_x = (mine * sx[row]).mean(1) / part
-        middle_y = (mine * sy[row]).mean(1) / part
-        colour = self._shader(lines, base[row], who[row, sample], middle_x, middle_y)
-        return torch.zeros(len(pixel), 3, device=self.device).index_add_(
-            0, row, colour * part[:, None]
-        )
+        around = _neighbours(patch.shape, view, y, x)  # (5, E)
+        seen = patch.view(-1)[around]
+        who, _ = self._visibility.nearest_of(lines, view * len(self.scene), seen, sx, sy)
+        source = around[0][:, None].expand(-1, 4)
+        for place, index in zip(around[1:], seen[1:], strict=True):
+            fits = (who == index[:, None]) & (who != seen[0][:, None])
+            source = torch.where(fits, place[:, None], source)
+        return linear[source].mean(1)
 
 
 def _lens(camera: Camera) -> Array:
@@ -353,13 +346,13 @@ def _unravel(pixel: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor, Tensor]:
     return view, row - view * height, pixel - row * width
 
 
-def _neighbours(patch: Tensor, view: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """Return the patches of a pixel and of its four neighbours, ``(5, E)``."""
-    _, height, width = patch.shape
-    flat, top = patch.view(-1), view * height
+def _neighbours(shape: torch.Size, view: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """Return the flat indices of pixels and of their four neighbours, ``(5, E)``."""
+    _, height, width = shape
+    top = view * height
     return torch.stack(
         [
-            flat[(top + (y + dy).clamp(0, height - 1)) * width + (x + dx).clamp(0, width - 1)]
+            (top + (y + dy).clamp(0, height - 1)) * width + (x + dx).clamp(0, width - 1)
             for dy, dx in ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))
         ]
     )
@@ -375,6 +368,14 @@ def _outline(patch: Tensor) -> Tensor:
     edge[:, 1:] |= down
     edge[:, :-1] |= down
     return edge
+
+
+def _calm(patch: Tensor) -> Tensor:
+    """Return where a pixel, those to its right and below, and the one across see one patch."""
+    calm = torch.ones_like(patch, dtype=torch.bool)
+    calm[:, :, :-1] &= patch[:, :, 1:] == patch[:, :, :-1]
+    calm[:, :-1] &= (patch[:, 1:] == patch[:, :-1]) & calm[:, 1:]
+    return calm
 
 
 def _encode(linear: Tensor) -> Tensor:

@@ -178,7 +178,7 @@ class Drive:
 
     def __init__(self, lane: Course, speeds: tuple[float, float], start: float = 0.0) -> None:
         self._lane = lane
-        s: Array = np.linspace(0, lane.length, 2048)
+        s = np.asarray(np.linspace(0, lane.length, 2048), np.float64)
         curvature = lane.curvature(s)
         window = np.hanning(161)  # the driver brakes before the bend
         padded = np.concatenate((curvature[-81:-1], curvature, curvature[1:81]))

@@ -20,7 +20,7 @@ from torch import Tensor
 
 TILE = 8
 SQUARES = (8, 2, 1)  # sides, in tiles, of the squares that are tested one after the other
-BATCH = {'cpu': 2048}  # candidates of tiles that are tested at once: what fits into the cache
+BATCH = {'cpu': 1024}  # candidates of tiles that are tested at once: what fits into the cache
 BATCH_ELSEWHERE = 131072
 
 
