@@ -16,11 +16,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.augment.photometric import light_map, to_bytes, vignette
 from dlcv.types import ByteImage, FloatArray
 from dlcv.world.scene import WorldError
 from dlcv.world.trajectory import Wobble
@@ -114,6 +112,10 @@ class Sensor:
             streak: ``(H, W, 2)`` pixels that each point moves while the shutter is open; None for
                 no motion blur.
         """
+        import cv2  # only who renders needs it
+
+        from dlcv.augment.photometric import light_map, to_bytes, vignette
+
         config = self.config
         if config == SensorConfig():
             return image
@@ -148,6 +150,8 @@ class Sensor:
 
 def _blurred(light: npt.NDArray[np.float32], streak: FloatArray) -> npt.NDArray[np.float32]:
     """Average ``light`` ``(H, W, 3)`` along each pixel's own streak, centred on it."""
+    import cv2
+
     height, width = light.shape[:2]
     way = np.nan_to_num(np.asarray(streak, np.float32), posinf=0.0, neginf=0.0)
     longest = float(np.abs(way).max())
