@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder of all that it writes (default: out/demo)',
     )  # fmt: skip
     parser.add_argument(
-        '--scene', choices=('street', 'room'), default='street', help='default: street'
+        '--scene', choices=('street', 'room', 'corridor'), default='street', help='default: street'
     )
     parser.add_argument(
         '--frames', type=int, default=80, metavar='N', help='pictures (default: 80)'

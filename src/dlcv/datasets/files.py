@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from dlcv.datasets.errors import DatasetError
 from dlcv.types import ByteImage, FloatArray
+
+T = TypeVar('T')
 
 PICTURES = ('.png', '.jpg', '.jpeg', '.bmp', '.pgm', '.ppm', '.tif', '.tiff', '.webp')
 
@@ -35,6 +37,33 @@ def read_picture(path: Path) -> ByteImage:
         return np.asarray(pixels, np.uint8)
     code = cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
     return np.asarray(cv2.cvtColor(pixels, code), np.uint8)
+
+
+def every(
+    items: tuple[T, ...], *, start: int, count: int | None, stride: int, what: str, name: str
+) -> tuple[T, ...]:
+    """Return every ``stride``-th of a data set's items from ``start`` on, at most ``count``.
+
+    Args:
+        items: Pictures or pairs.
+        start: The first that is taken.
+        count: How many at most; None for all.
+        stride: Step between two.
+        what: What they are, such as ``pictures``, for messages.
+        name: What they are of, for messages.
+
+    Raises:
+        DatasetError: The cut is out of range, or nothing is left.
+    """
+    if start < 0 or stride < 1 or (count is not None and count < 1):
+        raise DatasetError(
+            f'a cut needs start >= 0, count >= 1 and stride >= 1, got start {start}, count '
+            f'{count}, stride {stride}'
+        )
+    chosen = items[start::stride][:count]
+    if not chosen:
+        raise DatasetError(f'{name} has {len(items)} {what}, the start was {start}')
+    return chosen
 
 
 def read_depth(path: Path, units_per_metre: float, unknown: Sequence[int] = (0,)) -> FloatArray:

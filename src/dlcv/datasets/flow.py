@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.datasets.errors import DatasetError, LayoutError, wrong_folder
-from dlcv.datasets.files import natural, pictures_in, read_lines, read_picture
+from dlcv.datasets.files import every, natural, pictures_in, read_lines, read_picture
 from dlcv.datasets.flow_files import read_flow
 from dlcv.types import ByteImage, FloatArray, FlowPair
 
@@ -90,14 +90,9 @@ class FlowFolder:
 
     def cut(self, *, start: int = 0, count: int | None = None, stride: int = 1) -> FlowFolder:
         """Return every ``stride``-th pair from ``start`` on, at most ``count`` of them."""
-        if start < 0 or stride < 1 or (count is not None and count < 1):
-            raise DatasetError(
-                f'a cut needs start >= 0, count >= 1 and stride >= 1, got start {start}, count '
-                f'{count}, stride {stride}'
-            )
-        items = self.items[start::stride][:count]
-        if not items:
-            raise DatasetError(f'{self.name} has {len(self)} pairs, the start was {start}')
+        items = every(
+            self.items, start=start, count=count, stride=stride, what='pairs', name=self.name
+        )
         return replace(self, items=items)
 
 

@@ -8,7 +8,7 @@ from math import inf
 from pathlib import Path
 
 from dlcv.datasets.errors import DatasetError
-from dlcv.datasets.files import read_depth, read_picture
+from dlcv.datasets.files import every, read_depth, read_picture
 from dlcv.types import ByteImage, Camera, FloatArray, Frame, Snapshot
 
 
@@ -116,14 +116,9 @@ class FolderRecording:
 
     def cut(self, *, start: int = 0, count: int | None = None, stride: int = 1) -> FolderRecording:
         """Return every ``stride``-th moment from ``start`` on, at most ``count`` of them."""
-        if start < 0 or stride < 1 or (count is not None and count < 1):
-            raise DatasetError(
-                f'a cut needs start >= 0, count >= 1 and stride >= 1, got start {start}, count '
-                f'{count}, stride {stride}'
-            )
-        items = self.items[start::stride][:count]
-        if not items:
-            raise DatasetError(f'{self.name} has {len(self)} pictures, the start was {start}')
+        items = every(
+            self.items, start=start, count=count, stride=stride, what='pictures', name=self.name
+        )
         return replace(self, items=items)
 
     def shifted(self, offset_ns: int) -> FolderRecording:

@@ -33,7 +33,7 @@ class DemoOptions:
 
     Attributes:
         out: Folder of everything the demo writes.
-        scene: ``street`` or ``room``.
+        scene: ``street``, ``room`` or ``corridor``.
         frames: Pictures.
         rate_hz: Pictures per second of simulated time.
         size: Width and height in pixels.
