@@ -14,10 +14,14 @@ def run(make_node: Callable[[], LifecycleNode], args: list[str] | None = None) -
     """Run a node until Ctrl-C or a shutdown from outside, then clean up; return an exit code."""
     rclpy.init(args=args)
     try:
+        # one thread receives, the node's worker computes: a multi-threaded executor costs three
+        # times the CPU for every message and loses some; made first, before the node says a word:
+        # a Ctrl-C inside its constructor would leave half an executor that complains
+        executor = SingleThreadedExecutor()
         node = make_node()
         try:
             _autostart(node)
-            _spin(node)
+            _spin(executor, node)
         except (KeyboardInterrupt, ExternalShutdownException):
             pass
         finally:
@@ -35,10 +39,7 @@ def _autostart(node: LifecycleNode) -> None:
         node.trigger_activate()
 
 
-def _spin(node: LifecycleNode) -> None:
-    # one thread receives, the node's worker computes: a multi-threaded executor costs three
-    # times the CPU for every message and loses some
-    executor = SingleThreadedExecutor()
+def _spin(executor: SingleThreadedExecutor, node: LifecycleNode) -> None:
     executor.add_node(node)
     try:
         executor.spin()
