@@ -10,15 +10,6 @@ import pytest
 import torch
 
 from dlcv.bench import features as module
-from dlcv.bench.feature_methods import (
-    Classical,
-    Described,
-    Learned,
-    estimate,
-    mutual,
-    neighbours,
-    one_thread,
-)
 from dlcv.bench.features import (
     COLUMNS,
     Eyes,
@@ -31,6 +22,16 @@ from dlcv.bench.features import (
 )
 from dlcv.bench.options import BenchError
 from dlcv.bench.photo_pairs import PhotoPairs
+from dlcv.inference.load import load_features
+from dlcv.methods.features import (
+    Classical,
+    Described,
+    Learned,
+    estimate,
+    mutual,
+    neighbours,
+    one_thread,
+)
 from dlcv.types import HomographyPair
 from dlcv.weights import WeightsError, save_network, untrained
 
@@ -179,7 +180,7 @@ def test_neighbours_agree_with_a_slow_search(kind):
 
 
 def test_the_number_of_threads_does_not_change_the_numbers(weights):
-    method, found = Learned(weights), []
+    method, found = Learned(load_features(weights, device='cpu')), []
     before = torch.get_num_threads()
     try:
         for count in (1, 2):

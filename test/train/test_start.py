@@ -27,6 +27,7 @@ def test_a_checkpoint_gives_the_average_where_there_is_one(tmp_path, averaged):
     content = {
         'network': network.state_dict(),
         'average': average.state_dict() if averaged else None,
+        'step': 3,
     }
     torch.save(content, tmp_path / 'checkpoint.pt')
     started = filled(tiny('unet_bn'), tmp_path / 'checkpoint.pt', 'superpoint')

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -73,6 +75,14 @@ def test_pairs_are_clips_as_flow_pairs():
     assert np.array_equal(pair.occluded, after.hidden)
     with pytest.raises(WorldError, match='clips of 2 frames, got 1'):
         WorldPairs(WorldSamples(SampleConfig(frames=1)))
+
+
+def test_a_long_clip_gives_all_its_pairs():
+    pairs = WorldPairs(WorldSamples(replace(SMALL, frames=3), 5))
+    first, second, other = (pairs[i] for i in range(3))
+    assert np.array_equal(first.second, second.first)
+    assert not np.array_equal(second.second, other.first)
+    assert len({first.name, second.name, other.name}) == 3
 
 
 def test_photos_hang_on_the_walls():

@@ -17,7 +17,12 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from dlcv.bench.feature_methods import (
+from dlcv.bench.options import BenchError, BenchOptions, Progress, check_sets, silent
+from dlcv.bench.photo_pairs import PhotoPairs
+from dlcv.bench.report import Column, Report, Row, Table, environment
+from dlcv.datasets.homographies import open_homographies
+from dlcv.inference.load import load_features
+from dlcv.methods.features import (
     NMS_RADIUS,
     RANSAC_PIXELS,
     Classical,
@@ -29,10 +34,6 @@ from dlcv.bench.feature_methods import (
     neighbours,
     one_thread,
 )
-from dlcv.bench.options import BenchError, BenchOptions, Progress, check_sets, silent
-from dlcv.bench.photo_pairs import PhotoPairs
-from dlcv.bench.report import Column, Report, Row, Table, environment
-from dlcv.datasets.homographies import open_homographies
 from dlcv.metrics import features as metrics
 from dlcv.metrics.features import TrueMotion
 from dlcv.types import ByteImage, FloatArray, HomographyPair
@@ -230,8 +231,12 @@ def _sets(options: Options) -> dict[str, Pairs]:
 def _learned(options: Options) -> list[Learned]:
     """Return one method for each weight file, or for the shipped one."""
     if len(options.weights) < 2:
-        return [Learned(weights or '') for weights in options.weights or ('',)]
-    return [Learned(weights, f'SuperPoint {weights.stem}') for weights in options.weights]
+        weights = options.weights[0] if options.weights else ''
+        return [Learned(load_features(weights, device='cpu'))]
+    return [
+        Learned(load_features(weights, device='cpu'), f'SuperPoint {weights.stem}')
+        for weights in options.weights
+    ]
 
 
 def _measure(

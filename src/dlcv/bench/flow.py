@@ -10,10 +10,11 @@ from time import perf_counter
 import numpy as np
 
 from dlcv.bench import flow_sets
-from dlcv.bench.flow_methods import FARNEBACK, Method, classical, networks
+from dlcv.bench.flow_methods import Method, classical, networks
 from dlcv.bench.flow_sets import PairSet
 from dlcv.bench.options import BenchOptions, Progress, check_sets
 from dlcv.bench.report import Column, Report, Row, Table, environment
+from dlcv.methods.flow import FARNEBACK
 from dlcv.metrics.flow import FlowErrors, Mean, WarpError, flow_errors, warp_error
 from dlcv.types import FlowPair
 

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import cv2
-import numpy as np
+from typing import TYPE_CHECKING
 
 from dlcv.bench.options import BenchError
 from dlcv.contract.nodes import NODES
+from dlcv.methods.flow import Flow, farneback, inverse_search, no_motion
 from dlcv.types import ByteImage, FloatArray, Frame
 
 if TYPE_CHECKING:
     from dlcv.inference.flow import FlowEstimator
-
-Flow = Callable[[ByteImage, ByteImage], FloatArray]
-
-FARNEBACK: dict[str, Any] = {
-    'pyr_scale': 0.5, 'levels': 3, 'winsize': 15, 'iterations': 3, 'poly_n': 5, 'poly_sigma': 1.2,
-    'flags': 0,
-}  # fmt: skip
-"""Arguments of ``cv2.calcOpticalFlowFarneback``, those of OpenCV's own examples."""
-
-_NOTHING: Any = None  # no flow to start from, which the types of OpenCV do not foresee
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +21,7 @@ class Method:
 
     Attributes:
         name: Of its row.
-        flow: Two ``(H, W, 3)`` RGB pictures to ``(H, W, 2)`` pixels.
+        flow: From the first picture to the second.
         file: Its weight file, if it has one.
     """
 
@@ -45,23 +32,10 @@ class Method:
 
 def classical() -> list[Method]:
     """Return the methods that need no weights, the simplest first."""
-    # Fed with a start once, it would keep that for all pictures of the size: it never is.
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-
-    def no_motion(first: ByteImage, _: ByteImage) -> FloatArray:
-        return np.zeros((*first.shape[:2], 2), np.float32)
-
-    def farneback(first: ByteImage, second: ByteImage) -> FloatArray:
-        found = cv2.calcOpticalFlowFarneback(_grey(first), _grey(second), _NOTHING, **FARNEBACK)
-        return np.asarray(found, np.float32)
-
-    def inverse_search(first: ByteImage, second: ByteImage) -> FloatArray:
-        return np.asarray(dis.calc(_grey(first), _grey(second), _NOTHING), np.float32)
-
     return [
         Method(name='no motion', flow=no_motion),
         Method(name='Farneback', flow=farneback),
-        Method(name='DIS', flow=inverse_search),
+        Method(name='DIS', flow=inverse_search()),
     ]
 
 
@@ -109,7 +83,3 @@ def _estimated(estimator: FlowEstimator) -> Flow:
         return field.flow
 
     return flow
-
-
-def _grey(image: ByteImage) -> ByteImage:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)

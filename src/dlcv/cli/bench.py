@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dlcv.cli.main import CommandError
-
-if TYPE_CHECKING:
-    from dlcv.bench.options import Progress
+from dlcv.progress import bars
 
 SUMMARY = 'Measure the accuracy of networks beside classical methods, in one run.'
 EXAMPLES = """\
@@ -104,7 +101,7 @@ def _measure(args: argparse.Namespace) -> None:
     module = import_module(f'dlcv.bench.{args.bench}')
     options = _options(args, module.Options)
     _limit_threads(args.threads)
-    with _bar() as progress:
+    with bars() as progress:
         report = module.run(options, progress)
     # a file or a pipe has no width that a table must fit in
     print_tables(report, Console(width=None if sys.stdout.isatty() else _WIDTH))
@@ -131,26 +128,3 @@ def _limit_threads(count: int) -> None:
 
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
-
-
-@contextmanager
-def _bar() -> Iterator[Progress]:
-    """Give a `Progress` that draws a bar on terminals alone, one line for each part."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True)
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
-    tasks: dict[str, TaskID] = {}
-    with Bar(
-        *columns, TimeRemainingColumn(), console=console, transient=True,
-        disable=not console.is_terminal,
-    ) as bar:  # fmt: skip
-
-        def show(part: str, done: int, total: int) -> None:
-            if part not in tasks:
-                tasks[part] = bar.add_task(part)
-            bar.update(tasks[part], completed=done, total=total)
-
-        yield show

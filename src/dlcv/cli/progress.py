@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlcv.progress import bars
+
 if TYPE_CHECKING:
     from dlcv.bags.recording import Progress
 
@@ -18,24 +20,14 @@ def progress_bar(title: str, out: Path) -> Iterator[Progress]:
 
     After an error or Ctrl-C it says what ``out`` keeps.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    disable = not console.is_terminal
     done, total = 0, 0
     try:
-        with Bar(
-            *columns, TimeRemainingColumn(), console=console, transient=True, disable=disable
-        ) as bar:
-            task = bar.add_task(title, total=None)
+        with bars() as show_part:
 
             def show(written: int, of: int) -> None:
                 nonlocal done, total
                 done, total = written, of
-                bar.update(task, completed=written, total=of)
+                show_part(title, written, of)
 
             yield show
     except BaseException:

@@ -35,6 +35,7 @@ from torch.utils.data import DataLoader, Dataset
 from dlcv.config import to_dict
 from dlcv.train.log import Log
 from dlcv.train.recipe import Batch, Recipe, RunConfig, Sample, Samples, TrainError
+from dlcv.train.start import read_checkpoint
 from dlcv.weights import save_network
 
 CHECKPOINT = 'checkpoint.pt'
@@ -145,10 +146,10 @@ def export_checkpoint(recipe: Recipe, run: RunConfig, folder: Path, path: Path) 
     file = folder / CHECKPOINT
     if not file.exists():
         raise TrainError(f'{folder} has no {CHECKPOINT} to export')
-    saved = torch.load(file, map_location='cpu', weights_only=True)
+    checkpoint = read_checkpoint(file)
     network = recipe.network()
-    network.load_state_dict(saved['average'] or saved['network'])
-    return export(recipe, run, network.eval(), path, saved['step'])
+    network.load_state_dict(checkpoint.weights)
+    return export(recipe, run, network.eval(), path, checkpoint.step)
 
 
 def learning_rate(run: RunConfig, step: int) -> float:

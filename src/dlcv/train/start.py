@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dlcv.train.recipe import TrainError
 from dlcv.weights import load_network
 
 M = TypeVar('M', bound=nn.Module)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """What others than the run itself want of its ``checkpoint.pt``.
+
+    Attributes:
+        weights: State of the network: the running average where there is one.
+        step: Steps it was trained for.
+    """
+
+    weights: dict[str, Tensor]
+    step: int
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read the ``checkpoint.pt`` of a run.
+
+    Raises:
+        TrainError: If it is something else or damaged.
+    """
+    try:
+        saved = torch.load(path, map_location='cpu', weights_only=True)
+        return Checkpoint(weights=saved['average'] or saved['network'], step=saved['step'])
+    except Exception as err:  # a damaged or other file fails in any of a dozen ways
+        raise TrainError(f'{path} is no checkpoint of a run: {err}') from err
 
 
 def filled(network: M, path: Path, name: str) -> M:
@@ -27,13 +54,13 @@ def filled(network: M, path: Path, name: str) -> M:
         The network.
 
     Raises:
-        TrainError: If there is no such file, or it belongs to another variant of the network.
+        TrainError: If there is no such file, it is no checkpoint, or it belongs to another variant
+            of the network.
     """
     if not path.is_file():
         raise TrainError(f'no weights to start from at {path}')
     if path.suffix == '.pt':
-        saved = torch.load(path, map_location='cpu', weights_only=True)
-        state = saved['average'] or saved['network']
+        state = read_checkpoint(path).weights
     else:
         state = load_network(name, path).state_dict()
     wanted = network.state_dict()

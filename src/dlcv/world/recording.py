@@ -15,7 +15,7 @@ import numpy.typing as npt
 from dlcv.types import ByteImage, Camera, FloatArray, Frame, Snapshot
 from dlcv.world.corridor import build_corridor
 from dlcv.world.room import build_room
-from dlcv.world.scene import Array, Photos, WorldError
+from dlcv.world.scene import Array, WorldError
 from dlcv.world.sensor import Sensor, SensorConfig
 from dlcv.world.stage import MOTIONS, Build, Extras, Stage, camera_path
 from dlcv.world.street import build_street
@@ -153,48 +153,6 @@ class WorldRecording:
         self._frames, self._rate_hz, self._start_s = frames, rate_hz, start_s
         self._baseline, self._noise, self._start_ns = baseline, noise, start_ns
         self._sensor = Sensor(sensor or SensorConfig(), (seed, way))
-
-    @classmethod
-    def varied(
-        cls,
-        seed: int,
-        *,
-        size: tuple[int, int] = (320, 240),
-        frames: int = 100,
-        stereo: bool = False,
-        photos: Photos | None = None,
-        workers: int = 2,
-    ) -> WorldRecording:
-        """Return a recording of which everything is drawn at random: a stranger's camera.
-
-        Scene, world, motion, rate (5 to 30 Hz), field of view (50 to 100 degrees), principal point
-        (5 % around the middle), baseline (half to twice the scene's) and sensor depend on the seed.
-
-        Args:
-            seed: Decides everything.
-            size: Width and height of the pictures.
-            frames: Number of snapshots.
-            stereo: Whether there is a right view.
-            photos: For the walls.
-            workers: Pictures rendered at the same time.
-        """
-        rng = np.random.default_rng([seed, 21])
-        scene = str(rng.choice(tuple(SCENES)))
-        motion = str(rng.choice(motions_in(scene)))
-        return cls(
-            scene,
-            seed=seed,
-            motion=motion,
-            way=int(rng.integers(1000)),
-            camera=any_camera(rng, size, (50.0, 100.0)),
-            frames=frames,
-            rate_hz=float(np.exp(rng.uniform(np.log(5), np.log(30)))),
-            start_s=rng.uniform(0, 300),
-            baseline=float(BASELINES[scene] * 2 ** rng.uniform(-1, 1)) if stereo else 0.0,
-            sensor=any_sensor(rng),
-            extras=Extras(flyers=int(rng.integers(4)), photos=photos),
-            workers=workers,
-        )
 
     @property
     def name(self) -> str:

@@ -22,6 +22,7 @@ What recipes need of it::
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -167,28 +168,41 @@ class WorldSamples:
 
 
 class WorldPairs:
-    """Pairs of pictures with exact optical flow, numbered as the clips that they are taken from.
+    """Pairs of consecutive pictures with exact optical flow; a clip of F frames gives F-1 of them.
+
+    They are numbered clip by clip. The pairs of a clip are rendered together, and the last clip's
+    are kept: read the numbers in order.
 
     Args:
-        samples: Clips of two or more frames; the first two count.
+        samples: The clips, of two or more frames.
     """
 
     def __init__(self, samples: WorldSamples) -> None:
         if samples.config.frames < 2:
             raise WorldError(f'pairs need clips of 2 frames, got {samples.config.frames}')
         self._samples = samples
+        self._last: tuple[int, list[FlowPair]] | None = None
 
     def __getitem__(self, index: int) -> FlowPair:
-        """Return the pair of that number."""
-        recording = self._samples.recording(index)
-        snapshots = iter(recording)
-        before, after = next(snapshots), next(snapshots)
+        """Return the pair of that number; complete: backward flow and occlusion are known."""
+        clip, place = divmod(index, self._samples.config.frames - 1)
+        if self._last is None or self._last[0] != clip:
+            self._last = (clip, _pairs(self._samples.recording(clip), clip))
+        return self._last[1][place]
+
+
+def _pairs(recording: WorldRecording, clip: int) -> list[FlowPair]:
+    pairs = []
+    for place, (before, after) in enumerate(pairwise(recording)):
         assert after.flow is not None
-        return FlowPair(
-            first=before.frame.image,
-            second=after.frame.image,
-            flow=after.flow,
-            backward=after.backward,
-            occluded=after.hidden,
-            name=f'{recording.name}-{index}',
+        pairs.append(
+            FlowPair(
+                first=before.frame.image,
+                second=after.frame.image,
+                flow=after.flow,
+                backward=after.backward,
+                occluded=after.hidden,
+                name=f'{recording.name}-{clip}-{place}',
+            )
         )
+    return pairs

@@ -17,7 +17,6 @@ from dlcv.models.flownet import FlowNet, FlowNetConfig
 from dlcv.synthetic.layers import LayersConfig, MotionConfig
 from dlcv.train.recipe import TrainError
 from dlcv.train.recipes.flownet import FlowNetRecipe, estimate
-from dlcv.types import FlowPair
 from dlcv.weights import save_network
 
 
@@ -141,11 +140,10 @@ def test_estimates_are_the_networks_own(recipe: FlowNetRecipe) -> None:
     network = recipe.network().eval()
     rng = np.random.default_rng(0)
     first, second = rng.integers(0, 256, (2, 40, 56, 3), dtype=np.uint8)
-    pair = FlowPair(first=first, second=second, flow=np.zeros((40, 56, 2), np.float32))
     images = torch.from_numpy(np.stack([first, second])).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
         direct = network(images[:1], images[1:])[0].permute(1, 2, 0).numpy()
-    assert np.allclose(estimate(network, pair), direct, atol=1e-5)
+    assert np.allclose(estimate(network, first, second), direct, atol=1e-5)
 
 
 def test_pictures_show_the_pairs_in_a_row(recipe: FlowNetRecipe) -> None:
@@ -171,7 +169,8 @@ def test_what_is_shipped_computes_the_same_without_batch_norms(recipe: FlowNetRe
 def test_goes_on_from_weights_and_from_checkpoints(recipe: FlowNetRecipe, tmp_path: Path) -> None:
     torch.manual_seed(0)
     trained = recipe.network()
-    torch.save({'network': trained.state_dict(), 'average': None}, tmp_path / 'checkpoint.pt')
+    saved = {'network': trained.state_dict(), 'average': None, 'step': 1}
+    torch.save(saved, tmp_path / 'checkpoint.pt')
     again = replace(recipe, start=tmp_path / 'checkpoint.pt').network()
     assert all(map(torch.equal, trained.state_dict().values(), again.state_dict().values()))
     file = save_network(recipe.export(trained.eval()), tmp_path / 'x.safetensors', licence='CC0')
@@ -182,7 +181,21 @@ def test_goes_on_from_weights_and_from_checkpoints(recipe: FlowNetRecipe, tmp_pa
 
 def test_says_what_is_wrong_with_a_checkpoint(recipe: FlowNetRecipe, tmp_path: Path) -> None:
     (tmp_path / 'checkpoint.pt').write_bytes(b'nothing')
-    with pytest.raises(TrainError, match=r'checkpoint\.pt is no checkpoint of FlowNetConfig'):
+    with pytest.raises(TrainError, match=r'checkpoint\.pt is no checkpoint of a run'):
         replace(recipe, start=tmp_path / 'checkpoint.pt').network()
     with pytest.raises(TrainError, match='views >= 1'):
         replace(recipe, views=0)
+
+
+def test_frozen_stages_stay_as_they_are(recipe: FlowNetRecipe) -> None:
+    recipe = replace(recipe, frozen=2)
+    torch.manual_seed(0)
+    network = recipe.network().train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    optimiser = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=1e-2)
+    recipe.loss(network.train(), batch_of(recipe, 2), 0)['loss'].backward()
+    optimiser.step()
+    same = {key for key, value in network.state_dict().items() if torch.equal(value, before[key])}
+    frozen = {key for key in before if key.startswith(('conv1.', 'conv2.'))}
+    assert frozen
+    assert frozen == same

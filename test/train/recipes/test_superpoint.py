@@ -82,7 +82,7 @@ def test_starts_from_a_run_and_from_a_file(recipe, tmp_path):
     torch.manual_seed(3)
     known = SuperPoint(recipe.network_config)
     run, file = tmp_path / 'checkpoint.pt', tmp_path / 'w.safetensors'
-    torch.save({'average': None, 'network': known.state_dict()}, run)
+    torch.save({'average': None, 'network': known.state_dict(), 'step': 1}, run)
     save_network(known, file)
     for path in (run, file):
         started = replace(recipe, start=str(path)).network()

@@ -5,13 +5,12 @@ Letters in this file: B pairs, H W picture size in pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -19,23 +18,23 @@ from torch import Tensor, nn
 
 from dlcv.augment.flow import FlowAugmentConfig
 from dlcv.losses.flow import WEIGHTS, end_point_error, matching_loss, multiscale_epe
+from dlcv.methods.flow import Flow, inverse_search
 from dlcv.metrics.flow import DISPLACEMENTS, FlowErrors, flow_errors
 from dlcv.models.flownet import FlowNet, FlowNetConfig
 from dlcv.synthetic.layers import LayeredScenes, LayersConfig
 from dlcv.synthetic.photos import PhotoPool
-from dlcv.synthetic.worlds import WorldPairs, WorldPairsConfig
 from dlcv.train.export import folded_flownet
 from dlcv.train.flow_samples import Eased, FlowSamples, Mixed, Pairs, channels_first
 from dlcv.train.recipe import Batch, Samples, TrainError
+from dlcv.train.start import filled
 from dlcv.types import ByteImage, FloatArray, FlowPair
 from dlcv.view.flow import flow_colours
 from dlcv.weights import load_network
+from dlcv.world import SampleConfig, WorldPairs, WorldSamples
 
 _HELD_OUT = 20150426  # seed of the validation's scenes; no run has it
 _FIRST_FLOW = 0.05  # of what the usual random weights would predict
 _MATCHING = 2.0  # weights of the correlation, in those of its neighbours
-
-Estimate = Callable[[FlowPair], FloatArray]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,8 +47,8 @@ class FlowNetRecipe:
         easy: Pairs that it learns from first, of the same size. Where motions are as often small
             as in FlyingChairs, all that a network sees of them for long is that.
         easy_samples: Samples until ``scenes`` take over.
-        worlds: Pairs of the generated world, for a second run that is fine-tuned to it; at least
-            as large as the crop.
+        worlds: Clips of generated worlds whose pairs a second run is fine-tuned to; at least as
+            large as the crop. Of long clips each picture is rendered once for two pairs.
         worlds_every: How often a pair is one of them: 2 stands for every second, 0 for none.
         changes: How they are changed.
         views: Samples made of one scene, each changed on its own; every second one runs backwards
@@ -57,6 +56,7 @@ class FlowNetRecipe:
         weights: Of the errors at 1/4, 1/8, ... 1/64 of the size.
         matching: Weight of `matching_loss` on FlowNetC's correlation, which the paper does not
             have: without it, thousands of steps pass before the features match.
+        frozen: Stages of the encoder, from ``conv1`` on, that stay as in ``start``.
         photos: Folders of photos; without, the scenes are made of painted pictures.
         start: Weights to go on from, whose network takes the place of ``flownet``; or the
             ``checkpoint.pt`` of a run with the same ``flownet``, which still has its batch-norms.
@@ -68,12 +68,13 @@ class FlowNetRecipe:
     scenes: LayersConfig
     easy: LayersConfig | None = None
     easy_samples: int = 0
-    worlds: WorldPairsConfig = field(default_factory=WorldPairsConfig)
+    worlds: SampleConfig = field(default_factory=lambda: SampleConfig(frames=17))
     worlds_every: int = 0
     changes: FlowAugmentConfig = field(default_factory=FlowAugmentConfig)
     views: int = 2
     weights: tuple[float, ...] = WEIGHTS
     matching: float = 0.0
+    frozen: int = 0
     photos: tuple[Path, ...] = ()
     start: Path | None = None
     validation: LayersConfig = field(default_factory=LayersConfig)
@@ -99,13 +100,10 @@ class FlowNetRecipe:
         Raises:
             TrainError: If ``start`` does not fit.
         """
-        if self.start is None:
-            return _started(FlowNet(self.flownet))
-        if self.start.suffix == '.pt':
-            return _of_checkpoint(self.start, self.flownet)
-        network = load_network('flownet', self.start)
-        assert isinstance(network, FlowNet)
-        return network.requires_grad_(True)
+        network = self._begun()
+        for stage in _stages(network, self.frozen):
+            stage.requires_grad_(False)
+        return network
 
     def samples(self, seed: int) -> Samples:
         """Return pairs with their flow; see `FlowSamples`."""
@@ -115,12 +113,15 @@ class FlowNetRecipe:
             easy = LayeredScenes(photos, self.easy, seed)
             pairs = Eased(easy, pairs, self.easy_samples // self.views)
         if self.worlds_every:
-            pairs = Mixed(pairs, WorldPairs(self.worlds, seed), self.worlds_every)
+            worlds = WorldSamples(self.worlds, seed, photos=photos)
+            pairs = Mixed(pairs, WorldPairs(worlds), self.worlds_every)
         return FlowSamples(pairs, self.changes, self.views, seed)
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the weighted sum over the scales, and the finest scale's error in pixels."""
         del step
+        for stage in _stages(network, self.frozen):
+            stage.eval()  # or the statistics of its batch-norm would move
         first, second = batch['first'].float() / 255, batch['second'].float() / 255
         target = batch['flow']  # (B, 2, H, W)
         with _matches(network) as seen:
@@ -148,7 +149,7 @@ class FlowNetRecipe:
         scenes = LayeredScenes(PhotoPool(self.photos), self.validation, _HELD_OUT)
         pairs = [scenes[index] for index in range(self.validation_pairs)]
         figures = _figures(partial(estimate, network), pairs, '')
-        return {**figures, **_figures(_dis, pairs, '_of_dis')}
+        return {**figures, **_figures(inverse_search(), pairs, '_of_dis')}
 
     def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
         """Return the pairs of the batch, four at most, with true and estimated flow in colours."""
@@ -163,7 +164,7 @@ class FlowNetRecipe:
                 flow=_last(flow),
             )
             longest = float(np.nanmax(np.linalg.norm(pair.flow, axis=-1)))
-            found = flow_colours(estimate(network, pair), longest)
+            found = flow_colours(estimate(network, pair.first, pair.second), longest)
             rows.append(
                 np.hstack([pair.first, pair.second, flow_colours(pair.flow, longest), found])
             )
@@ -189,28 +190,33 @@ class FlowNetRecipe:
         assert isinstance(network, FlowNet)
         return folded_flownet(network)
 
+    def _begun(self) -> FlowNet:
+        if self.start is None:
+            return _started(FlowNet(self.flownet))
+        if self.start.suffix == '.pt':
+            return filled(FlowNet(self.flownet), self.start, self.name)
+        network = load_network('flownet', self.start)
+        assert isinstance(network, FlowNet)
+        return network.requires_grad_(True)
 
-def estimate(network: nn.Module, pair: FlowPair) -> FloatArray:
-    """Return a FlowNet's flow of a pair, ``(H, W, 2)`` pixels."""
+
+def estimate(network: nn.Module, first: ByteImage, second: ByteImage) -> FloatArray:
+    """Return a FlowNet's flow between two pictures ``(H, W, 3)``, ``(H, W, 2)`` pixels."""
     assert isinstance(network, FlowNet)
     device = next(network.parameters()).device
-    first, second = (
+    pictures = (
         torch.from_numpy(channels_first(image))[None].to(device).float() / 255
-        for image in (pair.first, pair.second)
+        for image in (first, second)
     )  # (1, 3, H, W)
     with torch.no_grad():
-        flow = network.flow(first, second)[0]  # (2, H, W)
+        flow = network.flow(*pictures)[0]  # (2, H, W)
     return np.asarray(flow.permute(1, 2, 0).float().cpu().numpy())
 
 
-def _dis(pair: FlowPair) -> FloatArray:
-    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (pair.first, pair.second)]
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return np.asarray(dis.calc(grey[0], grey[1], np.zeros((*grey[0].shape, 2), np.float32)))
-
-
-def _figures(method: Estimate, pairs: list[FlowPair], suffix: str) -> dict[str, float]:
-    errors = sum((flow_errors(method(pair), pair.flow) for pair in pairs), FlowErrors())
+def _figures(method: Flow, pairs: list[FlowPair], suffix: str) -> dict[str, float]:
+    errors = sum(
+        (flow_errors(method(pair.first, pair.second), pair.flow) for pair in pairs), FlowErrors()
+    )
     ranges = zip(DISPLACEMENTS, errors.by_displacement, strict=True)
     return {
         f'epe{suffix}': errors.epe.value,
@@ -223,7 +229,7 @@ def _figures(method: Estimate, pairs: list[FlowPair], suffix: str) -> dict[str, 
 def _matches(network: nn.Module) -> Iterator[list[Tensor]]:
     """Collect what FlowNetC's correlation gives while it runs, ``(B, K*K, h, w)``."""
     seen: list[Tensor] = []
-    inner = next(module for module in network.modules() if isinstance(module, FlowNet))
+    inner = _unwrapped(network)
     if inner.config.variant == 's':
         yield seen
         return
@@ -235,6 +241,15 @@ def _matches(network: nn.Module) -> Iterator[list[Tensor]]:
         yield seen
     finally:
         hook.remove()
+
+
+def _stages(network: nn.Module, count: int) -> list[nn.Module]:
+    """Return the first layers of the encoder."""
+    return [_unwrapped(network).get_submodule(f'conv{i + 1}') for i in range(count)]
+
+
+def _unwrapped(network: nn.Module) -> FlowNet:
+    return next(module for module in network.modules() if isinstance(module, FlowNet))
 
 
 @torch.no_grad()
@@ -271,16 +286,6 @@ def _smooth(weight: Tensor, *, centred: bool) -> Tensor:
     if centred:
         smooth = smooth - smooth.mean((2, 3), keepdim=True)
     return smooth * (weight.std() / smooth.std())
-
-
-def _of_checkpoint(path: Path, config: FlowNetConfig) -> FlowNet:
-    network = FlowNet(config)
-    try:
-        saved = torch.load(path, map_location='cpu', weights_only=True)
-        network.load_state_dict(saved['average'] or saved['network'])
-    except Exception as err:  # a damaged or other file fails in any of a dozen ways
-        raise TrainError(f'{path} is no checkpoint of {config}: {err}') from err
-    return network
 
 
 def _last(values: Tensor) -> FloatArray:

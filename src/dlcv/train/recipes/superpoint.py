@@ -12,20 +12,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dlcv.inference.features import FeatureEstimator
 from dlcv.losses import superpoint as losses
+from dlcv.methods.features import Classical, Learned, mutual, neighbours
 from dlcv.models.superpoint import SuperPoint, SuperPointConfig
 from dlcv.nn.inference import optimise
 from dlcv.nn.keypoints import heatmap, sample_descriptors
+from dlcv.progress import bars
 from dlcv.synthetic.photos import PhotoPool
 from dlcv.train import matching
 from dlcv.train.adaptation import (
@@ -37,7 +39,6 @@ from dlcv.train.adaptation import (
 )
 from dlcv.train.export import folded_superpoint
 from dlcv.train.pairs import PairConfig, SuperPointPairs
-from dlcv.train.progress import progress
 from dlcv.train.recipe import Batch
 from dlcv.train.start import filled
 from dlcv.types import ByteImage
@@ -114,7 +115,8 @@ class SuperPointRecipe:
     def samples(self, seed: int) -> SuperPointPairs:
         """Return the pairs, after labelling the photos where that is not done yet."""
         photos = PhotoPool([Path(folder) for folder in self.photos])
-        with progress('labels', self.labels_folder or 'memory') as report:
+        with bars(lines=True) as show:
+            report = partial(show, f'labels ({self.labels_folder or "memory"})')
             if self.labels_folder:
                 labels = cached_labels(
                     Path(self.labels_folder),
@@ -154,15 +156,15 @@ class SuperPointRecipe:
 
         Pairs and matcher are those of `dlcv.train.matching`.
         """
-        extract = matching.learned(network, self.validation_points, self.network_config.sampling)
-        return {**matching.figures(_validation_pairs(self), extract), **_baselines(self)}
+        found = matching.figures(_validation_pairs(self), _method(network), self.validation_points)
+        return {**found, **_baselines(self)}
 
     def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
         """Return the labels, the found points and the matches of the first pair of a batch."""
-        extract = matching.learned(network, self.validation_points, self.network_config.sampling)
+        method = _method(network)
         first, second = (batch[name][0, 0].cpu().numpy() for name in ('first', 'second'))
-        found, again = extract(first), extract(second)
-        matches = matching.mutual(found, again)
+        found, again = (method.detect(image, self.validation_points) for image in (first, second))
+        matches = mutual(*neighbours(found.descriptors, again.descriptors))
         rows, columns = np.nonzero(batch['first_present'][0].cpu().numpy())
         return {
             'labels': draw_keypoints(first, np.stack((columns, rows), axis=1)),
@@ -222,7 +224,7 @@ class SuperPointRecipe:
 def network_teacher(network: SuperPoint) -> Teacher:
     """Return a detector as homographic adaptation wants it; on a GPU where there is one.
 
-    On a CPU that computes with bfloat16 it does, which is twice as fast.
+    It computes with bfloat16: twice as fast where the processor can, much slower where it cannot.
     """
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     fast = optimise(network).to(device)
@@ -235,6 +237,11 @@ def network_teacher(network: SuperPoint) -> Teacher:
         return np.asarray(heat.cpu().numpy(), np.float32)
 
     return teach
+
+
+def _method(network: nn.Module) -> Learned:
+    assert isinstance(network, SuperPoint)
+    return Learned(FeatureEstimator(network, device=str(next(network.parameters()).device)))
 
 
 def _stages(network: nn.Module, count: int) -> Iterator[tuple[str, nn.Module]]:
@@ -266,12 +273,9 @@ def _validation_pairs(recipe: SuperPointRecipe) -> list[matching.Pair]:
 
 @lru_cache(maxsize=1)
 def _baselines(recipe: SuperPointRecipe) -> dict[str, float]:
-    limit = recipe.validation_points
-    methods = {'sift': cv2.SIFT.create(limit), 'orb': cv2.ORB.create(limit)}
+    pairs, limit = _validation_pairs(recipe), recipe.validation_points
     return {
-        f'{name}_{key}': value
-        for name, method in methods.items()
-        for key, value in matching.figures(
-            _validation_pairs(recipe), matching.classical(method, limit)
-        ).items()
+        f'{method.name.lower()}_{key}': value
+        for method in (Classical('SIFT'), Classical('ORB'))
+        for key, value in matching.figures(pairs, method, limit).items()
     }

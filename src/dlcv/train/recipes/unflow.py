@@ -19,6 +19,7 @@ from dlcv.losses.unflow import UnflowLossConfig, occluded, unflow_loss
 from dlcv.models.flownet import FlowNet, FlowNetConfig
 from dlcv.synthetic.layers import LayeredScenes, LayersConfig
 from dlcv.synthetic.photos import PhotoPool
+from dlcv.train.flow_samples import channels_first
 from dlcv.train.recipe import Batch, Sample, Samples
 from dlcv.train.recipes.flownet import FlowNetRecipe
 from dlcv.types import ByteImage
@@ -157,13 +158,9 @@ class PairSamples:
         rng = np.random.default_rng([self._seed, index, 1])  # the scene has [seed, index]
         pair = change_pair(scene.first, scene.second, rng, self._changes)
         return {
-            'first': _channels_first(pair.first),
-            'second': _channels_first(pair.second),
-            'first_seen': _channels_first(pair.first_seen),
-            'second_seen': _channels_first(pair.second_seen),
+            'first': channels_first(pair.first),
+            'second': channels_first(pair.second),
+            'first_seen': channels_first(pair.first_seen),
+            'second_seen': channels_first(pair.second_seen),
             'border': pair.border[None],
         }
-
-
-def _channels_first(image: ByteImage) -> ByteImage:
-    return np.ascontiguousarray(image.transpose(2, 0, 1))

@@ -1,4 +1,4 @@
-"""What the feature bench compares: ways to find and describe points, and what all of them share."""
+"""Ways to find and describe points, and the matcher that serves all of them alike."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dlcv.inference.features import FeatureSettings
-from dlcv.inference.load import load_features
+from dlcv.inference.features import FeatureEstimator, FeatureSettings
+from dlcv.inference.mapping import grey
 from dlcv.metrics.features import Nearest
 from dlcv.types import ByteImage, FloatArray, Frame
 
@@ -41,7 +41,7 @@ class Method(Protocol):
     name: str
 
     def detect(self, image: ByteImage, limit: int) -> Described:
-        """Return at most ``limit`` points of an ``(H, W, 3)`` picture, strongest first."""
+        """Return at most ``limit`` points of a picture, ``(H, W)`` or ``(H, W, 3)``."""
 
 
 class Classical:
@@ -54,8 +54,7 @@ class Classical:
         """See `Method`."""
         made: Any = cv2.SIFT.create if self.name == 'SIFT' else cv2.ORB.create
         detector = made(nfeatures=limit)
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        points, descriptors = detector.detectAndCompute(grey, None)
+        points, descriptors = detector.detectAndCompute(grey(image), None)
         if descriptors is None:  # what OpenCV gives when there are no points
             kind = np.float32 if self.name == 'SIFT' else np.uint8
             descriptors = np.zeros((0, detector.descriptorSize()), kind)
@@ -69,13 +68,13 @@ class Learned:
     """SuperPoint, as the node runs it but for the number of points.
 
     Args:
-        weights: As in `load_features`.
+        estimator: Its settings are changed.
         name: As in the tables.
     """
 
-    def __init__(self, weights: str | Path = '', name: str = 'SuperPoint') -> None:
+    def __init__(self, estimator: FeatureEstimator, name: str = 'SuperPoint') -> None:
         self.name = name
-        self._estimator = load_features(weights, device='cpu')
+        self._estimator = estimator
 
     @property
     def weights(self) -> Path:

@@ -7,30 +7,31 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+Show = Callable[[str, int, int], None]
+
 _SECONDS = 20.0  # between two lines where there is no terminal
 
 
 @contextmanager
-def progress(title: str, where: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function that takes (done, of): a bar on terminals, a line now and then elsewhere.
-
-    Nothing is shown of what is through at once.
+def bars(*, lines: bool = False) -> Iterator[Show]:
+    """Give a function that takes (part, done, of) and shows a bar for each part on terminals.
 
     Args:
-        title: What is being made.
-        where: Where it is kept.
+        lines: Elsewhere, write a line now and then; nothing of what is through at once.
     """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        TaskID,
         TextColumn,
         TimeRemainingColumn,
     )
 
     console = Console(stderr=True)
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
+    tasks: dict[str, TaskID] = {}
     told = time.monotonic()
     with Progress(
         *columns,
@@ -39,13 +40,14 @@ def progress(title: str, where: str) -> Iterator[Callable[[int, int], None]]:
         transient=True,
         disable=not console.is_terminal,
     ) as bar:
-        task = bar.add_task(f'{title} ({where})', total=None)
 
-        def show(done: int, of: int) -> None:
+        def show(part: str, done: int, of: int) -> None:
             nonlocal told
-            bar.update(task, completed=done, total=of)
-            if not console.is_terminal and time.monotonic() - told > _SECONDS:
+            if part not in tasks:
+                tasks[part] = bar.add_task(part)
+            bar.update(tasks[part], completed=done, total=of)
+            if lines and not console.is_terminal and time.monotonic() - told > _SECONDS:
                 told = time.monotonic()
-                sys.stderr.write(f'{title}: {done} of {of}\n')
+                sys.stderr.write(f'{part}: {done} of {of}\n')
 
         yield show
