@@ -274,7 +274,7 @@ class WorldRecording:
             flow, hidden = _truths(renderer.flow(previous[:1], left))
             backward, backward_hidden = _truths(renderer.flow(left, previous[:1]))
         if self._baseline:
-            _, right_hidden = _truths(renderer.flow(left, view[1:]))
+            right_hidden = renderer.hidden(left, view[1:])[0].cpu().numpy()
         frames = self._frames_of(renderer, shot, view)
         depth = (1 / view.inverse_depth).float().cpu().numpy()
         return WorldSnapshot(

@@ -25,7 +25,7 @@ from torch import Tensor
 from dlcv.types import Camera
 from dlcv.world.scene import Array, Scene, WorldError
 from dlcv.world.shade import Shader
-from dlcv.world.visibility import Visibility
+from dlcv.world.visibility import Visibility, indices
 
 THINNEST = 0.15  # pixels; narrower patches are left out, they would only flicker
 SUBSAMPLES = ((-0.125, -0.375), (0.375, -0.125), (0.125, 0.375), (-0.375, 0.125))
@@ -113,10 +113,11 @@ class Renderer:
             raise WorldError(f'poses must be (B, 4, 4), got {world_from_camera.shape}')
         camera_from_rest = self._camera_from_rest(world_from_camera, world_from_rest)
         planes, facing = self._planes(camera, self._put(camera_from_rest))
-        patch = self._visibility.patches(planes, facing, camera.height, camera.width)
+        lines = _lines(planes)
+        patch = self._visibility.patches(lines, facing, camera.height, camera.width)
         return View(
-            image=self._shaded(planes, patch),
-            inverse_depth=self._inverse_depth(planes, patch),
+            image=self._shaded(lines.float(), patch),
+            inverse_depth=self._inverse_depth(lines, patch),
             patch=patch,
             planes=planes,
             pixel_from_rest=self._put(_lens(camera) @ camera_from_rest),
@@ -137,10 +138,13 @@ class Renderer:
             ``(B, H, W, 2)`` float64 flow in pixels, NaN for points behind the second camera, and
             ``(B, H, W)`` bool: hidden by something nearer, or out of the picture.
         """
-        moved = self._motion(first, second.pixel_from_rest)
-        ahead = torch.where(moved[2] > 0, moved[2], torch.nan)
-        there = moved[0] / ahead, moved[1] / ahead
+        there, ahead = self._motion(first, second.pixel_from_rest)
         return _from_pixels(there), self._hidden(first, second, there, ahead)
+
+    @torch.no_grad()
+    def hidden(self, first: View, second: View) -> Tensor:
+        """Return the second of what :meth:`flow` returns, for who does not need the motion."""
+        return self._hidden(first, second, *self._motion(first, second.pixel_from_rest))
 
     @torch.no_grad()
     def displacement(
@@ -162,34 +166,35 @@ class Renderer:
             ``(B, H, W, 2)`` float64 pixels, NaN for points behind the camera then.
         """
         camera_from_rest = self._camera_from_rest(world_from_camera, world_from_rest)
-        moved = self._motion(view, self._put(_lens(camera) @ camera_from_rest))
-        ahead = torch.where(moved[2] > 0, moved[2], torch.nan)
-        return _from_pixels((moved[0] / ahead, moved[1] / ahead))
+        there, _ = self._motion(view, self._put(_lens(camera) @ camera_from_rest))
+        return _from_pixels(there)
 
-    def _motion(self, first: View, pixel_from_rest: Tensor) -> Tensor:
-        """Return (x, y, 1) of each pixel's point later, times its depth then over that now."""
+    def _motion(self, first: View, pixel_from_rest: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """Return x and y of each pixel's point later, and its depth then over that now.
+
+        They are NaN for points that are behind the camera then.
+        """
         matrix = pixel_from_rest @ torch.linalg.inv(first.pixel_from_rest)  # (B, K + 1, 4, 4)
         moved = _moved(matrix[:, 0, :3], first.inverse_depth)  # (3, B, H, W)
         if len(self._carried):
             self._carry(matrix, first, moved)
-        return moved
+        ahead = torch.where(moved[2] > 0, moved[2], torch.nan)
+        return (moved[0] / ahead, moved[1] / ahead), ahead
 
     def moving(self, patch: Tensor) -> Tensor:
         """Return which of the patches seen belong to bodies that move, of the same shape."""
         return (self._body[patch.clamp(min=0)] > 0) & (patch >= 0)
 
     def _carry(self, matrix: Tensor, first: View, moved: Tensor) -> None:
-        """Write the motion of what moves by itself into ``moved`` ``(3, B, H, W)``, in place."""
-        shape = first.patch.shape
-        pixel = self.moving(first.patch).view(-1).nonzero()[:, 0]
-        view, y, x = _unravel(pixel, shape)
-        body = self._body[first.patch.view(-1)[pixel]]
-        rows = matrix[view, body, :3]  # (Q, 3, 4)
-        inverse_depth = first.inverse_depth.view(-1)[pixel]
-        ray = torch.stack(
-            (x.double(), y.double(), torch.ones_like(inverse_depth), inverse_depth), 1
-        )
-        moved.view(3, -1)[:, pixel] = (rows * ray[:, None]).sum(-1).t()
+        """Write where what moves by itself goes into ``moved`` ``(3, B, H, W)``, in place."""
+        pixel = indices(self.moving(first.patch).view(-1))
+        view, y, x = _unravel(pixel, first.patch.shape)
+        body = self._body.index_select(0, first.patch.view(-1).index_select(0, pixel))
+        flat = matrix[:, :, :3].reshape(-1, 12).t().contiguous()  # (12, B (K + 1))
+        rows = flat.index_select(1, view * matrix.shape[1] + body).view(3, 4, -1)
+        inverse_depth = first.inverse_depth.view(-1).index_select(0, pixel)
+        goal = rows[:, 0] * x + rows[:, 1] * y + rows[:, 2] + rows[:, 3] * inverse_depth
+        moved.view(3, -1).index_copy_(1, pixel, goal)
 
     def _hidden(
         self, first: View, second: View, there: tuple[Tensor, Tensor], ahead: Tensor
@@ -200,29 +205,30 @@ class Renderer:
         patches that they see decide, exactly: is one of them nearer at that very point?
         """
         batch, height, width = first.patch.shape
-        x, y = (part.float().view(-1) for part in there)
+        x, y = (part.float() for part in there)  # (B, H, W)
         slack = 1e-4  # what does not move may be computed to leave the picture by a rounding
         seen = (x >= -slack) & (x <= width - 1 + slack) & (y >= -slack) & (y <= height - 1 + slack)
         x0 = x.clamp(0, max(width - 2, 0)).nan_to_num_().int()
         y0 = y.clamp(0, max(height - 2, 0)).nan_to_num_().int()
-        view = torch.arange(batch, device=self.device).repeat_interleave(height * width)
-        corner = (view * height + y0) * width + x0
-        patch, other = first.patch.view(-1), second.patch.view(-1)
-        calm = _calm(second.patch).view(-1)[corner] & (other[corner] == patch)
-        doubtful = (seen & ~calm).nonzero()[:, 0]
+        view = torch.arange(batch, device=self.device)[:, None, None]
+        corner = ((view * height + y0) * width + x0).view(-1)
+        other = second.patch.view(-1)
+        calm = _calm(second.patch).view(-1).index_select(0, corner) == first.patch.view(-1)
+        doubtful = indices(seen.view(-1) & ~calm)
         corner, right, down = corner[doubtful], min(width - 1, 1), min(height - 1, 1) * width
+        around = torch.stack((corner, corner + right, corner + down, corner + right + down))
         who, near = self._visibility.nearest_of(
-            second.planes.float().view(-1, 9),
-            view[doubtful] * len(self.scene),
-            other[torch.stack((corner, corner + right, corner + down, corner + right + down))],
-            x[doubtful, None],
-            y[doubtful, None],
+            _lines(second.planes.float()),
+            doubtful // (height * width) * len(self.scene),
+            other.index_select(0, around.view(-1)).view_as(around),
+            x.view(1, -1).index_select(1, doubtful),
+            y.view(1, -1).index_select(1, doubtful),
         )
         expected = (first.inverse_depth.view(-1)[doubtful] / ahead.view(-1)[doubtful]).float()
-        nearer = (near[:, 0] > expected * (1 + 1e-4)) & ~self._infinite[who[:, 0].clamp(min=0)]
+        nearer = (near[0] > expected * (1 + 1e-4)) & ~self._infinite[who[0].clamp(min=0)]
         hidden = ~seen
-        hidden[doubtful] = nearer
-        return hidden.view(first.patch.shape)
+        hidden.view(-1)[doubtful] = nearer
+        return hidden
 
     # -- geometry ------------------------------------------------------------------------------
 
@@ -264,46 +270,54 @@ class Renderer:
         ray_from_pixel = torch.from_numpy(np.linalg.inv(camera.matrix)).to(self.device)
         return inverse @ ray_from_pixel, facing
 
-    def _inverse_depth(self, planes: Tensor, patch: Tensor) -> Tensor:
+    def _inverse_depth(self, lines: Tensor, patch: Tensor) -> Tensor:
         batch, height, width = patch.shape
+        known = patch.clamp(min=0)
         view = torch.arange(batch, device=self.device)[:, None, None] * len(self.scene)
-        seen = (view + patch.clamp(min=0)).view(-1)
-        row = planes[:, :, 2].reshape(-1, 3).index_select(0, seen).t().reshape(3, *patch.shape)
+        row = lines[6:].index_select(1, (view + known).view(-1)).view(3, *patch.shape)
         x = torch.arange(width, device=self.device, dtype=torch.float64)
         y = torch.arange(height, device=self.device, dtype=torch.float64)[:, None]
         inverse = torch.addcmul(torch.addcmul(row[2], row[0], x), row[1], y)
-        nothing = self._infinite[patch.clamp(min=0)] | (patch < 0)
-        return inverse.masked_fill_(nothing, 0)
+        infinite = self._infinite.index_select(0, known.view(-1)).view_as(patch)
+        return inverse.masked_fill_(infinite | (patch < 0), 0)
 
     # -- colour --------------------------------------------------------------------------------
 
-    def _shaded(self, planes: Tensor, patch: Tensor) -> Tensor:
-        lines = planes.float().reshape(-1, 9)  # (B N, 9)
-        pixel = torch.arange(patch.numel(), device=self.device)
-        view, y, x = _unravel(pixel, patch.shape)
-        base = view * len(self.scene)
-        linear = self._shader(lines, base, patch.view(-1), x.float(), y.float())
-        outline = _outline(patch).view(-1).nonzero()[:, 0]
-        linear[outline] = self._blended(lines, patch, linear, outline)
+    def _shaded(self, lines: Tensor, patch: Tensor) -> Tensor:
+        batch, height, width = patch.shape
+        base = torch.arange(batch, device=self.device)[:, None, None] * len(self.scene)
+        x = torch.arange(width, device=self.device, dtype=torch.float32)
+        y = torch.arange(height, device=self.device, dtype=torch.float32)[:, None]
+        base, x, y = (part.expand_as(patch).reshape(-1) for part in (base, x, y))
+        linear = self._shader(lines, base, patch.view(-1), x, y)
+        outline = indices(_outline(patch).view(-1))
+        linear.index_copy_(0, outline, self._blended(lines, patch, linear, outline))
         return _encode(linear).view(*patch.shape, 3)
 
     def _blended(self, lines: Tensor, patch: Tensor, linear: Tensor, pixel: Tensor) -> Tensor:
-        """Return the colour ``(E, 3)`` of pixels on outlines, as seen by four samples in each.
+        """Return the colour ``(E, 4)`` of pixels on outlines, as seen by four samples in each.
 
         A sample has the colour of the patch that it sees, as it is at the nearest of the pixel and
         its neighbours.
         """
         view, y, x = _unravel(pixel, patch.shape)
-        offset = torch.tensor(SUBSAMPLES, device=self.device)  # (4, 2)
-        sx, sy = x[:, None] + offset[:, 0], y[:, None] + offset[:, 1]  # (E, 4)
+        offset = torch.tensor(SUBSAMPLES, device=self.device).t()[..., None]  # (2, 4, 1)
         around = _neighbours(patch.shape, view, y, x)  # (5, E)
-        seen = patch.view(-1)[around]
-        who, _ = self._visibility.nearest_of(lines, view * len(self.scene), seen, sx, sy)
-        source = around[0][:, None].expand(-1, 4)
+        seen = patch.view(-1).index_select(0, around.view(-1)).view_as(around)
+        who, _ = self._visibility.nearest_of(
+            lines, view * len(self.scene), seen, x + offset[0], y + offset[1]
+        )  # (4, E)
+        source = around[0].expand_as(who)
         for place, index in zip(around[1:], seen[1:], strict=True):
-            fits = (who == index[:, None]) & (who != seen[0][:, None])
-            source = torch.where(fits, place[:, None], source)
-        return linear[source].mean(1)
+            source = torch.where(who == index, place, source)
+        source = torch.where(who == seen[0], around[0], source)
+        return linear.index_select(0, source.view(-1)).view(*who.shape, 4).mean(0)
+
+
+def _lines(planes: Tensor) -> Tensor:
+    """Return (U, V, W) of all patches in all views, ``(9, B N)``, from ``(B, N, 3, 3)``."""
+    lines: Tensor = planes.view(-1, 9).t().contiguous()
+    return lines
 
 
 def _lens(camera: Camera) -> Array:
@@ -329,13 +343,11 @@ def _moved(matrix: Tensor, inverse_depth: Tensor) -> Tensor:
     _, height, width = inverse_depth.shape
     x = torch.arange(width, device=matrix.device, dtype=torch.float64)
     y = torch.arange(height, device=matrix.device, dtype=torch.float64)[:, None]
-    rows = matrix[..., None, None].unbind(1)  # three of (B, 4, 1, 1)
-    return torch.stack(
-        [
-            torch.addcmul(row[:, 0] * x + (row[:, 1] * y + row[:, 2]), row[:, 3], inverse_depth)
-            for row in rows
-        ]
-    )
+    moved = torch.empty(3, *inverse_depth.shape, device=matrix.device, dtype=torch.float64)
+    for row, out in zip(matrix[..., None, None].unbind(1), moved, strict=True):  # of (B, 4, 1, 1)
+        ray = row[:, 0] * x + (row[:, 1] * y + row[:, 2])
+        torch.addcmul(ray, row[:, 3], inverse_depth, out=out)
+    return moved
 
 
 def _unravel(pixel: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor, Tensor]:
@@ -371,14 +383,17 @@ def _outline(patch: Tensor) -> Tensor:
 
 
 def _calm(patch: Tensor) -> Tensor:
-    """Return where a pixel, those to its right and below, and the one across see one patch."""
+    """Return what a pixel, those to its right and below, and the one across see; -2 if they differ.
+
+    Pixels at the right and at the lower border have fewer neighbours.
+    """
     calm = torch.ones_like(patch, dtype=torch.bool)
     calm[:, :, :-1] &= patch[:, :, 1:] == patch[:, :, :-1]
     calm[:, :-1] &= (patch[:, 1:] == patch[:, :-1]) & calm[:, 1:]
-    return calm
+    return torch.where(calm, patch, -2)
 
 
 def _encode(linear: Tensor) -> Tensor:
     """Return sRGB bytes of linear light; a soft shoulder keeps bright surfaces from clipping."""
     shoulder = linear * (1 + linear / 4) / (1 + linear)  # Reinhard, white at 2
-    return (shoulder.clamp_(0, 1).pow_(1 / 2.2) * 255 + 0.5).to(torch.uint8)
+    return (shoulder[:, :3].clamp(0, 1).pow_(1 / 2.2) * 255 + 0.5).to(torch.uint8)
