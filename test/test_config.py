@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from dlcv.config import ConfigError, from_dict, to_dict
+from dlcv.config import ConfigError, from_dict, load_yaml, to_dict
 
 
 @dataclass(frozen=True)
@@ -72,3 +72,22 @@ def test_integers_are_welcome_as_floats():
 def test_what_does_not_fit_is_named(data, words):
     with pytest.raises(ConfigError, match=words):
         from_dict(data, Outer)
+
+
+@pytest.mark.parametrize(
+    ('text', 'value'),
+    [
+        ('1e-3', 1e-3),
+        ('-.5E+2', -50.0),
+        ('1.e5', 1e5),
+        ('[2e4, 7]', [2e4, 7]),
+        ('rate: 5e-4', {'rate': 5e-4}),
+        ('e5', 'e5'),
+        ('"1e5"', '1e5'),
+        ('12e', '12e'),
+    ],
+)
+def test_powers_of_ten_need_no_point(text: str, value: object) -> None:
+    found = load_yaml(text)
+    assert found == value
+    assert type(found) is type(value)

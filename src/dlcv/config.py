@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
+import yaml
+
 T = TypeVar('T')
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes ``1e-3`` for a number, as YAML 1.2 and ROS do; without a point it is text to PyYAML."""
+
+
+_POWER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$')
+_Loader.add_implicit_resolver('tag:yaml.org,2002:float', _POWER, list('-+.0123456789'))
+
+
+def load_yaml(text: str) -> Any:
+    """Return the plain data of one YAML document.
+
+    Raises:
+        yaml.YAMLError: If it is none.
+    """
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 class ConfigError(ValueError):

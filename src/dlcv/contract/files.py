@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from dlcv.config import load_yaml
 from dlcv.contract.nodes import NODES, NodeSpec
 from dlcv.contract.parameters import CommonParameters, Parameter, ParameterError, describe
 
@@ -97,7 +98,7 @@ def _comment(p: Parameter) -> str:
 
 def _sections(path: Path) -> Iterator[tuple[str, Any]]:
     try:
-        document = yaml.safe_load(path.read_text())
+        document = load_yaml(path.read_text())
     except FileNotFoundError:
         raise ParameterError(f'{path}: no such parameter file') from None
     except OSError as err:

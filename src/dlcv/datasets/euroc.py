@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from dlcv.config import load_yaml
 from dlcv.datasets.errors import DatasetError, wrong_folder
 from dlcv.datasets.files import numbers, read_lines
 from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
@@ -50,7 +51,7 @@ def read_euroc(source: Path, options: FolderOptions) -> FolderRecording:
 
 def _sensor(path: Path) -> dict[str, Any]:
     try:
-        data = yaml.safe_load(path.read_text(encoding='utf-8').removeprefix('%YAML:1.0'))
+        data = load_yaml(path.read_text(encoding='utf-8').removeprefix('%YAML:1.0'))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
         raise DatasetError(f'{path}: cannot be read: {" ".join(str(err).split())}') from None
     if not isinstance(data, dict):

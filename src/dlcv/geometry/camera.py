@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from dlcv.config import load_yaml
 from dlcv.types import ByteImage, Camera, FloatArray
 
 # Numbers of coefficients that OpenCV takes for each of ROS's model names.
@@ -40,7 +41,7 @@ def read_camera(path: Path | str) -> Camera:
         CameraError: If the file is missing, is no YAML or describes no usable camera.
     """
     try:
-        data = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+        data = load_yaml(Path(path).read_text(encoding='utf-8'))
     except OSError as err:
         raise CameraError(f'{path}: cannot be read: {err.strerror}') from None
     except (yaml.YAMLError, UnicodeDecodeError) as err:
@@ -253,22 +254,12 @@ def _numbers(data: Mapping[Any, Any], key: str, count: int | None = None) -> tup
     values = data[key].get('data') if isinstance(data[key], Mapping) else data[key]
     if not isinstance(values, list):
         raise CameraError(f'{key}: expected a list of numbers under data, got {values!r}')
-    numbers = list(map(_number, values))
-    if None in numbers:
-        raise CameraError(f'{key}: expected numbers, got {values[numbers.index(None)]!r}')
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise CameraError(f'{key}: expected numbers, got {value!r}')
     if count is not None and len(values) != count:
         raise CameraError(f'{key}: expected {count} numbers, got {len(values)}')
-    return tuple(number for number in numbers if number is not None)
-
-
-def _number(value: Any) -> float | None:
-    """Return a number of a YAML file; `-1e-05`, as yaml-cpp writes it, is text to PyYAML."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return None
+    return tuple(map(float, values))
 
 
 def _normalised(camera: Camera, xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from dlcv.config import ConfigError, from_dict
+from dlcv.config import ConfigError, from_dict, load_yaml
 from dlcv.contract.share import share_folder
 from dlcv.train.recipe import Recipe, RunConfig, TrainError
 from dlcv.train.recipes import recipe_class
@@ -39,7 +39,7 @@ def read(path: Path) -> dict[str, Any]:
         TrainError: If it is not a mapping.
     """
     try:
-        data = yaml.safe_load(path.read_text())
+        data = load_yaml(path.read_text())
     except yaml.YAMLError as err:
         raise TrainError(f'{path}: {err}') from None
     if not isinstance(data, dict):
@@ -68,7 +68,7 @@ def assignments(texts: Iterable[str]) -> dict[str, Any]:
         key, sign, value = text.partition('=')
         if not sign or not key:
             raise TrainError(f'expected KEY=VALUE such as run.steps=1000, got {text!r}')
-        nested: Any = yaml.safe_load(value)
+        nested: Any = load_yaml(value)
         for part in reversed(key.split('.')):
             nested = {part: nested}
         result = merged(result, nested)

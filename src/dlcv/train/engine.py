@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
-from dlcv.config import to_dict
+from dlcv.config import load_yaml, to_dict
 from dlcv.train.log import Log
 from dlcv.train.recipe import Batch, Recipe, RunConfig, Sample, Samples, TrainError
 from dlcv.train.start import read_checkpoint
@@ -197,7 +197,7 @@ def _check(recipe: Recipe, run: RunConfig, folder: Path, *, resume: bool, first:
     if file.exists() and not resume and first:
         raise TrainError(f'{folder} holds a run: --resume goes on with it, --output names another')
     if file.exists() and resume:
-        _refuse_other(yaml.safe_load(file.read_text()), configuration(recipe, run), folder)
+        _refuse_other(load_yaml(file.read_text()), configuration(recipe, run), folder)
 
 
 def _refuse_other(saved: Any, wanted: Any, folder: Path) -> None:
