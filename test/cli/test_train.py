@@ -21,6 +21,8 @@ from dlcv.train.recipes import RECIPES
 from dlcv.types import Frame
 from dlcv.weights import load_network
 
+pytest.importorskip('lightning_fabric', reason='lightning-fabric is not installed')
+
 ONE_OF_EACH = ('magicpoint', 'superpoint', 'flownet_s', 'flownet_c', 'unflow')  # others vary these
 
 TINY = {

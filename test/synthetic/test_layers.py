@@ -18,7 +18,7 @@ from dlcv.synthetic.layers import (
 )
 from dlcv.synthetic.photos import PhotoPool
 from dlcv.synthetic.silhouettes import KINDS, raster, shading, silhouette
-from dlcv.types import FlowPair
+from dlcv.types import FloatArray, FlowPair
 
 STILL = MotionConfig(translation=0, rotation=0, zoom=0)
 SMALL = LayersConfig(height=96, width=128)
@@ -174,6 +174,19 @@ def test_motion_is_proportional_to_the_size(photos: PhotoPool) -> None:
     assert lengths[1] / lengths[0] == pytest.approx(2, rel=0.2)
 
 
+def test_scenes_of_one_kind_move_by_little_and_by_much(photos: PhotoPool) -> None:
+    steady = MotionConfig(power=1, translation=8, rotation_share=0, zoom_share=0)
+    config = LayersConfig(height=48, width=512, objects=(0, 0), background=steady)
+
+    def deviations(spread: float) -> FloatArray:
+        scenes = LayeredScenes(photos, replace(config, motion_spread=spread), 1)
+        return np.log2([np.linalg.norm(scenes[i].flow[0, 0]) / 8 for i in range(60)])
+
+    steady_spread, wide_spread = deviations(1.0).std(), deviations(16.0).std()
+    evenly = 8 / np.sqrt(12)  # of log2 of the factor, between -4 and 4
+    assert wide_spread == pytest.approx(np.hypot(steady_spread, evenly), rel=0.25)
+
+
 def test_every_pair_has_finite_truth_of_its_size(photos: PhotoPool) -> None:
     scenes = LayeredScenes(photos, LayersConfig(height=50, width=70, objects=(10, 30)), 2)
     for index in range(10):
@@ -188,7 +201,14 @@ def test_every_pair_has_finite_truth_of_its_size(photos: PhotoPool) -> None:
 
 
 @pytest.mark.parametrize(
-    'wrong', [{'height': 8}, {'objects': (5, 2)}, {'objects': (0, 300)}, {'size': (0.0, 0.5)}]
+    'wrong',
+    [
+        {'height': 8},
+        {'objects': (5, 2)},
+        {'objects': (0, 300)},
+        {'size': (0.0, 0.5)},
+        {'motion_spread': 0.5},
+    ],
 )
 def test_impossible_scenes_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(LayersError, match='layered scenes need'):

@@ -21,6 +21,8 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
+pytest.importorskip('lightning_fabric', reason='lightning-fabric is not installed')
+
 from dlcv.losses.flow import multiscale_epe
 from dlcv.models.flownet import FlowNet, FlowNetConfig
 from dlcv.train import engine

@@ -87,6 +87,8 @@ class LayersConfig:
             ones are more frequent (uniform in the logarithm).
         plain: Share of things that show almost one colour instead of a photo.
         motion: Factor of all translations.
+        motion_spread: The factor of a single scene lies between ``motion`` divided by this and
+            ``motion`` times this, evenly in its logarithm.
         background: Motion of the background.
         object_motion: Motion of each thing, on top of the background's.
     """
@@ -97,6 +99,7 @@ class LayersConfig:
     size: tuple[float, float] = (0.08, 0.7)
     plain: float = 0.3
     motion: float = 1.0
+    motion_spread: float = 1.0
     background: MotionConfig = MotionConfig()
     object_motion: MotionConfig = _OBJECTS
 
@@ -111,6 +114,11 @@ class LayersConfig:
             raise LayersError(
                 'layered scenes need 0 <= fewest <= most <= 254 objects and 0 < smallest <= '
                 f'largest size, got objects {self.objects} and size {self.size}'
+            )
+        if self.motion < 0 or self.motion_spread < 1:
+            raise LayersError(
+                'layered scenes need motion >= 0 and motion_spread >= 1, got '
+                f'{self.motion} and {self.motion_spread}'
             )
 
 
@@ -148,17 +156,18 @@ class LayeredScenes:
 
     def layers(self, rng: Rng) -> list[Layer]:
         """Return random layers, the background first, the nearest last."""
-        background = self._background(rng)
+        pixels = self._pixels(rng)
+        background = self._background(rng, pixels)
         moved = _compose(background.second_from_layer, _inverse(background.first_from_layer))
         count = int(rng.integers(self._config.objects[0], self._config.objects[1] + 1))
-        return [background, *(self._thing(rng, moved) for _ in range(count))]
+        return [background, *(self._thing(rng, moved, pixels) for _ in range(count))]
 
-    def _background(self, rng: Rng) -> Layer:
+    def _background(self, rng: Rng, pixels: float) -> Layer:
         height, width = self._config.height, self._config.width
         rows, columns = (round(side * (1 + 2 * _MARGIN)) for side in (height, width))
         centre = np.array([(width - 1) / 2, (height - 1) / 2])
         shift = centre - ((columns - 1) / 2, (rows - 1) / 2) + rng.uniform(-0.5, 0.5, 2)
-        motion = _motion(rng, self._config.background, centre, self._pixels)
+        motion = _motion(rng, self._config.background, centre, pixels)
         placed = np.column_stack([np.eye(2), shift])
         return Layer(
             texture=self._photos.crop(rng, rows, columns),
@@ -167,7 +176,7 @@ class LayeredScenes:
             second_from_layer=_compose(motion, placed),
         )
 
-    def _thing(self, rng: Rng, background: Affine) -> Layer:
+    def _thing(self, rng: Rng, background: Affine, pixels: float) -> Layer:
         config = self._config
         size = config.width * np.exp(rng.uniform(*np.log(config.size)))
         rows, columns = (max(_SMALLEST, round(size * side)) for side in rng.uniform(0.7, 1, 2))
@@ -179,7 +188,7 @@ class LayeredScenes:
             shade = shading(outline, rows, columns, rng)
             texture = np.asarray(cv2.multiply(texture, cv2.merge([shade] * 3), scale=1 / 255))
         centre = rng.uniform(0, (config.width, config.height))
-        motion = _motion(rng, config.object_motion, centre, self._pixels)
+        motion = _motion(rng, config.object_motion, centre, pixels)
         placed = np.column_stack([np.eye(2), centre - ((columns - 1) / 2, (rows - 1) / 2)])
         return Layer(
             texture=texture,
@@ -188,10 +197,13 @@ class LayeredScenes:
             second_from_layer=_compose(background, _compose(motion, placed)),
         )
 
-    @property
-    def _pixels(self) -> float:
-        """Pixels of this picture for one of FlyingChairs'."""
-        return self._config.motion * self._config.width / _REFERENCE_WIDTH
+    def _pixels(self, rng: Rng) -> float:
+        """Return pixels of the next picture for one of FlyingChairs'."""
+        config = self._config
+        factor = config.motion * config.width / _REFERENCE_WIDTH
+        if config.motion_spread == 1:  # or scenes without would depend on it
+            return factor
+        return float(factor * config.motion_spread ** rng.uniform(-1, 1))
 
 
 def draw_pair(layers: list[Layer], height: int, width: int, name: str = '') -> FlowPair:

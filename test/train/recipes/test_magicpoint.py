@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import nn
 
+pytest.importorskip('lightning_fabric', reason='lightning-fabric is not installed')
+
 from dlcv.augment.photometric import OFF
 from dlcv.losses.superpoint import cell_labels
 from dlcv.models.superpoint import SuperPoint, SuperPointConfig
