@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -104,6 +106,37 @@ def test_a_metre_east_is_a_metre_along_x(tmp_path):
     poses = oxts_poses(sorted(tmp_path.glob('*.txt')))
     np.testing.assert_allclose(poses[1][:3, 3], [1, 0, 0], atol=1e-6)
     np.testing.assert_allclose(poses[2][:3, 3], [0, 1, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize('place', ['drive', 'train', 'val', ''])
+def test_annotated_depth(drive, tmp_path, place):
+    root = drive if place == 'drive' else tmp_path / 'annotated' / place / drive.name
+    folder = root / 'proj_depth' / 'groundtruth' / 'image_02'
+    folder.mkdir(parents=True)
+    stored = np.zeros((20, 30), np.uint16)
+    stored[3, 4] = 256 * 7 + 64
+    cv2.imwrite(str(folder / '0000000001.png'), stored)
+    options = FolderOptions(depth_folder=None if place == 'drive' else tmp_path / 'annotated')
+    before, middle, after = open_folder('kitti', drive, options)
+    assert before.depth is None
+    assert after.depth is None
+    assert middle.depth[3, 4] == 7.25
+    assert np.isnan(middle.depth).sum() == 20 * 30 - 1
+    assert all(s.depth is None for s in open_folder('kitti', drive, replace(options, depth=False)))
+
+
+def test_depth_that_belongs_to_no_picture(drive, tmp_path):
+    with pytest.raises(DatasetError, match=r'looked for the depth of image_02 at train.2011_09_26'):
+        open_folder('kitti', drive, FolderOptions(depth_folder=tmp_path))
+    with pytest.raises(DatasetError, match='only raw drives have annotated depth'):
+        open_folder('kitti', tmp_path, FolderOptions(depth_folder=tmp_path))
+    with pytest.raises(DatasetError, match='elsewhere, got tum'):
+        open_folder('tum', tmp_path, FolderOptions(depth_folder=tmp_path))
+    folder = drive / 'proj_depth' / 'groundtruth' / 'image_02'
+    folder.mkdir(parents=True)
+    cv2.imwrite(str(folder / '0000000007.png'), np.zeros((20, 30), np.uint16))
+    with pytest.raises(DatasetError, match=r'0000000007\.png belongs to none of 3 pictures'):
+        open_folder('kitti', drive)
 
 
 def test_without_gps_there_are_pictures(drive):

@@ -56,6 +56,9 @@ def _add_source_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         '--depth-scale', type=float, metavar='UNITS', help='units per metre of depth pictures'
     )
+    group.add_argument(
+        '--depth-folder', type=Path, metavar='DIR', help="KITTI's annotated depth, if elsewhere"
+    )
     group.add_argument('--start', type=int, default=0, metavar='N', help='leave out the first N')
     group.add_argument('--count', type=int, metavar='N', help='at most N pictures')
     group.add_argument('--stride', type=int, default=1, metavar='N', help='every Nth picture')
@@ -121,6 +124,7 @@ def _recording(args: argparse.Namespace) -> FolderRecording:
         sequence=args.sequence,
         depth=args.depth,
         depth_scale=args.depth_scale,
+        depth_folder=args.depth_folder,
     )
     recording = open_folder(args.kind, args.source, options)
     recording = recording.cut(start=args.start, count=args.count, stride=args.stride)

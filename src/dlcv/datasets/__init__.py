@@ -26,6 +26,8 @@ def open_folder(
         DatasetError: It has another layout, or a file in it is wrong or missing.
     """
     path, options = Path(source), options or FolderOptions()
+    if kind in KINDS and kind != 'kitti' and options.depth_folder is not None:
+        raise DatasetError(f"only KITTI's raw drives have their depth elsewhere, got {kind}")
     match kind:
         case 'kitti':
             from dlcv.datasets.kitti import read_kitti as read

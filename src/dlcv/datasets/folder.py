@@ -23,6 +23,8 @@ class FolderOptions:
         sequence: Which one, for folders that hold several.
         depth: Whether to read the true depth.
         depth_scale: Units per metre of the depth pictures.
+        depth_folder: Where the depth is that does not lie beside the pictures: for KITTI the depth
+            benchmark's, with ``train`` and ``val`` or the drives in it.
     """
 
     camera: Camera | None = None
@@ -31,6 +33,7 @@ class FolderOptions:
     sequence: str | None = None
     depth: bool = True
     depth_scale: float | None = None
+    depth_folder: Path | None = None
 
     def __post_init__(self) -> None:
         if self.rate is not None and not 0 < self.rate < inf:

@@ -1,7 +1,11 @@
-"""KITTI (Geiger et al., IJRR 2013): raw drives and the odometry benchmark's sequences."""
+"""KITTI (Geiger et al., IJRR 2013): raw drives and the odometry benchmark's sequences.
+
+Raw drives may have the depth benchmark's annotated LiDAR depth (Uhrig et al., 3DV 2017).
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +26,7 @@ from dlcv.types import Camera, FloatArray
 
 EARTH_RADIUS = 6378137.0  # metres, of the devkit's convertOxtsToPose.m
 MAX_GAP_NS = 250_000_000
+DEPTH_SCALE = 256.0  # units per metre of the depth benchmark
 _WANTED = (
     'image_02/data and timestamps.txt (a raw drive)',
     'image_2 and times.txt (an odometry sequence)',
@@ -33,8 +38,11 @@ def read_kitti(source: Path, options: FolderOptions) -> FolderRecording:
     """Read a raw drive (``*_sync``) or a sequence of the odometry benchmark, colour if there.
 
     Raw drives: times are the pictures' own, read as UTC; poses come from GPS and IMU in a world
-    of x east, y north, z up that begins at the first IMU position. Odometry: poses are the
-    benchmark's, whose world has the axes of the first camera (x right, y down, z forward).
+    of x east, y north, z up that begins at the first IMU position. Depth is the depth benchmark's,
+    unpacked into the drive's own folder (``proj_depth/groundtruth``) or found in
+    ``options.depth_folder``; it is sparse, and the first and last five pictures have none.
+    Odometry: poses are the benchmark's, whose world has the axes of the first camera (x right, y
+    down, z forward).
 
     Raises:
         DatasetError: The layout is another, or a file in it is wrong or missing.
@@ -42,6 +50,8 @@ def read_kitti(source: Path, options: FolderOptions) -> FolderRecording:
     for camera in ('image_02', 'image_00'):
         if (source / camera / 'data').is_dir():
             return _read_drive(source, camera, options)
+    if options.depth_folder is not None:
+        raise DatasetError(f'{source}: only raw drives have annotated depth, and this is none')
     folder = _sequence(source, options.sequence)
     return _read_sequence(folder, options)
 
@@ -67,10 +77,47 @@ def _read_drive(source: Path, left: str, options: FolderOptions) -> FolderRecord
     poses = _drive_poses(source, stamps, lens, tables, options)
     return FolderRecording(
         name=source.resolve().name,
-        items=_items(stamps, pictures, rights, poses),
+        items=_with_depth(
+            _items(stamps, pictures, rights, poses), _depth_of(source, left, options)
+        ),
         calibration=options.camera or _raw_camera(calibration, tables, lens),
         right_calibration=_raw_camera(calibration, tables, right_lens) if rights else None,
         baseline=_raw_baseline(calibration, tables, lens, right_lens) if rights else 0.0,
+        depth_scale=options.depth_scale or DEPTH_SCALE,
+    )
+
+
+def _depth_of(drive: Path, camera: str, options: FolderOptions) -> Path | None:
+    """Return the folder of a drive's depth pictures, where there is one."""
+    if not options.depth:
+        return None
+    inside = Path('proj_depth', 'groundtruth', camera)
+    places = [drive / inside]
+    if options.depth_folder is not None:
+        name = drive.resolve().name
+        roots = [options.depth_folder / part for part in ('train', 'val', '')]
+        places = [root / name / inside for root in roots]
+    found = next((place for place in places if place.is_dir()), None)
+    if found is None and options.depth_folder is not None:
+        raise DatasetError(
+            f'{options.depth_folder}: looked for the depth of {camera} at '
+            + ', '.join(str(place.relative_to(options.depth_folder)) for place in places)
+        )
+    return found
+
+
+def _with_depth(items: tuple[Item, ...], folder: Path | None) -> tuple[Item, ...]:
+    if folder is None:
+        return items
+    there = {path.name for path in folder.glob('*.png')}
+    lacking = there - {item.picture.with_suffix('.png').name for item in items}
+    if lacking:
+        raise DatasetError(f'{folder}: {min(lacking)} belongs to none of {len(items)} pictures')
+    return tuple(
+        replace(item, depth=folder / name)
+        if (name := item.picture.with_suffix('.png').name) in there
+        else item
+        for item in items
     )
 
 
