@@ -71,6 +71,14 @@ def test_equals_the_definitions(crop):
         assert getattr(found, name) == pytest.approx(value, rel=1e-12), name
 
 
+def test_what_is_too_near_and_too_far_is_clamped():
+    """The node publishes -inf and +inf there (REP 117): wrong, but not unknown."""
+    truth = np.array([[2.0, 2.0, 2.0, 2.0]])
+    errors = depth_errors(np.array([[-np.inf, np.inf, 2.0, np.nan]]), truth, DepthCaps(nearest=1))
+    assert errors.pixels == 3
+    assert errors.abs_rel == pytest.approx((0.5 + 39 + 0) / 3)
+
+
 def test_crops_are_those_of_kitti():
     """Rows and columns of a 375x1242 picture in the public evaluations of Garg and Eigen."""
     seen = {}

@@ -2,7 +2,7 @@
 
 Letters in this file: H W size in pixels. Depth is ``(H, W)`` metres; NaN is unknown. A pixel counts
 where the truth lies between the caps and within the crop, and the estimate is known. The estimate
-is clamped to the caps, as the published evaluations do.
+is clamped to the caps, as the published evaluations do, and infinite ones with it.
 
 Figures of several pictures are means of the pictures' figures (`mean_of_pictures`), not of pixels.
 """
@@ -109,7 +109,7 @@ def depth_errors(
         raise DepthMetricError(
             f'expected depth and truth (H, W) of one size, got {depth.shape} and {truth.shape}'
         )
-    counts = _counting(truth, caps) & np.isfinite(depth)
+    counts = _counting(truth, caps) & ~np.isnan(depth)
     if not counts.any():
         return DepthErrors()
     true, found = truth[counts].astype(np.float64), depth[counts].astype(np.float64)
