@@ -85,6 +85,12 @@ def test_the_start_is_left_alone(scene):
     np.testing.assert_array_equal(start, before)
 
 
+def test_the_layout_of_the_start_does_not_matter(scene):
+    first, second, _, start = scene
+    transposed = np.ascontiguousarray(start.transpose(2, 0, 1)).transpose(1, 2, 0)
+    np.testing.assert_array_equal(refine(transposed, first, second), refine(start, first, second))
+
+
 def test_what_is_not_finite_stays_and_does_not_spread(scene):
     first, second, truth, start = scene
     holed = start.copy()

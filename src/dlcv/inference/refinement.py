@@ -38,7 +38,8 @@ def refine(flow: FloatArray, first: ByteImage, second: ByteImage) -> FloatArray:
     solver.setSorIterations(_INNER)
     finite = np.isfinite(flow).all(axis=-1, keepdims=True)
     before, after = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (first, second))
-    start = np.where(finite, flow, 0).astype(np.float32)  # one NaN would spread to its block
+    start = np.where(finite, flow, 0)  # one NaN would spread to its block
+    start = np.ascontiguousarray(start, np.float32)  # or OpenCV refuses a transposed array
     return np.where(finite, np.asarray(solver.calc(before, after, start), np.float32), flow)
 
 
