@@ -222,7 +222,7 @@ def absolute_errors(pairs: PosePairs, alignment: Alignment) -> PoseErrors:
     moved = similarity(pairs.estimate)
     return PoseErrors(
         metres=np.linalg.norm(moved[:, :3, 3] - pairs.truth[:, :3, 3], axis=1),
-        degrees=_angles(_inverse(pairs.truth) @ moved),
+        degrees=rotation_degrees(_inverse(pairs.truth) @ moved),
         similarity=similarity,
     )
 
@@ -263,7 +263,7 @@ def relative_errors(
     error = _inverse(true) @ (_inverse(moved[start]) @ moved[end])
     return PoseErrors(
         metres=np.linalg.norm(error[:, :3, 3], axis=1),
-        degrees=_angles(error),
+        degrees=rotation_degrees(error),
         similarity=similarity,
     )
 
@@ -320,6 +320,15 @@ def scale_drift(pairs: PosePairs, length: float = 100.0) -> float:
     return float(100 * np.expm1(100 * slope))
 
 
+def rotation_degrees(motions: FloatArray) -> FloatArray:
+    """Return ``(N,)`` degrees that motions ``(N, 4, 4)`` turn by, exact where these are small."""
+    rotation = motions[:, :3, :3]
+    skew = rotation - rotation.transpose(0, 2, 1)
+    sine = np.linalg.norm([skew[:, 2, 1], skew[:, 0, 2], skew[:, 1, 0]], axis=0)
+    cosine = np.trace(rotation, axis1=1, axis2=2) - 1
+    return np.asarray(np.degrees(np.arctan2(sine, cosine)), np.float64)
+
+
 def _segment(pairs: PosePairs, start: int, end: int, length: float) -> Segment:
     ends = np.array([start, end])
     (first, last), (true_first, true_last) = pairs.estimate[ends], pairs.truth[ends]
@@ -330,7 +339,7 @@ def _segment(pairs: PosePairs, start: int, end: int, length: float) -> Segment:
         end=end,
         length=length,
         metres=float(np.linalg.norm(error[:3, 3])),
-        degrees=float(_angles(error[None])[0]),
+        degrees=float(rotation_degrees(error[None])[0]),
     )
 
 
@@ -384,15 +393,6 @@ def _way(poses: FloatArray) -> FloatArray:
 
 def _inverse(poses: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.inv(poses), np.float64)
-
-
-def _angles(motions: FloatArray) -> FloatArray:
-    """Return ``(N,)`` degrees of rotation; exact for small ones, where the arc cosine is not."""
-    rotation = motions[:, :3, :3]
-    skew = rotation - rotation.transpose(0, 2, 1)
-    sine = np.linalg.norm([skew[:, 2, 1], skew[:, 0, 2], skew[:, 1, 0]], axis=0)
-    cosine = np.trace(rotation, axis1=1, axis2=2) - 1
-    return np.asarray(np.degrees(np.arctan2(sine, cosine)), np.float64)
 
 
 def _all(stamps: npt.NDArray[np.int64]) -> Indices:
