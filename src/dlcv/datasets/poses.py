@@ -50,15 +50,20 @@ def from_rows(path: Path, number: int, values: list[float]) -> FloatArray:
 def read_tum(path: Path) -> Trajectory:
     """Read ``timestamp tx ty tz qx qy qz qw`` lines (seconds, metres, quaternion xyzw).
 
+    Of several lines with one time, as the set's own truth has them, the first counts.
+
     Raises:
-        DatasetError: A line is none of these or times do not increase; names file and line.
+        DatasetError: A line is none of these or times decrease; names file and line.
     """
     stamps: list[int] = []
     poses: list[FloatArray] = []
     for number, line in read_lines(path):
         words = line.replace(',', ' ').split()
         values = numbers(path, number, words, 8)
-        add_stamp(path, number, stamps, seconds_to_ns(path, number, words[0]))
+        stamp_ns = seconds_to_ns(path, number, words[0])
+        if stamps and stamp_ns == stamps[-1]:
+            continue
+        add_stamp(path, number, stamps, stamp_ns)
         poses.append(from_xyzw(path, number, values[1:4], values[4:8]))
     return trajectory(path, stamps, poses)
 
