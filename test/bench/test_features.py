@@ -30,8 +30,8 @@ from dlcv.methods.features import (
     estimate,
     mutual,
     neighbours,
-    one_thread,
 )
+from dlcv.nn.threads import one_thread
 from dlcv.types import HomographyPair
 from dlcv.weights import WeightsError, save_network, untrained
 

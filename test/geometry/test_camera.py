@@ -173,6 +173,15 @@ def test_numbers_are_read_as_yaml_cpp_writes_them(tmp_path):
     assert cam.read_camera(path).distortion == (0, 0, -1e-05, 0, 0)
 
 
+def test_a_number_beyond_all_floats_is_refused(tmp_path):
+    path = tmp_path / 'camera.yaml'
+    path.write_text(yaml.safe_dump(calibration(distortion_coefficients={'data': [10**400]})))
+    with pytest.raises(
+        cam.CameraError, match='distortion_coefficients: expected numbers, got 1000'
+    ):
+        cam.read_camera(path)
+
+
 @pytest.mark.parametrize(
     ('text', 'message'), [('a: [', 'is no YAML'), ('- 1', 'keys of a camera'), ('', 'got None')]
 )

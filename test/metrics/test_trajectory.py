@@ -19,7 +19,6 @@ from dlcv.metrics.trajectory import (
     fitting_lengths,
     relative_errors,
     scale_drift,
-    scale_of,
 )
 from dlcv.types import Trajectory
 
@@ -65,7 +64,7 @@ def test_what_alignments_take_away(walk):
         ('moved', 'origin'), ('moved', 'scale'), ('moved', 'se3'), ('moved', 'sim3'),
         ('scaled', 'scale'), ('scaled', 'sim3'),
     }  # fmt: skip
-    assert scale_of(pairs_of(scaled, walk)) == pytest.approx(2)
+    assert align(pairs_of(scaled, walk), 'sim3').scale == pytest.approx(2)
     rotations = absolute_errors(pairs_of(scaled, walk), 'sim3').degrees
     np.testing.assert_allclose(rotations, 0, atol=1e-6)
 

@@ -32,10 +32,10 @@ from dlcv.methods.features import (
     estimate,
     mutual,
     neighbours,
-    one_thread,
 )
 from dlcv.metrics import features as metrics
 from dlcv.metrics.features import TrueMotion
+from dlcv.nn.threads import one_thread
 from dlcv.types import ByteImage, FloatArray, HomographyPair
 
 SUMMARY = 'interest points and descriptors: SuperPoint beside SIFT and ORB'
@@ -135,6 +135,8 @@ def run(options: Options, progress: Progress = silent) -> Report:
     methods: list[Method] = [*learned, Classical('SIFT'), Classical('ORB')]
     tables: list[Table] = []
     for name, pairs in sets.items():
+        # How many threads share a sum decides its last bit, and that now and then which matches
+        # RANSAC takes: the same numbers should come out whatever the number of cores.
         with one_thread():
             kinds, scores = _measure(name, pairs, methods, options, progress)
         tables += _tables(name, kinds, scores)

@@ -8,8 +8,6 @@ hypothesis; ``pose_expectation`` is for training and keeps what the expected los
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -20,6 +18,7 @@ from dlcv.consensus.minimal import MinimalPoses, StoppedBy, no_poses, sample_pos
 from dlcv.consensus.refine import RefineSettings, attach, pose_covariance, refine
 from dlcv.consensus.score import Score, reprojection_errors, soft_inlier_count
 from dlcv.geometry.rotation import invert
+from dlcv.nn.threads import one_thread
 from dlcv.types import Camera
 
 
@@ -109,23 +108,10 @@ class PoseExpectation:
     tries: int
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch from splitting work over threads.
-
-    The consensus is some thousand small steps. A second thread gains little on an idle machine;
-    on one with other processes every step may wait for a thread that is not running, which was
-    measured to be 20 times slower at a load of 7 on two cores.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@_one_thread()
+# The consensus is some thousand small steps. A second thread gains little on an idle machine; on
+# one with other processes every step may wait for a thread that is not running, which was measured
+# to be 20 times slower at a load of 7 on two cores.
+@one_thread()
 @torch.no_grad()
 def solve_pose(
     coordinates: Tensor,

@@ -26,8 +26,6 @@ def open_folder(
         DatasetError: It has another layout, or a file in it is wrong or missing.
     """
     path, options = Path(source), options or FolderOptions()
-    if kind in KINDS and kind != 'kitti' and options.depth_folder is not None:
-        raise DatasetError(f"only KITTI's raw drives have their depth elsewhere, got {kind}")
     match kind:
         case 'kitti':
             from dlcv.datasets.kitti import read_kitti as read
@@ -41,4 +39,6 @@ def open_folder(
             from dlcv.datasets.images import read_images as read
         case _:
             raise DatasetError(f'no data set {kind!r}; there are {", ".join(KINDS)}')
+    if kind != 'kitti' and options.depth_folder is not None:
+        raise DatasetError(f"only KITTI's raw drives have their depth elsewhere, got {kind}")
     return read(path, options)

@@ -109,16 +109,11 @@ def _depth_of(drive: Path, camera: str, options: FolderOptions) -> Path | None:
 def _with_depth(items: tuple[Item, ...], folder: Path | None) -> tuple[Item, ...]:
     if folder is None:
         return items
-    there = {path.name for path in folder.glob('*.png')}
-    lacking = there - {item.picture.with_suffix('.png').name for item in items}
-    if lacking:
-        raise DatasetError(f'{folder}: {min(lacking)} belongs to none of {len(items)} pictures')
-    return tuple(
-        replace(item, depth=folder / name)
-        if (name := item.picture.with_suffix('.png').name) in there
-        else item
-        for item in items
-    )
+    there = {path.stem: path for path in folder.glob('*.png')}
+    unknown = there.keys() - {item.picture.stem for item in items}
+    if unknown:
+        raise DatasetError(f'{folder}: {min(unknown)}.png belongs to none of {len(items)} pictures')
+    return tuple(replace(item, depth=there.get(item.picture.stem)) for item in items)
 
 
 def _raw_camera(path: Path, tables: dict[str, list[float]], lens: str) -> Camera:

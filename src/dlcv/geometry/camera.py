@@ -259,7 +259,10 @@ def _numbers(data: Mapping[Any, Any], key: str, count: int | None = None) -> tup
             raise CameraError(f'{key}: expected numbers, got {value!r}')
     if count is not None and len(values) != count:
         raise CameraError(f'{key}: expected {count} numbers, got {len(values)}')
-    return tuple(map(float, values))
+    try:
+        return tuple(map(float, values))
+    except OverflowError:
+        raise CameraError(f'{key}: expected numbers, got {max(values, key=abs)!r}') from None
 
 
 def _normalised(camera: Camera, xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -11,7 +9,6 @@ from typing import Any, Literal, Protocol
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from dlcv.inference.features import FeatureEstimator, FeatureSettings
 from dlcv.inference.mapping import grey
@@ -90,21 +87,6 @@ class Learned:
         )
         found = self._estimator.push(Frame(stamp_ns=0, image=image))
         return Described(xy=found.xy, descriptors=found.descriptors)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let PyTorch use one thread meanwhile.
-
-    How many threads share a sum decides its last bit, and that now and then which matches RANSAC
-    takes: the same numbers should come out whatever the number of cores.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def neighbours(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[Nearest, Nearest]:

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from dlcv.inference.mapping import grey
 from dlcv.types import ByteImage, FloatArray
 
 Flow = Callable[[ByteImage, ByteImage], FloatArray]
@@ -29,7 +30,7 @@ def no_motion(first: ByteImage, _second: ByteImage) -> FloatArray:
 
 def farneback(first: ByteImage, second: ByteImage) -> FloatArray:
     """Return the flow by polynomial expansion (Farneback, SCIA 2003)."""
-    found = cv2.calcOpticalFlowFarneback(_grey(first), _grey(second), _NOTHING, **FARNEBACK)
+    found = cv2.calcOpticalFlowFarneback(grey(first), grey(second), _NOTHING, **FARNEBACK)
     return np.asarray(found, np.float32)
 
 
@@ -39,10 +40,6 @@ def inverse_search() -> Flow:
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     def flow(first: ByteImage, second: ByteImage) -> FloatArray:
-        return np.asarray(dis.calc(_grey(first), _grey(second), _NOTHING), np.float32)
+        return np.asarray(dis.calc(grey(first), grey(second), _NOTHING), np.float32)
 
     return flow
-
-
-def _grey(image: ByteImage) -> ByteImage:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)

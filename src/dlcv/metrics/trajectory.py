@@ -259,13 +259,8 @@ def relative_errors(
         start, end = index[: -int(delta)], index[int(delta) :]
     else:
         start, end = _metres_apart(pairs.truth if along == 'truth' else moved, delta)
-    true = _inverse(pairs.truth[start]) @ pairs.truth[end]
-    error = _inverse(true) @ (_inverse(moved[start]) @ moved[end])
-    return PoseErrors(
-        metres=np.linalg.norm(error[:, :3, 3], axis=1),
-        degrees=rotation_degrees(error),
-        similarity=similarity,
-    )
+    metres, degrees = _motion_errors(moved, pairs.truth, start, end)
+    return PoseErrors(metres=metres, degrees=degrees, similarity=similarity)
 
 
 def drift(
@@ -282,12 +277,18 @@ def drift(
         step: Poses between two starts.
     """
     way = _way(pairs.truth)
-    segments = []
-    for start in range(0, len(pairs), step):
-        for length in lengths:
-            end = int(np.searchsorted(way, way[start] + length, side='right'))
-            if end < len(pairs):
-                segments.append(_segment(pairs, start, end, length))
+    stretches = [
+        (start, end, length)
+        for start in range(0, len(pairs), step)
+        for length in lengths
+        if (end := int(np.searchsorted(way, way[start] + length, side='right'))) < len(pairs)
+    ]
+    starts, ends = (np.array([s[i] for s in stretches], np.intp) for i in (0, 1))
+    metres, degrees = _motion_errors(pairs.estimate, pairs.truth, starts, ends)
+    segments = (
+        Segment(start=start, end=end, length=length, metres=float(m), degrees=float(d))
+        for (start, end, length), m, d in zip(stretches, metres, degrees, strict=True)
+    )
     return Drift(segments=tuple(segments), path=float(way[-1]) if len(way) else 0.0)
 
 
@@ -296,11 +297,6 @@ def fitting_lengths(pairs: PosePairs) -> tuple[float, ...]:
     path = float(_way(pairs.truth)[-1]) if len(pairs) else 0.0
     fitting = tuple(length for length in KITTI_LENGTHS if length < path)
     return fitting or tuple(path * eighth / 8 for eighth in range(1, 8) if path)
-
-
-def scale_of(pairs: PosePairs, alignment: Alignment = 'sim3') -> float:
-    """Return the factor that brings the estimate to the truth's size; 1 is right."""
-    return align(pairs, alignment).scale
 
 
 def scale_drift(pairs: PosePairs, length: float = 100.0) -> float:
@@ -329,18 +325,13 @@ def rotation_degrees(motions: FloatArray) -> FloatArray:
     return np.asarray(np.degrees(np.arctan2(sine, cosine)), np.float64)
 
 
-def _segment(pairs: PosePairs, start: int, end: int, length: float) -> Segment:
-    ends = np.array([start, end])
-    (first, last), (true_first, true_last) = pairs.estimate[ends], pairs.truth[ends]
-    moved = np.linalg.inv(first) @ last
-    error = np.linalg.inv(moved) @ (np.linalg.inv(true_first) @ true_last)
-    return Segment(
-        start=start,
-        end=end,
-        length=length,
-        metres=float(np.linalg.norm(error[:3, 3])),
-        degrees=float(rotation_degrees(error[None])[0]),
-    )
+def _motion_errors(
+    estimate: FloatArray, truth: FloatArray, start: Indices, end: Indices
+) -> tuple[FloatArray, FloatArray]:
+    """Return metres and degrees ``(M,)`` by which motions between poses are off."""
+    true = _inverse(truth[start]) @ truth[end]
+    error = _inverse(true) @ (_inverse(estimate[start]) @ estimate[end])
+    return np.linalg.norm(error[:, :3, 3], axis=1), rotation_degrees(error)
 
 
 def _from_first(pairs: PosePairs, *, scaled: bool) -> Similarity:

@@ -44,8 +44,8 @@ class FlowNetRecipe:
     Attributes:
         flownet: The network; batch-norms are folded when it is shipped.
         scenes: The pairs it learns from.
-        easy: Pairs that it learns from first, of the same size. Where motions are as often small
-            as in FlyingChairs, all that a network sees of them for long is that.
+        easy: Pairs that it learns from first, at least as large as the crop. Where motions are as
+            often small as in FlyingChairs, all that a network sees of them for long is that.
         easy_samples: Samples until ``scenes`` take over.
         worlds: Clips of generated worlds whose pairs a second run is fine-tuned to; at least as
             large as the crop. Of long clips each picture is rendered once for two pairs.
