@@ -10,7 +10,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dlcv.losses.flow import WEIGHTS, end_point_error, epe, matching_loss, multiscale_epe
+from dlcv.losses.flow import (
+    WEIGHTS,
+    end_point_error,
+    epe,
+    matching_loss,
+    mean_flow,
+    multiscale_epe,
+)
 from dlcv.nn.shapes import ShapeError
 
 
@@ -65,6 +72,28 @@ def test_equals_the_loop(sparse):
     pyramid = [torch.randn_like(flow) for flow in zeros_pyramid(2, 64, 64)]
     loss = multiscale_epe(pyramid, target, sparse=sparse)
     assert float(loss) == pytest.approx(slow_multiscale(pyramid, target, sparse), rel=1e-5)
+
+
+def test_unknown_pixels_do_not_count_in_the_means_of_dense_truth():
+    torch.manual_seed(3)
+    target = 10 * torch.randn(2, 2, 64, 64)
+    target[0, :, :16, :16] = math.nan  # whole areas of the finest scales
+    target[1, :, 5] = math.nan  # a row of the first areas
+    pyramid = [torch.randn_like(flow).requires_grad_() for flow in zeros_pyramid(2, 64, 64)]
+    total = 0.0
+    for flow, weight in zip(pyramid, WEIGHTS, strict=True):
+        rows = flow.shape[2]
+        side = 64 // rows
+        areas = target.unfold(2, side, side).unfold(3, side, side).flatten(4) / 20
+        truth = areas.nanmean(dim=4)
+        errors = (flow - truth).norm(dim=1)
+        total += weight * float(errors.detach().nansum()) / 2
+    loss = multiscale_epe(pyramid, target)
+    assert float(loss) == pytest.approx(total, rel=1e-5)
+    loss.backward()
+    assert all(flow.grad.isfinite().all() for flow in pyramid)
+    assert torch.count_nonzero(pyramid[0].grad[0, :, :4, :4]) == 0
+    assert torch.isnan(mean_flow(target, (16, 16))[0, :, :4, :4]).all()
 
 
 def test_holes_give_no_gradient():

@@ -6,7 +6,7 @@ import pytest
 from dlcv.types import Camera
 from dlcv.world import ideal_camera
 from dlcv.world.recording import renderer_of, stage_of
-from dlcv.world.render import Renderer
+from dlcv.world.render import NEAREST, Renderer
 from dlcv.world.scene import Light, WorldError, place
 from dlcv.world.stage import Extras
 from dlcv.world.trajectory import poses
@@ -116,6 +116,19 @@ def test_nothing_behind_the_camera_is_seen(make_scene):
     view = Renderer(make_scene(back)).render(ideal_camera(9, 9), AHEAD)
     assert (view.patch == -1).all()
     assert (view.inverse_depth == 0).all()
+
+
+def test_motion_is_not_told_of_points_that_pass_the_camera_too_near(make_scene):
+    renderer = Renderer(make_scene((*WALL, {})))
+    camera = ideal_camera(9, 9, 40)
+    first = renderer.render(camera, AHEAD)
+    depth = 1 / float(first.inverse_depth[0, 4, 4])
+    for left, known in ((2 * NEAREST, True), (0.5 * NEAREST, False), (-1.0, False)):
+        closer = AHEAD.copy()
+        closer[0, :3, 3] += (depth - left) * closer[0, :3, 2]
+        flow, hidden = renderer.flow(first, renderer.render(camera, closer))
+        assert bool(flow[0].isfinite().all()) is known
+        assert known or bool(hidden[0].all())
 
 
 def test_a_stencil_leaves_part_of_a_patch_away(make_scene):

@@ -72,7 +72,7 @@ def multiscale_epe(
 
     Args:
         pyramid: Flow in network units, each ``(B, 2, h, w)``, finest first.
-        target: ``(B, 2, H, W)`` true flow in pixels.
+        target: ``(B, 2, H, W)`` true flow in pixels; NaN is unknown and does not count.
         weights: One for each scale.
         div_flow: Pixels of flow for one network unit.
         sparse: Whether the truth has holes: NaN, or exactly (0, 0) as in the public code. Then
@@ -121,7 +121,7 @@ def matching_loss(
     expect(target, 'B 2 H W', 'target')
     height, width = matches.shape[2:]
     side = round(matches.shape[1] ** 0.5)
-    flow = F.adaptive_avg_pool2d(target, (height, width))  # (B, 2, h, w) pixels
+    flow = mean_flow(target, (height, width))  # (B, 2, h, w) pixels
     known = _lands_inside(flow, target.shape[2:])  # (B, h, w)
     cell = (flow / step + side // 2).nan_to_num(nan=-1.0)  # where in the window
     known &= ((cell >= 0) & (cell <= side - 1)).all(dim=1)
@@ -134,6 +134,21 @@ def matching_loss(
         weight = (share if dx else 1 - share)[:, 0] * (share if dy else 1 - share)[:, 1]
         loss = loss - weight * chances.gather(1, index.long()[:, None])[:, 0]
     return loss[known].sum() / known.sum().clamp(min=1)
+
+
+def mean_flow(target: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the mean of the known flow of each area.
+
+    Args:
+        target: ``(B, 2, H, W)``; NaN is unknown.
+        size: Height and width of the result.
+
+    Returns:
+        ``(B, 2, h, w)``; NaN where nothing is known of an area.
+    """
+    known = ~target.isnan().any(dim=1, keepdim=True)  # (B, 1, H, W)
+    share = F.adaptive_avg_pool2d(known.to(target.dtype), size)
+    return F.adaptive_avg_pool2d(target.where(known, 0), size) / share
 
 
 def _lands_inside(flow: Tensor, size: Sequence[int]) -> Tensor:
@@ -149,8 +164,9 @@ def _summed_error(flow: Tensor, target: Tensor, sparse: bool) -> Tensor:
     """Return the error of one scale, summed over its pixels and averaged over the batch."""
     height, width = flow.shape[2:]
     if not sparse:
-        coarse = F.adaptive_avg_pool2d(target, (height, width))  # (B, 2, h, w)
-        return end_point_error(flow, coarse).sum() / len(flow)
+        coarse = mean_flow(target, (height, width))  # (B, 2, h, w)
+        known = ~coarse.isnan().any(dim=1)
+        return end_point_error(flow, coarse.where(known[:, None], flow.detach())).sum() / len(flow)
     coarse = _pooled_extremes(target.nan_to_num(nan=0.0), (height, width))  # (B, 2, h, w)
     known = coarse.any(dim=1)  # (B, h, w)
     return end_point_error(flow, coarse)[known].sum() / len(flow)

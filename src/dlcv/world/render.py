@@ -28,6 +28,7 @@ from dlcv.world.shade import Shader
 from dlcv.world.visibility import Visibility, indices
 
 THINNEST = 0.15  # pixels; narrower patches are left out, they would only flicker
+NEAREST = 0.05  # metres before a camera; of points that pass it nearer, motion is not told
 SUBSAMPLES = ((-0.125, -0.375), (0.375, -0.125), (0.125, 0.375), (-0.375, 0.125))
 
 
@@ -135,7 +136,8 @@ class Renderer:
             second: B views of the same camera; each is compared with the same number in ``first``.
 
         Returns:
-            ``(B, H, W, 2)`` float64 flow in pixels, NaN for points behind the second camera, and
+            ``(B, H, W, 2)`` float64 flow in pixels, NaN for points that are not `NEAREST` metres
+            ahead of the second camera, and
             ``(B, H, W)`` bool: hidden by something nearer, or out of the picture.
         """
         there, ahead = self._motion(first, second.pixel_from_rest)
@@ -163,7 +165,8 @@ class Renderer:
             world_from_rest: ``(B, K, 4, 4)`` motions of the bodies at the later time.
 
         Returns:
-            ``(B, H, W, 2)`` float64 pixels, NaN for points behind the camera then.
+            ``(B, H, W, 2)`` float64 pixels, NaN for points that are not `NEAREST` metres
+            ahead of the camera then.
         """
         camera_from_rest = self._camera_from_rest(world_from_camera, world_from_rest)
         there, _ = self._motion(view, self._put(_lens(camera) @ camera_from_rest))
@@ -172,13 +175,13 @@ class Renderer:
     def _motion(self, first: View, pixel_from_rest: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """Return x and y of each pixel's point later, and its depth then over that now.
 
-        They are NaN for points that are behind the camera then.
+        They are NaN for points that are not `NEAREST` metres ahead of the camera then.
         """
         matrix = pixel_from_rest @ torch.linalg.inv(first.pixel_from_rest)  # (B, K + 1, 4, 4)
         moved = _moved(matrix[:, 0, :3], first.inverse_depth)  # (3, B, H, W)
         if len(self._carried):
             self._carry(matrix, first, moved)
-        ahead = torch.where(moved[2] > 0, moved[2], torch.nan)
+        ahead = torch.where(moved[2] > NEAREST * first.inverse_depth, moved[2], torch.nan)
         return (moved[0] / ahead, moved[1] / ahead), ahead
 
     def moving(self, patch: Tensor) -> Tensor:

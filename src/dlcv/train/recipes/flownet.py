@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlcv.augment.flow import FlowAugmentConfig
-from dlcv.losses.flow import WEIGHTS, end_point_error, matching_loss, multiscale_epe
+from dlcv.losses.flow import WEIGHTS, end_point_error, matching_loss, mean_flow, multiscale_epe
 from dlcv.methods.flow import Flow, inverse_search
 from dlcv.metrics.flow import DISPLACEMENTS, FlowErrors, flow_errors
 from dlcv.models.flownet import FlowNet, FlowNetConfig
@@ -128,8 +128,9 @@ class FlowNetRecipe:
             pyramid = [flow.float() for flow in network(first, second)]
         unit = self.flownet.div_flow
         with torch.no_grad():
-            coarse = F.adaptive_avg_pool2d(target, pyramid[0].shape[2:])
-            error = end_point_error(pyramid[0] * unit, coarse).mean()
+            height, width = pyramid[0].shape[2:]
+            coarse = mean_flow(target, (height, width))
+            error = end_point_error(pyramid[0] * unit, coarse).nanmean()
         loss = multiscale_epe(pyramid, target, weights=self.weights, div_flow=unit)
         if not self.matching:
             return {'loss': loss, 'epe': error}
