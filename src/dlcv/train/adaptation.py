@@ -12,7 +12,6 @@ them can be stopped and continued, and shared by as many processes as are starte
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,15 +21,13 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from safetensors import safe_open
-from safetensors.numpy import save_file
 
 from dlcv.augment.homographies import HomographyConfig, sample_homography, valid_mask, warp_image
 from dlcv.augment.photometric import to_bytes
 from dlcv.config import to_dict
 from dlcv.nn.keypoints import detect_dense
 from dlcv.synthetic.photos import PhotoPool
-from dlcv.train.recipe import TrainError
+from dlcv.train.shards import opened_shard, settings_text, write_shard
 from dlcv.types import ByteImage
 
 FloatArray = npt.NDArray[np.float32]
@@ -40,7 +37,6 @@ Report = Callable[[int, int], None]
 """Told how many pieces are labelled, of how many."""
 
 _SHARD = 50  # pieces of one file
-_METADATA = 'dlcv_labels'
 _TRIES = 8  # of cutting a piece that is not flat
 _SURROUNDINGS = 16.0  # deviation in pixels of the window of ``balance``
 _CLIMBS = 3  # after which nearly all points stand on a corner that is the strongest around
@@ -299,7 +295,7 @@ def cached_labels(
     folder.mkdir(parents=True, exist_ok=True)
     made_by = {**to_dict(config), **source, 'photos': len(photos)}
     del made_by['count']  # more pieces of the same kind may be added
-    settings = json.dumps(made_by, sort_keys=True)
+    settings = settings_text(made_by)
     files = {start: folder / f'{start:06d}.safetensors' for start in range(0, config.count, _SHARD)}
     missing = [start for start, file in files.items() if not file.exists()]
     begin = os.getpid() * 7 % max(1, len(missing))
@@ -329,34 +325,20 @@ def _labelled(photos: PhotoPool, teacher: Teacher, index: int, config: LabelConf
 
 
 def _write(file: Path, pieces: Sequence[Labelled], settings: str) -> None:
-    """Write labels beside their place, then put them there, so that no half file is ever read."""
     content: dict[str, npt.NDArray[Any]] = {
         'images': np.stack([piece.image for piece in pieces]),
         'counts': np.array([len(piece.xy) for piece in pieces], np.int32),
         'xy': np.concatenate([piece.xy for piece in pieces]),
         'scores': np.concatenate([piece.scores for piece in pieces]).astype(np.float32),
     }
-    unfinished = file.with_suffix(f'.{os.getpid()}.part')
-    save_file(content, unfinished, {_METADATA: settings})
-    unfinished.replace(file)
+    write_shard(file, content, settings)
 
 
 def _read(file: Path, settings: str) -> list[Labelled]:
-    with safe_open(file, 'numpy') as opened:
-        made_by = (opened.metadata() or {}).get(_METADATA, '{}')
-        if made_by != settings:
-            before, now = json.loads(made_by), json.loads(settings)
-            differences = [
-                f'{key} was {before.get(key)!r} and is now {now.get(key)!r}'
-                for key in sorted({*before, *now})
-                if before.get(key) != now.get(key)
-            ]
-            raise TrainError(
-                f'{file.parent} holds labels made in another way: {"; ".join(differences)}; '
-                'name another folder or remove this one'
-            )
-        images, counts = opened.get_tensor('images'), opened.get_tensor('counts')
-        xy, scores = opened.get_tensor('xy'), opened.get_tensor('scores')
+    with opened_shard(file, settings) as opened:
+        images, counts, xy, scores = (
+            opened.get_tensor(name) for name in ('images', 'counts', 'xy', 'scores')
+        )
     ends = np.cumsum(counts)[:-1]
     return [
         Labelled(image=image, xy=points, scores=strengths)

@@ -1,0 +1,151 @@
+"""Training data that are kept in files: made once, read by every process of every run after that.
+
+A shard is a safetensors file that holds arrays of some samples and, as JSON, what made them.
+Several processes may make the shards of a folder at one time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from dlcv.train.recipe import Sample, Samples, TrainError
+
+_METADATA = 'dlcv_made_by'
+
+
+def settings_text(made_by: Mapping[str, Any]) -> str:
+    """Return what made a shard as it stands in the file."""
+    return json.dumps(made_by, sort_keys=True)
+
+
+def write_shard(file: Path, arrays: Mapping[str, npt.NDArray[Any]], settings: str) -> None:
+    """Write a shard beside its place, then put it there, so that no half file is ever read.
+
+    Raises:
+        TrainError: If it cannot be written.
+    """
+    unfinished = file.with_suffix(f'.{os.getpid()}.part')
+    content = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file(content, unfinished, {_METADATA: settings})
+    except Exception as err:  # safetensors has its own class for a full disk
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise TrainError(f'{file} cannot be written: {err}') from err
+    unfinished.replace(file)
+
+
+@contextmanager
+def opened_shard(file: Path, settings: str) -> Iterator[Any]:
+    """Open a shard; what is opened has ``keys()``, ``get_tensor(name)`` and ``get_slice(name)``.
+
+    Raises:
+        TrainError: If other settings made it; the message names which.
+    """
+    with safe_open(file, 'numpy') as opened:
+        made_by = (opened.metadata() or {}).get(_METADATA, '{}')
+        if made_by != settings:
+            before, now = json.loads(made_by), json.loads(settings)
+            differences = [
+                f'{key} was {before.get(key)!r} and is now {now.get(key)!r}'
+                for key in sorted({*before, *now})
+                if before.get(key) != now.get(key)
+            ]
+            raise TrainError(
+                f'{file.parent} holds data made in another way: {"; ".join(differences)}; '
+                'name another folder or remove this one'
+            )
+        yield opened
+
+
+class KeptSamples:
+    """The first samples of an endless row, made when they are first asked for and then kept.
+
+    Numbers from ``count`` on take them again, in another order each time round.
+
+    Args:
+        samples: Arrays of one shape for all numbers.
+        count: How many are kept.
+        per_shard: Samples of one file, which are made together: those of one world, say.
+        folder: Where the files are, or are to be.
+        made_by: All that the samples depend on.
+        seed: Of the order after the first time round.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        *,
+        count: int,
+        per_shard: int,
+        folder: Path,
+        made_by: Mapping[str, Any],
+        seed: int,
+    ) -> None:
+        if min(count, per_shard) < 1:
+            raise TrainError(
+                f'kept samples need count and per_shard >= 1, got {count} and {per_shard}'
+            )
+        self._samples, self._count, self._per_shard = samples, count, per_shard
+        self._folder, self._settings, self._seed = folder, settings_text(made_by), seed
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return the sample of that number.
+
+        Raises:
+            TrainError: If the folder holds samples that were made in another way.
+        """
+        turn, place = divmod(index, self._count)
+        if turn:
+            place = int(_order(self._seed, turn, self._count)[place])
+        shard, row = divmod(place, self._per_shard)
+        first = shard * self._per_shard
+        file = self._folder / f'{first:06d}.safetensors'
+        if not file.exists():
+            made = [self._samples[first + i] for i in range(self._per_shard)]
+            write_shard(file, _stacked(made), self._settings)
+        with opened_shard(file, self._settings) as opened:
+            return {name: opened.get_slice(name)[row] for name in opened.keys()}  # noqa: SIM118
+
+
+def kept(
+    samples: Samples,
+    *,
+    count: int,
+    per_shard: int,
+    folder: str,
+    made_by: Mapping[str, Any],
+    seed: int,
+) -> Samples:
+    """Return samples that are kept in a folder, or without a folder those that never repeat."""
+    if not folder:
+        return samples
+    return KeptSamples(
+        samples,
+        count=count,
+        per_shard=per_shard,
+        folder=Path(folder),
+        made_by=made_by,
+        seed=seed,
+    )
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, turn: int, count: int) -> npt.NDArray[np.intp]:
+    return np.asarray(np.random.default_rng([seed, turn, 7]).permutation(count), np.intp)
+
+
+def _stacked(samples: Sequence[Sample]) -> dict[str, npt.NDArray[Any]]:
+    return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
