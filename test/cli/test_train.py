@@ -23,7 +23,10 @@ from dlcv.weights import load_network
 
 pytest.importorskip('lightning_fabric', reason='lightning-fabric is not installed')
 
-ONE_OF_EACH = ('magicpoint', 'superpoint', 'flownet_s', 'flownet_c', 'unflow')  # others vary these
+ONE_OF_EACH = (  # others vary these
+    'magicpoint', 'superpoint', 'flownet_s', 'flownet_c', 'unflow', 'monodepth', 'deepvo',
+    'ace_encoder',
+)  # fmt: skip
 
 TINY = {
     'flownet': {'width': 1 / 32, 'batch_norm': False},
@@ -187,7 +190,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_can_be_shipped(
     ('wrong', 'said'),
     [
         (['train'], 'which recipe?'),
-        (['train', 'flownet_x'], "no recipe 'flownet_x'; there are flownet_c"),
+        (['train', 'flownet_x'], "no recipe 'flownet_x'; there are ace_encoder"),
         (['train', 'flownet_s', '--set', 'run.step=3'], "unknown key 'step'; known are"),
         (['train', 'flownet_s', '--set', 'run.steps'], 'expected KEY=VALUE'),
         (['train', 'flownet_s', '--set', 'run.steps=many'], "expected int, got 'many'"),

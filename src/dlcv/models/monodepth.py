@@ -25,7 +25,7 @@ from dlcv.nn.shapes import expect, expect_multiple, expect_same
 Disparities = tuple[Tensor, Tensor, Tensor, Tensor]
 
 _SCALES = 4
-_MAX_DISPARITY = 0.3  # of the image width
+MAX_DISPARITY = 0.3  # of the image width; what the sigmoid is multiplied with
 _VGG = ((32, 7), (64, 5), (128, 3), (256, 3), (512, 3), (512, 3), (512, 3))  # channels, kernel
 _RESNET = ((64, 3), (128, 4), (256, 6), (512, 3))  # inner channels, blocks
 _DECODER = (512, 512, 256, 128, 64, 32, 16)  # upconv7 ... upconv1; the ResNet starts at upconv6
@@ -219,7 +219,7 @@ class _Level(nn.Module):
         x = F.elu(self.iconv(torch.cat((x, *skips), dim=1)))
         if self.disparity is None:
             return x, None
-        return x, _MAX_DISPARITY * self.disparity(x).sigmoid()
+        return x, MAX_DISPARITY * self.disparity(x).sigmoid()
 
 
 class _Decoder(nn.Module):

@@ -339,22 +339,30 @@ def motions_in(scene: str) -> tuple[str, ...]:
     return tuple(name for name in MOTIONS if name != 'car' or scene == 'street')
 
 
-def any_camera(rng: np.random.Generator, size: tuple[int, int], fov: tuple[float, float]) -> Camera:
-    """Return a camera with a random field of view and a principal point off the middle by 5 %.
+def any_camera(
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    fov: tuple[float, float],
+    aspect: tuple[float, float] = (0.98, 1.02),
+    offset: float = 0.05,
+) -> Camera:
+    """Return a camera with a random field of view and a principal point off the middle.
 
     Args:
         rng: Source of randomness.
         size: Width and height in pixels.
         fov: Least and greatest horizontal field of view in degrees.
+        aspect: Least and greatest vertical focal length over the horizontal one, in pixels.
+        offset: How far the principal point may be off, as a share of the size.
     """
     width, height = size
     ideal = ideal_camera(width, height, rng.uniform(*fov))
-    shift = rng.uniform(-0.05, 0.05, 2)
+    shift = rng.uniform(-offset, offset, 2)
     return Camera(
         width=width,
         height=height,
         fx=ideal.fx,
-        fy=ideal.fy * rng.uniform(0.98, 1.02),
+        fy=ideal.fy * rng.uniform(*aspect),
         cx=ideal.cx + shift[0] * width,
         cy=ideal.cy + shift[1] * height,
     )

@@ -52,6 +52,9 @@ class SampleConfig:
         motions: Motions, drawn evenly among those that the scene has room for.
         size: Width and height of the pictures.
         fov: Least and greatest horizontal field of view in degrees.
+        aspect: Least and greatest vertical focal length over the horizontal one, in pixels; not 1
+            for pictures that were stretched to ``size``.
+        offset: How far the principal point may be off the middle, as a share of the size.
         frames: Snapshots of a clip.
         rate_hz: Least and greatest rate of a clip's snapshots, drawn evenly in its logarithm.
         stereo: Whether there is a right view.
@@ -68,6 +71,8 @@ class SampleConfig:
     motions: tuple[str, ...] = MOTIONS
     size: tuple[int, int] = (320, 240)
     fov: tuple[float, float] = (50.0, 95.0)
+    aspect: tuple[float, float] = (0.98, 1.02)
+    offset: float = 0.05
     frames: int = 2
     rate_hz: tuple[float, float] = (5.0, 30.0)
     stereo: bool = False
@@ -95,7 +100,9 @@ class SampleConfig:
                 f'frames={self.frames}, per_world={self.per_world}, worlds={self.worlds}, '
                 f'flyers={self.flyers}'
             )
-        for name in ('fov', 'rate_hz', 'baseline'):
+        if not 0 <= self.offset < 0.5:
+            raise WorldError(f'offset must be in [0, 0.5), got {self.offset}')
+        for name in ('fov', 'aspect', 'rate_hz', 'baseline'):
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise WorldError(f'{name} needs 0 < least <= greatest, got {(low, high)}')
@@ -154,7 +161,7 @@ class WorldSamples:
             seed=world_seed,
             motion=str(rng.choice(motions)),
             way=int(rng.integers(2**31)),
-            camera=any_camera(rng, config.size, config.fov),
+            camera=any_camera(rng, config.size, config.fov, config.aspect, config.offset),
             frames=config.frames,
             rate_hz=float(np.exp(rng.uniform(*np.log(config.rate_hz)))),
             start_s=rng.uniform(0, LONGEST_S),

@@ -11,6 +11,9 @@ RECIPES = {
     'SuperPointRecipe': 'superpoint',
     'FlowNetRecipe': 'flownet',
     'UnFlowRecipe': 'unflow',
+    'MonodepthRecipe': 'monodepth',
+    'DeepVORecipe': 'deepvo',
+    'AceEncoderRecipe': 'ace_encoder',
 }
 """Module of this package that holds each class."""
 

@@ -1,0 +1,291 @@
+"""A map of one place from pictures with known poses, in minutes (ACE, Brachmann et al., CVPR 2023).
+
+The encoder belongs to no place and is run over the pictures once; what it says of a few hundred
+cells of each, seen turned, nearer and farther, fills a buffer. The head, which is the map, then
+learns from cells of all pictures at once where in the place each of them is.
+
+Letters in this file: N cells, D features, h w size of a picture in cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from dlcv.augment.photometric import PhotometricConfig, photometric
+from dlcv.inference.mapping import Fit, View, grey
+from dlcv.losses.mapping import MappingLossConfig, mapping_loss
+from dlcv.models.dsac import SceneCoordinateNet, cell_centres
+from dlcv.nn.inference import optimise
+from dlcv.train.recipe import TrainError
+from dlcv.types import ByteImage, Camera, FloatArray, Snapshot
+
+Report = Callable[[str, int, int], None]
+"""Told what is done, how much of it, of how much."""
+
+_LIGHT = PhotometricConfig(
+    probability=0.5, brightness=25, contrast=(0.9, 1.1), gamma=(0.9, 1.1), noise=4, speckle=0,
+    motion_blur=1, shade=(0, 0), vignetting=0,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MapConfig:
+    """How a map is made.
+
+    Attributes:
+        cells: Size N of the buffer.
+        per_view: Cells taken of a picture each time it is looked at.
+        rotation: Greatest turn of a look, degrees.
+        zoom: Least and greatest size of a look.
+        light: How the light of a look changes.
+        batch: Cells of one step.
+        epochs: How often the buffer is gone through.
+        learning_rate: Its peak, of one cycle.
+        thresholds: First and last of the robust error, in pixels of the network's input.
+        loss: What counts as sensible.
+        seed: Decides everything.
+    """
+
+    cells: int = 400_000
+    per_view: int = 400
+    rotation: float = 15.0
+    zoom: tuple[float, float] = (2 / 3, 1.5)
+    light: PhotometricConfig = field(default_factory=lambda: _LIGHT)
+    batch: int = 4096
+    epochs: int = 16
+    learning_rate: float = 3e-3
+    thresholds: tuple[float, float] = (50.0, 1.0)
+    loss: MappingLossConfig = field(default_factory=MappingLossConfig)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.cells, self.per_view, self.batch, self.epochs) < 1:
+            raise TrainError(
+                'a map needs cells, per_view, batch and epochs >= 1, got '
+                f'{self.cells}, {self.per_view}, {self.batch} and {self.epochs}'
+            )
+        low, high = self.zoom
+        if not 0 < low <= high or self.rotation < 0 or not self.learning_rate > 0:
+            raise TrainError(
+                'a map needs 0 < lowest <= highest zoom, rotation >= 0 and learning_rate > 0, got '
+                f'{self.zoom}, {self.rotation} and {self.learning_rate}'
+            )
+        if not self.thresholds[0] >= self.thresholds[1] > 0:
+            raise TrainError(f'a map needs falling thresholds > 0, got {self.thresholds}')
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class KnownView:
+    """A picture in the network's size, and where it was taken.
+
+    Attributes:
+        image: ``(H, W)`` grey.
+        camera: Its ideal camera.
+        world_from_camera: ``(4, 4)``.
+    """
+
+    image: ByteImage
+    camera: Camera
+    world_from_camera: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CellBuffer:
+    """Cells of many looks.
+
+    Attributes:
+        features: ``(N, D)`` float16.
+        pixels: ``(N, 2)`` of the look's picture.
+        look: ``(N,)`` which look.
+        camera_from_world: ``(L, 3, 4)`` of each look.
+        intrinsics: ``(L, 4)`` fx, fy, cx, cy of each look.
+    """
+
+    features: Tensor
+    pixels: Tensor
+    look: Tensor
+    camera_from_world: Tensor
+    intrinsics: Tensor
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+def known_views(snapshots: Iterable[Snapshot], height: int) -> list[KnownView]:
+    """Return the pictures whose pose and camera are known, undistorted, ``height`` rows high."""
+    view, found = View(), []
+    for snapshot in snapshots:
+        if snapshot.world_from_camera is None:
+            continue
+        image, camera, _ = view.rectified(snapshot.frame)
+        if camera is None:
+            continue
+        fit = Fit.to_height((camera.width, camera.height), height)
+        found.append(
+            KnownView(
+                image=fit.image(grey(image)),
+                camera=fit.camera(camera),
+                world_from_camera=np.asarray(snapshot.world_from_camera, np.float64),
+            )
+        )
+    return found
+
+
+def make_map(
+    views: Sequence[KnownView],
+    encoder: SceneCoordinateNet,
+    config: MapConfig | None = None,
+    report: Report = lambda _what, _done, _of: None,
+) -> SceneCoordinateNet:
+    """Return a map of the place that the views show.
+
+    Args:
+        views: From `known_views`, of the height in the encoder's configuration.
+        encoder: Of variant ``ace``; it is not changed.
+        config: How.
+        report: Told how far it is.
+
+    Raises:
+        TrainError: If there are no views.
+    """
+    config = config or MapConfig()
+    if not views:
+        raise TrainError('a map needs pictures with a known pose and camera, got none')
+    torch.manual_seed(config.seed)
+    network = SceneCoordinateNet(encoder.config)
+    known = {
+        k: v for k, v in encoder.state_dict().items() if k.startswith(('conv', 'res1', 'res2'))
+    }
+    network.load_state_dict(known, strict=False)
+    centre = np.mean([view.world_from_camera[:3, 3] for view in views], axis=0)
+    network.mean.copy_(torch.from_numpy(centre).reshape(network.mean.shape))
+    buffer = fill_buffer(views, network, config, report)
+    _train_head(network, buffer, config, report)
+    return network.eval()
+
+
+def fill_buffer(
+    views: Sequence[KnownView], network: SceneCoordinateNet, config: MapConfig, report: Report
+) -> CellBuffer:
+    """Look at the views, each as often as any other, until the buffer is full."""
+    fast = optimise(network)
+    rng = np.random.default_rng([config.seed, 1])
+    features, pixels, counts, poses, intrinsics = [], [], [], [], []
+    done = 0
+    order = _endless(len(views), rng)
+    while done < config.cells:
+        image, camera, pose, valid = _look(views[next(order)], rng, config)
+        with torch.inference_mode():
+            seen = fast.features(torch.from_numpy(image)[None, None].float() / 255)[0]
+        centres = cell_centres(network.config, *seen.shape[1:]).reshape(-1, 2)  # (h*w, 2)
+        at = centres.long().numpy()
+        inside = (at[:, 0] < image.shape[1]) & (at[:, 1] < image.shape[0])
+        usable = np.flatnonzero(inside)
+        usable = usable[valid[at[usable, 1], at[usable, 0]]]
+        take = rng.permutation(usable)[: min(config.per_view, config.cells - done)]
+        if not len(take):
+            continue
+        chosen = torch.from_numpy(take)
+        features.append(seen.flatten(1).T[chosen].half())
+        pixels.append(centres[chosen])
+        counts.append(len(take))
+        poses.append(np.linalg.inv(pose)[:3])
+        intrinsics.append((camera.fx, camera.fy, camera.cx, camera.cy))
+        done += len(take)
+        report('buffer', done, config.cells)
+    return CellBuffer(
+        features=torch.cat(features),
+        pixels=torch.cat(pixels),
+        look=torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)),
+        camera_from_world=torch.from_numpy(np.stack(poses)).float(),
+        intrinsics=torch.tensor(intrinsics, dtype=torch.float32),
+    )
+
+
+def _train_head(
+    network: SceneCoordinateNet, buffer: CellBuffer, config: MapConfig, report: Report
+) -> None:
+    parameters = [
+        parameter
+        for name, parameter in network.named_parameters()
+        if not name.startswith(('conv', 'res1', 'res2'))
+    ]
+    batch = min(config.batch, len(buffer))
+    per_epoch = len(buffer) // batch
+    steps = config.epochs * per_epoch
+    optimiser = torch.optim.AdamW(parameters, lr=config.learning_rate, fused=True)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=steps)
+    generator = torch.Generator().manual_seed(config.seed)
+    first, last = config.thresholds
+    for step in range(steps):
+        if step % per_epoch == 0:
+            order = torch.randperm(len(buffer), generator=generator)
+        taken = order[step % per_epoch * batch :][:batch]
+        look = buffer.look[taken]
+        points = network.head(buffer.features[taken].float().T[None, :, :, None])  # (1, 3, n, 1)
+        done = step / steps
+        loss = mapping_loss(
+            points[0, :, :, 0].T,
+            buffer.pixels[taken],
+            buffer.camera_from_world[look],
+            buffer.intrinsics[look],
+            threshold=last + (first - last) * (1 - done**2) ** 0.5,  # a quarter of a circle
+            config=config.loss,
+        )
+        optimiser.zero_grad()
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        cycle.step()
+        report('map', step + 1, steps)
+
+
+def _look(
+    view: KnownView, rng: np.random.Generator, config: MapConfig
+) -> tuple[ByteImage, Camera, FloatArray, npt.NDArray[np.bool_]]:
+    """Return a view turned about the axis of the camera, and nearer or farther.
+
+    Returns:
+        The picture, its camera, its pose, and where it shows something.
+    """
+    angle = np.radians(rng.uniform(-config.rotation, config.rotation))
+    zoom = float(np.exp(rng.uniform(*np.log(config.zoom))))
+    camera = view.camera
+    height, width = (round(side * zoom) for side in view.image.shape)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    turn = np.array(((cosine, -sine), (sine, cosine)))
+    before = np.array((camera.cx, camera.cy))
+    after = (before + 0.5) * zoom - 0.5
+    affine = np.column_stack((zoom * turn, after - zoom * turn @ before))
+    flags = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
+    image = cv2.warpAffine(view.image, affine, (width, height), flags=flags)
+    shown = cv2.warpAffine(
+        np.full(view.image.shape, 255, np.uint8), affine, (width, height), flags=cv2.INTER_LINEAR
+    )
+    turned = np.eye(4)
+    turned[:2, :2] = turn  # of the new camera from the old one
+    return (
+        photometric(np.asarray(image, np.uint8), rng, config.light),
+        replace(
+            camera,
+            width=width,
+            height=height,
+            fx=camera.fx * zoom,
+            fy=camera.fy * zoom,
+            cx=float(after[0]),
+            cy=float(after[1]),
+        ),
+        view.world_from_camera @ np.linalg.inv(turned),
+        np.asarray(shown == 255),
+    )
+
+
+def _endless(count: int, rng: np.random.Generator) -> Iterator[int]:
+    while True:
+        yield from rng.permutation(count).tolist()

@@ -1,0 +1,142 @@
+"""Maps of a place: looks are exact, the buffer holds what the encoder says, a map learns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dlcv.augment.photometric import OFF
+from dlcv.geometry.camera import back_project, project
+from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.train.mapping import KnownView, MapConfig, _look, fill_buffer, known_views, make_map
+from dlcv.train.recipe import TrainError
+from dlcv.world import WorldRecording, ideal_camera
+
+STILL = MapConfig(light=OFF, rotation=0, zoom=(1, 1), cells=600, per_view=60, batch=64, epochs=1)
+
+
+@pytest.fixture(scope='module')
+def walk():
+    camera = ideal_camera(96, 64, 70)
+    return list(WorldRecording('room', seed=5, frames=4, rate_hz=5, camera=camera, workers=1))
+
+
+@pytest.fixture
+def encoder():
+    torch.manual_seed(0)
+    return SceneCoordinateNet(DsacConfig(variant='ace', width=1 / 16, input_height=64)).eval()
+
+
+def test_known_views_are_those_with_pose_and_camera(walk):
+    blind = replace(walk[0], frame=replace(walk[0].frame, camera=None))
+    lost = replace(walk[1], world_from_camera=None)
+    (view,) = known_views([blind, lost, walk[2]], 32)
+    assert view.image.shape == (32, 48)
+    assert view.camera.fx == pytest.approx(walk[2].frame.camera.fx / 2)
+    assert np.array_equal(view.world_from_camera, walk[2].world_from_camera)
+
+
+def test_a_look_shows_the_same_points_through_its_own_camera(walk):
+    (view,) = known_views(walk[:1], 64)
+    world = view.world_from_camera
+    points = back_project(view.camera, walk[0].depth)[16:48:8, 24:72:8].reshape(-1, 3)
+    points = points @ world[:3, :3].T + world[:3, 3]
+    config = replace(STILL, rotation=25, zoom=(0.7, 1.4))
+    for seed in range(5):
+        image, camera, pose, valid = _look(view, np.random.default_rng(seed), config)
+        assert image.shape == valid.shape == (camera.height, camera.width)
+        inverse = np.linalg.inv(pose)
+        uv = project(camera, points @ inverse[:3, :3].T + inverse[:3, 3])
+        before = project(view.camera, (points - world[:3, 3]) @ world[:3, :3])
+        for (u, v), (x, y) in zip(uv, before, strict=True):
+            if not (3 < u < camera.width - 4 and 3 < v < camera.height - 4):
+                continue
+            around = image[int(v) - 1 : int(v) + 3, int(u) - 1 : int(u) + 3].astype(float)
+            known = view.image[int(y) - 1 : int(y) + 3, int(x) - 1 : int(x) + 3].astype(float)
+            assert abs(around.mean() - known.mean()) < 40
+            assert valid[int(v), int(u)]
+
+
+def test_a_look_that_changes_nothing_is_the_view(walk):
+    (view,) = known_views(walk[:1], 64)
+    image, camera, pose, valid = _look(view, np.random.default_rng(0), STILL)
+    assert np.array_equal(image, view.image)
+    assert camera == view.camera
+    assert np.allclose(pose, view.world_from_camera)
+    assert valid.all()
+
+
+def test_the_buffer_holds_features_of_all_views(walk, encoder):
+    views = known_views(walk, 64)
+    buffer = fill_buffer(views, encoder, STILL, lambda *_: None)
+    assert len(buffer) == 600
+    assert buffer.features.dtype == torch.float16
+    assert len(buffer.camera_from_world) == 10
+    for look in range(10):
+        inverse = np.linalg.inv(buffer.camera_from_world.new_tensor(np.eye(4)).numpy())
+        inverse[:3] = buffer.camera_from_world[look].numpy()
+        (index,) = (
+            i for i, v in enumerate(views)
+            if np.allclose(np.linalg.inv(v.world_from_camera), inverse, atol=1e-4)
+        )  # fmt: skip
+        with torch.no_grad():
+            image = torch.from_numpy(views[index].image)[None, None].float() / 255
+            wanted = encoder.features(image)[0]
+        mine = buffer.look == look
+        x, y = ((buffer.pixels[mine].T - 4) / 8).long()
+        assert torch.allclose(buffer.features[mine].float(), wanted[:, y, x].T, atol=1e-2)
+
+
+def test_a_map_learns_where_its_cells_are(walk, encoder):
+    views = known_views(walk, 64)
+    errors = []
+    for epochs in (1, 60):
+        config = replace(STILL, epochs=epochs, cells=2000, batch=256)
+        network = make_map(views, encoder, config)
+        with torch.no_grad():
+            image = torch.from_numpy(views[0].image)[None, None].float() / 255
+            points = network(image)[0].permute(1, 2, 0).reshape(-1, 3).double().numpy()
+        centres = network.cell_centres(8, 12).reshape(-1, 2).numpy()
+        inverse = np.linalg.inv(views[0].world_from_camera)
+        uv = project(views[0].camera, points @ inverse[:3, :3].T + inverse[:3, 3])
+        errors.append(np.nanmedian(np.linalg.norm(uv - centres, axis=1)))
+    assert errors[1] < 0.5 * errors[0]
+    assert errors[1] < 8
+
+
+def test_one_seed_one_map(walk, encoder):
+    views = known_views(walk, 64)
+    first, same = (make_map(views, encoder, STILL).state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    other = make_map(views, encoder, replace(STILL, seed=1)).state_dict()
+    assert not torch.equal(first['fc3.weight'], other['fc3.weight'])
+    assert torch.equal(first['conv1.weight'], encoder.state_dict()['conv1.weight'])
+
+
+def test_progress_is_told(walk, encoder):
+    told = []
+    make_map(known_views(walk, 64), encoder, STILL, lambda *what: told.append(what))
+    assert told[-1] == ('map', 9, 9)
+    assert ('buffer', 600, 600) in told
+
+
+@pytest.mark.parametrize(
+    'wrong', [{'cells': 0}, {'zoom': (2.0, 1.0)}, {'thresholds': (1.0, 2.0)}, {'learning_rate': 0}]
+)
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(TrainError, match='a map needs'):
+        MapConfig(**wrong)
+
+
+def test_a_map_of_nothing_is_refused(encoder):
+    with pytest.raises(TrainError, match='known pose and camera, got none'):
+        make_map([], encoder)
+
+
+def test_a_view_knows_its_size(walk):
+    (view,) = known_views(walk[:1], 64)
+    assert isinstance(view, KnownView)
+    assert view.image.shape == (view.camera.height, view.camera.width)
