@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlcv.bench.options import BenchError
-from dlcv.contract.nodes import NODES
+from dlcv.bench.weight_files import WeightFile, weight_files
 from dlcv.methods.flow import Flow, farneback, inverse_search, no_motion
 from dlcv.types import ByteImage, FloatArray, Frame
 
@@ -51,26 +50,18 @@ def networks(weights: tuple[Path, ...]) -> list[Method]:
         WeightsError: A file is refused.
         BenchError: Two files have one name.
     """
-    from dlcv.weights import chosen, shipped
-
-    names = [str(path) for path in weights] or [n for n in NODES['flownet'].weights if shipped(n)]
-    found = [method for name in names for method in _network(name, chosen('flownet', name))]
-    titles = [method.name for method in found]
-    if twice := sorted({title for title in titles if titles.count(title) > 1}):
-        raise BenchError(f'several weight files are called {", ".join(twice)}; rename them')
-    return found
+    return [method for file in weight_files('flownet', weights) for method in _network(file)]
 
 
-def _network(name: str, file: Path | None) -> list[Method]:
+def _network(weights: WeightFile) -> list[Method]:
     from dlcv.inference.flow import FlowSettings
     from dlcv.inference.load import load_flow
 
-    title = file.stem if file else name
-    plain = load_flow(name, FlowSettings(), device='cpu')
-    refined = load_flow(name, FlowSettings(refinement='variational'), device='cpu')
+    plain = load_flow(weights.name, FlowSettings(), device='cpu')
+    refined = load_flow(weights.name, FlowSettings(refinement='variational'), device='cpu')
     return [
-        Method(name=title, flow=_estimated(plain), file=file),
-        Method(name=f'{title}+v', flow=_estimated(refined), file=file),
+        Method(name=weights.title, flow=_estimated(plain), file=weights.file),
+        Method(name=f'{weights.title}+v', flow=_estimated(refined), file=weights.file),
     ]
 
 

@@ -32,7 +32,8 @@ class _Bench:
     extra: tuple[tuple[str, Callable[[str], Any], str], ...] = ()
 
 
-_WIDTH = 140  # characters of a line where there is no terminal
+_METAVARS: dict[Any, str] = {int: 'N', float: 'X', str: 'NAME', Path: 'DIR'}
+_WIDTH = 180  # characters of a line where there is no terminal
 
 _BENCHES = {
     'features': _Bench(
@@ -43,6 +44,21 @@ _BENCHES = {
         ),
     ),
     'flow': _Bench(summary='optical flow: FlowNetS and FlowNetC beside DIS and Farneback'),
+    'depth': _Bench(
+        summary='depth from one picture: monodepth beside the mean depth',
+        extra=(
+            ('cap', float, 'greatest true depth that counts, in metres (80)'),
+            (
+                'crop',
+                str,
+                'part of the pictures that counts: none, or garg or eigen of KITTI (none)',
+            ),
+        ),
+    ),
+    'odometry': _Bench(
+        summary='visual odometry: DeepVO beside constant velocity and the five-point method',
+        extra=(('plots', Path, 'folder for pictures of the paths'),),
+    ),
 }
 
 
@@ -53,7 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub = benches.add_parser(name, help=bench.summary, description=bench.summary)
         _common(sub)
         for option, kind, doc in bench.extra:
-            sub.add_argument(f'--{option.replace("_", "-")}', type=kind, metavar='N', help=doc)
+            sub.add_argument(
+                f'--{option.replace("_", "-")}', type=kind, metavar=_METAVARS[kind], help=doc
+            )
     cards = benches.add_parser(
         'cards',
         help='write the tables of documents anew from the reports that they name',
@@ -67,7 +85,8 @@ def _common(parser: argparse.ArgumentParser) -> None:
     add('--weights', nargs='+', default=[], type=Path, metavar='FILE',
         help='weight files to measure (the shipped ones)')  # fmt: skip
     add('--data', nargs='+', default=[], type=Path, metavar='DIR',
-        help='folders of public sets, recognised by their layout')  # fmt: skip
+        help='folders of public sets, recognised by their layout; what a recording does not say '
+        'itself follows as DIR,depth_scale=1000,rate=10')  # fmt: skip
     add('--sets', nargs='+', default=[], metavar='SET',
         help='sets to run (the built-in ones and all of --data)')  # fmt: skip
     add('--limit', type=int, metavar='N', help='run only N items of each set')

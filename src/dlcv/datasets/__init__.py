@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dlcv.datasets.errors import DatasetError
+from dlcv.datasets.errors import DatasetError, LayoutError, wrong_folder
 from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
 
-__all__ = ['KINDS', 'DatasetError', 'FolderOptions', 'FolderRecording', 'Item', 'open_folder']
+__all__ = [
+    'KINDS',
+    'DatasetError',
+    'FolderOptions',
+    'FolderRecording',
+    'Item',
+    'open_folder',
+    'recognise_folder',
+]
 
 KINDS = ('kitti', 'tum', 'euroc', 'seven-scenes', 'images')
 
@@ -42,3 +50,29 @@ def open_folder(
     if kind != 'kitti' and options.depth_folder is not None:
         raise DatasetError(f"only KITTI's raw drives have their depth elsewhere, got {kind}")
     return read(path, options)
+
+
+def recognise_folder(source: Path | str, options: FolderOptions | None = None) -> FolderRecording:
+    """Open a folder as a recording, whichever of `KINDS` has its layout.
+
+    Raises:
+        DatasetError: None has; or a file in it is wrong or missing.
+    """
+    for kind in KINDS:
+        if (found := _opened(kind, source, options)) is not None:
+            return found
+    wanted = [
+        'image_02/data/ (KITTI)',
+        'rgb.txt (TUM)',
+        'mav0/ (EuRoC)',
+        'frame-*.color.png',
+        'rgb/',
+    ]
+    raise wrong_folder(Path(source), 'recording', [*wanted, 'pictures'])
+
+
+def _opened(kind: str, source: Path | str, options: FolderOptions | None) -> FolderRecording | None:
+    try:
+        return open_folder(kind, source, options)
+    except LayoutError:
+        return None
