@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dlcv.bench.report import read_json
+from dlcv.bench.report import Table, read_json
 
 MODELS = Path(__file__).parents[2] / 'docs' / 'models'
 
@@ -23,7 +23,13 @@ def test_a_part_of_the_published_numbers_is_found_again(name):
     assert again.settings == published.settings
     assert again.tables
     for table in again.tables:
-        assert table.cells() == published.table(table.name).cells()
+        assert _repeatable(table) == _repeatable(published.table(table.name))
         assert [c.title for c in table.columns] == [
             c.title for c in published.table(table.name).columns
         ]
+
+
+def _repeatable(table: Table) -> list[list[str]]:
+    """Return the printed numbers but for times."""
+    kept = [0, *(i for i, c in enumerate(table.columns, start=1) if c.name != 'time')]
+    return [[cells[i] for i in kept] for cells in table.cells()]

@@ -16,7 +16,7 @@ from dlcv.weights.files import WeightsError
 SHIPPED_CONFIGS: dict[str, ModelConfig] = {
     'superpoint': SuperPointConfig(),
     'flownet_s': FlowNetConfig(variant='s', width=0.5),
-    'flownet_c': FlowNetConfig(variant='c', width=0.5),
+    'flownet_c': FlowNetConfig(variant='c', width=0.5, max_displacement=10, displacement_stride=1),
     'monodepth': monodepth.small(),
     'deepvo': deepvo.small(),
     'dsac': dsac.small(),
