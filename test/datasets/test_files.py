@@ -14,8 +14,7 @@ from dlcv.datasets.files import (
     read_picture,
     seconds_to_ns,
 )
-from dlcv.datasets.poses import nearest, pose_at, read_tum
-from dlcv.types import Trajectory
+from dlcv.datasets.poses import read_tum
 
 HERE = Path('a.txt')
 
@@ -90,29 +89,6 @@ def test_a_pose_file_without_poses_is_named(tmp_path):
     (tmp_path / 'p.txt').write_text('# head\n')
     with pytest.raises(DatasetError, match=r'p\.txt: no poses'):
         read_tum(tmp_path / 'p.txt')
-
-
-def test_a_pose_between_two_is_on_the_way():
-    first, last = np.eye(4), np.eye(4)
-    last[:3, :3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]  # 90 deg about z
-    last[:3, 3] = [4, 0, 0]
-    truth = Trajectory(
-        stamps_ns=np.array([100, 200], np.int64), world_from_body=np.stack([first, last])
-    )
-    between = pose_at(truth, 150, 100)
-    half = np.sqrt(0.5)
-    np.testing.assert_allclose(between[:2, :2], [[half, -half], [half, half]], atol=1e-15)
-    np.testing.assert_allclose(between[:3, 3], [2, 0, 0])
-    np.testing.assert_array_equal(pose_at(truth, 200, 100), last)
-    assert pose_at(truth, 150, 99) is None
-    assert pose_at(truth, 99, 100) is None
-    assert pose_at(truth, 201, 100) is None
-
-
-def test_nearest_time():
-    assert nearest([10, 20, 30], 24, 5) == 1
-    assert nearest([10, 20, 30], 26, 3) is None
-    assert nearest([], 26, 3) is None
 
 
 def test_unknown_kinds_and_options_are_refused(tmp_path):

@@ -11,7 +11,8 @@ from dlcv.config import load_yaml
 from dlcv.datasets.errors import DatasetError, wrong_folder
 from dlcv.datasets.files import numbers, read_lines
 from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
-from dlcv.datasets.poses import add_stamp, from_rows, from_xyzw, pose_at, read_tum, trajectory
+from dlcv.datasets.poses import add_stamp, from_rows, from_xyzw, read_tum, trajectory
+from dlcv.geometry.trajectory import pose_at
 from dlcv.types import Camera, FloatArray, Trajectory
 
 MAX_GAP_NS = 50_000_000  # the truth runs at 200 Hz

@@ -11,8 +11,9 @@ from pathlib import Path
 from dlcv.datasets.errors import DatasetError, wrong_folder
 from dlcv.datasets.files import PICTURES, natural, pictures_in
 from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
-from dlcv.datasets.poses import pose_at, read_tum
+from dlcv.datasets.poses import read_tum
 from dlcv.geometry.camera import read_camera
+from dlcv.geometry.trajectory import pose_at
 from dlcv.types import Camera, Trajectory
 
 RATE = 10.0  # Hz, of pictures about whose time nothing is known

@@ -21,7 +21,8 @@ from dlcv.datasets.files import (
     seconds_to_ns,
 )
 from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
-from dlcv.datasets.poses import add_stamp, from_rows, pose_at, read_tum, rigid
+from dlcv.datasets.poses import add_stamp, from_rows, read_tum
+from dlcv.geometry.trajectory import pose_at, rigid
 from dlcv.types import Camera, FloatArray
 
 EARTH_RADIUS = 6378137.0  # metres, of the devkit's convertOxtsToPose.m

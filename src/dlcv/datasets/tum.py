@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
+
 from dlcv.datasets.errors import DatasetError, wrong_folder
 from dlcv.datasets.files import read_lines, seconds_to_ns
 from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
 from dlcv.datasets.images import camera_beside, read_images
-from dlcv.datasets.poses import add_stamp, nearest, pose_at, read_tum
+from dlcv.datasets.poses import add_stamp, read_tum
+from dlcv.geometry.trajectory import nearest, pose_at
 from dlcv.types import Camera
 
 DEPTH_SCALE = 5000.0
@@ -41,12 +44,11 @@ def read_tum_rgbd(source: Path, options: FolderOptions) -> FolderRecording:
         return read_images(source, options)
     pictures = _listed(source / 'rgb.txt')
     depths = _listed(source / 'depth.txt') if _has_depth(source, options) else []
-    depth_stamps = [stamp for stamp, _ in depths]
+    matches = _matches([stamp for stamp, _ in depths], [stamp for stamp, _ in pictures])
     truth_file = options.groundtruth or source / 'groundtruth.txt'
     truth = read_tum(truth_file) if options.groundtruth or truth_file.is_file() else None
     items = []
-    for stamp, picture in pictures:
-        match = nearest(depth_stamps, stamp, MAX_APART_NS)
+    for (stamp, picture), match in zip(pictures, matches, strict=True):
         item = Item(
             stamp_ns=stamp,
             picture=picture,
@@ -60,6 +62,16 @@ def read_tum_rgbd(source: Path, options: FolderOptions) -> FolderRecording:
         calibration=options.camera or camera_beside(source) or _named_camera(source),
         depth_scale=options.depth_scale or DEPTH_SCALE,
     )
+
+
+def _matches(depths: list[int], pictures: list[int]) -> list[int | None]:
+    """Return for each picture the depth nearest in time, if it is near enough."""
+    if not depths:
+        return [None] * len(pictures)
+    there, wanted = np.array(depths, np.int64), np.array(pictures, np.int64)
+    index = nearest(there, wanted)
+    near = np.abs(there[index] - wanted) <= MAX_APART_NS
+    return [int(i) if fits else None for i, fits in zip(index, near, strict=True)]
 
 
 def _has_depth(source: Path, options: FolderOptions) -> bool:

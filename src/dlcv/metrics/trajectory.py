@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.geometry.trajectory import nearest
 from dlcv.types import FloatArray, Trajectory
 
 Alignment = Literal['none', 'origin', 'scale', 'se3', 'sim3']
@@ -175,9 +176,9 @@ def associate(
     """
     there = truth.stamps_ns + offset_ns
     if len(there) >= len(estimate.stamps_ns):
-        index, other = _all(estimate.stamps_ns), _nearest(there, estimate.stamps_ns)
+        index, other = _all(estimate.stamps_ns), nearest(there, estimate.stamps_ns)
     else:
-        index, other = _nearest(estimate.stamps_ns, there), _all(there)
+        index, other = nearest(estimate.stamps_ns, there), _all(there)
     near = np.abs(estimate.stamps_ns[index] - there[other]) <= max_gap_ns
     if not near.any():
         raise TrajectoryMetricError(
@@ -388,14 +389,6 @@ def _inverse(poses: FloatArray) -> FloatArray:
 
 def _all(stamps: npt.NDArray[np.int64]) -> Indices:
     return np.arange(len(stamps), dtype=np.intp)
-
-
-def _nearest(stamps: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> Indices:
-    after = np.clip(np.searchsorted(stamps, wanted), 1, max(1, len(stamps) - 1))
-    before = after - 1
-    after = np.minimum(after, len(stamps) - 1)
-    nearer = np.abs(stamps[before] - wanted) <= np.abs(stamps[after] - wanted)
-    return np.asarray(np.where(nearer, before, after), np.intp)
 
 
 def _span(stamps: npt.NDArray[np.int64]) -> str:

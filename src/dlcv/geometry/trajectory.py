@@ -1,0 +1,64 @@
+"""Poses over time: the one at a moment, and moments that belong together; NumPy and SciPy only."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dlcv.types import FloatArray, Trajectory
+
+
+def rigid(rotation: FloatArray, translation: FloatArray | list[float]) -> FloatArray:
+    """Return the ``(4, 4)`` matrix of a rotation ``(3, 3)`` and a translation ``(3,)``."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation
+    matrix[:3, 3] = translation
+    return matrix
+
+
+def pose_at(truth: Trajectory, stamp_ns: int, max_gap_ns: int) -> FloatArray | None:
+    """Return the pose at a time: a given one if its time is the same, else between two.
+
+    Positions are interpolated linearly, rotations along the great circle.
+
+    Args:
+        truth: The poses.
+        stamp_ns: When.
+        max_gap_ns: Largest distance in time of the two poses around; beyond, the answer is None.
+
+    Returns:
+        ``(4, 4)``, or None where the truth has a gap or does not reach.
+    """
+    after = int(np.searchsorted(truth.stamps_ns, stamp_ns))
+    if after < len(truth.stamps_ns) and truth.stamps_ns[after] == stamp_ns:
+        exact: FloatArray = truth.world_from_body[after]
+        return exact
+    if after == 0 or after == len(truth.stamps_ns):
+        return None
+    first, last = int(truth.stamps_ns[after - 1]), int(truth.stamps_ns[after])
+    if last - first > max_gap_ns:
+        return None
+    share = (stamp_ns - first) / (last - first)
+    return _between(truth.world_from_body[after - 1], truth.world_from_body[after], share)
+
+
+def nearest(stamps: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+    """Return the index of the time nearest to each wanted one; of two as near, the earlier.
+
+    Args:
+        stamps: ``(N,)`` increasing, one at least.
+        wanted: ``(M,)``.
+    """
+    after = np.clip(np.searchsorted(stamps, wanted), 1, max(1, len(stamps) - 1))
+    before = after - 1
+    after = np.minimum(after, len(stamps) - 1)
+    nearer = np.abs(stamps[before] - wanted) <= np.abs(stamps[after] - wanted)
+    return np.asarray(np.where(nearer, before, after), np.intp)
+
+
+def _between(first: FloatArray, last: FloatArray, share: float) -> FloatArray:
+    from scipy.spatial.transform import Rotation
+
+    turn = Rotation.from_matrix(first[:3, :3].T @ last[:3, :3]).as_rotvec()
+    rotation = first[:3, :3] @ Rotation.from_rotvec(share * turn).as_matrix()
+    return rigid(rotation, (1 - share) * first[:3, 3] + share * last[:3, 3])
