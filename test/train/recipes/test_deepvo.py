@@ -14,7 +14,6 @@ from dlcv.geometry.camera import back_project
 from dlcv.losses.odometry import integrate, motions, pair_labels, window_labels
 from dlcv.models.deepvo import DeepVO, DeepVOConfig
 from dlcv.models.flownet import FlowNet, FlowNetConfig
-from dlcv.synthetic.photos import PhotoPool
 from dlcv.train.recipe import TrainError
 from dlcv.train.recipes.deepvo import DeepVORecipe
 from dlcv.weights import save_network
@@ -30,7 +29,7 @@ def recipe() -> DeepVORecipe:
             input_size=(64, 128), focal=(0.6, 1.2), width=1 / 16, memory=8, batch_norm=False,
             labels='pair', sequence='stateful', memory_dropout=0.0, dropout=0.0,
         ),
-        worlds=SampleConfig(frames=7, scenes=('corridor',), per_world=8),
+        worlds=SampleConfig(frames=7, scenes=('room',), per_world=8),
         motions=3,
         strides=(1, 2),
         validation_clips=2,
@@ -54,7 +53,7 @@ def test_all_clips_are_seen_through_the_networks_camera(recipe: DeepVORecipe) ->
 
 def test_motions_are_those_between_the_frames_of_the_sample(recipe: DeepVORecipe) -> None:
     sample = replace(recipe, changes=STILL, strides=(2,)).samples(0)[1]
-    recording = WorldSamples(recipe.seen, 0, photos=PhotoPool(())).recording(1)
+    recording = WorldSamples(recipe.seen, 0).recording(1)
     views = list(recording)
     (start,) = (
         i for i, view in enumerate(views)

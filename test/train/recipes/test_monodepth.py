@@ -27,7 +27,7 @@ def recipe() -> MonodepthRecipe:
     return MonodepthRecipe(
         monodepth=MonodepthConfig(width=1 / 16, input_size=(128, 256), baseline=0.2),
         worlds=SampleConfig(
-            frames=1, stereo=True, size=SIZE, scenes=('corridor',), aspect=(0.6, 1.65), per_world=8
+            frames=1, stereo=True, size=SIZE, scenes=('room',), aspect=(0.6, 1.65), per_world=8
         ),
         validation_pictures=2,
     )

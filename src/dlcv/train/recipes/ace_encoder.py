@@ -183,7 +183,8 @@ class SeenPictures:
     def __init__(self, recipe: AceEncoderRecipe, seed: int) -> None:
         self._recipe, self._seed = recipe, seed
         self._photos = PhotoPool(recipe.photos)
-        self._worlds = WorldSamples(recipe.worlds, seed, photos=self._photos)
+        photos = self._photos if recipe.photos else None
+        self._worlds = WorldSamples(recipe.worlds, seed, photos=photos)
 
     def __getitem__(self, index: int) -> Sample:
         """Return the picture of that number."""

@@ -109,7 +109,8 @@ class DeepVORecipe:
     def samples(self, seed: int) -> Samples:
         """Return clips; see `ClipSamples`."""
         config = self.seen
-        worlds = WorldSamples(config, seed, photos=PhotoPool(self.photos))
+        photos = PhotoPool(self.photos) if self.photos else None
+        worlds = WorldSamples(config, seed, photos=photos)
         clips = kept(
             WorldClips(worlds),
             count=self.clips,
@@ -168,13 +169,13 @@ class DeepVORecipe:
         return {'clips': stacked(*rows)}
 
     def smoke(self) -> DeepVORecipe:
-        """Return a version with a tiny network and short clips of painted corridors."""
+        """Return a version with a tiny network and short clips of painted rooms."""
         return replace(
             self,
             deepvo=replace(
                 self.deepvo, width=1 / 16, memory=16, input_size=(64, 64), memory_dropout=0.0
             ),
-            worlds=replace(self.worlds, size=(64, 64), frames=4, scenes=('corridor',)),
+            worlds=replace(self.worlds, size=(64, 64), frames=4, scenes=('room',)),
             motions=2,
             strides=(1,),
             clips_folder='',

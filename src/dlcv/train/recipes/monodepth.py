@@ -95,7 +95,8 @@ class MonodepthRecipe:
 
     def samples(self, seed: int) -> Samples:
         """Return stereo pairs; see `StereoSamples`."""
-        worlds = WorldSamples(self.worlds, seed, photos=PhotoPool(self.photos))
+        photos = PhotoPool(self.photos) if self.photos else None
+        worlds = WorldSamples(self.worlds, seed, photos=photos)
         pairs = kept(
             StereoPairs(worlds),
             count=self.pairs,
@@ -153,7 +154,7 @@ class MonodepthRecipe:
         return replace(
             self,
             monodepth=replace(self.monodepth, width=1 / 16, input_size=(128, 128)),
-            worlds=replace(self.worlds, size=(128, 128), scenes=('corridor',)),
+            worlds=replace(self.worlds, size=(128, 128), scenes=('room',)),
             pairs_folder='',
             photos=(),
             start=None,
