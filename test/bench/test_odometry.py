@@ -135,7 +135,7 @@ def test_worlds_are_ways_of_one_motion(monkeypatch):
     monkeypatch.setattr(bench, '_WAYS', 1)
     ways = find([])['world-car']
     assert len(ways.ways) == 1
-    (view, *_), poses = ways.ways[0].views(), ways.ways[0].poses()
+    view, poses = next(ways.ways[0].views()), ways.ways[0].poses()
     assert np.array_equal(view.world_from_camera, poses[0])
     assert (view.frame.width, view.frame.height) == (64, 48)
     speed = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1).mean() * 10
