@@ -19,6 +19,7 @@ from time import monotonic
 from dlcv.bringup.console import Console, Lines
 
 ASKED = {0, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM}
+KILLED = {-signal.SIGKILL, -signal.SIGUSR1}
 LONGEST_DELAY = 60.0  # seconds between two starts of a process that always dies at once
 STABLE = 30.0  # seconds of life after which a process is no longer one that dies at once
 _PR_SET_PDEATHSIG = 1
@@ -226,7 +227,7 @@ class _Supervisor:
             self._console.line(name, line)
 
     def _judge_end(self, child: _Child, code: int) -> None:
-        if code not in ASKED and code != -signal.SIGKILL:  # a kill of ours is told of in _stop
+        if code not in ASKED and code not in KILLED:  # a kill of ours is told of in _stop
             self._fail(f'{child.command.name} ended badly: {describe(code)}')
         elif not child.stopping and child.command in self._job.services:
             self._console.say(f'{child.command.name} ended')
@@ -247,9 +248,12 @@ class _Supervisor:
             alive = [child for child in children if child.alive]
             if not alive:
                 return
-            for child in alive:
-                if number == signal.SIGKILL:
+            if number == signal.SIGKILL:
+                for child in alive:
                     self._fail(f'{child.command.name} does not stop: killed')
+                    child.send(signal.SIGUSR1)  # a node prints where its threads are
+                await self._until_gone(alive, LAST_WORDS)
+            for child in alive:
                 child.send(number)
             await self._until_gone(alive, patience)
 

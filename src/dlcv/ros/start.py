@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
+import signal
 from collections.abc import Callable
 
 import rclpy
@@ -12,6 +14,7 @@ from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 def run(make_node: Callable[[], LifecycleNode], args: list[str] | None = None) -> int:
     """Run a node until Ctrl-C or a shutdown from outside, then clean up; return an exit code."""
+    faulthandler.register(signal.SIGUSR1)  # whoever waits for this process can ask where it is
     rclpy.init(args=args)
     try:
         # one thread receives, the node's worker computes: a multi-threaded executor costs three
