@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -14,7 +13,8 @@ import numpy as np
 
 from dlcv.bench.options import BenchError, BenchOptions, Progress, check_sets
 from dlcv.bench.recordings import WorldViews, open_data
-from dlcv.bench.report import Column, Report, Row, Table, environment
+from dlcv.bench.report import Column, Report, Row, Table, environment, time_column
+from dlcv.bench.sets import ItemSet, add_set
 from dlcv.bench.weight_files import weight_files
 from dlcv.datasets import DatasetError
 from dlcv.datasets.files import read_picture
@@ -46,8 +46,7 @@ COLUMNS = (
     Column(name='<1.25^2', better='high', digits=3, doc='the same below 1.25^2'),
     Column(name='<1.25^3', better='high', digits=3, doc='the same below 1.25^3'),
     Column(name='scale', digits=2, doc='what depths were multiplied with, on average'),
-    Column(name='time', unit='ms', better='low', digits=0,
-           doc='median time of a picture, on one core but for --threads; no two machines agree'),
+    time_column('picture'),
 )  # fmt: skip
 
 
@@ -77,27 +76,8 @@ class Options(BenchOptions):
         return DepthCaps(farthest=self.cap, crop=self.crop)  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ViewSet:
-    """Pictures with their depth.
-
-    Attributes:
-        name: Short, for tables.
-        title: What they are, for people.
-        count: How many.
-        read: Returns them one after the other; each call starts anew.
-    """
-
-    name: str
-    title: str
-    count: int
-    read: Callable[[], Iterator[Snapshot]]
-
-    def cut(self, limit: int | None) -> ViewSet:
-        """Return at most the first ``limit`` pictures."""
-        if limit is None or limit >= self.count:
-            return self
-        return replace(self, count=limit, read=lambda: islice(self.read(), limit))
+ViewSet = ItemSet[Snapshot]
+"""Pictures with their depth."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,12 +128,11 @@ def run(options: Options, progress: Progress) -> Report:
     tables = [
         _table(known[name].cut(options.limit), networks, options.caps, progress) for name in names
     ]
-    files = dict.fromkeys(method.file for method in networks if method.file is not None)
     return Report(
         bench='depth',
         tables=tuple(tables),
         settings=_settings(options),
-        environment=environment(tuple(files)),
+        environment=environment(method.file for method in networks),
     )
 
 
@@ -175,9 +154,7 @@ def find(data: Sequence[Path]) -> dict[str, ViewSet]:
     }
     for folder in data:
         one = _motorcycle(folder) if _has_motorcycle(folder) else _folder(folder)
-        if one.name in found:
-            raise BenchError(f'{folder}: there is already a set {one.name}')
-        found[one.name] = one
+        add_set(found, one, folder)
     return found
 
 
@@ -242,7 +219,6 @@ def _folder(text: Path) -> ViewSet:
             f'{recording.name}: none of its {len(recording)} pictures has a depth; of a plain '
             f'folder the units must be said, as in {text},depth_scale=1000'
         )
-    recording.camera  # noqa: B018 - says so where the folder is not calibrated
     with_depth = replace(recording, items=items)
     name = recording.name
     return ViewSet(

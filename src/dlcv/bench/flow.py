@@ -13,7 +13,7 @@ from dlcv.bench import flow_sets
 from dlcv.bench.flow_methods import Method, classical, networks
 from dlcv.bench.flow_sets import PairSet
 from dlcv.bench.options import BenchOptions, Progress, check_sets
-from dlcv.bench.report import Column, Report, Row, Table, environment
+from dlcv.bench.report import Column, Report, Row, Table, environment, time_column
 from dlcv.methods.flow import FARNEBACK
 from dlcv.metrics.flow import FlowErrors, Mean, WarpError, flow_errors, warp_error
 from dlcv.types import FlowPair
@@ -32,8 +32,7 @@ COLUMNS = (
            doc='pixels whose error exceeds 3 px and 5 % of the true displacement'),
     Column(name='warp', unit='grey', better='low', digits=2,
            doc='difference of the first picture and the second warped back, of 255 levels'),
-    Column(name='time', unit='ms', better='low', digits=0,
-           doc='median time of a pair, on one core but for --threads; no two machines agree'),
+    time_column('pair'),
 )  # fmt: skip
 
 
@@ -78,12 +77,11 @@ def run(options: Options, progress: Progress) -> Report:
     methods = [*classical(), *networks(options.weights)]
     names = options.sets or tuple(known)
     tables = [_table(known[name].cut(options.limit), methods, progress) for name in names]
-    files = dict.fromkeys(method.file for method in methods if method.file is not None)
     return Report(
         bench='flow',
         tables=tuple(tables),
         settings=_settings(),
-        environment=environment(tuple(files)),
+        environment=environment(method.file for method in methods),
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from dlcv.bench.options import BenchError
+from dlcv.bench.sets import ItemSet, add_set
 from dlcv.datasets.files import read_picture
 from dlcv.datasets.flow import FlowFolder, recognise_flow_folders
 from dlcv.types import FlowPair
@@ -33,27 +33,7 @@ _OPENCV_DOC = Path('/usr/share/doc/opencv-doc/examples/data')
 _WHALES = ('rubberwhale1.png', 'rubberwhale2.png')
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PairSet:
-    """Pairs to measure on.
-
-    Attributes:
-        name: Short, for tables.
-        title: What they are, for people.
-        count: How many.
-        read: Returns them one after the other; each call starts anew.
-    """
-
-    name: str
-    title: str
-    count: int
-    read: Callable[[], Iterator[FlowPair]]
-
-    def cut(self, limit: int | None) -> PairSet:
-        """Return at most the first ``limit`` pairs."""
-        if limit is None or limit >= self.count:
-            return self
-        return replace(self, count=limit, read=lambda: islice(self.read(), limit))
+PairSet = ItemSet[FlowPair]
 
 
 def find(data: Sequence[Path]) -> dict[str, PairSet]:
@@ -75,9 +55,7 @@ def find(data: Sequence[Path]) -> dict[str, PairSet]:
             continue
         for one in recognise_flow_folders(folder):
             for named in _by_first_word(one):
-                if named.name in found:
-                    raise BenchError(f'{folder}: there is already a set {named.name}')
-                found[named.name] = named
+                add_set(found, named, folder)
     return found
 
 

@@ -16,13 +16,15 @@ import numpy.typing as npt
 
 from dlcv.bench.options import BenchError, BenchOptions, Progress, check_sets
 from dlcv.bench.recordings import open_data
-from dlcv.bench.report import Column, Report, Row, Table, environment
+from dlcv.bench.report import Column, Report, Row, Table, environment, time_column
+from dlcv.bench.sets import add_set
 from dlcv.bench.weight_files import weight_files
 from dlcv.datasets import DatasetError
 from dlcv.methods.odometry import ConstantVelocity, FivePoint, Odometry, StraightLine
 from dlcv.metrics.consistency import inside
 from dlcv.metrics.trajectory import (
     Drift,
+    PoseErrors,
     PosePairs,
     Segment,
     absolute_errors,
@@ -68,8 +70,7 @@ COLUMNS = (
     Column(name='in 95 %', unit='%', digits=1,
            doc='motions whose error lies in the ellipsoid that should hold 95 % of them'),
     Column(name='lost', digits=0, doc='frames without a motion that could be believed'),
-    Column(name='time', unit='ms', better='low', digits=0,
-           doc='median time of a frame, on one core but for --threads; no two machines agree'),
+    time_column('frame'),
 )  # fmt: skip
 
 
@@ -180,12 +181,11 @@ def run(options: Options, progress: Progress) -> Report:
     check_sets(options.sets, list(known))
     methods = [*_classical(), *_networks(options.weights)]
     tables = [_table(known[name], methods, options, progress) for name in options.sets or known]
-    files = dict.fromkeys(method.file for method in methods if method.file is not None)
     return Report(
         bench='odometry',
         tables=tuple(tables),
         settings=_settings(),
-        environment=environment(tuple(files)),
+        environment=environment(method.file for method in methods),
     )
 
 
@@ -199,9 +199,7 @@ def find(data: Sequence[Path]) -> dict[str, WaySet]:
     found = {f'world-{motion}': _world(motion) for motion in _PLACES}
     for folder in data:
         one = _folder(folder)
-        if one.name in found:
-            raise BenchError(f'{folder}: there is already a set {one.name}')
-        found[one.name] = one
+        add_set(found, one, folder)
     return found
 
 
@@ -236,7 +234,7 @@ def _values(runs: list[_Run], truths: list[FloatArray]) -> tuple[float | None, .
     pairs = [_pairs(np.stack(run.poses), truth) for run, truth in zip(runs, truths, strict=True)]
     plain = _joined([drift(p, fitting_lengths(p)) for p in pairs])
     scaled = _joined([drift(_rescaled(p), fitting_lengths(p)) for p in pairs])
-    steps = [relative_errors(p) for p in pairs]
+    step = _all_errors([relative_errors(p) for p in pairs])
     covered = [run.follower for run in runs if isinstance(run.follower, _Estimated)]
     errors = [error for follower in covered for error in follower.errors]
     share = None
@@ -250,8 +248,8 @@ def _values(runs: list[_Run], truths: list[FloatArray]) -> tuple[float | None, .
         scaled.t_rel,
         float(np.mean([absolute_errors(p, 'se3').rmse for p in pairs])),
         float(np.mean([absolute_errors(p, 'sim3').rmse for p in pairs])),
-        100 * _rms(np.concatenate([step.metres for step in steps])),
-        _rms(np.concatenate([step.degrees for step in steps])),
+        100 * step.rmse,
+        step.rmse_degrees,
         share,
         sum(follower.lost for follower in covered) if covered else None,
         1e3 * median(second for run in runs for second in run.seconds),
@@ -320,7 +318,6 @@ def _recording(motion: str, number: int) -> WorldRecording:
 
 def _folder(text: Path) -> WaySet:
     recording = open_data(text)
-    recording.camera  # noqa: B018 - says so where the folder is not calibrated
     items = tuple(item for item in recording.items if item.world_from_camera is not None)
     if len(items) < 2:
         raise DatasetError(
@@ -367,8 +364,12 @@ def _counted(ways: int) -> str:
     return '1 way' if ways == 1 else f'{ways} ways'
 
 
-def _rms(values: FloatArray) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
+def _all_errors(parts: list[PoseErrors]) -> PoseErrors:
+    return replace(
+        parts[0],
+        metres=np.concatenate([part.metres for part in parts]),
+        degrees=np.concatenate([part.degrees for part in parts]),
+    )
 
 
 def _plot(path: Path, truth: FloatArray, estimates: dict[str, FloatArray]) -> None:

@@ -50,7 +50,8 @@ def open_data(text: str | Path) -> FolderRecording:
 
     Raises:
         BenchError: An option does not exist or has another type.
-        DatasetError: The folder has no layout that is known, or a file in it is wrong.
+        DatasetError: The folder has no layout that is known or no calibration, or a file in it is
+            wrong.
     """
     path, *words = str(text).split(',')
     values: dict[str, Any] = {}
@@ -63,6 +64,8 @@ def open_data(text: str | Path) -> FolderRecording:
             )
         values[name] = str(value) if name == 'sequence' else load_yaml(value)
     try:
-        return recognise_folder(path, from_dict(values, FolderOptions))
+        recording = recognise_folder(path, from_dict(values, FolderOptions))
     except ConfigError as err:
         raise BenchError(f'{text}: {err}') from None
+    recording.camera  # noqa: B018 - raises where the folder is not calibrated
+    return recording

@@ -8,7 +8,7 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
@@ -181,15 +181,31 @@ def printed(column: Column, value: float | None) -> str:
     return '-' if value is None or not math.isfinite(value) else f'{value:.{column.digits}f}'
 
 
-def environment(weights: Sequence[Path] = ()) -> Environment:
-    """Return the present environment; the command is the process's own."""
+def time_column(item: str) -> Column:
+    """Return the column of the milliseconds that a method takes for an item, such as a pair."""
+    return Column(
+        name='time',
+        unit='ms',
+        better='low',
+        digits=0,
+        doc=f'median time of a {item}, on one core but for --threads; no two machines agree',
+    )
+
+
+def environment(weights: Iterable[Path | None] = ()) -> Environment:
+    """Return the present environment; the command is the process's own.
+
+    Args:
+        weights: Files of the methods; None for a method without one.
+    """
+    files = dict.fromkeys(path for path in weights if path is not None)
     return Environment(
         date=datetime.now(timezone.utc).isoformat(timespec='seconds'),
         host=f'{_processor()}, {len(os.sched_getaffinity(0))} cores',
         python=platform.python_version(),
         versions={'dlcv': __version__, **{name: _version(name) for name in _LIBRARIES}},
         command=' '.join(['dlcv', *sys.argv[1:]]),
-        files={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in weights},
+        files={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
     )
 
 

@@ -29,6 +29,9 @@ from dlcv.nn.shapes import ShapeError, expect
 
 Variant = Literal['full', 'tiny', 'ace', 'patch']
 
+ENCODER = ('conv', 'res1_', 'res2_')
+"""What the names of ACE's scene-agnostic layers begin with; all others are the head's."""
+
 PATCH = 42  # pixels of a 2017 patch, both ways
 _PATCH_STRIDE = 16  # pixels between patches that the network makes by its own strides
 _PATCHES = 256  # that are held in memory at a time

@@ -21,7 +21,7 @@ from torch import Tensor
 from dlcv.augment.photometric import PhotometricConfig, photometric
 from dlcv.inference.mapping import Fit, View, grey
 from dlcv.losses.mapping import MappingLossConfig, mapping_loss
-from dlcv.models.dsac import SceneCoordinateNet, cell_centres
+from dlcv.models.dsac import ENCODER, SceneCoordinateNet, cell_centres
 from dlcv.nn.inference import optimise
 from dlcv.train.recipe import TrainError
 from dlcv.types import ByteImage, Camera, FloatArray, Snapshot
@@ -160,9 +160,7 @@ def make_map(
         raise TrainError('a map needs pictures with a known pose and camera, got none')
     torch.manual_seed(config.seed)
     network = SceneCoordinateNet(encoder.config)
-    known = {
-        k: v for k, v in encoder.state_dict().items() if k.startswith(('conv', 'res1', 'res2'))
-    }
+    known = {k: v for k, v in encoder.state_dict().items() if k.startswith(ENCODER)}
     network.load_state_dict(known, strict=False)
     centre = np.mean([view.world_from_camera[:3, 3] for view in views], axis=0)
     network.mean.copy_(torch.from_numpy(centre).reshape(network.mean.shape))
@@ -213,9 +211,7 @@ def _train_head(
     network: SceneCoordinateNet, buffer: CellBuffer, config: MapConfig, report: Report
 ) -> None:
     parameters = [
-        parameter
-        for name, parameter in network.named_parameters()
-        if not name.startswith(('conv', 'res1', 'res2'))
+        parameter for name, parameter in network.named_parameters() if not name.startswith(ENCODER)
     ]
     batch = min(config.batch, len(buffer))
     per_epoch = len(buffer) // batch

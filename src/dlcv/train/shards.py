@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,10 @@ import numpy.typing as npt
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from dlcv.config import to_dict
+from dlcv.synthetic.photos import PhotoPool
 from dlcv.train.recipe import Sample, Samples, TrainError
+from dlcv.world import SampleConfig, WorldSamples
 
 _METADATA = 'dlcv_made_by'
 
@@ -137,6 +140,40 @@ def kept(
         count=count,
         per_shard=per_shard,
         folder=Path(folder),
+        made_by=made_by,
+        seed=seed,
+    )
+
+
+def kept_of_worlds(
+    draw: Callable[[WorldSamples], Samples],
+    config: SampleConfig,
+    photos: Sequence[Path],
+    seed: int,
+    *,
+    count: int,
+    per_shard: int,
+    folder: str,
+) -> Samples:
+    """Return what is drawn from generated worlds, kept as by `kept`.
+
+    Args:
+        draw: Makes samples of the worlds.
+        config: What the worlds show.
+        photos: Folders of photos for their walls; without, they are painted.
+        seed: Of the worlds, and of the order after the first time round.
+        count: How many samples are kept.
+        per_shard: Samples of one file.
+        folder: Where the files are; empty for samples that never repeat.
+    """
+    # None, not an empty pool: worlds are remembered by what they are built with.
+    pool = PhotoPool(photos) if photos else None
+    made_by = {'worlds': to_dict(config), 'photos': [str(path) for path in photos], 'seed': seed}
+    return kept(
+        draw(WorldSamples(config, seed, photos=pool)),
+        count=count,
+        per_shard=per_shard,
+        folder=folder,
         made_by=made_by,
         seed=seed,
     )

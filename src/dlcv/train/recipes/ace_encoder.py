@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlcv.augment.photometric import PhotometricConfig, photometric
-from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.models.dsac import ENCODER, DsacConfig, SceneCoordinateNet
 from dlcv.models.superpoint import SuperPoint
 from dlcv.nn.inference import optimise
 from dlcv.synthetic.photos import PhotoPool
@@ -165,7 +165,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.inner = inner
         for name, parameter in inner.named_parameters():
-            parameter.requires_grad_(name.startswith(('conv', 'res1_', 'res2_')))
+            parameter.requires_grad_(name.startswith(ENCODER))
 
     @property
     def size(self) -> int:

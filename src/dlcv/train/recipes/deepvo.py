@@ -18,13 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from dlcv.augment.clips import ClipChanges, change_clip
-from dlcv.config import to_dict
 from dlcv.losses.odometry import deepvo_loss, pair_labels, window_labels
 from dlcv.models.deepvo import DeepVO, DeepVOConfig
 from dlcv.models.flownet import FlowNet
-from dlcv.synthetic.photos import PhotoPool
 from dlcv.train.recipe import Batch, Sample, Samples, TrainError
-from dlcv.train.shards import kept
+from dlcv.train.shards import kept_of_worlds
 from dlcv.train.start import filled
 from dlcv.types import ByteImage, FloatArray
 from dlcv.view.panel import side_by_side, stacked
@@ -108,20 +106,14 @@ class DeepVORecipe:
 
     def samples(self, seed: int) -> Samples:
         """Return clips; see `ClipSamples`."""
-        config = self.seen
-        photos = PhotoPool(self.photos) if self.photos else None
-        worlds = WorldSamples(config, seed, photos=photos)
-        clips = kept(
-            WorldClips(worlds),
+        clips = kept_of_worlds(
+            WorldClips,
+            self.seen,
+            self.photos,
+            seed,
             count=self.clips,
             per_shard=_SHARD,
             folder=self.clips_folder,
-            made_by={
-                'worlds': to_dict(config),
-                'photos': [str(folder) for folder in self.photos],
-                'seed': seed,
-            },
-            seed=seed,
         )
         return ClipSamples(clips, self, seed)
 

@@ -22,15 +22,13 @@ import torch
 from torch import Tensor, nn
 
 from dlcv.augment.stereo import StereoChanges, change_stereo
-from dlcv.config import to_dict
 from dlcv.inference.depth import metric_depth
 from dlcv.losses.monodepth import MonodepthLossConfig, monodepth_loss
 from dlcv.metrics.depth import DepthErrors, depth_errors, mean_of_pictures
 from dlcv.models.monodepth import MAX_DISPARITY, Monodepth, MonodepthConfig
-from dlcv.synthetic.photos import PhotoPool
 from dlcv.train.flow_samples import channels_first
 from dlcv.train.recipe import Batch, Sample, Samples, TrainError
-from dlcv.train.shards import kept
+from dlcv.train.shards import kept_of_worlds
 from dlcv.train.start import filled
 from dlcv.types import ByteImage, FloatArray, Snapshot
 from dlcv.view.depth import disparity_colours
@@ -95,19 +93,14 @@ class MonodepthRecipe:
 
     def samples(self, seed: int) -> Samples:
         """Return stereo pairs; see `StereoSamples`."""
-        photos = PhotoPool(self.photos) if self.photos else None
-        worlds = WorldSamples(self.worlds, seed, photos=photos)
-        pairs = kept(
-            StereoPairs(worlds),
+        pairs = kept_of_worlds(
+            StereoPairs,
+            self.worlds,
+            self.photos,
+            seed,
             count=self.pairs,
             per_shard=self.worlds.per_world,
             folder=self.pairs_folder,
-            made_by={
-                'worlds': to_dict(self.worlds),
-                'photos': [str(folder) for folder in self.photos],
-                'seed': seed,
-            },
-            seed=seed,
         )
         return StereoSamples(pairs, self.changes, seed)
 
@@ -174,7 +167,7 @@ class MonodepthRecipe:
 
 
 class StereoPairs:
-    """``left`` and ``right``, ``(3, H, W)`` uint8, and ``baseline`` in metres, of worlds."""
+    """``left`` and ``right``, ``(H, W, 3)`` uint8, and ``baseline`` in metres, of worlds."""
 
     def __init__(self, worlds: WorldSamples) -> None:
         self._worlds = worlds
@@ -185,14 +178,17 @@ class StereoPairs:
         (view,) = recording
         assert view.right is not None
         return {
-            'left': channels_first(view.frame.image),
-            'right': channels_first(view.right.image),
+            'left': view.frame.image,
+            'right': view.right.image,
             'baseline': np.asarray(recording.baseline, np.float32),
         }
 
 
 class StereoSamples:
-    """Pairs as `StereoPairs` gives them, changed; each a function of seed and number."""
+    """Pairs as `StereoPairs` gives them, changed; each a function of seed and number.
+
+    Their ``left`` and ``right`` are ``(3, H, W)`` uint8.
+    """
 
     def __init__(self, pairs: Samples, changes: StereoChanges, seed: int) -> None:
         self._pairs, self._changes, self._seed = pairs, changes, seed
@@ -200,9 +196,7 @@ class StereoSamples:
     def __getitem__(self, index: int) -> Sample:
         """Return the pair of that number."""
         pair = self._pairs[index]
-        left, right = (
-            np.asarray(pair[name].transpose(1, 2, 0), np.uint8) for name in ('left', 'right')
-        )
+        left, right = (np.asarray(pair[name], np.uint8) for name in ('left', 'right'))
         rng = np.random.default_rng([self._seed, index, 1])
         left, right = change_stereo(left, right, rng, self._changes)
         return {
