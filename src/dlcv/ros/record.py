@@ -28,6 +28,7 @@ from dlcv.bags import BagError, BagWriter
 from dlcv.inference.memory import keep_freed_memory
 from dlcv.ros.play import READY_TOPIC
 from dlcv.ros.qos import message_class, profile
+from dlcv.ros.start import leave
 
 LOOK_PERIOD = 0.1  # seconds between two looks for publishers
 SETTLE = 0.5  # seconds after which the publishers, too, know that they have a listener
@@ -160,4 +161,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    leave(main())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from time import monotonic
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -159,10 +159,10 @@ class DeepVONode(VisionNode[DeepVOParameters, BodyState]):
             self._body.set_pose(*given)
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> NoReturn:
     """Run the node until it is stopped."""
-    return start.run(DeepVONode, args)
+    start.run(DeepVONode, args)
 
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    main()

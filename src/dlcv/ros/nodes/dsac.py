@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -293,10 +293,10 @@ def _agree(one: Matrix, other: Matrix) -> bool:
     return bool(np.linalg.norm(apart[:3, 3]) <= AGREE_METRES and turn <= AGREE_RADIANS)
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> NoReturn:
     """Run the node until it is stopped."""
-    return start.run(DsacNode, args)
+    start.run(DsacNode, args)
 
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    main()

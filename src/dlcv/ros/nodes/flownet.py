@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from dlcv.contract.nodes import FLOWNET
 from dlcv.contract.parameters import FlowNetParameters
@@ -60,10 +60,10 @@ class FlowNetNode(VisionNode[FlowNetParameters, FlowField]):
             self.send(COLOUR, convert.image(header, picture))
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> NoReturn:
     """Run the node until it is stopped."""
-    return start.run(FlowNetNode, args)
+    start.run(FlowNetNode, args)
 
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    main()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from dlcv.contract.nodes import MONODEPTH
 from dlcv.contract.parameters import MonodepthParameters
@@ -55,10 +55,10 @@ class MonodepthNode(VisionNode[MonodepthParameters, DepthMap]):
             self.send(COLOUR, convert.image(header, depth_colours(result.depth)))
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> NoReturn:
     """Run the node until it is stopped."""
-    return start.run(MonodepthNode, args)
+    start.run(MonodepthNode, args)
 
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    main()

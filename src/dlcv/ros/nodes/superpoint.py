@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from dlcv.contract.nodes import SUPERPOINT
 from dlcv.contract.parameters import SuperPointParameters
@@ -79,10 +79,10 @@ def _drawn(frame: Frame, result: Features) -> Any:
     return draw_tracks(picture, result.matches.previous_xy, result.matches.xy)
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> NoReturn:
     """Run the node until it is stopped."""
-    return start.run(SuperPointNode, args)
+    start.run(SuperPointNode, args)
 
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    main()
