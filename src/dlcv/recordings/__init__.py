@@ -1,0 +1,46 @@
+"""Pictures with what is known about them, from a bag or a folder, whichever it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dlcv.recordings.bag import BagOptions, BagRecording, RecordingError
+from dlcv.types import Recording
+
+__all__ = ['BagOptions', 'BagRecording', 'RecordingError', 'is_bag', 'open_recording']
+
+_BAG_FILES = ('.mcap', '.db3', '.bag')
+
+
+def is_bag(path: Path) -> bool:
+    """Whether a path is a bag or a folder with one, by its names."""
+    if path.is_dir():
+        return (path / 'metadata.yaml').is_file() or any(
+            found.suffix in _BAG_FILES for found in path.iterdir()
+        )
+    return path.suffix in _BAG_FILES
+
+
+def open_recording(path: Path | str, options: BagOptions | None = None) -> Recording:
+    """Open a bag, or the folder of a public data set, which is recognised by its layout.
+
+    Args:
+        path: Where it is.
+        options: What a bag does not say itself; of a folder, only ``truth`` is asked for.
+
+    Raises:
+        RecordingError: A bag lacks what is needed.
+        BagError: A bag cannot be read.
+        DatasetError: A folder has no layout that is known, or a file in it is wrong.
+    """
+    path, options = Path(path), options or BagOptions()
+    if is_bag(path):
+        return BagRecording(path, options)
+    if not path.exists():
+        raise RecordingError(f'{path}: there is no such bag or folder')
+    if given := options.topics:
+        raise RecordingError(f'{path} is a folder, it has no topics: {", ".join(given)}')
+    from dlcv.datasets import FolderOptions, recognise_folder
+
+    truth = Path(options.truth) if options.truth else None
+    return recognise_folder(path, FolderOptions(groundtruth=truth))

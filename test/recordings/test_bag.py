@@ -1,0 +1,144 @@
+"""Bags as recordings: the pictures, and the camera's own poses whatever the bag places."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dlcv.bags import BagError, write_recording
+from dlcv.bags.layout import BagLayout
+from dlcv.recordings import BagOptions, BagRecording, RecordingError, is_bag, open_recording
+from dlcv.world import WorldRecording, ideal_camera
+
+FRAMES = 4
+
+
+@pytest.fixture(scope='module')
+def walk():
+    camera = ideal_camera(32, 24, 70)
+    return list(WorldRecording('room', seed=3, frames=FRAMES, camera=camera, workers=1))
+
+
+class Given:
+    """Snapshots as a recording."""
+
+    name, baseline = 'given', 0.0
+
+    def __init__(self, snapshots):
+        self.snapshots = snapshots
+        self.camera = snapshots[0].frame.camera
+
+    def __len__(self):
+        return len(self.snapshots)
+
+    def __iter__(self):
+        return iter(self.snapshots)
+
+
+@pytest.fixture(scope='module')
+def bag(walk, tmp_path_factory):
+    path = tmp_path_factory.mktemp('bag') / 'walk.mcap'
+    write_recording(Given(walk), path)
+    return path
+
+
+def tum(path, snapshots, offset_ns=0):
+    from scipy.spatial.transform import Rotation
+
+    lines = ['# stamp x y z qx qy qz qw']
+    for snapshot in snapshots:
+        pose, stamp = snapshot.world_from_camera, snapshot.frame.stamp_ns + offset_ns
+        numbers = [*pose[:3, 3], *Rotation.from_matrix(pose[:3, :3]).as_quat()]
+        text = ' '.join(f'{n:.12f}' for n in numbers)
+        lines.append(f'{stamp // 10**9}.{stamp % 10**9:09d} {text}')
+    path.write_text('\n'.join(lines))
+    return path
+
+
+def poses(snapshots):
+    return np.stack([s.world_from_camera for s in snapshots])
+
+
+def test_pictures_and_the_poses_of_the_camera(bag, walk):
+    recording = BagRecording(bag)
+    found = list(recording)
+    assert len(recording) == len(found) == FRAMES
+    assert recording.name == 'walk'
+    assert recording.camera == walk[0].frame.camera
+    assert recording.frame_id == 'camera_optical'
+    for mine, given in zip(found, walk, strict=True):
+        assert np.array_equal(mine.frame.image, given.frame.image)
+        assert mine.frame.stamp_ns == given.frame.stamp_ns
+    assert np.allclose(poses(found), poses(walk), atol=1e-9)
+
+
+def test_poses_of_a_file_are_those_of_the_camera(bag, walk, tmp_path):
+    file = tum(tmp_path / 'poses.txt', walk)
+    found = list(BagRecording(bag, BagOptions(truth=str(file))))
+    assert np.allclose(poses(found), poses(walk), atol=1e-6)
+
+
+def test_a_clock_that_is_off_is_mended(bag, walk, tmp_path):
+    file = tum(tmp_path / 'late.txt', walk, offset_ns=5 * 10**9)
+    late = BagOptions(truth=str(file))
+    assert all(s.world_from_camera is None for s in BagRecording(bag, late))
+    found = list(BagRecording(bag, replace(late, time_offset=-5.0)))
+    assert np.allclose(poses(found), poses(walk), atol=1e-6)
+
+
+def test_the_frame_that_poses_place_may_be_named(bag, walk):
+    layout = BagLayout()
+    body = poses(BagRecording(bag, BagOptions(truth_frame='camera')))
+    assert np.allclose(body @ np.linalg.inv(layout.camera_from_base), poses(walk), atol=1e-9)
+    named = poses(BagRecording(bag, BagOptions(truth_frame='base_link')))
+    assert np.allclose(named, poses(walk), atol=1e-9)
+    with pytest.raises(BagError, match='no static transform from camera_optical to lidar'):
+        BagRecording(bag, BagOptions(truth_frame='lidar'))
+
+
+def test_a_seat_that_the_bag_does_not_tell_is_asked_for(bag):
+    with pytest.raises(RecordingError, match=r"ground_truth.*or on body.*or say 'camera'"):
+        BagRecording(bag, BagOptions(base_frame='body'))
+
+
+def test_no_pose_is_taken_across_a_gap(walk, tmp_path):
+    file = tum(tmp_path / 'gaps.txt', [walk[0], walk[-1]])
+    write_recording(Given(walk), tmp_path / 'gaps.mcap')
+    found = list(BagRecording(tmp_path / 'gaps.mcap', BagOptions(truth=str(file), max_gap=0.05)))
+    assert [s.world_from_camera is None for s in found] == [False, *[True] * (FRAMES - 2), False]
+
+
+def test_a_bag_without_poses_has_pictures(walk, tmp_path):
+    blind = [replace(s, world_from_camera=None) for s in walk]
+    write_recording(Given(blind), tmp_path / 'blind.mcap')
+    recording = BagRecording(tmp_path / 'blind.mcap')
+    assert recording.trajectory is None
+    assert [s.world_from_camera for s in recording] == [None] * FRAMES
+
+
+def test_a_camera_without_calibration_is_said_when_it_is_asked_for(walk, tmp_path):
+    raw = [replace(s, frame=replace(s.frame, camera=None)) for s in walk]
+    write_recording(Given(raw), tmp_path / 'raw.mcap')
+    with pytest.raises(RecordingError, match='without calibration'):
+        BagRecording(tmp_path / 'raw.mcap').camera  # noqa: B018
+
+
+def test_one_door_for_bags_and_folders(bag, walk, tmp_path):
+    from dlcv.view.panel import write_picture
+
+    assert is_bag(bag)
+    assert isinstance(open_recording(bag), BagRecording)
+    folder = tmp_path / 'folder'
+    (folder / 'rgb').mkdir(parents=True)
+    for number, snapshot in enumerate(walk):
+        write_picture(folder / 'rgb' / f'{number:06d}.png', snapshot.frame.image)
+    assert not is_bag(folder)
+    assert len(open_recording(folder)) == FRAMES
+    with pytest.raises(RecordingError, match='it has no topics: /image'):
+        open_recording(folder, BagOptions(image_topic='/image'))
+    with pytest.raises(RecordingError, match='there is no such bag or folder'):
+        open_recording(tmp_path / 'nothing')
+    with pytest.raises(RecordingError, match='greatest gap must be positive, got 0'):
+        BagOptions(max_gap=0)
