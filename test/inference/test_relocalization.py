@@ -17,6 +17,7 @@ from dlcv.inference.relocalization import (
     RelocalizationSettings,
 )
 from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.models.place import Place
 from dlcv.types import Camera
 
 TINY = DsacConfig(variant='tiny', width=0.0625, input_height=96)
@@ -142,3 +143,19 @@ def test_the_real_network_is_rejected_untrained(frame, picture, camera):
     found = estimator.push(frame(0, picture(0, 192, 96), camera))
     assert not found.accepted
     assert found.scene_coordinates.shape == (12, 24, 3)
+
+
+def test_a_map_refuses_cameras_and_poses_that_are_not_its_own(frame, picture, camera):
+    place = Place(frame='map', focal=(1.0, 2.0), low=(2, -2, 9), high=(4, 0, 11), pictures=9)
+    config = replace(TINY, place=place)
+    assert scene(camera, config=config).push(frame(0, picture(0, 192, 96), camera)).accepted
+    far = replace(place, low=(20, -2, 9), high=(22, 0, 11))  # POSE is 17 m from there
+    found = scene(camera, config=replace(TINY, place=far)).push(
+        frame(0, picture(0, 192, 96), camera)
+    )
+    assert not found.accepted
+    assert found.reason == ('17.00 m from the place where the map was made; 2.73 m are allowed')
+    np.testing.assert_allclose(found.map_from_camera, POSE, atol=1e-3)
+    wide = replace(camera, fx=48.0, fy=48.0)
+    with pytest.raises(RelocalizationError, match=r'focal length of 0\.50 .*, 2\.00 times shorter'):
+        scene(camera, config=config).push(frame(0, picture(0, 192, 96), wide))

@@ -191,6 +191,10 @@ def fake() -> Any:
             self.frames: list[Any] = []
             self.wants: list[dict[str, Any]] = []
             self.resets = 0
+            self.problem = ''
+
+        def misfit(self, camera: Any) -> str:
+            return self.problem
 
         def push(self, frame: Any, **wants: Any) -> Any:
             self.frames.append(frame)

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from scipy.spatial.transform import Rotation
 from std_srvs.srv import Trigger
@@ -103,6 +104,37 @@ def test_a_rejected_image_says_why(ros: Any, with_fake: Any) -> None:
     assert poses == []
     assert node._verdict().level == 1
     assert '3 inliers' in node._verdict().text
+
+
+def test_images_of_another_camera_are_refused_and_counted(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DsacNode, _found(_pose())), mode='continuous', input_timeout=0.2)
+    node.estimator.problem = 'the camera has a focal length of 3 heights'
+    future = _trigger(ros)
+    ros.until(lambda: node._asked)
+    ros.show(0)
+    answer = _answered(ros, future)
+    assert answer.message == 'rejected: the camera has a focal length of 3 heights'
+    assert node.health.values()['rejected_camera'] == '1'
+    assert node.estimator.frames == []
+
+
+def _map_of(frame: str, folder: Any) -> str:
+    from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
+    from dlcv.models.place import Place
+    from dlcv.weights import save_network
+
+    place = Place(frame=frame, focal=(0.5, 2), low=(0, 0, 0), high=(1, 1, 1), pictures=9)
+    config = DsacConfig(variant='ace', width=1 / 16, input_height=32, place=place)
+    return str(save_network(SceneCoordinateNet(config), folder / f'{frame}.safetensors'))
+
+
+def test_a_map_of_another_frame_is_refused(ros: Any, tmp_path: Any) -> None:
+    kitchen = _map_of('kitchen', tmp_path)
+    node = ros.make(DsacNode, weights=kitchen)
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    wanted = "the map is in frame 'kitchen', asked for is 'map' (parameter map_frame)"
+    assert wanted in node._verdict().text
+    assert ros.run(DsacNode, weights=kitchen, map_frame='kitchen').estimator.place.pictures == 9
 
 
 def test_without_images_the_trigger_gives_up(ros: Any, with_fake: Any) -> None:

@@ -11,7 +11,7 @@ import torch
 from dlcv.augment.photometric import OFF
 from dlcv.geometry.camera import back_project, project
 from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
-from dlcv.train.mapping import KnownView, MapConfig, _look, fill_buffer, known_views, make_map
+from dlcv.train.mapping import KnownView, MapConfig, fill_buffer, known_views, look, make_map
 from dlcv.train.recipe import TrainError
 from dlcv.world import WorldRecording, ideal_camera
 
@@ -39,14 +39,14 @@ def test_known_views_are_those_with_pose_and_camera(walk):
     assert np.array_equal(view.world_from_camera, walk[2].world_from_camera)
 
 
-def test_a_look_shows_the_same_points_through_its_own_camera(walk):
+def test_alook_shows_the_same_points_through_its_own_camera(walk):
     (view,) = known_views(walk[:1], 64)
     world = view.world_from_camera
     points = back_project(view.camera, walk[0].depth)[16:48:8, 24:72:8].reshape(-1, 3)
     points = points @ world[:3, :3].T + world[:3, 3]
     config = replace(STILL, rotation=25, zoom=(0.7, 1.4))
     for seed in range(5):
-        image, camera, pose, valid = _look(view, np.random.default_rng(seed), config)
+        image, camera, pose, valid = look(view, np.random.default_rng(seed), config)
         assert image.shape == valid.shape == (camera.height, camera.width)
         inverse = np.linalg.inv(pose)
         uv = project(camera, points @ inverse[:3, :3].T + inverse[:3, 3])
@@ -60,9 +60,9 @@ def test_a_look_shows_the_same_points_through_its_own_camera(walk):
             assert valid[int(v), int(u)]
 
 
-def test_a_look_that_changes_nothing_is_the_view(walk):
+def test_alook_that_changes_nothing_is_the_view(walk):
     (view,) = known_views(walk[:1], 64)
-    image, camera, pose, valid = _look(view, np.random.default_rng(0), STILL)
+    image, camera, pose, valid = look(view, np.random.default_rng(0), STILL)
     assert np.array_equal(image, view.image)
     assert camera == view.camera
     assert np.allclose(pose, view.world_from_camera)
@@ -75,9 +75,9 @@ def test_the_buffer_holds_features_of_all_views(walk, encoder):
     assert len(buffer) == 600
     assert buffer.features.dtype == torch.float16
     assert len(buffer.camera_from_world) == 10
-    for look in range(10):
+    for number in range(10):
         inverse = np.linalg.inv(buffer.camera_from_world.new_tensor(np.eye(4)).numpy())
-        inverse[:3] = buffer.camera_from_world[look].numpy()
+        inverse[:3] = buffer.camera_from_world[number].numpy()
         (index,) = (
             i for i, v in enumerate(views)
             if np.allclose(np.linalg.inv(v.world_from_camera), inverse, atol=1e-4)
@@ -85,7 +85,7 @@ def test_the_buffer_holds_features_of_all_views(walk, encoder):
         with torch.no_grad():
             image = torch.from_numpy(views[index].image)[None, None].float() / 255
             wanted = encoder.features(image)[0]
-        mine = buffer.look == look
+        mine = buffer.look == number
         x, y = ((buffer.pixels[mine].T - 4) / 8).long()
         assert torch.allclose(buffer.features[mine].float(), wanted[:, y, x].T, atol=1e-2)
 

@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     'report': 'write a page about a recording of the nodes',
     'nodes': 'print the tables of nodes, topics, parameters and services',
     'train': 'train a network by a recipe',
+    'map': 'make a map of a place, for relocalization, from recordings with poses',
     'demo': 'generate, replay, record and report',
 }
 

@@ -13,13 +13,14 @@ from dlcv.geometry.camera import Rectifier
 from dlcv.inference.base import Estimator, to_array
 from dlcv.inference.mapping import Fit, View, colour, grey
 from dlcv.models.dsac import PatchCoordinateNet, SceneCoordinateNet, cell_centres
+from dlcv.models.place import Place
 from dlcv.types import Camera, FloatArray, Frame, Localization
 
 CoordinateNet = SceneCoordinateNet | PatchCoordinateNet
 
 
 class RelocalizationError(ValueError):
-    """The frame cannot be relocalized at all; the message says what is missing."""
+    """The frame cannot be relocalized at all; the message says what is missing or does not fit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +76,15 @@ class RelocalizationEstimator(Estimator[CoordinateNet]):
         self._score = score
         self._view = View()
 
+    @property
+    def place(self) -> Place | None:
+        """What the network is a map of; None where its file does not say."""
+        return self.network.config.place
+
+    def misfit(self, camera: Camera) -> str:
+        """Say why the map is not one for a camera; empty if it is, or does not say."""
+        return '' if self.place is None else self.place.camera_misfit(camera)
+
     def push(self, frame: Frame, *, prior: FloatArray | None = None) -> Localization:
         """Find the camera's pose in the map.
 
@@ -86,7 +96,7 @@ class RelocalizationEstimator(Estimator[CoordinateNet]):
             The best pose, with the gates' verdict.
 
         Raises:
-            RelocalizationError: If the frame has no camera.
+            RelocalizationError: If the frame has no camera, or one that the map is not for.
         """
         grid, centres, camera = self.coordinates(frame)
         found = self._solve(grid, centres, camera)
@@ -103,11 +113,13 @@ class RelocalizationEstimator(Estimator[CoordinateNet]):
             see; ``(h, w, 2)`` the pixels they stand for; the camera of those pixels.
 
         Raises:
-            RelocalizationError: If the frame has no camera.
+            RelocalizationError: If the frame has no camera, or one that the map is not for.
         """
         image, camera, rectifier = self._view.rectified(frame)
         if camera is None:
             raise RelocalizationError('a pose needs the camera: the frame has no calibration')
+        if problem := self.misfit(camera):
+            raise RelocalizationError(problem)
         config = self.network.config
         fit = Fit.to_height((camera.width, camera.height), config.input_height)
         picture = grey(image) if config.channels == 1 else colour(image)
@@ -165,7 +177,11 @@ class RelocalizationEstimator(Estimator[CoordinateNet]):
             return f'{inliers} inliers; {settings.min_inliers} are needed'
         if ratio < settings.min_inlier_ratio:
             return f'{ratio:.1%} of the cells are inliers; {settings.min_inlier_ratio:.1%} needed'
-        if pose is None or prior is None or settings.prior_gate_distance == 0:
+        if pose is None:
+            return ''
+        if self.place is not None and (problem := self.place.pose_misfit(pose)):
+            return problem
+        if prior is None or settings.prior_gate_distance == 0:
             return ''
         distance = float(np.linalg.norm(pose[:3, 3] - prior[:3, 3]))
         if distance > settings.prior_gate_distance:

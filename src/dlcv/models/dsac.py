@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dlcv.models.place import Place
 from dlcv.nn.blocks import initialise, scaled
 from dlcv.nn.shapes import ShapeError, expect
 
@@ -93,6 +94,7 @@ class DsacConfig:
         metres_per_unit: Size of the network's output unit; None for the variant's own (the 2017
             networks give millimetres).
         input_height: Height in pixels to which images are resized, as they were in training.
+        place: What the weights are a map of; None where nobody said.
     """
 
     variant: Variant = 'full'
@@ -104,6 +106,7 @@ class DsacConfig:
     normalisation: tuple[float, float] | None = None
     metres_per_unit: float | None = None
     input_height: int = 480
+    place: Place | None = None
 
     def __post_init__(self) -> None:
         if self.variant not in ('full', 'tiny', 'ace', 'patch'):

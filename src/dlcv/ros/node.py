@@ -42,7 +42,7 @@ from dlcv.ros.health import Health, Level, Verdict
 from dlcv.ros.mailbox import Mailbox
 from dlcv.ros.parameters import Parameters
 from dlcv.ros.qos import image_profile, message_class, profile
-from dlcv.types import Frame
+from dlcv.types import Camera, Frame
 
 R = TypeVar('R')
 P = TypeVar('P', bound=CommonParameters)
@@ -139,6 +139,10 @@ class VisionNode(LifecycleNode, Generic[P, R]):
 
     def retune(self) -> None:
         """Hand changed dynamic parameters to the estimator."""
+
+    def misfit(self, camera: Camera) -> str:
+        """Say why an image of this camera is of no use, in the worker; empty if it is."""
+        return ''
 
     def due(self, stamp_ns: int) -> bool:
         """Whether an image is to be computed, in the worker: when anybody listens to anything."""
@@ -513,6 +517,9 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         camera = self._calibration.of(stamp, width, height, patience)
         if camera is None and self.needs_camera:
             self._reject('rejected_camera', self._calibration.complaint(width, height))
+            return None
+        if camera is not None and (problem := self.misfit(camera)):
+            self._reject('rejected_camera', problem)
             return None
         return Frame(stamp_ns=stamp, image=pixels, camera=camera, frame_id=message.header.frame_id)
 

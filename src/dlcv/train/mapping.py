@@ -118,14 +118,21 @@ class CellBuffer:
         return len(self.features)
 
 
-def known_views(snapshots: Iterable[Snapshot], height: int) -> list[KnownView]:
-    """Return the pictures whose pose and camera are known, undistorted, ``height`` rows high."""
+def known_views(
+    snapshots: Iterable[Snapshot], height: int, left_out: Callable[[str], None] = lambda _why: None
+) -> list[KnownView]:
+    """Return the pictures whose pose and camera are known, undistorted, ``height`` rows high.
+
+    Args:
+        snapshots: Pictures with what is known about them.
+        height: Rows.
+        left_out: Told of each other picture what it lacks.
+    """
     view, found = View(), []
     for snapshot in snapshots:
-        if snapshot.world_from_camera is None:
-            continue
         image, camera, _ = view.rectified(snapshot.frame)
-        if camera is None:
+        if snapshot.world_from_camera is None or camera is None:
+            left_out('pose' if camera is not None else 'calibration')
             continue
         fit = Fit.to_height((camera.width, camera.height), height)
         found.append(
@@ -143,6 +150,7 @@ def make_map(
     encoder: SceneCoordinateNet,
     config: MapConfig | None = None,
     report: Report = lambda _what, _done, _of: None,
+    device: torch.device | str = 'cpu',
 ) -> SceneCoordinateNet:
     """Return a map of the place that the views show.
 
@@ -151,6 +159,7 @@ def make_map(
         encoder: Of variant ``ace``; it is not changed.
         config: How.
         report: Told how far it is.
+        device: Where the work is done; the map comes back on the CPU.
 
     Raises:
         TrainError: If there are no views.
@@ -164,24 +173,25 @@ def make_map(
     network.load_state_dict(known, strict=False)
     centre = np.mean([view.world_from_camera[:3, 3] for view in views], axis=0)
     network.mean.copy_(torch.from_numpy(centre).reshape(network.mean.shape))
+    network.to(device)
     buffer = fill_buffer(views, network, config, report)
     _train_head(network, buffer, config, report)
-    return network.eval()
+    return network.cpu().eval()
 
 
 def fill_buffer(
     views: Sequence[KnownView], network: SceneCoordinateNet, config: MapConfig, report: Report
 ) -> CellBuffer:
     """Look at the views, each as often as any other, until the buffer is full."""
-    fast = optimise(network)
+    fast, device = optimise(network), network.mean.device
     rng = np.random.default_rng([config.seed, 1])
     features, pixels, counts, poses, intrinsics = [], [], [], [], []
     done = 0
-    order = _endless(len(views), rng)
+    order = endless(len(views), rng)
     while done < config.cells:
-        image, camera, pose, valid = _look(views[next(order)], rng, config)
+        image, camera, pose, valid = look(views[next(order)], rng, config)
         with torch.inference_mode():
-            seen = fast.features(torch.from_numpy(image)[None, None].float() / 255)[0]
+            seen = fast.features(torch.from_numpy(image)[None, None].to(device).float() / 255)[0]
         centres = cell_centres(network.config, *seen.shape[1:]).reshape(-1, 2)  # (h*w, 2)
         at = centres.long().numpy()
         inside = (at[:, 0] < image.shape[1]) & (at[:, 1] < image.shape[0])
@@ -191,7 +201,7 @@ def fill_buffer(
         if not len(take):
             continue
         chosen = torch.from_numpy(take)
-        features.append(seen.flatten(1).T[chosen].half())
+        features.append(seen.flatten(1).T[chosen.to(device)].half())
         pixels.append(centres[chosen])
         counts.append(len(take))
         poses.append(np.linalg.inv(pose)[:3])
@@ -200,10 +210,10 @@ def fill_buffer(
         report('buffer', done, config.cells)
     return CellBuffer(
         features=torch.cat(features),
-        pixels=torch.cat(pixels),
-        look=torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)),
-        camera_from_world=torch.from_numpy(np.stack(poses)).float(),
-        intrinsics=torch.tensor(intrinsics, dtype=torch.float32),
+        pixels=torch.cat(pixels).to(device),
+        look=torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(device),
+        camera_from_world=torch.from_numpy(np.stack(poses)).float().to(device),
+        intrinsics=torch.tensor(intrinsics, dtype=torch.float32, device=device),
     )
 
 
@@ -222,7 +232,7 @@ def _train_head(
     first, last = config.thresholds
     for step in range(steps):
         if step % per_epoch == 0:
-            order = torch.randperm(len(buffer), generator=generator)
+            order = torch.randperm(len(buffer), generator=generator).to(buffer.look.device)
         taken = order[step % per_epoch * batch :][:batch]
         look = buffer.look[taken]
         points = network.head(buffer.features[taken].float().T[None, :, :, None])  # (1, 3, n, 1)
@@ -242,7 +252,7 @@ def _train_head(
         report('map', step + 1, steps)
 
 
-def _look(
+def look(
     view: KnownView, rng: np.random.Generator, config: MapConfig
 ) -> tuple[ByteImage, Camera, FloatArray, npt.NDArray[np.bool_]]:
     """Return a view turned about the axis of the camera, and nearer or farther.
@@ -282,6 +292,7 @@ def _look(
     )
 
 
-def _endless(count: int, rng: np.random.Generator) -> Iterator[int]:
+def endless(count: int, rng: np.random.Generator) -> Iterator[int]:
+    """Give the numbers below ``count`` in random order, then again in another, and so on."""
     while True:
         yield from rng.permutation(count).tolist()

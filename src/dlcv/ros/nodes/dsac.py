@@ -25,7 +25,7 @@ from dlcv.ros.node import QUIET, Estimator, VisionNode
 from dlcv.ros.parameters import settings
 from dlcv.ros.qos import profile
 from dlcv.ros.transforms import Matrix, Mount, TransformBuffer, TransformError, inverse, subscribe
-from dlcv.types import Frame, Localization
+from dlcv.types import Camera, Frame, Localization
 
 POSE, HYPOTHESES, INITIALPOSE, TF = '~/pose', '~/hypotheses', 'initialpose', '/tf'
 TRIGGER, INITIAL_POSE = '~/trigger', 'initial_pose'
@@ -73,14 +73,21 @@ class DsacNode(VisionNode[DsacParameters, Fix]):
         self.create_timer(TF_PERIOD, self._publish_anchor)
 
     def load(self, device: str, precision: str) -> Estimator:
-        """Build the estimator."""
+        """Build the estimator; a map of another frame is refused."""
         from dlcv.inference.load import load_relocalization
-        from dlcv.inference.relocalization import RelocalizationSettings
+        from dlcv.inference.relocalization import RelocalizationError, RelocalizationSettings
 
-        return load_relocalization(
+        made = load_relocalization(
             settings=settings(RelocalizationSettings, self.parameters),
             **self.loading(device, precision),
         )
+        if made.place and (problem := made.place.frame_misfit(self.parameters.map_frame)):
+            raise RelocalizationError(f'{made.origin.path}: {problem} (parameter map_frame)')
+        return made
+
+    def misfit(self, camera: Camera) -> str:
+        """Say that the map was made for other cameras."""
+        return str(self.estimator.misfit(camera))
 
     def retune(self) -> None:
         """Hand changed gates on."""

@@ -1,0 +1,50 @@
+"""Options of commands that read pictures with poses from bags and folders."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlcv.cli.extras import need
+
+if TYPE_CHECKING:
+    from dlcv.recordings import BagOptions
+    from dlcv.types import Recording
+
+
+def add_recording_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what a bag does not say itself."""
+    group = parser.add_argument_group('what is read')
+    add = group.add_argument
+    add('--images', default='', metavar='TOPIC', help='pictures (the only camera)')
+    add('--camera-info', default='', metavar='TOPIC', help='their calibration (the one beside)')
+    add('--truth', default='', metavar='TOPIC|FILE',
+        help='poses: a topic, or a file in TUM format (the only topic of poses)')  # fmt: skip
+    add('--truth-frame', default='', metavar='FRAME',
+        help="frame that the poses place, 'camera' for the camera itself (what the topic says, if "
+        '/tf_static tells how the camera sits on it; else base_link)')  # fmt: skip
+    add('--time-offset', type=float, default=0.0, metavar='S',
+        help='seconds to add to the times of the poses')  # fmt: skip
+
+
+def bag_options(args: argparse.Namespace) -> BagOptions:
+    """Return the options as they were given."""
+    from dlcv.recordings import BagOptions
+
+    return BagOptions(
+        image_topic=args.images,
+        camera_info_topic=args.camera_info,
+        truth=args.truth,
+        truth_frame=args.truth_frame,
+        time_offset=args.time_offset,
+    )
+
+
+def open_sources(paths: list[Path], options: BagOptions) -> list[Recording]:
+    """Open bags and folders."""
+    from dlcv.recordings import is_bag, open_recording
+
+    if any(is_bag(path) for path in paths):
+        need('rosbags')
+    return [open_recording(path, options) for path in paths]

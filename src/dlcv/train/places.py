@@ -1,0 +1,253 @@
+"""The whole way from recordings of a place to its map, and to what the map is worth."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dlcv.geometry.camera import project
+from dlcv.inference.relocalization import RelocalizationEstimator, RelocalizationSettings
+from dlcv.metrics.relocalization import Relocalizations, relocalizations
+from dlcv.models.dsac import SceneCoordinateNet, cell_centres
+from dlcv.models.place import Place, Point
+from dlcv.train.end_to_end import EndToEndConfig, train_end_to_end
+from dlcv.train.mapping import KnownView, MapConfig, Report, known_views, make_map
+from dlcv.train.recipe import TrainError
+from dlcv.types import ByteImage, FloatArray, Frame, Localization, Recording, Snapshot
+
+_STRETCHES = 10  # parts of a walk, of each of which the end is held out
+_LEAST = 8  # pictures a map can be made of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlaceConfig:
+    """What becomes of the pictures of a place.
+
+    Attributes:
+        frame: Name that the fixed frame of the poses is given.
+        every: Every how many-th picture is taken.
+        most: Pictures that are taken at most, evenly out of all.
+        hold_out: Share of the pictures that the map is not made of but measured on, in stretches
+            of neighbours: a picture between two known ones is too easy.
+        map: How the map is made.
+        end_to_end: How it is trained through the sample consensus after that; None for not.
+    """
+
+    frame: str = 'map'
+    every: int = 1
+    most: int = 4000
+    hold_out: float = 0.1
+    map: MapConfig = field(default_factory=MapConfig)
+    end_to_end: EndToEndConfig | None = None
+
+    def __post_init__(self) -> None:
+        if not self.frame:
+            raise TrainError('a map needs the name of its frame')
+        if min(self.every, self.most) < 1 or not 0 <= self.hold_out < 1:
+            raise TrainError(
+                'a map needs every and most >= 1 and hold_out in [0, 1), got '
+                f'{self.every}, {self.most} and {self.hold_out}'
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Views:
+    """The pictures of a place.
+
+    Attributes:
+        learned: Those that the map is made of.
+        held_out: Those that it is measured on.
+        source: Where they are from, in words.
+        left_out: What pictures lacked that could not be used -> how many.
+    """
+
+    learned: list[KnownView]
+    held_out: list[KnownView]
+    source: str
+    left_out: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Accuracy:
+    """What a map is worth on pictures that it was not made of.
+
+    Attributes:
+        answers: One of each.
+        errors: How far they are off; infinite where a pose was rejected.
+        milliseconds: Median time of one.
+    """
+
+    answers: list[Localization]
+    errors: Relocalizations
+    milliseconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Coverage:
+    """What a map knows of its place.
+
+    Attributes:
+        points: ``(N, 3)`` scene coordinates that are where the pictures show them, metres.
+        levels: ``(N,)`` their grey values.
+        share: Of all coordinates of the pictures looked at.
+    """
+
+    points: FloatArray
+    levels: ByteImage
+    share: float
+
+
+def read_views(
+    recordings: Sequence[Recording],
+    height: int,
+    config: PlaceConfig,
+    report: Report = lambda _what, _done, _of: None,
+) -> Views:
+    """Read the pictures of a place, and decide which are held out.
+
+    Args:
+        recordings: Of one place, with poses in one frame.
+        height: Rows that the encoder wants.
+        config: Which pictures.
+        report: Told how far it is.
+
+    Raises:
+        TrainError: If too few have a pose and a calibration.
+    """
+    total = sum(len(recording) for recording in recordings)
+    stride = max(config.every, ceil(total / config.most))
+    learned: list[KnownView] = []
+    held_out: list[KnownView] = []
+    lacking: Counter[str] = Counter()
+    for recording in recordings:
+        taken = islice(_told(recording, report), 0, None, stride)
+        views = known_views(taken, height, lambda why: lacking.update([why]))
+        apart = held_out_of(len(views), config.hold_out)
+        for view, out in zip(views, apart, strict=True):
+            (held_out if out else learned).append(view)
+    if len(learned) < _LEAST:
+        raise TrainError(
+            f'a map needs {_LEAST} pictures with pose and calibration; of '
+            f'{", ".join(recording.name for recording in recordings)} there are {len(learned)}'
+            + ''.join(f', {count} lack the {what}' for what, count in sorted(lacking.items()))
+        )
+    source = ', '.join(f'{recording.name} ({len(recording)} pictures)' for recording in recordings)
+    return Views(learned=learned, held_out=held_out, source=source, left_out=dict(lacking))
+
+
+def _told(recording: Recording, report: Report) -> Iterator[Snapshot]:
+    for number, snapshot in enumerate(recording, start=1):
+        report(f'read {recording.name}', number, len(recording))
+        yield snapshot
+
+
+def held_out_of(count: int, share: float) -> npt.NDArray[np.bool_]:
+    """Return which of so many neighbours are held out: the end of each tenth of their walk."""
+    if not share:
+        return np.zeros(count, np.bool_)
+    stretches = max(1, min(_STRETCHES, int(count * share)))
+    within = np.arange(count) * stretches % max(count, 1)  # whole numbers: no rounding
+    return np.asarray(within >= round(count * (1 - share)), np.bool_)
+
+
+def make_place(
+    views: Views,
+    encoder: SceneCoordinateNet,
+    config: PlaceConfig,
+    report: Report = lambda _what, _done, _of: None,
+    device: torch.device | str = 'cpu',
+) -> SceneCoordinateNet:
+    """Return the map of a place, which knows what it is a map of."""
+    network = make_map(views.learned, encoder, config.map, report, device)
+    if config.end_to_end is not None:
+        train_end_to_end(network, views.learned, config.end_to_end, report, device)
+    network.config = replace(network.config, place=place_of(views, config))
+    return network
+
+
+def place_of(views: Views, config: PlaceConfig) -> Place:
+    """Return what a map of the views is a map of."""
+    at = np.stack([view.world_from_camera[:3, 3] for view in views.learned])
+    focals = [view.camera.fy / view.camera.height for view in views.learned]
+    nearer, farther = config.map.zoom
+    return Place(
+        frame=config.frame,
+        focal=(min(focals) * nearer, max(focals) * farther),
+        low=_point(at.min(axis=0)),
+        high=_point(at.max(axis=0)),
+        pictures=len(views.learned),
+        source=views.source,
+    )
+
+
+def measure(
+    network: SceneCoordinateNet,
+    views: Sequence[KnownView],
+    settings: RelocalizationSettings | None = None,
+    report: Report = lambda _what, _done, _of: None,
+) -> Accuracy:
+    """Relocalize views whose poses are known, on the CPU, as the node would."""
+    estimator = RelocalizationEstimator(network, settings, device='cpu')
+    answers, seconds = [], []
+    for number, view in enumerate(views, start=1):
+        begin = time.perf_counter()
+        answers.append(estimator.push(Frame(stamp_ns=0, image=view.image, camera=view.camera)))
+        seconds.append(time.perf_counter() - begin)
+        report('measure', number, len(views))
+    found = [answer.map_from_camera if answer.accepted else None for answer in answers]
+    return Accuracy(
+        answers=answers,
+        errors=relocalizations(found, [view.world_from_camera for view in views]),
+        milliseconds=1e3 * float(np.median(seconds)) if seconds else float('nan'),
+    )
+
+
+def cover(
+    network: SceneCoordinateNet,
+    views: Sequence[KnownView],
+    most: int = 100,
+    within: float = 10.0,
+) -> Coverage:
+    """Look at what a map says of its own pictures.
+
+    Args:
+        network: The map.
+        views: What it was made of.
+        most: Pictures that are looked at.
+        within: Pixels; a coordinate that reprojects farther from its cell is not known.
+    """
+    points, levels, total = [], [], 0
+    for view in views[:: ceil(len(views) / most)]:
+        found, at = _coordinates(network, view)
+        inverse = np.linalg.inv(view.world_from_camera)
+        seen = found @ inverse[:3, :3].T + inverse[:3, 3]
+        error = np.linalg.norm(project(view.camera, seen) - at, axis=1)
+        known = (seen[:, 2] > 0) & (error < within)
+        x, y = at[known].astype(int).T
+        points.append(found[known])
+        levels.append(view.image[y.clip(max=view.image.shape[0] - 1), x])
+        total += len(found)
+    every = np.concatenate(points)
+    return Coverage(points=every, levels=np.concatenate(levels), share=len(every) / max(total, 1))
+
+
+def _coordinates(network: SceneCoordinateNet, view: KnownView) -> tuple[FloatArray, FloatArray]:
+    """Return the scene coordinates ``(N, 3)`` of cells inside a view, and their pixels."""
+    with torch.inference_mode():
+        grid = network(torch.from_numpy(view.image)[None, None].float() / 255)[0]
+    centres = cell_centres(network.config, *grid.shape[1:]).reshape(-1, 2).double().numpy()
+    inside = (centres < np.array(view.image.shape[::-1])).all(axis=1)
+    return grid.flatten(1).T.double().numpy()[inside], centres[inside]
+
+
+def _point(xyz: FloatArray) -> Point:
+    x, y, z = (round(float(value), 6) for value in xyz)
+    return x, y, z

@@ -1,0 +1,173 @@
+"""From recordings to a map that knows its place: which pictures, what is measured and written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dlcv.augment.photometric import OFF
+from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.train.map_files import write_map
+from dlcv.train.mapping import MapConfig, known_views
+from dlcv.train.places import PlaceConfig, cover, held_out_of, make_place, measure, read_views
+from dlcv.train.recipe import TrainError
+from dlcv.weights import load_network
+from dlcv.world import WorldRecording, ideal_camera
+
+QUICK = MapConfig(light=OFF, rotation=0, zoom=(0.8, 1.25), cells=1200, per_view=60, batch=128,
+                  epochs=4)  # fmt: skip
+CONFIG = PlaceConfig(frame='kitchen', hold_out=0.2, map=QUICK)
+
+
+class Given:
+    """Snapshots as a recording."""
+
+    name, baseline = 'walk', 0.0
+
+    def __init__(self, snapshots):
+        self.snapshots = snapshots
+
+    def __len__(self):
+        return len(self.snapshots)
+
+    def __iter__(self):
+        return iter(self.snapshots)
+
+
+@pytest.fixture(scope='module')
+def walk():
+    camera = ideal_camera(96, 64, 70)
+    return list(WorldRecording('room', seed=5, frames=12, rate_hz=5, camera=camera, workers=1))
+
+
+@pytest.fixture(scope='module')
+def encoder():
+    torch.manual_seed(0)
+    return SceneCoordinateNet(DsacConfig(variant='ace', width=1 / 16, input_height=64)).eval()
+
+
+def test_stretches_of_neighbours_are_held_out():
+    out = held_out_of(200, 0.1)
+    assert out.sum() == 20
+    assert np.flatnonzero(out)[:4].tolist() == [18, 19, 38, 39]
+    assert held_out_of(12, 0.2).sum() in (2, 3)
+    assert not held_out_of(50, 0).any()
+    assert held_out_of(0, 0.1).shape == (0,)
+
+
+def test_pictures_of_several_walks_are_thinned_evenly(walk):
+    views = read_views([Given(walk), Given(walk[:6])], 32, replace(CONFIG, hold_out=0, every=2))
+    assert len(views.learned) == 6 + 3
+    few = read_views([Given(walk), Given(walk[:6])], 32, replace(CONFIG, hold_out=0, most=9))
+    assert len(few.learned) == 9
+    assert views.source == 'walk (12 pictures), walk (6 pictures)'
+
+
+def test_what_pictures_lack_is_counted(walk):
+    blind = [replace(s, world_from_camera=None) for s in walk[:2]]
+    raw = [replace(walk[2], frame=replace(walk[2].frame, camera=None))]
+    views = read_views([Given([*blind, *raw, *walk[3:]])], 32, replace(CONFIG, hold_out=0))
+    assert views.left_out == {'pose': 2, 'calibration': 1}
+    wanted = r'needs 8 pictures .* of walk there are 0, 12 lack the pose'
+    with pytest.raises(TrainError, match=wanted):
+        read_views([Given([replace(s, world_from_camera=None) for s in walk])], 32, CONFIG)
+
+
+def test_a_map_knows_its_place(walk, encoder):
+    views = read_views([Given(walk)], 64, CONFIG)
+    network = make_place(views, encoder, CONFIG)
+    place = network.config.place
+    at = np.stack([v.world_from_camera[:3, 3] for v in views.learned])
+    assert place.frame == 'kitchen'
+    assert np.allclose([place.low, place.high], [at.min(0), at.max(0)], atol=1e-5)
+    focal = walk[0].frame.camera.fy / 64
+    assert place.focal == pytest.approx((0.8 * focal, 1.25 * focal))
+    assert place.pictures == len(views.learned) == 12 - len(views.held_out)
+    assert encoder.config.place is None
+
+
+class Oracle(torch.nn.Module):
+    """Answers with the true points of the view whose picture it is shown."""
+
+    def __init__(self, views, depths, wrong=0.0):
+        super().__init__()
+        self.config = DsacConfig(variant='ace', width=1 / 16, input_height=64)
+        self.views, self.depths, self.wrong = views, depths, wrong
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, images):
+        from dlcv.geometry.camera import back_project
+
+        shown = (images[0, 0] * 255).round().byte().numpy()
+        (index,) = (i for i, v in enumerate(self.views) if np.array_equal(v.image, shown))
+        points = back_project(self.views[index].camera, self.depths[index])[4::8, 4::8]
+        pose = self.views[index].world_from_camera
+        grid = points @ pose[:3, :3].T + pose[:3, 3]
+        rng = np.random.default_rng(0)
+        grid[rng.uniform(size=grid.shape[:2]) < self.wrong] += 5
+        return torch.from_numpy(grid).float().permute(2, 0, 1)[None]
+
+
+def test_a_map_that_knows_everything_is_measured_as_exact(walk):
+    views = known_views(walk, 64)
+    network = Oracle(views, [s.depth for s in walk])
+    settings = None
+    found = measure(network, views[:3], settings)
+    assert len(found.answers) == 3
+    assert found.milliseconds > 0
+    every = [a.map_from_camera for a in found.answers]
+    for pose, view in zip(every, views, strict=False):
+        assert np.allclose(pose, view.world_from_camera, atol=2e-3)
+
+
+def test_what_a_map_covers_is_where_its_pictures_show_it(walk):
+    views = known_views(walk, 64)
+    right = cover(Oracle(views, [s.depth for s in walk]), views)
+    assert right.share > 0.95
+    assert right.points.shape == (len(right.levels), 3)
+    half = cover(Oracle(views, [s.depth for s in walk], wrong=0.5), views)
+    assert half.share == pytest.approx(0.5, abs=0.1)
+
+
+def test_what_is_written_tells_what_the_file_is_worth(walk, encoder, tmp_path):
+    views = read_views([Given(walk)], 64, CONFIG)
+    network = make_place(views, encoder, CONFIG)
+    report = write_map(tmp_path / 'kitchen.safetensors', network, views, minutes=1.5)
+    data = json.loads((tmp_path / 'kitchen.json').read_text())
+    assert data['map'] == report.map == 'kitchen.safetensors'
+    assert data['frame'] == 'kitchen'
+    assert data['held_out'] == len(views.held_out)
+    assert set(data['within']) == {'5 cm, 5 deg', '10 cm, 10 deg', '2 cm, 2 deg'}
+    assert (tmp_path / 'kitchen.png').stat().st_size > 5000
+    stored = load_network('dsac', tmp_path / 'kitchen.safetensors')
+    assert stored.config.place == network.config.place
+    assert stored.config.place.source == 'walk (12 pictures)'
+
+
+def test_nothing_held_out_is_nothing_measured(walk, encoder, tmp_path):
+    config = replace(CONFIG, hold_out=0)
+    views = read_views([Given(walk)], 64, config)
+    report = write_map(tmp_path / 'all.safetensors', make_place(views, encoder, config), views, 1)
+    assert (report.held_out, report.within, report.answered, report.median_cm) == (
+        0,
+        {},
+        None,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ('change', 'said'),
+    [
+        ({'frame': ''}, 'name of its frame'),
+        ({'every': 0}, 'every and most >= 1'),
+        ({'hold_out': 1.0}, r'hold_out in \[0, 1\)'),
+    ],
+)
+def test_nonsense_is_refused(change, said):
+    with pytest.raises(TrainError, match=said):
+        replace(CONFIG, **change)
