@@ -10,7 +10,7 @@ from dlcv.models import NAMES, build
 
 
 def test_the_names_are_those_of_the_suite():
-    assert list(NAMES) == ['superpoint', 'flownet', 'monodepth', 'deepvo', 'dsac']
+    assert list(NAMES) == ['superpoint', 'flownet', 'monodepth', 'deepvo', 'dsac', 'sfmlearner']
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -25,7 +25,9 @@ examples:
   dlcv weights verify superpoint.safetensors --sha256 HEX
 """
 
-_NAMES = ('superpoint', 'flownet', 'flownet_s', 'flownet_c', 'monodepth', 'deepvo', 'dsac')
+_NAMES = (
+    'superpoint', 'flownet', 'flownet_s', 'flownet_c', 'monodepth', 'deepvo', 'dsac', 'sfmlearner',
+)  # fmt: skip
 _EXACT, _HALF = 1e-6, 2e-2  # largest relative difference of outputs after storing in 32, 16 bits
 _PARITY = 1e-4
 

@@ -12,9 +12,12 @@ from dlcv.models.deepvo import DeepVO, DeepVOConfig
 from dlcv.models.dsac import DsacConfig, coordinate_network
 from dlcv.models.flownet import FlowNet, FlowNetConfig
 from dlcv.models.monodepth import Monodepth, MonodepthConfig
+from dlcv.models.sfmlearner import DispNetS, DispNetSConfig
 from dlcv.models.superpoint import SuperPoint, SuperPointConfig
 
-ModelConfig = SuperPointConfig | FlowNetConfig | MonodepthConfig | DeepVOConfig | DsacConfig
+ModelConfig = (
+    SuperPointConfig | FlowNetConfig | MonodepthConfig | DeepVOConfig | DsacConfig | DispNetSConfig
+)
 
 NAMES: dict[str, type[ModelConfig]] = {
     'superpoint': SuperPointConfig,
@@ -22,6 +25,7 @@ NAMES: dict[str, type[ModelConfig]] = {
     'monodepth': MonodepthConfig,
     'deepvo': DeepVOConfig,
     'dsac': DsacConfig,
+    'sfmlearner': DispNetSConfig,
 }
 
 
@@ -38,3 +42,5 @@ def build(config: ModelConfig) -> nn.Module:
             return DeepVO(config)
         case DsacConfig():
             return coordinate_network(config)
+        case DispNetSConfig():
+            return DispNetS(config)

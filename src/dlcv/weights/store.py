@@ -56,7 +56,8 @@ class Weights:
 
     Attributes:
         path: The file.
-        network: ``superpoint``, ``flownet``, ``monodepth``, ``deepvo`` or ``dsac``.
+        network: ``superpoint``, ``flownet``, ``monodepth``, ``deepvo``, ``dsac`` or
+            ``sfmlearner``.
         family: Public family it was recognised as, or ``dlcv`` for our own format.
         config: Configuration of the network.
         parameters: Number of learned values.
@@ -122,10 +123,12 @@ def load_network(
     * DeepVO: RGB minus 0.5, then ``mean`` and ``std``. The public checkpoint saw transposed
       frames: ``input_size=(608, 184)``. Other sizes than the published must be given.
     * DSAC* and ACE: grey, ``(x - 0.4) / 0.25``; option ``normalisation``.
+    * SfMLearner's DispNetS, in our own files alone: RGB, ``(x - 0.5) / 0.5``.
 
     Args:
         name: Which network is wanted: ``superpoint``, ``flownet`` (or ``flownet_s``,
-            ``flownet_c`` for one variant only), ``monodepth``, ``deepvo``, ``dsac``.
+            ``flownet_c`` for one variant only), ``monodepth``, ``deepvo``, ``dsac``,
+            ``sfmlearner``.
         path: Our own file or a checkpoint of a public family.
         sha256: Digest the file must have; empty for any.
         max_bytes: Largest file that is opened.
