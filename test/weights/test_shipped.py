@@ -11,6 +11,7 @@ import torch
 from dlcv.contract.nodes import NODES
 from dlcv.models import NAMES
 from dlcv.weights import (
+    PARTS,
     SHIPPED_CONFIGS,
     WeightsError,
     chosen,
@@ -86,7 +87,7 @@ def test_an_unknown_name_of_weights_is_answered_with_those_there_are():
         chosen('monodepth', 'flownet_s')
 
 
-@pytest.mark.parametrize('name', SHIPPED_CONFIGS)
+@pytest.mark.parametrize('name', [*SHIPPED_CONFIGS, *PARTS])
 def test_what_is_shipped_loads(name):
     path = shipped(name)
     assert path is None or load_network(name, path)
@@ -94,5 +95,7 @@ def test_what_is_shipped_loads(name):
 
 @pytest.mark.parametrize('ask', [shipped, untrained])
 def test_an_unknown_name_is_answered_with_the_known_ones(ask):
-    with pytest.raises(WeightsError, match=r"no network 'orb'; there are \['deepvo', 'dsac'"):
+    with pytest.raises(
+        WeightsError, match=r"no network 'orb'; there are \['ace_encoder', 'deepvo', 'dsac'"
+    ):
         ask('orb')

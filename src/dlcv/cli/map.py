@@ -103,7 +103,7 @@ def _encoder(path: Path | None) -> SceneCoordinateNet:
     from dlcv.weights import load_network, shipped
 
     file = path or shipped('ace_encoder')
-    if file is None:
+    if file is None:  # as it is before the first training
         raise CommandError('no ace_encoder weights are shipped yet: name a file with --encoder')
     network = load_network('dsac', file)
     if not isinstance(network, SceneCoordinateNet) or network.config.variant != 'ace':

@@ -27,6 +27,11 @@ from dlcv.models.monodepth import Monodepth
 from dlcv.models.superpoint import SuperPoint
 from dlcv.weights import WeightsError, chosen, load, untrained
 
+_NOT_SHIPPED = 'no {} weights are shipped yet: name a file, or allow random ones'
+_LACKING = {
+    'dsac': 'dsac needs a map of its place: make one with `dlcv map`, or allow random weights',
+}
+
 
 def load_features(
     weights: str | Path = '',
@@ -129,9 +134,7 @@ def _network(
     if path is None:
         wanted = str(weights) or name
         if not allow_untrained:
-            raise WeightsError(
-                f'no {wanted} weights are shipped yet: name a file, or allow random ones'
-            )
+            raise WeightsError(_LACKING.get(wanted, _NOT_SHIPPED.format(wanted)))
         if sha256:
             raise WeightsError(
                 f'sha256 {sha256} is asked for, but there is no weight file to have it'

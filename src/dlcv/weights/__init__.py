@@ -4,7 +4,7 @@ This room needs PyTorch; import it where a network is wanted, not at the top of 
 """
 
 from dlcv.weights.files import MAX_BYTES, WeightsError
-from dlcv.weights.shipped import SHIPPED_CONFIGS, chosen, shipped, untrained
+from dlcv.weights.shipped import PARTS, SHIPPED_CONFIGS, chosen, shipped, untrained
 from dlcv.weights.store import (
     Loaded,
     Weights,
@@ -17,6 +17,7 @@ from dlcv.weights.store import (
 
 __all__ = [
     'MAX_BYTES',
+    'PARTS',
     'SHIPPED_CONFIGS',
     'Loaded',
     'Weights',

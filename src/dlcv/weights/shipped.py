@@ -9,6 +9,7 @@ from torch import nn
 
 from dlcv.contract.nodes import NODES
 from dlcv.models import ModelConfig, build, deepvo, dsac, monodepth
+from dlcv.models.dsac import DsacConfig
 from dlcv.models.flownet import FlowNetConfig
 from dlcv.models.superpoint import SuperPointConfig
 from dlcv.weights.files import WeightsError
@@ -23,6 +24,11 @@ SHIPPED_CONFIGS: dict[str, ModelConfig] = {
 }
 """Name of weights -> configuration of their network, also of its untrained stand-in."""
 
+PARTS: dict[str, ModelConfig] = {
+    'ace_encoder': DsacConfig(variant='ace', width=0.5, input_height=240),
+}
+"""Weights that are part of others and no node runs: the encoder of the maps that are made."""
+
 _FOLDER = Path(__file__).parent / 'shipped'
 
 
@@ -30,8 +36,8 @@ def shipped(name: str) -> Path | None:
     """Return a weight file of this package, None if it is not shipped.
 
     Args:
-        name: Of weights, a key of `SHIPPED_CONFIGS`; or of a network, for the weights that it
-            starts with.
+        name: Of weights, a key of `SHIPPED_CONFIGS` or `PARTS`; or of a network, for the weights
+            that it starts with.
 
     Raises:
         WeightsError: If there is no such name.
@@ -78,7 +84,7 @@ def untrained(name: str, seed: int = 0) -> nn.Module:
     Raises:
         WeightsError: If there is no such name.
     """
-    config = SHIPPED_CONFIGS[_weights(name)]
+    config = {**SHIPPED_CONFIGS, **PARTS}[_weights(name)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build(config).eval()
@@ -92,6 +98,7 @@ def untrained(name: str, seed: int = 0) -> nn.Module:
 def _weights(name: str) -> str:
     """Return the name of weights for the name of weights or of a network."""
     found = NODES[name].weights[0] if name in NODES else name
-    if found not in SHIPPED_CONFIGS:
-        raise WeightsError(f'no network {name!r}; there are {sorted({*NODES, *SHIPPED_CONFIGS})}')
+    known = {*NODES, *SHIPPED_CONFIGS, *PARTS}
+    if found not in known:
+        raise WeightsError(f'no network {name!r}; there are {sorted(known)}')
     return found
