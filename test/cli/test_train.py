@@ -24,8 +24,8 @@ from dlcv.weights import load_network
 pytest.importorskip('lightning_fabric', reason='lightning-fabric is not installed')
 
 ONE_OF_EACH = (  # others vary these
-    'magicpoint', 'superpoint', 'flownet_s', 'flownet_c', 'unflow', 'monodepth', 'deepvo',
-    'ace_encoder',
+    'magicpoint', 'superpoint', 'flownet_s', 'flownet_c', 'unflow', 'monodepth', 'sfmlearner',
+    'deepvo', 'ace_encoder',
 )  # fmt: skip
 
 TINY = {

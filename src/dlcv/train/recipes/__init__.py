@@ -12,6 +12,7 @@ RECIPES = {
     'FlowNetRecipe': 'flownet',
     'UnFlowRecipe': 'unflow',
     'MonodepthRecipe': 'monodepth',
+    'SfMLearnerRecipe': 'sfmlearner',
     'DeepVORecipe': 'deepvo',
     'AceEncoderRecipe': 'ace_encoder',
 }

@@ -89,7 +89,9 @@ class MonodepthRecipe:
             TrainError: If ``start`` does not fit.
         """
         network = Monodepth(self.monodepth)
-        return filled(network, self.start, self.name) if self.start else _started(network)
+        if self.start is None:
+            return with_small_disparity(network)
+        return filled(network, self.start, self.name)
 
     def samples(self, seed: int) -> Samples:
         """Return stereo pairs; see `StereoSamples`."""
@@ -126,9 +128,9 @@ class MonodepthRecipe:
         mean = np.float32(np.mean([_finite_mean(truth) for truth in truths]))
         found = [self._depth(network, view) for view in views]
         return {
-            **_figures(found, truths, ''),
-            **_figures(found, truths, '_scaled', median_scaling=True),
-            **_figures([np.full_like(truth, mean) for truth in truths], truths, '_of_mean'),
+            **depth_figures(found, truths, ''),
+            **depth_figures(found, truths, '_scaled', median_scaling=True),
+            **depth_figures([np.full_like(truth, mean) for truth in truths], truths, '_of_mean'),
         }
 
     def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
@@ -207,7 +209,7 @@ class StereoSamples:
 
 
 @torch.no_grad()
-def _started(network: Monodepth) -> Monodepth:
+def with_small_disparity(network: Monodepth) -> Monodepth:
     """Let a new network answer with a small disparity everywhere.
 
     It would answer with half of the greatest one, which draws most of a picture from beyond the
@@ -227,9 +229,10 @@ def _held_out(worlds: SampleConfig, count: int) -> list[Snapshot]:
     return [samples[index][0] for index in range(count)]
 
 
-def _figures(
+def depth_figures(
     found: list[FloatArray], truths: list[FloatArray], suffix: str, *, median_scaling: bool = False
 ) -> dict[str, float]:
+    """Return mean errors of pictures' depths ``(H, W)``, their names ending in ``suffix``."""
     errors: DepthErrors = mean_of_pictures(
         [
             depth_errors(depth, truth, median_scaling=median_scaling)
