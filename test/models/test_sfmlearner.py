@@ -186,8 +186,9 @@ def test_other_shapes_are_refused(depth, pose):
         (DispNetSConfig, {'width': 0.0}, 'width, baseline and input_size above 0, got 0.0'),
         (DispNetSConfig, {'baseline': -1.0}, r'above 0, got 1.0, -1.0'),
         (DispNetSConfig, {'input_size': (0, 416)}, r'\(0, 416\)'),
-        (PoseExpNetConfig, {'references': 0}, 'references >= 1 and width above 0, got 0 and 1.0'),
-        (PoseExpNetConfig, {'width': -0.5}, 'got 2 and -0.5'),
+        (PoseExpNetConfig, {'references': 0}, 'references >= 1, .* got 0, 1.0 and 0.01'),
+        (PoseExpNetConfig, {'width': -0.5}, 'got 2, -0.5 and 0.01'),
+        (PoseExpNetConfig, {'unit': 0.0}, 'got 2, 1.0 and 0.0'),
     ],
 )
 def test_wrong_configurations_are_refused(config, wrong, said):

@@ -22,7 +22,6 @@ from dlcv.nn.shapes import expect
 
 _SCALES = 4
 _DISPARITY_RANGE, _DISPARITY_LEAST = 10.0, 0.01
-_MOTION_UNIT = 0.01  # motions start small, whatever the last layer's weights are
 
 _DOWN = ((32, 7), (64, 5), (128, 3), (256, 3), (512, 3), (512, 3), (512, 3))  # channels, kernel
 _UP = (512, 512, 256, 128, 64, 32, 16)  # upconv7 ... upconv1
@@ -64,17 +63,19 @@ class PoseExpNetConfig:
         width: Factor on all channel numbers; 1 is the paper's.
         explainability: Whether it also tells, for every pixel of the target, how far a reference
             can be trusted to show the same.
+        unit: What the last layer's answer is multiplied with, so that motions start small.
     """
 
     references: int = 2
     width: float = 1.0
     explainability: bool = False
+    unit: float = 0.01
 
     def __post_init__(self) -> None:
-        if self.references < 1 or not self.width > 0:
+        if self.references < 1 or not (self.width > 0 and self.unit > 0):
             raise ValueError(
-                'PoseExpNet needs references >= 1 and width above 0, got '
-                f'{self.references} and {self.width}'
+                'PoseExpNet needs references >= 1, width and unit above 0, got '
+                f'{self.references}, {self.width} and {self.unit}'
             )
 
 
@@ -172,7 +173,7 @@ class PoseExpNet(nn.Module):
             features.append(self.get_submodule(f'conv{i + 1}')(features[-1]))
         motions = self.pose_pred(features[-1]).mean((2, 3))  # (B, 6 S)
         masks = self._masks(features[: _MASK_FROM + 1]) if self.config.explainability else ()
-        return _MOTION_UNIT * motions.unflatten(1, (count, 6)), masks
+        return self.config.unit * motions.unflatten(1, (count, 6)), masks
 
     def _add_masks(self, c_in: int) -> None:
         up = [scaled(channels, self.config.width) for channels in _MASK_UP]

@@ -185,8 +185,8 @@ class SfMLearnerRecipe:
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return errors of depth and of motion in held-out worlds, and of what sees nothing.
 
-        * Depth with median scaling of each picture (``_scaled``), with one factor for all of them,
-          which is the ratio of the medians of other worlds (no suffix), and of the mean depth
+        * Depth with one factor for all pictures, which is the ratio of the medians of other worlds,
+          and after median scaling of each picture (``_scaled``); the same of the mean depth
           (``_of_mean``).
         * ``ate``: the paper's absolute trajectory error in metres, after the best scale of each
           clip; ``_of_rest`` of a camera that does not move, ``_of_ahead`` of one that moves
@@ -199,10 +199,12 @@ class SfMLearnerRecipe:
         truths = [view.depth for view in views]
         found = [self._seen(network.depth, view.frames[self.target], view.camera) for view in views]
         unit = np.float32(self._unit(network.depth))
+        constant = [np.full_like(truth, mean) for truth in truths]
         return {
             **depth_figures([unit * depth for depth in found], truths, ''),
             **depth_figures(found, truths, '_scaled', median_scaling=True),
-            **depth_figures([np.full_like(truth, mean) for truth in truths], truths, '_of_mean'),
+            **depth_figures(constant, truths, '_of_mean'),
+            **depth_figures(constant, truths, '_of_mean_scaled', median_scaling=True),
             **self._motion_figures(network, views),
         }
 
