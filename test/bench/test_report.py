@@ -18,6 +18,7 @@ from dlcv.bench.report import (
     markdown,
     print_tables,
     read_json,
+    time_column,
     write_json,
 )
 
@@ -82,6 +83,12 @@ def test_the_best_is_what_a_reader_of_the_print_would_call_best():
         '| a | **1.00** | 0.500 | 10 |',
         '| b | **1.00** | **0.750** | - |',
     ]
+
+
+def test_times_are_not_repeatable():
+    assert not time_column('pair').repeatable
+    assert not Column(name='making', unit='s').repeatable
+    assert all(column.repeatable for column in COLUMNS)
 
 
 def test_values_are_found_by_name_and_the_message_names_the_others():

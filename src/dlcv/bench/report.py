@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """Of the JSON; raised when a reader of the old one would misread the new one."""
 
+_TIMES = ('ms', 's')
 _LIBRARIES = ('numpy', 'torch', 'opencv-python-headless')
 
 
@@ -51,6 +52,11 @@ class Column:
         """Name, unit and which direction is better, for a table's head."""
         arrow = {'high': ' ↑', 'low': ' ↓', '': ''}[self.better]
         return f'{self.name}{f" ({self.unit})" if self.unit else ""}{arrow}'
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether another run finds the same: times differ."""
+        return self.unit not in _TIMES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,7 +157,7 @@ class Report:
     """All tables of one bench.
 
     Attributes:
-        bench: Which one: ``features`` or ``flow``.
+        bench: Which one, such as ``features``.
         tables: In the order in which they are shown.
         settings: Name -> value of what was the same for all methods, in words.
         environment: Where and with what.
