@@ -54,6 +54,8 @@ def test_features_from_folder_to_card(scene, capsys):
         (['features', '--data', 'nowhere'], 'nowhere: no such folder'),
         (['features', '--limit', '0'], 'at least 1, got 0'),
         (['features', '--threads', '0'], '--threads must be at least 1'),
+        (['relocalization', '--sets', 'moon'], "no set 'moon'; there are world-room"),
+        (['relocalization', '--data', 'nowhere'], 'nowhere: no such folder'),
         (['features', '-o', 'nowhere/x.json'], 'there is no folder nowhere'),
         (['features', '--card', 'nothing.md'], 'there is no document nothing.md'),
         (['cards', 'nothing.md'], 'there is no document nothing.md'),

@@ -10,6 +10,7 @@ from typing import Any
 from dlcv.bench.options import BenchError
 from dlcv.config import ConfigError, from_dict, load_yaml
 from dlcv.datasets import FolderOptions, FolderRecording, recognise_folder
+from dlcv.datasets.splits import Split, read_split
 from dlcv.types import Snapshot
 
 _ASKED = ('rate', 'sequence', 'depth_scale', 'depth_folder', 'groundtruth')
@@ -53,6 +54,29 @@ def open_data(text: str | Path) -> FolderRecording:
         DatasetError: The folder has no layout that is known or no calibration, or a file in it is
             wrong.
     """
+    recording = recognise_folder(*_asked(text))
+    recording.camera  # noqa: B018 - raises where the folder is not calibrated
+    return recording
+
+
+def open_split(text: str | Path) -> Split:
+    """Open a folder that ``--data`` names and that lists training and test pictures.
+
+    Args:
+        text: See `open_data`.
+
+    Raises:
+        BenchError: An option does not exist or has another type.
+        DatasetError: The folder has no lists or no calibration, or they do not fit it, or a file in
+            it is wrong.
+    """
+    split = read_split(*_asked(text))
+    split.train.camera  # noqa: B018 - raises where the folder is not calibrated
+    return split
+
+
+def _asked(text: str | Path) -> tuple[str, FolderOptions]:
+    """Return the folder, and what is said about it."""
     path, *words = str(text).split(',')
     values: dict[str, Any] = {}
     for word in words:
@@ -64,8 +88,6 @@ def open_data(text: str | Path) -> FolderRecording:
             )
         values[name] = str(value) if name == 'sequence' else load_yaml(value)
     try:
-        recording = recognise_folder(path, from_dict(values, FolderOptions))
+        return path, from_dict(values, FolderOptions)
     except ConfigError as err:
         raise BenchError(f'{text}: {err}') from None
-    recording.camera  # noqa: B018 - raises where the folder is not calibrated
-    return recording

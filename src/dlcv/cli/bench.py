@@ -59,6 +59,7 @@ _BENCHES = {
         summary='visual odometry: DeepVO beside constant velocity and the five-point method',
         extra=(('plots', Path, 'folder for pictures of the paths'),),
     ),
+    'relocalization': _Bench(summary='poses in a map: maps that learn beside SIFT and PnP'),
 }
 
 

@@ -1,0 +1,273 @@
+"""``dlcv bench relocalization``: maps that learn beside SIFT and PnP, made of the same pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from math import inf, isfinite
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import cast
+
+from dlcv.bench import relocalization_sets
+from dlcv.bench.options import BenchError, BenchOptions, Progress, check_sets
+from dlcv.bench.relocalization_sets import PlaceSet
+from dlcv.bench.report import Column, Report, Row, Table, environment, time_column
+from dlcv.inference.relocalization import (
+    CoordinateNet,
+    RelocalizationEstimator,
+    RelocalizationSettings,
+)
+from dlcv.methods.relocalization import PointMap, Relocalizer
+from dlcv.metrics.relocalization import BOUNDS, false_accepts, relocalizations
+from dlcv.models.dsac import SceneCoordinateNet
+from dlcv.train.mapping import known_views
+from dlcv.train.places import PlaceConfig, Views, make_place
+from dlcv.types import FloatArray, Frame, Snapshot
+from dlcv.weights import load, load_network, save_network, shipped
+
+SUMMARY = 'poses in a map: maps that learn beside SIFT and PnP'
+SETS = relocalization_sets.SETS
+
+MAPS = {'map': PlaceConfig()}
+"""Row of the tables -> how such a map is made of an encoder and of pictures with poses."""
+
+COLUMNS = (
+    *(
+        Column(name=f'{100 * metres:g} cm, {degrees:g} deg', unit='%', better='high', digits=1,
+               doc='frames whose pose is off by less, of all')
+        for metres, degrees in BOUNDS
+    ),
+    Column(name='median', unit='cm', better='low', digits=1,
+           doc='how far positions are off; frames without an answer are off without end'),
+    Column(name='median turn', unit='deg', better='low', digits=2, doc='the same of the axes'),
+    Column(name='answered', unit='%', digits=1, doc='frames with a pose that could be believed'),
+    Column(name='false accepts', unit='%', better='low', digits=1,
+           doc='frames of another place with a pose that could be believed'),
+    Column(name='map', unit='MB', better='low', digits=1, doc='size of the map'),
+    Column(name='making', unit='s', better='low', digits=0,
+           doc='time to make the map, without reading the pictures'),
+    time_column('frame'),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options(BenchOptions):
+    """What `dlcv bench relocalization` is told.
+
+    ``weights`` are encoders; of each list of pictures ``limit`` are taken, evenly out of all.
+    """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Method:
+    """``make`` takes the training pictures and returns the place."""
+
+    name: str
+    make: Callable[[Iterable[Snapshot], Progress], Relocalizer]
+    file: Path | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class _Tally:
+    """What one method did."""
+
+    place: Relocalizer
+    making: float
+    found: list[FloatArray | None] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    elsewhere: list[FloatArray | None] = field(default_factory=list)
+
+    def add(self, frame: Frame) -> None:
+        begin = perf_counter()
+        self.found.append(self.place.locate(frame))
+        self.seconds.append(perf_counter() - begin)
+
+    def values(self, truth: list[FloatArray]) -> tuple[float | None, ...]:
+        """Return the numbers in the order of `COLUMNS`."""
+        errors = relocalizations(self.found, truth)
+        metres, degrees = errors.medians
+        return (
+            *(100 * errors.within(*bound) for bound in BOUNDS),
+            100 * metres if isfinite(metres) else None,
+            degrees if isfinite(degrees) else None,
+            100 * errors.answered,
+            100 * false_accepts(self.elsewhere),
+            self.place.nbytes / 1e6,
+            self.making,
+            1e3 * median(self.seconds),
+        )
+
+
+class _LearnedMap:
+    """A network as a `Relocalizer`: the map as it stands in its file.
+
+    It runs on the CPU in 32 bits, and takes all the time that it needs: otherwise its answers would
+    depend on what else the machine does.
+    """
+
+    def __init__(self, network: SceneCoordinateNet) -> None:
+        with TemporaryDirectory() as folder:
+            file = save_network(network, Path(folder) / 'map.safetensors', half=True)
+            self.nbytes = file.stat().st_size
+            stored = cast('SceneCoordinateNet', load_network('dsac', file))
+        settings = RelocalizationSettings(time_budget=inf)
+        self._estimator = RelocalizationEstimator(stored, settings, device='cpu')
+
+    def locate(self, frame: Frame) -> FloatArray | None:
+        """See `Relocalizer`."""
+        answer = self._estimator.push(frame)
+        return answer.map_from_camera if answer.accepted else None
+
+
+class _Watched:
+    """Pictures, and how long it took to get them."""
+
+    def __init__(self, views: Iterable[Snapshot]) -> None:
+        self._views = iter(views)
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[Snapshot]:
+        return self
+
+    def __next__(self) -> Snapshot:
+        begin = perf_counter()
+        try:
+            return next(self._views)
+        finally:
+            self.seconds += perf_counter() - begin
+
+
+def run(options: Options, progress: Progress) -> Report:
+    """Measure all methods on all sets.
+
+    Raises:
+        BenchError: A set does not exist, or there is no encoder.
+        DatasetError: A folder cannot be read, or has no lists or no poses.
+        WeightsError: A weight file is refused.
+    """
+    known = relocalization_sets.find(options.data)
+    check_sets(options.sets, list(known))
+    networks = _networks(options.weights)
+    names = options.sets or tuple(known)
+    tables = [_table(known[name].thinned(options.limit), networks, progress) for name in names]
+    return Report(
+        bench='relocalization',
+        tables=tuple(tables),
+        settings=_settings(),
+        environment=environment(method.file for method in networks),
+    )
+
+
+def _table(place: PlaceSet, networks: list[_Method], progress: Progress) -> Table:
+    methods = [*_classical(place.depth), *networks]
+    tallies = {method.name: _made(method, place, progress) for method in methods}
+    truth = []
+    for view in place.test.told(f'{place.name}: held out', progress):
+        assert view.world_from_camera is not None
+        truth.append(view.world_from_camera)
+        for tally in tallies.values():
+            tally.add(view.frame)
+    for view in place.elsewhere.told(f'{place.name}: elsewhere', progress):
+        for tally in tallies.values():
+            tally.elsewhere.append(tally.place.locate(view.frame))
+    return Table(
+        name=place.name,
+        title=f'{place.title}: {place.test.count} pictures in maps of {place.train.count} others; '
+        f'{place.elsewhere.count} of another place',
+        columns=COLUMNS,
+        rows=tuple(Row(name=name, values=tally.values(truth)) for name, tally in tallies.items()),
+    )
+
+
+def _made(method: _Method, place: PlaceSet, progress: Progress) -> _Tally:
+    part = f'{place.name}, {method.name}'
+    views = _Watched(place.train.told(f'{part}: pictures', progress))
+    begin = perf_counter()
+    made = method.make(views, lambda what, done, of: progress(f'{part}: {what}', done, of))
+    return _Tally(place=made, making=perf_counter() - begin - views.seconds)
+
+
+def _classical(depth: bool) -> list[_Method]:
+    """Return SIFT and PnP, where depth is known also as if it were not: our maps do not use it."""
+    plain = _Method(name='SIFT, PnP', make=lambda views, _progress: PointMap(views))
+    if not depth:
+        return [plain]
+    without = _Method(
+        name='SIFT, PnP, no depth',
+        make=lambda views, _progress: PointMap(replace(view, depth=None) for view in views),
+    )
+    return [plain, without]
+
+
+def _networks(weights: tuple[Path, ...]) -> list[_Method]:
+    """Return maps of all kinds with all encoders.
+
+    Raises:
+        BenchError: There is no encoder, a file holds another network, or two have one name.
+        WeightsError: A file is refused.
+    """
+    files = weights or (_shipped_encoder(),)
+    methods = []
+    for file in files:
+        encoder = _encoder(file)
+        titled = '' if len(files) == 1 else f', {file.stem}'
+        for name, config in MAPS.items():
+            make = partial(_learned, encoder, config)
+            methods.append(_Method(name=name + titled, make=make, file=file))
+    if len({method.name for method in methods}) < len(methods):
+        raise BenchError(f'several weight files have one name: {", ".join(map(str, files))}')
+    return methods
+
+
+def _learned(
+    encoder: SceneCoordinateNet,
+    config: PlaceConfig,
+    snapshots: Iterable[Snapshot],
+    progress: Progress,
+) -> _LearnedMap:
+    learned = known_views(snapshots, encoder.config.input_height)
+    views = Views(learned=learned, held_out=[], source='dlcv bench', left_out={})
+    return _LearnedMap(make_place(views, encoder, config, progress))
+
+
+def _shipped_encoder() -> Path:
+    file = shipped('ace_encoder')
+    if file is None:
+        raise BenchError('no ace_encoder weights are shipped yet: name a file with --weights')
+    return file
+
+
+def _encoder(file: Path) -> SceneCoordinateNet:
+    loaded = load('dsac', file)
+    network = cast('CoordinateNet', loaded.network)
+    if not isinstance(network, SceneCoordinateNet) or network.config.variant != 'ace':
+        raise BenchError(
+            f"{file}: maps are made with an encoder, that is dsac of variant 'ace'; this is "
+            f'of variant {network.config.variant!r}'
+        )
+    if not loaded.weights.trained:
+        raise BenchError(f'{file} is untrained: name another file')
+    return network
+
+
+def _settings() -> dict[str, str]:
+    rooms = relocalization_sets.ROOMS
+    width, height = rooms.size
+    made = '; '.join(
+        f'{name}: {config.map.cells} cells, {config.map.epochs} epochs'
+        for name, config in MAPS.items()
+    )
+    return {
+        'SIFT, PnP': 'up to 1000 points of each picture, placed by true depth where it is known, '
+        'else triangulated; a picture is matched with the ten views that have most of the points '
+        'nearest to its own; RANSAC at 3 px, then least squares; 30 points must agree',
+        'maps': f'{made}; made as dlcv map does, measured as they stand in their files, on the CPU '
+        'in 32 bits, with the gates of the node and without limit of time',
+        'elsewhere': f'another generated room (seed {rooms.other}), seen by the same camera',
+        'world-room': f'{width}x{height}, {rooms.rate_hz:g} frames/s, seed {rooms.seed}; two walks '
+        'the same way round, each with its own light, by a good sensor',
+    }
