@@ -29,12 +29,12 @@ _REPROJECTION = 2.0  # pixels by which the point may be off in both views
 Indices = npt.NDArray[np.intp]
 
 
-class Place(Protocol):
-    """A map of a place."""
+class Relocalizer(Protocol):
+    """Something that knows a place."""
 
     @property
     def nbytes(self) -> int:
-        """Its size."""
+        """Size of what it keeps."""
 
     def locate(self, frame: Frame) -> FloatArray | None:
         """Return ``map_from_camera`` ``(4, 4)`` in metres; None where nothing is recognised."""
@@ -94,11 +94,11 @@ class PointMap:
 
     @property
     def nbytes(self) -> int:
-        """See `Place`: points and descriptors."""
+        """See `Relocalizer`: points and descriptors."""
         return sum(array.nbytes for array in (*self._points, *self._descriptors))
 
     def locate(self, frame: Frame) -> FloatArray | None:
-        """See `Place`.
+        """See `Relocalizer`.
 
         Args:
             frame: With its camera.
