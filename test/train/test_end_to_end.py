@@ -16,7 +16,9 @@ from dlcv.train.places import measure
 from dlcv.train.recipe import TrainError
 from dlcv.world import WorldRecording, ideal_camera
 
-STILL = MapConfig(light=OFF, rotation=0, zoom=(1, 1), cells=2000, per_view=96, batch=256, epochs=8)
+STILL = MapConfig(
+    light=OFF, rotation=0, tilt=0, zoom=(1, 1), cells=2000, per_view=96, batch=256, epochs=8
+)
 CONFIG = EndToEndConfig(
     steps=30, learning_rate=1e-4, consensus=ConsensusSettings(hypotheses=16, time_budget=10.0),
     looks=STILL,

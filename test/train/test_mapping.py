@@ -15,7 +15,9 @@ from dlcv.train.mapping import KnownView, MapConfig, fill_buffer, known_views, l
 from dlcv.train.recipe import TrainError
 from dlcv.world import WorldRecording, ideal_camera
 
-STILL = MapConfig(light=OFF, rotation=0, zoom=(1, 1), cells=600, per_view=60, batch=64, epochs=1)
+STILL = MapConfig(
+    light=OFF, rotation=0, tilt=0, zoom=(1, 1), cells=600, per_view=60, batch=64, epochs=1
+)
 
 
 @pytest.fixture(scope='module')
@@ -44,7 +46,7 @@ def test_alook_shows_the_same_points_through_its_own_camera(walk):
     world = view.world_from_camera
     points = back_project(view.camera, walk[0].depth)[16:48:8, 24:72:8].reshape(-1, 3)
     points = points @ world[:3, :3].T + world[:3, 3]
-    config = replace(STILL, rotation=25, zoom=(0.7, 1.4))
+    config = replace(STILL, rotation=25, tilt=12, zoom=(0.7, 1.4))
     for seed in range(5):
         image, camera, pose, valid = look(view, np.random.default_rng(seed), config)
         assert image.shape == valid.shape == (camera.height, camera.width)

@@ -18,8 +18,8 @@ from dlcv.train.recipe import TrainError
 from dlcv.weights import load_network
 from dlcv.world import WorldRecording, ideal_camera
 
-QUICK = MapConfig(light=OFF, rotation=0, zoom=(0.8, 1.25), cells=1200, per_view=60, batch=128,
-                  epochs=4)  # fmt: skip
+QUICK = MapConfig(light=OFF, rotation=0, tilt=0, zoom=(0.8, 1.25), cells=1200, per_view=60,
+                  batch=128, epochs=4)  # fmt: skip
 CONFIG = PlaceConfig(frame='kitchen', hold_out=0.2, map=QUICK)
 
 

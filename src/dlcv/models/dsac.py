@@ -222,10 +222,18 @@ class SceneCoordinateNet(nn.Module):
 
     def head(self, features: Tensor) -> Tensor:
         """Turn features ``(B, D, h, w)`` into map points ``(B, 3, h, w)`` in metres."""
+        return self.points(self.trunk(features))
+
+    def trunk(self, features: Tensor) -> Tensor:
+        """Return the head's inner features, ``(B, D, h, w)``, which 16 bits are enough for."""
         x = features
         for names in self._head_blocks:
             x = x + self._chain(x, names)
-        x = self.fc3(self._chain(x, ('fc1', 'fc2')))
+        return self._chain(x, ('fc1', 'fc2'))
+
+    def points(self, inner: Tensor) -> Tensor:
+        """Turn inner features ``(B, D, h, w)`` into map points ``(B, 3, h, w)`` in metres."""
+        x = self.fc3(inner)
         if self.fc3.out_channels == 4:
             x = x[:, :3] / self._homogeneous(x[:, 3:])
         return _metres(x, self.config) + self.mean.reshape(3, 1, 1)
