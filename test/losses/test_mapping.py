@@ -46,6 +46,35 @@ def test_errors_are_pixels_and_bend_at_the_threshold(views):
         assert float(loss.total) == pytest.approx(threshold * math.tanh(shift / threshold))
 
 
+def test_a_known_point_is_missed_along_the_ray_too(views):
+    """Farther on the same ray nothing reprojects wrongly; the distance still costs its pixels."""
+    (world, pixels, poses, intrinsics), world_from_camera = views
+    centre = world_from_camera[:, :3, 3]
+    farther = centre + 1.1 * (world - centre)
+    plain = mapping_loss(farther, pixels, poses, intrinsics, threshold=1e4)
+    assert float(plain.total) == pytest.approx(0, abs=1e-6)
+    known = mapping_loss(farther, pixels, poses, intrinsics, threshold=1e4, known=world)
+    depth = (poses[:, 2, :3] * world).sum(1) + poses[:, 2, 3]
+    wanted = (0.1 * (world - centre).norm(dim=1) * FX / depth).mean() / 2
+    assert float(known.total) == pytest.approx(float(wanted), rel=1e-4)
+    exact = mapping_loss(world, pixels, poses, intrinsics, threshold=10, known=world)
+    assert float(exact.total) == pytest.approx(0, abs=1e-6)
+
+
+def test_unknown_points_are_judged_by_their_pixels_alone(views):
+    (world, pixels, poses, intrinsics), _ = views
+    points = (world + 0.1).requires_grad_()
+    unknown = torch.full_like(world, math.nan)
+    half = unknown.clone()
+    half[::2] = world[::2]
+    plain = mapping_loss(points, pixels, poses, intrinsics, threshold=10)
+    same = mapping_loss(points, pixels, poses, intrinsics, threshold=10, known=unknown)
+    assert float(same.total.detach()) == pytest.approx(float(plain.total.detach()))
+    mapping_loss(points, pixels, poses, intrinsics, threshold=10, known=half).total.backward()
+    assert points.grad.isfinite().all()
+    assert (points.grad.norm(dim=1) > 0).all()
+
+
 def test_what_lies_behind_the_camera_is_drawn_onto_its_ray(views):
     (world, pixels, poses, intrinsics), world_from_camera = views
     behind = 2 * world_from_camera[:, :3, 3] - world  # the point mirrored at the camera

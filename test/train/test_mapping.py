@@ -92,6 +92,24 @@ def test_the_buffer_holds_features_of_all_views(walk, encoder):
         assert torch.allclose(buffer.features[mine].float(), wanted[:, y, x].T, atol=1e-2)
 
 
+def test_the_buffer_knows_the_points_whose_depth_was_measured(walk, encoder):
+    far = walk[0].depth > np.median(walk[0].depth)
+    measured = [replace(walk[0], depth=np.where(far, np.nan, walk[0].depth))]
+    turned = replace(STILL, rotation=20, tilt=10, zoom=(0.7, 1.4))
+    buffer = fill_buffer(known_views(measured, 64), encoder, turned, lambda *_: None)
+    known = buffer.known.isfinite().all(1)
+    assert 0.2 < known.float().mean() < 0.8
+    pose = buffer.camera_from_world[buffer.look]
+    seen = (pose[:, :, :3] @ buffer.known[:, :, None])[:, :, 0] + pose[:, :, 3]
+    intrinsics = buffer.intrinsics[buffer.look]
+    uv = seen[:, :2] / seen[:, 2:] * intrinsics[:, :2] + intrinsics[:, 2:]
+    assert torch.allclose(uv[known], buffer.pixels[known], atol=0.05)
+    centre = torch.from_numpy(walk[0].world_from_camera[:3, 3]).float()
+    assert (buffer.known[known] - centre).norm(dim=1).max() < 5
+    blind = [replace(walk[0], depth=None)]
+    assert fill_buffer(known_views(blind, 64), encoder, turned, lambda *_: None).known is None
+
+
 def test_a_map_learns_where_its_cells_are(walk, encoder):
     views = known_views(walk, 64)
     errors = []

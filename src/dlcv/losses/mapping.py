@@ -60,6 +60,7 @@ def mapping_loss(
     intrinsics: Tensor,
     *,
     threshold: float,
+    known: Tensor | None = None,
     config: MappingLossConfig | None = None,
 ) -> MappingLoss:
     """Return ACE's loss: a robust reprojection error, or the way back into the picture.
@@ -68,12 +69,17 @@ def mapping_loss(
     threshold, which falls as training goes on, no longer pull. Others cost the L1 distance from
     a point on the pixel's ray.
 
+    Where the true coordinate is known, as from a depth camera, half of the cost is that of the
+    distance from it in place of the reprojection error, as many pixels as it would be long if it
+    lay across the view.
+
     Args:
         points: ``(N, 3)`` world, metres.
         pixels: ``(N, 2)``.
         camera_from_world: ``(N, 3, 4)`` or ``(N, 4, 4)``.
         intrinsics: ``(N, 4)`` fx, fy, cx, cy in pixels.
         threshold: Pixels.
+        known: ``(N, 3)`` true coordinates in metres, NaN where unknown; None for none.
         config: What is sensible.
 
     Raises:
@@ -97,7 +103,22 @@ def mapping_loss(
     )
     ray = torch.cat(((pixels - centre) / focal, torch.ones_like(depth)[:, None]), dim=1)
     back = (seen - config.target_depth * ray).abs().sum(1)
-    robust = threshold * torch.tanh(error / threshold)
-    total = torch.where(sensible, robust, back).mean()
+    cost = torch.where(sensible, threshold * torch.tanh(error / threshold), back)
+    if known is not None:
+        expect(known, f'{count} 3', 'known')
+        cost = _with_known(cost, points, known, pose, focal[:, 0], threshold)
+    total = cost.mean()
     errors = torch.where(depth > config.nearest, error, torch.inf).detach()
     return MappingLoss(total=total, errors=errors, sensible=sensible.float().mean())
+
+
+def _with_known(
+    cost: Tensor, points: Tensor, known: Tensor, pose: Tensor, focal: Tensor, threshold: float
+) -> Tensor:
+    """Return the costs; where the true coordinate is known, half of them are for missing it."""
+    usable = known.isfinite().all(1)
+    truth = torch.where(usable[:, None], known, points.detach() + 1)  # no NaN into the gradient
+    depth = (pose[:, 2, :3] * truth).sum(1) + pose[:, 2, 3]
+    distance = (points - truth).norm(dim=1) * focal / depth.clamp(min=1e-3)  # pixels
+    missed = threshold * torch.tanh(distance / threshold)
+    return torch.where(usable, (cost + missed) / 2, cost)

@@ -97,11 +97,13 @@ class KnownView:
         image: ``(H, W)`` grey.
         camera: Its ideal camera.
         world_from_camera: ``(4, 4)``.
+        depth: ``(H, W)`` metres, NaN where unknown; None where nobody measured it.
     """
 
     image: ByteImage
     camera: Camera
     world_from_camera: FloatArray
+    depth: FloatArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -114,6 +116,7 @@ class CellBuffer:
         look: ``(N,)`` which look.
         camera_from_world: ``(L, 3, 4)`` of each look.
         intrinsics: ``(L, 4)`` fx, fy, cx, cy of each look.
+        known: ``(N, 3)`` true coordinates in metres, NaN where unknown; None where all are.
     """
 
     features: Tensor
@@ -121,6 +124,7 @@ class CellBuffer:
     look: Tensor
     camera_from_world: Tensor
     intrinsics: Tensor
+    known: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -138,7 +142,7 @@ def known_views(
     """
     view, found = View(), []
     for snapshot in snapshots:
-        image, camera, _ = view.rectified(snapshot.frame)
+        image, camera, rectifier = view.rectified(snapshot.frame)
         if snapshot.world_from_camera is None or camera is None:
             left_out('pose' if camera is not None else 'calibration')
             continue
@@ -148,9 +152,17 @@ def known_views(
                 image=fit.image(grey(image)),
                 camera=fit.camera(camera),
                 world_from_camera=np.asarray(snapshot.world_from_camera, np.float64),
+                depth=None if rectifier is not None else _depth(snapshot.depth, fit),
             )
         )
     return found
+
+
+def _depth(depth: FloatArray | None, fit: Fit) -> FloatArray | None:
+    """Return the depth of the nearest pixels: what lies between two depths is in the air."""
+    if depth is None or depth.shape != fit.source[::-1]:
+        return None
+    return np.asarray(cv2.resize(depth, fit.resized, interpolation=cv2.INTER_NEAREST), np.float32)
 
 
 def make_map(
@@ -193,11 +205,12 @@ def fill_buffer(
     """Look at the views, each as often as any other, until the buffer is full."""
     fast, device = optimise(network), network.mean.device
     rng = np.random.default_rng([config.seed, 1])
-    features, pixels, counts, poses, intrinsics = [], [], [], [], []
+    features, pixels, counts, poses, intrinsics, known = [], [], [], [], [], []
     done = 0
     order = endless(len(views), rng)
     while done < config.cells:
-        image, camera, pose, valid = look(views[next(order)], rng, config)
+        view = views[next(order)]
+        image, camera, pose, valid = look(view, rng, config)
         with torch.inference_mode():
             seen = fast.features(torch.from_numpy(image)[None, None].to(device).float() / 255)[0]
         centres = cell_centres(network.config, *seen.shape[1:]).reshape(-1, 2)  # (h*w, 2)
@@ -214,6 +227,7 @@ def fill_buffer(
         counts.append(len(take))
         poses.append(np.linalg.inv(pose)[:3])
         intrinsics.append((camera.fx, camera.fy, camera.cx, camera.cy))
+        known.append(_known(view, pose, camera, centres[chosen].double().numpy()))
         done += len(take)
         report('buffer', done, config.cells)
     return CellBuffer(
@@ -222,7 +236,26 @@ def fill_buffer(
         look=torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(device),
         camera_from_world=torch.from_numpy(np.stack(poses)).float().to(device),
         intrinsics=torch.tensor(intrinsics, dtype=torch.float32, device=device),
+        known=torch.from_numpy(np.concatenate(known)).float().to(device)
+        if any(view.depth is not None for view in views)
+        else None,
     )
+
+
+def _known(view: KnownView, pose: FloatArray, camera: Camera, xy: FloatArray) -> FloatArray:
+    """Return the true coordinates ``(N, 3)`` of pixels of a look; NaN where nobody measured."""
+    if view.depth is None:
+        return np.full((len(xy), 3), np.nan)
+    rays = np.column_stack(
+        [(xy - (camera.cx, camera.cy)) / (camera.fx, camera.fy), np.ones(len(xy))]
+    )
+    rays = rays @ (pose[:3, :3].T @ view.world_from_camera[:3, :3])  # in the view's own axes
+    rays /= rays[:, 2:]
+    at = rays[:, :2] * (view.camera.fx, view.camera.fy) + (view.camera.cx, view.camera.cy)
+    height, width = view.depth.shape
+    x, y = np.rint(at).astype(int).T
+    points = rays * view.depth[y.clip(0, height - 1), x.clip(0, width - 1)][:, None]
+    return np.asarray(points @ view.world_from_camera[:3, :3].T + view.world_from_camera[:3, 3])
 
 
 def _train_head(
@@ -255,6 +288,7 @@ def _train_head(
             buffer.camera_from_world[look],
             buffer.intrinsics[look],
             threshold=last + (first - last) * (1 - done**2) ** 0.5,  # a quarter of a circle
+            known=None if buffer.known is None else buffer.known[taken],
             config=config.loss,
         )
         optimiser.zero_grad()
