@@ -136,9 +136,9 @@ def test_what_cannot_be_measured_is_refused(folder):
         DatasetError, match=r'yard: none of its 3 pictures has a depth.*depth_scale'
     ):
         find([folder])
-    with pytest.raises(BenchError, match=r"expected DIR,NAME=VALUE.*got 'scale=3'"):
+    with pytest.raises(DatasetError, match=r"expected DIR,NAME=VALUE.*got 'scale=3'"):
         find([Path(f'{folder},scale=3')])
-    with pytest.raises(BenchError, match='depth_scale'):
+    with pytest.raises(DatasetError, match='depth_scale'):
         find([Path(f'{folder},depth_scale=many')])
     with pytest.raises(BenchError, match='already a set yard'):
         find([with_units(folder), with_units(folder)])

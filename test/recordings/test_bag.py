@@ -110,6 +110,20 @@ def test_no_pose_is_taken_across_a_gap(walk, tmp_path):
     assert [s.world_from_camera is None for s in found] == [False, *[True] * (FRAMES - 2), False]
 
 
+def test_depth_is_that_of_the_pictures_time(bag, walk):
+    assert all(snapshot.depth is None for snapshot in BagRecording(bag))
+    topic = BagLayout().depth
+    for mine, given in zip(BagRecording(bag, BagOptions(depth_topic=topic)), walk, strict=True):
+        assert np.array_equal(mine.depth, given.depth)
+
+
+def test_depth_that_comes_seldom_is_there_seldom(walk, tmp_path):
+    some = [s if i % 2 else replace(s, depth=None) for i, s in enumerate(walk)]
+    write_recording(Given(some), tmp_path / 'some.mcap')
+    found = BagRecording(tmp_path / 'some.mcap', BagOptions(depth_topic=BagLayout().depth))
+    assert [s.depth is None for s in found] == [True, False, True, False]
+
+
 def test_a_bag_without_poses_has_pictures(walk, tmp_path):
     blind = [replace(s, world_from_camera=None) for s in walk]
     write_recording(Given(blind), tmp_path / 'blind.mcap')

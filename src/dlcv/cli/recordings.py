@@ -24,6 +24,7 @@ def add_recording_arguments(parser: argparse.ArgumentParser) -> None:
     add('--truth-frame', default='', metavar='FRAME',
         help="frame that the poses place, 'camera' for the camera itself (what the topic says, if "
         '/tf_static tells how the camera sits on it; else base_link)')  # fmt: skip
+    add('--depth', default='', metavar='TOPIC', help='measured depth of the pixels (none)')
     add('--time-offset', type=float, default=0.0, metavar='S',
         help='seconds to add to the times of the poses')  # fmt: skip
 
@@ -37,6 +38,7 @@ def bag_options(args: argparse.Namespace) -> BagOptions:
         camera_info_topic=args.camera_info,
         truth=args.truth,
         truth_frame=args.truth_frame,
+        depth_topic=args.depth,
         time_offset=args.time_offset,
     )
 

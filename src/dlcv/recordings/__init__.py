@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from dlcv.recordings.bag import BagOptions, BagRecording, RecordingError
@@ -21,11 +22,11 @@ def is_bag(path: Path) -> bool:
     return path.suffix in _BAG_FILES
 
 
-def open_recording(path: Path | str, options: BagOptions | None = None) -> Recording:
+def open_recording(text: Path | str, options: BagOptions | None = None) -> Recording:
     """Open a bag, or the folder of a public data set, which is recognised by its layout.
 
     Args:
-        path: Where it is.
+        text: Where it is; for a folder also ``DIR,depth_scale=1000``, see `named_folder`.
         options: What a bag does not say itself; of a folder, only ``truth`` is asked for.
 
     Raises:
@@ -33,14 +34,17 @@ def open_recording(path: Path | str, options: BagOptions | None = None) -> Recor
         BagError: A bag cannot be read.
         DatasetError: A folder has no layout that is known, or a file in it is wrong.
     """
-    path, options = Path(path), options or BagOptions()
+    path, options = Path(text), options or BagOptions()
     if is_bag(path):
         return BagRecording(path, options)
-    if not path.exists():
-        raise RecordingError(f'{path}: there is no such bag or folder')
-    if given := options.topics:
-        raise RecordingError(f'{path} is a folder, it has no topics: {", ".join(given)}')
-    from dlcv.datasets import FolderOptions, recognise_folder
+    from dlcv.datasets import recognise_folder
+    from dlcv.datasets.named import named_folder
 
-    truth = Path(options.truth) if options.truth else None
-    return recognise_folder(path, FolderOptions(groundtruth=truth))
+    folder, known = named_folder(text)
+    if not Path(folder).exists():
+        raise RecordingError(f'{folder}: there is no such bag or folder')
+    if given := options.topics:
+        raise RecordingError(f'{folder} is a folder, it has no topics: {", ".join(given)}')
+    if options.truth:
+        known = replace(known, groundtruth=Path(options.truth))
+    return recognise_folder(folder, known)

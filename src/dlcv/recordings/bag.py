@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 from dlcv.bags import Bag, BagError
 from dlcv.geometry.trajectory import pose_at
 from dlcv.types import Camera, FloatArray, Frame, Snapshot, Trajectory
+
+_APART_NS = 20_000_000  # greatest distance in time of a picture and its depth
 
 CAMERA = 'camera'
 """What `BagOptions.truth_frame` is where the poses are those of the camera itself."""
@@ -31,6 +34,8 @@ class BagOptions:
             file of ``timestamp tx ty tz qx qy qz qw`` lines; empty for the only topic of poses.
         truth_frame: Frame that the poses place: ``camera`` for the camera itself; empty for the
             messages' child frame where the bag says how the camera sits on it, else ``base_frame``.
+        depth_topic: Of the depth of the pictures' pixels, 32FC1 in metres or 16UC1 in millimetres;
+            empty for none.
         base_frame: Body frame.
         time_offset: Seconds to add to the times of the poses.
         max_gap: Seconds between two poses beyond which none is taken between them.
@@ -40,6 +45,7 @@ class BagOptions:
     camera_info_topic: str = ''
     truth: str = ''
     truth_frame: str = ''
+    depth_topic: str = ''
     base_frame: str = 'base_link'
     time_offset: float = 0.0
     max_gap: float = 0.2
@@ -51,7 +57,8 @@ class BagOptions:
     @property
     def topics(self) -> list[str]:
         """The topics that are named."""
-        return [name for name in (self.image_topic, self.camera_info_topic) if name]
+        names = (self.image_topic, self.camera_info_topic, self.depth_topic)
+        return [name for name in names if name]
 
 
 class BagRecording:
@@ -109,10 +116,12 @@ class BagRecording:
     def __iter__(self) -> Iterator[Snapshot]:
         gap = round(1e9 * self._options.max_gap)
         with Bag(self.path) as bag:
+            depths = _Depths(bag, self._options.depth_topic)
             for frame in self._frames(bag):
                 known = self.trajectory
                 pose = None if known is None else pose_at(known, frame.stamp_ns, gap)
-                yield Snapshot(frame=frame, world_from_camera=pose)
+                depth = depths.at(frame.stamp_ns)
+                yield Snapshot(frame=frame, world_from_camera=pose, depth=depth)
 
     def _frames(self, bag: Bag) -> Iterator[Frame]:
         return bag.frames(self._image_topic, self._options.camera_info_topic or None)
@@ -156,3 +165,22 @@ class BagRecording:
         if body in (CAMERA, self.frame_id):
             return np.eye(4)
         return bag.static_transform(body, self.frame_id)
+
+
+class _Depths:
+    """The depth pictures of a bag, read as far as they are needed."""
+
+    def __init__(self, bag: Bag, topic: str) -> None:
+        self._rest = bag.arrays(topic) if topic else iter(())
+        self._waiting: deque[tuple[int, FloatArray]] = deque()
+
+    def at(self, stamp_ns: int) -> FloatArray | None:
+        """Return the depth at a time, None where there is none; times must increase."""
+        while not self._waiting or self._waiting[-1][0] <= stamp_ns + _APART_NS:
+            if (found := next(self._rest, None)) is None:
+                break
+            self._waiting.append(found)
+        while self._waiting and self._waiting[0][0] < stamp_ns - _APART_NS:
+            self._waiting.popleft()
+        near = min(self._waiting, key=lambda one: abs(one[0] - stamp_ns), default=None)
+        return near[1] if near is not None and abs(near[0] - stamp_ns) <= _APART_NS else None

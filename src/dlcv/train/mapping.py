@@ -160,7 +160,7 @@ def known_views(
 
 def _depth(depth: FloatArray | None, fit: Fit) -> FloatArray | None:
     """Return the depth of the nearest pixels: what lies between two depths is in the air."""
-    if depth is None or depth.shape != fit.source[::-1]:
+    if depth is None:
         return None
     return np.asarray(cv2.resize(depth, fit.resized, interpolation=cv2.INTER_NEAREST), np.float32)
 
