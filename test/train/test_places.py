@@ -90,6 +90,19 @@ def test_a_map_knows_its_place(walk, encoder):
     assert encoder.config.place is None
 
 
+def test_depth_is_used_unless_that_is_not_wanted(walk, encoder):
+    views = read_views([Given(walk)], 64, CONFIG)
+    blind = read_views([Given([replace(s, depth=None) for s in walk])], 64, CONFIG)
+    weights = [
+        make_place(seen, encoder, config).fc3.weight
+        for seen, config in (
+            (views, CONFIG), (views, replace(CONFIG, depth=False)), (blind, CONFIG),
+        )
+    ]  # fmt: skip
+    assert torch.equal(weights[1], weights[2])
+    assert not torch.equal(weights[0], weights[2])
+
+
 class Oracle(torch.nn.Module):
     """Answers with the true points of the view whose picture it is shown."""
 

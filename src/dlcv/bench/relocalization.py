@@ -24,6 +24,7 @@ from dlcv.inference.relocalization import (
 from dlcv.methods.relocalization import PointMap, Relocalizer
 from dlcv.metrics.relocalization import BOUNDS, false_accepts, relocalizations
 from dlcv.models.dsac import SceneCoordinateNet
+from dlcv.train.end_to_end import EndToEndConfig
 from dlcv.train.mapping import known_views
 from dlcv.train.places import PlaceConfig, Views, make_place
 from dlcv.types import FloatArray, Frame, Snapshot
@@ -32,7 +33,11 @@ from dlcv.weights import load, load_network, save_network, shipped
 SUMMARY = 'poses in a map: maps that learn beside SIFT and PnP'
 SETS = relocalization_sets.SETS
 
-MAPS = {'map': PlaceConfig()}
+MAPS = {
+    'map': PlaceConfig(),
+    'map, no depth': PlaceConfig(depth=False),
+    'map, end to end': PlaceConfig(end_to_end=EndToEndConfig()),
+}
 """Row of the tables -> how such a map is made of an encoder and of pictures with poses."""
 
 COLUMNS = (
@@ -192,7 +197,7 @@ def _made(method: _Method, place: PlaceSet, progress: Progress) -> _Tally:
 
 
 def _classical(depth: bool) -> list[_Method]:
-    """Return SIFT and PnP, where depth is known also as if it were not: our maps do not use it."""
+    """Return SIFT and PnP, where depth is known also as if it were not."""
     plain = _Method(name='SIFT, PnP', make=lambda views, _progress: PointMap(views))
     if not depth:
         return [plain]
@@ -259,6 +264,7 @@ def _settings() -> dict[str, str]:
     width, height = rooms.size
     made = '; '.join(
         f'{name}: {config.map.cells} cells, {config.map.epochs} epochs'
+        + (f', then {config.end_to_end.steps} pictures end to end' if config.end_to_end else '')
         for name, config in MAPS.items()
     )
     return {

@@ -37,6 +37,7 @@ class PlaceConfig:
         most: Pictures that are taken at most, evenly out of all.
         hold_out: Share of the pictures that the map is not made of but measured on, in stretches
             of neighbours: a picture between two known ones is too easy.
+        depth: Whether depth is used where it was measured.
         map: How the map is made.
         end_to_end: How it is trained through the sample consensus after that; None for not.
     """
@@ -45,6 +46,7 @@ class PlaceConfig:
     every: int = 1
     most: int = 4000
     hold_out: float = 0.1
+    depth: bool = True
     map: MapConfig = field(default_factory=MapConfig)
     end_to_end: EndToEndConfig | None = None
 
@@ -166,7 +168,10 @@ def make_place(
     device: torch.device | str = 'cpu',
 ) -> SceneCoordinateNet:
     """Return the map of a place, which knows what it is a map of."""
-    network = make_map(views.learned, encoder, config.map, report, device)
+    learned = views.learned
+    if not config.depth:
+        learned = [replace(view, depth=None) for view in learned]
+    network = make_map(learned, encoder, config.map, report, device)
     if config.end_to_end is not None:
         train_end_to_end(network, views.learned, config.end_to_end, report, device)
     network.config = replace(network.config, place=place_of(views, config))
