@@ -55,14 +55,14 @@ class MapConfig:
         seed: Decides everything.
     """
 
-    cells: int = 400_000
-    per_view: int = 200
+    cells: int = 600_000
+    per_view: int = 150
     rotation: float = 30.0
-    tilt: float = 15.0
+    tilt: float = 20.0
     zoom: tuple[float, float] = (2 / 3, 1.5)
     light: PhotometricConfig = field(default_factory=lambda: _LIGHT)
     batch: int = 4096
-    epochs: int = 16
+    epochs: int = 24
     learning_rate: float = 3e-3
     thresholds: tuple[float, float] = (50.0, 1.0)
     loss: MappingLossConfig = field(default_factory=MappingLossConfig)
