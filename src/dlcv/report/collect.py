@@ -14,9 +14,11 @@ from dlcv import messages
 from dlcv.bags import Bag, BagError
 from dlcv.contract.launch import full_name
 from dlcv.contract.nodes import DIAGNOSTICS, NODES
+from dlcv.geometry.trajectory import pose_at
 from dlcv.types import ByteImage, FloatArray, Trajectory
 
 # the output that answers an image, for each node
+MAX_GAP_NS = 500_000_000  # of true poses around a time
 ANSWERS = {
     'superpoint': '~/keypoints',
     'flownet': '~/flow',
@@ -75,7 +77,8 @@ class Summary:
         samples: Some moments.
         estimate: Poses of the odometry; None without.
         truth: True poses in the frame of the odometry's first pose; None without.
-        poses: Accepted poses of the relocalizer.
+        relocalized: Accepted poses of the relocalizer, in the truth's frame if that is known; None
+            without any.
     """
 
     bag: Path
@@ -85,7 +88,25 @@ class Summary:
     samples: tuple[Sample, ...]
     estimate: Trajectory | None
     truth: Trajectory | None
-    poses: int
+    relocalized: Trajectory | None
+
+    @property
+    def poses(self) -> int:
+        """How many poses the relocalizer has found."""
+        return 0 if self.relocalized is None else len(self.relocalized.stamps_ns)
+
+    @property
+    def relocalization_error(self) -> float | None:
+        """Median distance in metres of the relocalizer's poses from the truth; None without."""
+        if self.relocalized is None or self.truth is None:
+            return None
+        poses = zip(self.relocalized.stamps_ns, self.relocalized.world_from_body, strict=True)
+        apart = [
+            float(np.linalg.norm(pose[:3, 3] - true[:3, 3]))
+            for stamp, pose in poses
+            if (true := pose_at(self.truth, int(stamp), MAX_GAP_NS)) is not None
+        ]
+        return float(np.median(apart)) if apart else None
 
     @property
     def untrained(self) -> list[str]:
@@ -122,7 +143,7 @@ def summarise(
         if not any(node.answered for node in nodes):
             raise BagError(_unanswered(bag, source, image_topic, namespace))
         truth = source.trajectory(truth_topic) if truth_topic else None
-        pose_topic = full_name('~/pose', 'dsac', namespace)
+        relocalized = _trajectory(bag, full_name('~/pose', 'dsac', namespace), least=1)
         return Summary(
             bag=path,
             image_topic=image_topic,
@@ -130,8 +151,10 @@ def summarise(
             nodes=nodes,
             samples=tuple(_samples(bag, source, image_topic, stamps, namespace)),
             estimate=_trajectory(bag, full_name('~/odometry', 'deepvo', namespace)),
-            truth=None if truth is None else _from_start(truth, stamps[0]),
-            poses=sum(t.count for t in bag.topics if t.name == pose_topic),
+            truth=None if truth is None else _from_start(truth, truth, stamps[0]),
+            relocalized=relocalized
+            if relocalized is None or truth is None
+            else _from_start(relocalized, truth, stamps[0]),
         )
 
 
@@ -217,21 +240,22 @@ def _number(values: dict[str, str], key: str) -> float:
     return float(values.get(key, 'nan'))
 
 
-def _trajectory(bag: Bag, topic: str) -> Trajectory | None:
-    if not any(t.name == topic and t.count > 1 for t in bag.topics):
+def _trajectory(bag: Bag, topic: str, least: int = 2) -> Trajectory | None:
+    if not any(t.name == topic and t.count >= least for t in bag.topics):
         return None
     return bag.trajectory(topic)
 
 
-def _from_start(truth: Trajectory, start_ns: int) -> Trajectory:
-    """Express the truth in the body's pose at the first image, where odometry begins."""
+def _from_start(path: Trajectory, truth: Trajectory, start_ns: int) -> Trajectory:
+    """Express a path from the first image on in the true pose there, where odometry begins."""
     first = int(np.argmin(np.abs(truth.stamps_ns - start_ns)))
     start_from_world: FloatArray = np.linalg.inv(truth.world_from_body[first])
+    kept = path.stamps_ns >= truth.stamps_ns[first]
     return Trajectory(
-        stamps_ns=truth.stamps_ns[first:],
-        world_from_body=start_from_world @ truth.world_from_body[first:],
+        stamps_ns=path.stamps_ns[kept],
+        world_from_body=start_from_world @ path.world_from_body[kept],
         frame_id='odom',
-        child_frame_id=truth.child_frame_id,
+        child_frame_id=path.child_frame_id,
     )
 
 

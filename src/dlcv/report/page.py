@@ -18,7 +18,7 @@ import numpy as np
 
 from dlcv import __version__
 from dlcv.report.collect import NodeSummary, Summary
-from dlcv.types import ByteImage, Trajectory
+from dlcv.types import ByteImage
 
 SCHEMA = 'dlcv-report/1'
 HEAD = ('node', 'answered', 'rate Hz', 'inference ms', 'latency ms', 'dropped', 'weights')
@@ -45,7 +45,7 @@ def write_report(summary: Summary, folder: Path, *, title: str, command: str = '
         head=HEAD,
         rows=rows(summary.nodes),
         untrained=summary.untrained,
-        trajectory=_trajectory_picture(summary.estimate, summary.truth),
+        trajectory=_trajectory_picture(summary),
         samples=[
             {
                 'time': f'{(s.stamp_ns - summary.samples[0].stamp_ns) / 1e9:+.2f} s',
@@ -104,6 +104,8 @@ def _facts(summary: Summary, command: str) -> dict[str, str]:
         facts['command'] = command
     if any(node.name == 'dsac' for node in summary.nodes):
         facts['relocalized'] = f'{summary.poses} poses accepted'
+        if (error := summary.relocalization_error) is not None:
+            facts['relocalized'] += f', median {error:.2f} m from the truth'
     return facts
 
 
@@ -124,8 +126,9 @@ def _jpeg(image: ByteImage) -> str:
     return base64.b64encode(data.tobytes()).decode()
 
 
-def _trajectory_picture(estimate: Trajectory | None, truth: Trajectory | None) -> str:
+def _trajectory_picture(summary: Summary) -> str:
     """Return an SVG of the paths seen from above; empty without any."""
+    estimate, truth = summary.estimate, summary.truth
     if estimate is None and truth is None:
         return ''
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -138,6 +141,9 @@ def _trajectory_picture(estimate: Trajectory | None, truth: Trajectory | None) -
             x, y = path.world_from_body[:, 0, 3], path.world_from_body[:, 1, 3]
             axes.plot(x, y, style, label=name, linewidth=2)
             axes.plot(x[-1:], y[-1:], 'o', color=axes.lines[-1].get_color(), markersize=5)
+    if truth is not None and summary.relocalized is not None:  # else they are in other frames
+        x, y = summary.relocalized.world_from_body[:, :2, 3].T
+        axes.plot(x, y, 'x', color='tab:green', label='relocalized', markersize=5)
     axes.plot([0], [0], 'k+', markersize=10, label='start')
     axes.set_xlabel('x forward [m]')
     axes.set_ylabel('y left [m]')

@@ -162,7 +162,8 @@ def _depth(depth: FloatArray | None, fit: Fit) -> FloatArray | None:
     """Return the depth of the nearest pixels: what lies between two depths is in the air."""
     if depth is None:
         return None
-    return np.asarray(cv2.resize(depth, fit.resized, interpolation=cv2.INTER_NEAREST), np.float32)
+    known = np.where(np.isfinite(depth), depth, np.nan)  # the sky has no place
+    return np.asarray(cv2.resize(known, fit.resized, interpolation=cv2.INTER_NEAREST), np.float32)
 
 
 def make_map(
