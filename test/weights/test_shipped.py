@@ -90,7 +90,8 @@ def test_an_unknown_name_of_weights_is_answered_with_those_there_are():
 @pytest.mark.parametrize('name', [*SHIPPED_CONFIGS, *PARTS])
 def test_what_is_shipped_loads(name):
     path = shipped(name)
-    assert path is None or load_network(name, path)
+    network = name_of(untrained(name))
+    assert path is None or name_of(load_network(network, path)) == network
 
 
 @pytest.mark.parametrize('ask', [shipped, untrained])
