@@ -11,11 +11,11 @@ from scipy.spatial.transform import Rotation
 from torch import nn
 
 from dlcv.geometry.euler import euler_to_matrix
+from dlcv.geometry.trajectory import extent
 from dlcv.inference.odometry import (
     Lost,
     OdometryEstimator,
     OdometrySettings,
-    _extent,
     last_of_window,
 )
 from dlcv.losses.odometry import motions, pair_labels, window_labels
@@ -225,7 +225,7 @@ def test_length_and_angle_of_a_motion(angle):
     motion = np.eye(4)
     motion[:3, :3] = Rotation.from_rotvec(angle * np.array([2, -1, 2]) / 3).as_matrix()
     motion[:3, 3] = (3, 0, -4)
-    np.testing.assert_allclose(_extent(motion), (5, angle), rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(extent(motion), (5, angle), rtol=1e-6, atol=1e-12)
 
 
 def test_rest_is_not_certain(frame):

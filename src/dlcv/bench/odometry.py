@@ -31,6 +31,7 @@ from dlcv.metrics.trajectory import (
     align,
     drift,
     fitting_lengths,
+    motion_error,
     relative_errors,
 )
 from dlcv.types import FloatArray, Motion, Snapshot
@@ -164,7 +165,7 @@ class _Estimated:
         assert before is not None
         assert truth is not None
         true = np.linalg.inv(before) @ truth
-        self.errors.append(_error(answer.previous_from_current, true))
+        self.errors.append(motion_error(answer.previous_from_current, true))
         self.covariances.append(answer.covariance)
         return answer.previous_from_current
 
@@ -332,14 +333,6 @@ def _folder(text: Path) -> WaySet:
         ways=(Way(poses=lambda: poses, views=lambda: iter(known)),),
         frames=len(items),
     )
-
-
-def _error(motion: FloatArray, truth: FloatArray) -> FloatArray:
-    """Return ``(6,)`` metres and radians, in the axes of the older camera."""
-    from scipy.spatial.transform import Rotation
-
-    turn = Rotation.from_matrix(motion[:3, :3] @ truth[:3, :3].T).as_rotvec()
-    return np.concatenate((motion[:3, 3] - truth[:3, 3], turn))
 
 
 def _pairs(estimate: FloatArray, truth: FloatArray) -> PosePairs:

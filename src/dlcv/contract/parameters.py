@@ -325,7 +325,7 @@ class DeepVOParameters(CommonParameters):
         3.5, 'A faster turn loses the odometry.', 'rad/s', low=0.1, high=20, dynamic=True
     )
     pose_stddev_per_meter: float = parameter(
-        0.05, 'Growth of the pose uncertainty with the path.', 'm/m',
+        0.0, 'Growth of the pose uncertainty with the path; 0: as measured of the weights.', 'm/m',
         low=0, high=10, dynamic=True,
     )  # fmt: skip
     twist_stddev: tuple[float, ...] = parameter(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,14 @@ def rigid(rotation: FloatArray, translation: FloatArray | list[float]) -> FloatA
     matrix[:3, :3] = rotation
     matrix[:3, 3] = translation
     return matrix
+
+
+def extent(motion: FloatArray) -> npt.NDArray[np.float64]:
+    """Return length (m) and angle (rad) of a motion ``(4, 4)``, ``(2,)``."""
+    r = motion[:3, :3]
+    twice_sine = math.hypot(r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1])
+    twice_cosine = r[0, 0] + r[1, 1] + r[2, 2] - 1
+    return np.array((math.hypot(*motion[:3, 3]), math.atan2(twice_sine, twice_cosine)))
 
 
 def pose_at(truth: Trajectory, stamp_ns: int, max_gap_ns: int) -> FloatArray | None:

@@ -6,7 +6,6 @@ axes (KITTI's camera axes: x right, y down, z forward), ``R = Ry(a0) Rx(a1) Rz(a
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from dataclasses import dataclass
 from typing import Literal
@@ -17,14 +16,18 @@ import torch
 from torch import Tensor
 
 from dlcv.geometry.euler import euler_to_matrix
+from dlcv.geometry.trajectory import extent
 from dlcv.inference.base import Estimator, to_array
 from dlcv.inference.mapping import Fit, View, colour, size_of
 from dlcv.losses.odometry import motions
-from dlcv.models.deepvo import DeepVO
+from dlcv.models.deepvo import DeepVO, Spread
 from dlcv.nn.recurrent import Memory
 from dlcv.types import ByteImage, Camera, FloatArray, Frame, Motion
 
 Matrix = npt.NDArray[np.float64]
+
+_UNMEASURED = 0.05  # of a motion: how far off it is taken to be where nobody measured
+_LEAST = 1e-12  # m/s and rad/s: no motion is certain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,9 +44,10 @@ class OdometrySettings:
         max_linear_speed: A faster motion, in m/s, is not believed.
         max_angular_speed: A faster turn, in rad/s, is not believed.
         pose_stddev_per_meter: Standard deviation of a motion as a share of itself: metres per
-            metre moved, radians per radian turned.
+            metre moved, radians per radian turned. 0 for what was measured of the weights, and
+            where nobody measured, a twentieth.
         twist_stddev: Standard deviation that even rest has: x y z (m/s), rx ry rz (rad/s), in
-            camera axes.
+            camera axes; of motions only where the measured one does not count.
     """
 
     inference_mode: Literal['stateful', 'windowed'] | None = None
@@ -52,7 +56,7 @@ class OdometrySettings:
     max_frame_interval: float = 0.5
     max_linear_speed: float = 40.0
     max_angular_speed: float = 3.5
-    pose_stddev_per_meter: float = 0.05
+    pose_stddev_per_meter: float = 0.0
     twist_stddev: tuple[float, ...] = (0.1, 0.1, 0.1, 0.05, 0.05, 0.05)
 
 
@@ -87,7 +91,8 @@ class _Seen:
 class OdometryEstimator(Estimator[DeepVO]):
     """DeepVO on a stream of frames; remembers the last frame, the memory and the pose.
 
-    The covariance of a motion of length t and angle a over dt seconds is diagonal: in each axis
+    The covariance of a motion of length t and angle a over dt seconds is diagonal: as `Spread`
+    tells it of the weights, or as the settings do, in each axis
     ``(pose_stddev_per_meter t)^2 + (twist_stddev dt)^2``, and with a for t in the turns. After a
     gap, the first motion's also has ``(v gap)^2``, v being the greater of the speeds before and
     after (and the same for turns): what may have happened unseen.
@@ -196,7 +201,7 @@ class OdometryEstimator(Estimator[DeepVO]):
         """Say why the motion cannot be; empty if it can."""
         if not np.isfinite(motion).all():
             return "the network's answer is not finite"
-        linear, angular = _extent(motion) / pause
+        linear, angular = extent(motion) / pause
         if linear > self.settings.max_linear_speed:
             return f'a motion of {linear:.1f} m/s; {self.settings.max_linear_speed:g} are allowed'
         if angular > self.settings.max_angular_speed:
@@ -249,11 +254,11 @@ class OdometryEstimator(Estimator[DeepVO]):
         )
 
     def _moved(self, last: _Seen, seen: _Seen, motion: Matrix, pause: float) -> Motion:
-        extent = _extent(motion)
-        speed = extent / pause
-        floors = np.asarray(self.settings.twist_stddev) * pause
-        share = np.repeat(self.settings.pose_stddev_per_meter * extent, 3)
-        variance = np.square(share) + np.square(floors)
+        size = extent(motion)
+        speed = size / pause
+        spread = self._spread()
+        share = np.array((spread.per_meter, spread.per_radian)) * size[:, None]
+        variance = np.square(share.ravel()) + np.square(np.array(spread.rest) * pause)
         covariance = np.diag(variance) + self._unseen(np.maximum(self._speed, speed))
         self.pose_covariance = _carried(
             self.pose_covariance, self.odom_from_camera, motion, covariance
@@ -267,6 +272,15 @@ class OdometryEstimator(Estimator[DeepVO]):
             odom_from_camera=self.odom_from_camera,
             covariance=covariance,
         )
+
+    def _spread(self) -> Spread:
+        """Return the measured spread of the weights, or that of the settings."""
+        share, measured = self.settings.pose_stddev_per_meter, self.network.config.spread
+        if measured is not None and share == 0:
+            return measured
+        each = (share or _UNMEASURED,) * 3
+        least = tuple(max(float(value), _LEAST) for value in self.settings.twist_stddev)
+        return Spread(per_meter=each, per_radian=each, rest=least)  # type: ignore[arg-type]
 
     def _unseen(self, speed: Matrix) -> Matrix:
         """Return the ``(6, 6)`` covariance of what may have happened in the gap."""
@@ -295,14 +309,6 @@ def last_of_window(vectors: FloatArray) -> Matrix:
     older_from_newer[:3, :3] = first_from_older.T @ first_from_newer
     older_from_newer[:3, 3] = first_from_older.T @ vectors[-1, 3:]
     return older_from_newer
-
-
-def _extent(motion: Matrix) -> Matrix:
-    """Return length (m) and angle (rad) of a motion."""
-    r = motion[:3, :3]
-    twice_sine = math.hypot(r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1])
-    twice_cosine = r[0, 0] + r[1, 1] + r[2, 2] - 1
-    return np.array((math.hypot(*motion[:3, 3]), math.atan2(twice_sine, twice_cosine)))
 
 
 def _carried(covariance: Matrix, odom_from_older: Matrix, motion: Matrix, step: Matrix) -> Matrix:

@@ -317,6 +317,18 @@ def scale_drift(pairs: PosePairs, length: float = 100.0) -> float:
     return float(100 * np.expm1(100 * slope))
 
 
+def motion_error(found: FloatArray, true: FloatArray) -> FloatArray:
+    """Return how far one motion ``(4, 4)`` is off another, for its covariance to be judged by.
+
+    Returns:
+        ``(6,)`` x, y, z in metres and the turn in radians, in the axes of the older frame.
+    """
+    from scipy.spatial.transform import Rotation
+
+    turn = Rotation.from_matrix(found[:3, :3] @ true[:3, :3].T).as_rotvec()
+    return np.concatenate((found[:3, 3] - true[:3, 3], turn))
+
+
 def rotation_degrees(motions: FloatArray) -> FloatArray:
     """Return ``(N,)`` degrees that motions ``(N, 4, 4)`` turn by, exact where these are small."""
     rotation = motions[:, :3, :3]

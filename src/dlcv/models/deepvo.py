@@ -25,6 +25,29 @@ _STRIDE = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Spread:
+    """How far off the motions of trained weights are, measured on drives that they never saw.
+
+    Standard deviations along and about the camera's x, y and z. The variance of a motion of length
+    t and angle a over dt seconds is ``(per_meter t)^2 + (rest[:3] dt)^2`` of the translation and
+    ``(per_radian a)^2 + (rest[3:] dt)^2`` of the turn.
+
+    Attributes:
+        per_meter: Metres for each metre moved.
+        per_radian: Radians for each radian turned.
+        rest: What even rest has: m/s, then rad/s.
+    """
+
+    per_meter: tuple[float, float, float]
+    per_radian: tuple[float, float, float]
+    rest: tuple[float, float, float, float, float, float]
+
+    def __post_init__(self) -> None:
+        if min(*self.per_meter, *self.per_radian) < 0 or not min(self.rest) > 0:
+            raise ValueError(f'a spread needs shares >= 0 and rest > 0, got {self}')
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DeepVOConfig:
     """All that is needed to rebuild the network, and what belongs to its weights.
 
@@ -48,6 +71,7 @@ class DeepVOConfig:
             motion stands in its own older frame.
         focal: Focal lengths of the training camera as fractions of the image's width and height,
             its principal point being the centre; None where they are not known.
+        spread: How far off its motions are; None where nobody has measured it.
     """
 
     input_size: tuple[int, int] = (184, 608)
@@ -68,6 +92,7 @@ class DeepVOConfig:
     window: int = 6
     labels: Literal['window', 'pair'] = 'window'
     focal: tuple[float, float] | None = None
+    spread: Spread | None = None
 
     def __post_init__(self) -> None:
         counts = {'memory': self.memory, 'layers': self.layers, 'height': self.input_size[0]}

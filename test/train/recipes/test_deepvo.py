@@ -185,3 +185,15 @@ def test_clips_that_do_not_fit_are_refused(recipe: DeepVORecipe, change: dict, w
         replace(recipe, **change)
     with pytest.raises(TrainError, match='focal'):
         replace(recipe, deepvo=replace(recipe.deepvo, focal=None))
+
+
+def test_what_is_exported_knows_how_far_off_it_is(recipe: DeepVORecipe) -> None:
+    few = replace(recipe, calibration_clips=4)
+    network = few.network().eval()
+    exported = few.export(network)
+    assert isinstance(exported, DeepVO)
+    assert exported.config.spread is not None
+    assert min(exported.config.spread.rest) > 0
+    assert network.config.spread is None
+    for mine, theirs in zip(exported.parameters(), network.parameters(), strict=True):
+        assert torch.equal(mine, theirs)

@@ -14,11 +14,16 @@ from torch import Tensor, nn
 from dlcv.augment.snippets import SnippetChanges
 from dlcv.inference.depth import metric_depth
 from dlcv.inference.load import load_depth
-from dlcv.losses.view_synthesis import motion_matrices, view_synthesis_loss
+from dlcv.losses.view_synthesis import (
+    ViewSynthesisConfig,
+    motion_matrices,
+    view_synthesis_loss,
+)
 from dlcv.models.monodepth import Monodepth, MonodepthConfig
 from dlcv.models.sfmlearner import DispNetS, DispNetSConfig, PoseExpNetConfig
 from dlcv.train.recipe import TrainError
 from dlcv.train.recipes import sfmlearner
+from dlcv.train.recipes.monodepth import depth_figures
 from dlcv.train.recipes.sfmlearner import DepthAndPose, SfMLearnerRecipe, moving_cut
 from dlcv.types import Frame
 from dlcv.weights import load_network, save_network
@@ -254,6 +259,43 @@ class TestFigures:
         scale = np.sum(true * mine) / np.sum(mine**2)
         wanted = np.sqrt(np.sum((true - scale * mine) ** 2)) / 3
         assert sfmlearner._trajectory_error([found], [truth]) == pytest.approx(wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_depth_and_motion_are_learned_from_a_few_clips(recipe: SfMLearnerRecipe) -> None:
+    """Nothing tells the depth of these pictures but how they are drawn from their neighbours."""
+    few = replace(
+        recipe,
+        monodepth=replace(recipe.monodepth, width=1 / 8),
+        pose=replace(recipe.pose, width=1 / 2, unit=0.05),
+        worlds=replace(recipe.worlds, frames=3, rate_hz=(6, 8)),
+        strides=(1,),
+        changes=STILL,
+        terms=ViewSynthesisConfig(smooth_of='disparity', normalised=True),
+    )
+    torch.manual_seed(0)
+    network, batch = few.network(), batch_of(few, 4)
+    views = [list(WorldSamples(few.worlds, 0).recording(i))[1] for i in range(4)]
+    optimiser = torch.optim.Adam(network.parameters(), lr=5e-4)
+    costs = []
+    for step in range(300):
+        optimiser.zero_grad()
+        losses = few.loss(network, batch, step)
+        losses['loss'].backward()
+        optimiser.step()
+        costs.append(float(losses['photometric']))
+    with torch.no_grad():
+        found = [few._seen(network.depth, v.frame.image, v.frame.camera) for v in views]
+    truths = [view.depth for view in views]
+    flat = [np.ones_like(truth) for truth in truths]
+    learned, constant = (
+        depth_figures(depths, truths, '', median_scaling=True)['abs_rel']
+        for depths in (found, flat)
+    )
+    print(costs[0], costs[-1], learned, constant)
+    assert costs[-1] < 0.6 * costs[0]
+    assert learned < 0.75 * constant
 
 
 class TestExport:

@@ -21,6 +21,7 @@ from dlcv.augment.clips import ClipChanges, change_clip
 from dlcv.losses.odometry import deepvo_loss, pair_labels, window_labels
 from dlcv.models.deepvo import DeepVO, DeepVOConfig
 from dlcv.models.flownet import FlowNet
+from dlcv.train.calibration import fit_spread, odometry_errors
 from dlcv.train.recipe import Batch, Sample, Samples, TrainError
 from dlcv.train.shards import kept_of_worlds
 from dlcv.train.start import filled
@@ -30,6 +31,7 @@ from dlcv.weights import load
 from dlcv.world import SampleConfig, WorldSamples
 
 _HELD_OUT = 20170529  # seed of the validation's worlds; no run has it
+_CALIBRATION = 20170530  # of those that the exported weights are measured on
 _SHARD = 4  # clips of one file
 
 
@@ -53,6 +55,8 @@ class DeepVORecipe:
         start: FlowNetS whose encoder is taken, as in the paper; or weights or ``checkpoint.pt``
             of a DeepVO to go on from.
         validation_clips: How many clips of held-out worlds it is validated on.
+        calibration_clips: How many clips of other held-out worlds its spread is measured on when
+            it is exported; their cameras differ.
     """
 
     deepvo: DeepVOConfig
@@ -67,6 +71,7 @@ class DeepVORecipe:
     photos: tuple[Path, ...] = ()
     start: Path | None = None
     validation_clips: int = 24
+    calibration_clips: int = 64
 
     def __post_init__(self) -> None:
         if self.deepvo.focal is None:
@@ -81,8 +86,11 @@ class DeepVORecipe:
                 f'{self.motions} motions of {max(self.strides)} frames do not fit into clips of '
                 f'{self.worlds.frames} frames'
             )
-        if self.validation_clips < 1:
-            raise TrainError(f'DeepVO needs validation_clips >= 1, got {self.validation_clips}')
+        if min(self.validation_clips, self.calibration_clips) < 1:
+            raise TrainError(
+                'DeepVO needs validation_clips and calibration_clips >= 1, got '
+                f'{self.validation_clips} and {self.calibration_clips}'
+            )
 
     @property
     def name(self) -> str:
@@ -174,11 +182,20 @@ class DeepVORecipe:
             photos=(),
             start=None,
             validation_clips=1,
+            calibration_clips=8,
         )
 
     def export(self, network: nn.Module) -> nn.Module:
-        """Return the network as it is."""
-        return network.eval()
+        """Return the network with its spread, measured on worlds that it never saw."""
+        assert isinstance(network, DeepVO)
+        worlds = replace(self.worlds, stereo=False, per_world=4)
+        samples = WorldSamples(worlds, _CALIBRATION)
+        exported = DeepVO(network.config).eval()
+        exported.load_state_dict(network.state_dict())
+        drives = (samples[index] for index in range(self.calibration_clips))
+        spread = fit_spread(odometry_errors(exported, drives))
+        exported.config = replace(network.config, spread=spread)
+        return exported
 
     def labels(self, world_from_camera: FloatArray) -> FloatArray:
         """Return the motions ``(T, 6)`` of poses ``(T+1, 4, 4)`` as the network is to answer."""
