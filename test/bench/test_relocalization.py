@@ -24,6 +24,7 @@ from dlcv.metrics.relocalization import relocalizations
 from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
 from dlcv.train.mapping import MapConfig
 from dlcv.train.places import PlaceConfig
+from dlcv.train.recipe import TrainError
 from dlcv.weights import WeightsError, save_network, untrained
 from dlcv.world import WorldRecording, ideal_camera
 
@@ -220,12 +221,12 @@ def test_what_cannot_be_measured_is_refused(folder, encoder, tmp_path, monkeypat
 def test_an_encoder_is_trained_and_of_its_kind(tmp_path, encoder):
     tiny = SceneCoordinateNet(DsacConfig(variant='tiny', width=1 / 16))
     other = save_network(tiny, tmp_path / 'map.safetensors', trained=True)
-    with pytest.raises(BenchError, match="of variant 'ace'; this is of variant 'tiny'"):
+    with pytest.raises(TrainError, match="of variant 'ace'; this is of variant 'tiny'"):
         run(Options(weights=(other,)), silent)
     features = save_network(untrained('superpoint'), tmp_path / 'f.safetensors', trained=True)
     with pytest.raises(WeightsError, match='holds superpoint weights'):
         run(Options(weights=(features,)), silent)
     network = SceneCoordinateNet(DsacConfig(variant='ace', width=1 / 16))
     drawn = save_network(network, tmp_path / 'drawn.safetensors', trained=False)
-    with pytest.raises(BenchError, match=r'drawn\.safetensors is untrained'):
+    with pytest.raises(TrainError, match=r'drawn\.safetensors is untrained'):
         run(Options(weights=(drawn,)), silent)

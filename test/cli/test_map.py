@@ -81,7 +81,7 @@ def test_weights_that_are_no_encoder_are_refused(bag, tmp_path, capsys):
     assert (
         main(['map', str(bag), '-o', str(tmp_path / 'a.safetensors'), '--encoder', str(file)]) == 2
     )
-    assert "holds no encoder of maps: that is dsac of variant 'ace'" in capsys.readouterr().err
+    assert "maps are made with an encoder, that is dsac of variant 'ace'" in capsys.readouterr().err
 
 
 def test_a_bag_without_poses_makes_no_map(walk, encoder, tmp_path, capsys):

@@ -17,7 +17,6 @@ from dlcv.bench.options import BenchError, BenchOptions, Progress, check_sets
 from dlcv.bench.relocalization_sets import PlaceSet
 from dlcv.bench.report import Column, Report, Row, Table, environment, time_column
 from dlcv.inference.relocalization import (
-    CoordinateNet,
     RelocalizationEstimator,
     RelocalizationSettings,
 )
@@ -26,9 +25,9 @@ from dlcv.metrics.relocalization import BOUNDS, false_accepts, relocalizations
 from dlcv.models.dsac import SceneCoordinateNet
 from dlcv.train.end_to_end import EndToEndConfig
 from dlcv.train.mapping import known_views
-from dlcv.train.places import PlaceConfig, Views, make_place
+from dlcv.train.places import PlaceConfig, Views, make_place, open_encoder
 from dlcv.types import FloatArray, Frame, Snapshot
-from dlcv.weights import load, load_network, save_network, shipped
+from dlcv.weights import load_network, save_network, shipped
 
 SUMMARY = 'poses in a map: maps that learn beside SIFT and PnP'
 SETS = relocalization_sets.SETS
@@ -212,13 +211,14 @@ def _networks(weights: tuple[Path, ...]) -> list[_Method]:
     """Return maps of all kinds with all encoders.
 
     Raises:
-        BenchError: There is no encoder, a file holds another network, or two have one name.
+        BenchError: There is no encoder, or two have one name.
+        TrainError: A file holds another network, or an untrained one.
         WeightsError: A file is refused.
     """
     files = weights or (_shipped_encoder(),)
     methods = []
     for file in files:
-        encoder = _encoder(file)
+        encoder = open_encoder(file)
         titled = '' if len(files) == 1 else f', {file.stem}'
         for name, config in MAPS.items():
             make = partial(_learned, encoder, config)
@@ -244,19 +244,6 @@ def _shipped_encoder() -> Path:
     if file is None:
         raise BenchError('no ace_encoder weights are shipped yet: name a file with --weights')
     return file
-
-
-def _encoder(file: Path) -> SceneCoordinateNet:
-    loaded = load('dsac', file)
-    network = cast('CoordinateNet', loaded.network)
-    if not isinstance(network, SceneCoordinateNet) or network.config.variant != 'ace':
-        raise BenchError(
-            f"{file}: maps are made with an encoder, that is dsac of variant 'ace'; this is "
-            f'of variant {network.config.variant!r}'
-        )
-    if not loaded.weights.trained:
-        raise BenchError(f'{file} is untrained: name another file')
-    return network
 
 
 def _settings() -> dict[str, str]:

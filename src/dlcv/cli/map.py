@@ -14,7 +14,6 @@ from dlcv.cli.recordings import add_recording_arguments, bag_options, open_sourc
 from dlcv.progress import bars
 
 if TYPE_CHECKING:
-    from dlcv.models.dsac import SceneCoordinateNet
     from dlcv.train.map_files import MapReport
     from dlcv.train.places import PlaceConfig
 
@@ -61,12 +60,12 @@ def run(args: argparse.Namespace) -> int:
     from dlcv.inference.device import pick_device, set_threads
     from dlcv.inference.memory import keep_freed_memory
     from dlcv.train.map_files import write_map
-    from dlcv.train.places import make_place, read_views
+    from dlcv.train.places import make_place, open_encoder, read_views
 
     keep_freed_memory()
     if args.threads:
         set_threads(args.threads)
-    config, device, encoder = _config(args), pick_device(args.device), _encoder(args.encoder)
+    config, device, encoder = _config(args), pick_device(args.device), open_encoder(args.encoder)
     begin = time.perf_counter()
     recordings = open_sources(args.sources, bag_options(args))
     with bars(lines=True) as progress:
@@ -96,19 +95,6 @@ def _config(args: argparse.Namespace) -> PlaceConfig:
     if args.end_to_end:
         given['end_to_end'] = {'steps': args.end_to_end}
     return from_dict(configuration.merged(given, configuration.assignments(args.set)), PlaceConfig)
-
-
-def _encoder(path: Path | None) -> SceneCoordinateNet:
-    from dlcv.models.dsac import SceneCoordinateNet
-    from dlcv.weights import load_network, shipped
-
-    file = path or shipped('ace_encoder')
-    if file is None:  # as it is before the first training
-        raise CommandError('no ace_encoder weights are shipped yet: name a file with --encoder')
-    network = load_network('dsac', file)
-    if not isinstance(network, SceneCoordinateNet) or network.config.variant != 'ace':
-        raise CommandError(f"{file} holds no encoder of maps: that is dsac of variant 'ace'")
-    return network
 
 
 def _tell(report: MapReport, path: Path) -> None:

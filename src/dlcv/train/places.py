@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import ceil
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from dlcv.train.end_to_end import EndToEndConfig, train_end_to_end
 from dlcv.train.mapping import KnownView, MapConfig, Report, known_views, make_map
 from dlcv.train.recipe import TrainError
 from dlcv.types import ByteImage, FloatArray, Frame, Localization, Recording, Snapshot
+from dlcv.weights import load, shipped
 
 _STRETCHES = 10  # parts of a walk, of each of which the end is held out
 _LEAST = 8  # pictures a map can be made of
@@ -105,6 +107,31 @@ class Coverage:
     points: FloatArray
     levels: ByteImage
     share: float
+
+
+def open_encoder(file: Path | None = None) -> SceneCoordinateNet:
+    """Return the encoder that maps are made with.
+
+    Args:
+        file: Its weights; None for the shipped ones.
+
+    Raises:
+        TrainError: None are shipped, or the file holds another network or an untrained one.
+        WeightsError: The file is refused.
+    """
+    file = file or shipped('ace_encoder')
+    if file is None:
+        raise TrainError('no ace_encoder weights are shipped: name a file')
+    loaded = load('dsac', file)
+    network, trained = loaded.network, loaded.weights.trained
+    if not isinstance(network, SceneCoordinateNet) or network.config.variant != 'ace':
+        raise TrainError(
+            f"{file}: maps are made with an encoder, that is dsac of variant 'ace'; this is of "
+            f'variant {loaded.network.config.variant!r}'  # type: ignore[union-attr]
+        )
+    if not trained:
+        raise TrainError(f'{file} is untrained: name another file')
+    return network
 
 
 def read_views(
