@@ -25,7 +25,7 @@ SHIPPED_CONFIGS: dict[str, ModelConfig] = {
 """Name of weights -> configuration of their network, also of its untrained stand-in."""
 
 PARTS: dict[str, ModelConfig] = {
-    'ace_encoder': DsacConfig(variant='ace', width=0.5, input_height=240),
+    'ace_encoder': DsacConfig(variant='ace', width=0.5, input_height=180),
 }
 """Weights that are part of others and no node runs: the encoder of the maps that are made."""
 
