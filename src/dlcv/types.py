@@ -244,6 +244,11 @@ class Localization:
     scores: FloatArray
     tries: int
 
+    @property
+    def accepted_pose(self) -> FloatArray | None:
+        """``map_from_camera`` if it was accepted, else None."""
+        return self.map_from_camera if self.accepted else None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Snapshot:

@@ -11,17 +11,17 @@ from dlcv.augment.photometric import OFF
 from dlcv.consensus import ConsensusSettings
 from dlcv.models.dsac import ENCODER, DsacConfig, SceneCoordinateNet
 from dlcv.train.end_to_end import EndToEndConfig, train_end_to_end
-from dlcv.train.mapping import MapConfig, known_views, make_map
+from dlcv.train.looks import LookConfig, known_views
+from dlcv.train.mapping import MapConfig, make_map
 from dlcv.train.places import measure
 from dlcv.train.recipe import TrainError
 from dlcv.world import WorldRecording, ideal_camera
 
-STILL = MapConfig(
-    light=OFF, rotation=0, tilt=0, zoom=(1, 1), cells=2000, per_view=96, batch=256, epochs=8
-)
+STRAIGHT = LookConfig(light=OFF, rotation=0, tilt=0, zoom=(1, 1), shifted=0)
+STILL = MapConfig(looks=STRAIGHT, cells=2000, per_view=96, batch=256, epochs=8)
 CONFIG = EndToEndConfig(
     steps=30, learning_rate=1e-4, consensus=ConsensusSettings(hypotheses=16, time_budget=10.0),
-    looks=STILL,
+    looks=STRAIGHT,
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Maps of a place: looks are exact, the buffer holds what the encoder says, a map learns."""
+"""Maps of a place: the buffer holds what the encoder says, a map learns."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from dlcv.augment.photometric import OFF
-from dlcv.geometry.camera import back_project, project
+from dlcv.geometry.camera import project
 from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
-from dlcv.train.mapping import KnownView, MapConfig, fill_buffer, known_views, look, make_map
+from dlcv.train.looks import LookConfig, known_views
+from dlcv.train.mapping import MapConfig, fill_buffer, make_map
 from dlcv.train.recipe import TrainError
 from dlcv.world import WorldRecording, ideal_camera
 
-STILL = MapConfig(
-    light=OFF, rotation=0, tilt=0, zoom=(1, 1), cells=600, per_view=60, batch=64, epochs=1
-)
+STRAIGHT = LookConfig(light=OFF, rotation=0, tilt=0, zoom=(1, 1), shifted=0)
+STILL = MapConfig(looks=STRAIGHT, cells=600, per_view=60, batch=64, epochs=1)
 
 
 @pytest.fixture(scope='module')
@@ -30,45 +30,6 @@ def walk():
 def encoder():
     torch.manual_seed(0)
     return SceneCoordinateNet(DsacConfig(variant='ace', width=1 / 16, input_height=64)).eval()
-
-
-def test_known_views_are_those_with_pose_and_camera(walk):
-    blind = replace(walk[0], frame=replace(walk[0].frame, camera=None))
-    lost = replace(walk[1], world_from_camera=None)
-    (view,) = known_views([blind, lost, walk[2]], 32)
-    assert view.image.shape == (32, 48)
-    assert view.camera.fx == pytest.approx(walk[2].frame.camera.fx / 2)
-    assert np.array_equal(view.world_from_camera, walk[2].world_from_camera)
-
-
-def test_alook_shows_the_same_points_through_its_own_camera(walk):
-    (view,) = known_views(walk[:1], 64)
-    world = view.world_from_camera
-    points = back_project(view.camera, walk[0].depth)[16:48:8, 24:72:8].reshape(-1, 3)
-    points = points @ world[:3, :3].T + world[:3, 3]
-    config = replace(STILL, rotation=25, tilt=12, zoom=(0.7, 1.4))
-    for seed in range(5):
-        image, camera, pose, valid = look(view, np.random.default_rng(seed), config)
-        assert image.shape == valid.shape == (camera.height, camera.width)
-        inverse = np.linalg.inv(pose)
-        uv = project(camera, points @ inverse[:3, :3].T + inverse[:3, 3])
-        before = project(view.camera, (points - world[:3, 3]) @ world[:3, :3])
-        for (u, v), (x, y) in zip(uv, before, strict=True):
-            if not (3 < u < camera.width - 4 and 3 < v < camera.height - 4):
-                continue
-            around = image[int(v) - 1 : int(v) + 3, int(u) - 1 : int(u) + 3].astype(float)
-            known = view.image[int(y) - 1 : int(y) + 3, int(x) - 1 : int(x) + 3].astype(float)
-            assert abs(around.mean() - known.mean()) < 40
-            assert valid[int(v), int(u)]
-
-
-def test_alook_that_changes_nothing_is_the_view(walk):
-    (view,) = known_views(walk[:1], 64)
-    image, camera, pose, valid = look(view, np.random.default_rng(0), STILL)
-    assert np.array_equal(image, view.image)
-    assert camera == view.camera
-    assert np.allclose(pose, view.world_from_camera)
-    assert valid.all()
 
 
 def test_the_buffer_holds_features_of_all_views(walk, encoder):
@@ -95,7 +56,8 @@ def test_the_buffer_holds_features_of_all_views(walk, encoder):
 def test_the_buffer_knows_the_points_whose_depth_was_measured(walk, encoder):
     far = walk[0].depth > np.median(walk[0].depth)
     measured = [replace(walk[0], depth=np.where(far, np.nan, walk[0].depth))]
-    turned = replace(STILL, rotation=20, tilt=10, zoom=(0.7, 1.4))
+    looks = replace(STRAIGHT, rotation=20, tilt=10, zoom=(0.7, 1.4), shifted=0.5)
+    turned = replace(STILL, looks=looks)
     buffer = fill_buffer(known_views(measured, 64), encoder, turned, lambda *_: None)
     known = buffer.known.isfinite().all(1)
     assert 0.2 < known.float().mean() < 0.8
@@ -143,9 +105,7 @@ def test_progress_is_told(walk, encoder):
     assert ('buffer', 600, 600) in told
 
 
-@pytest.mark.parametrize(
-    'wrong', [{'cells': 0}, {'zoom': (2.0, 1.0)}, {'thresholds': (1.0, 2.0)}, {'learning_rate': 0}]
-)
+@pytest.mark.parametrize('wrong', [{'cells': 0}, {'thresholds': (1.0, 2.0)}, {'learning_rate': 0}])
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(TrainError, match='a map needs'):
         MapConfig(**wrong)
@@ -154,9 +114,3 @@ def test_impossible_settings_are_refused(wrong):
 def test_a_map_of_nothing_is_refused(encoder):
     with pytest.raises(TrainError, match='known pose and camera, got none'):
         make_map([], encoder)
-
-
-def test_a_view_knows_its_size(walk):
-    (view,) = known_views(walk[:1], 64)
-    assert isinstance(view, KnownView)
-    assert view.image.shape == (view.camera.height, view.camera.width)

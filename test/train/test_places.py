@@ -11,15 +11,16 @@ import torch
 
 from dlcv.augment.photometric import OFF
 from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.train.looks import LookConfig, known_views
 from dlcv.train.map_files import write_map
-from dlcv.train.mapping import MapConfig, known_views
+from dlcv.train.mapping import MapConfig
 from dlcv.train.places import PlaceConfig, cover, held_out_of, make_place, measure, read_views
 from dlcv.train.recipe import TrainError
 from dlcv.weights import load_network
 from dlcv.world import WorldRecording, ideal_camera
 
-QUICK = MapConfig(light=OFF, rotation=0, tilt=0, zoom=(0.8, 1.25), cells=1200, per_view=60,
-                  batch=128, epochs=4)  # fmt: skip
+LOOKS = LookConfig(light=OFF, rotation=0, tilt=0, zoom=(0.8, 1.25))
+QUICK = MapConfig(looks=LOOKS, cells=1200, per_view=60, batch=128, epochs=4)
 CONFIG = PlaceConfig(frame='kitchen', hold_out=0.2, map=QUICK)
 
 

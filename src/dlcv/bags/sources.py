@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader
     from rosbags.interfaces import Connection
 
-_STORAGE = ('.mcap', '.db3', '.bag')
+STORAGE = ('.mcap', '.db3', '.bag')
 _RENAMED = {'tf/msg/tfMessage': 'tf2_msgs/msg/TFMessage'}  # ROS 1's first TF message
 
 
@@ -84,18 +84,18 @@ def open_sources(path: Path) -> tuple[list[Source], list[str]]:
     """
     if not path.exists():
         raise BagError(f'{path}: no such bag{_nearby(path)}')
-    if path.is_file() and path.suffix not in _STORAGE:
-        raise BagError(f'{path} is no bag: a folder, or a file of {", ".join(_STORAGE)}, is needed')
+    if path.is_file() and path.suffix not in STORAGE:
+        raise BagError(f'{path} is no bag: a folder, or a file of {", ".join(STORAGE)}, is needed')
     damage = []
     if not _journal(path) and (path.is_file() or (path / 'metadata.yaml').exists()):
         try:
             return [RosbagsSource(path)], []
         except BagError as err:
             damage.append(str(err))
-    files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix in _STORAGE)
+    files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix in STORAGE)
     if not files:
         raise BagError(
-            '; '.join([*damage, f'{path} holds no file of {", ".join(_STORAGE)}']) + _nearby(path)
+            '; '.join([*damage, f'{path} holds no file of {", ".join(STORAGE)}']) + _nearby(path)
         )
     sources = []
     for file in files:

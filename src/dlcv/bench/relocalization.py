@@ -21,10 +21,10 @@ from dlcv.inference.relocalization import (
     RelocalizationSettings,
 )
 from dlcv.methods.relocalization import PointMap, Relocalizer
-from dlcv.metrics.relocalization import BOUNDS, false_accepts, relocalizations
+from dlcv.metrics.relocalization import BOUNDS, bound_name, false_accepts, relocalizations
 from dlcv.models.dsac import SceneCoordinateNet
 from dlcv.train.end_to_end import EndToEndConfig
-from dlcv.train.mapping import known_views
+from dlcv.train.looks import known_views
 from dlcv.train.places import PlaceConfig, Views, make_place, open_encoder
 from dlcv.types import FloatArray, Frame, Snapshot
 from dlcv.weights import load_network, save_network, shipped
@@ -41,9 +41,9 @@ MAPS = {
 
 COLUMNS = (
     *(
-        Column(name=f'{100 * metres:g} cm, {degrees:g} deg', unit='%', better='high', digits=1,
+        Column(name=bound_name(*bound), unit='%', better='high', digits=1,
                doc='frames whose pose is off by less, of all')
-        for metres, degrees in BOUNDS
+        for bound in BOUNDS
     ),
     Column(name='median', unit='cm', better='low', digits=1,
            doc='how far positions are off; frames without an answer are off without end'),
@@ -123,8 +123,7 @@ class _LearnedMap:
 
     def locate(self, frame: Frame) -> FloatArray | None:
         """See `Relocalizer`."""
-        answer = self._estimator.push(frame)
-        return answer.map_from_camera if answer.accepted else None
+        return self._estimator.push(frame).accepted_pose
 
 
 class _Watched:

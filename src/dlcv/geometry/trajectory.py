@@ -18,6 +18,11 @@ def rigid(rotation: FloatArray, translation: FloatArray | list[float]) -> FloatA
     return matrix
 
 
+def moved(b_from_a: FloatArray, points: FloatArray) -> FloatArray:
+    """Return points ``(N, 3)`` of frame a in frame b, by a ``(4, 4)`` or ``(3, 4)`` matrix."""
+    return np.asarray(points @ b_from_a[:3, :3].T + b_from_a[:3, 3])
+
+
 def extent(motion: FloatArray) -> npt.NDArray[np.float64]:
     """Return length (m) and angle (rad) of a motion ``(4, 4)``, ``(2,)``."""
     r = motion[:3, :3]

@@ -256,9 +256,7 @@ class OdometryEstimator(Estimator[DeepVO]):
     def _moved(self, last: _Seen, seen: _Seen, motion: Matrix, pause: float) -> Motion:
         size = extent(motion)
         speed = size / pause
-        spread = self._spread()
-        share = np.array((spread.per_meter, spread.per_radian)) * size[:, None]
-        variance = np.square(share.ravel()) + np.square(np.array(spread.rest) * pause)
+        (variance,) = self._spread().variances(size[None], np.array([pause]))
         covariance = np.diag(variance) + self._unseen(np.maximum(self._speed, speed))
         self.pose_covariance = _carried(
             self.pose_covariance, self.odom_from_camera, motion, covariance

@@ -42,9 +42,13 @@ class Relocalizations:
         """Share of frames with an answer; NaN of no frames."""
         return _share(np.isfinite(self.metres))
 
+    def inside(self, metres: float, degrees: float) -> npt.NDArray[np.bool_]:
+        """Return which frames are off by less, ``(N,)``."""
+        return np.asarray((self.metres < metres) & (self.degrees < degrees))
+
     def within(self, metres: float, degrees: float) -> float:
         """Return the share of all frames that are off by less; NaN of no frames."""
-        return _share((self.metres < metres) & (self.degrees < degrees))
+        return _share(self.inside(metres, degrees))
 
     @property
     def medians(self) -> tuple[float, float]:
@@ -52,6 +56,11 @@ class Relocalizations:
         if not len(self.metres):
             return nan, nan
         return float(np.median(self.metres)), float(np.median(self.degrees))
+
+
+def bound_name(metres: float, degrees: float) -> str:
+    """Return how a bound is written, such as ``5 cm, 5 deg``."""
+    return f'{100 * metres:g} cm, {degrees:g} deg'
 
 
 def relocalizations(

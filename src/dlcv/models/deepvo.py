@@ -13,12 +13,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dlcv.nn.blocks import CONTRACTING, conv_leaky, scaled
 from dlcv.nn.recurrent import Memory, run_lstm
 from dlcv.nn.shapes import ShapeError, expect
+from dlcv.types import FloatArray
 
 _STAGES = CONTRACTING[:-1]  # conv1 ... conv6
 _STRIDE = 64
@@ -45,6 +47,16 @@ class Spread:
     def __post_init__(self) -> None:
         if min(*self.per_meter, *self.per_radian) < 0 or not min(self.rest) > 0:
             raise ValueError(f'a spread needs shares >= 0 and rest > 0, got {self}')
+
+    def variances(self, extents: FloatArray, seconds: FloatArray) -> FloatArray:
+        """Return the variances ``(N, 6)`` of motions, x y z (m^2) and rx ry rz (rad^2).
+
+        Args:
+            extents: ``(N, 2)`` lengths (m) and angles (rad).
+            seconds: ``(N,)`` that they took.
+        """
+        shares = np.repeat(extents, 3, axis=1) * (*self.per_meter, *self.per_radian)
+        return np.asarray(shares**2 + (seconds[:, None] * self.rest) ** 2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

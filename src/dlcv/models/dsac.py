@@ -224,6 +224,10 @@ class SceneCoordinateNet(nn.Module):
         """Turn features ``(B, D, h, w)`` into map points ``(B, 3, h, w)`` in metres."""
         return self.points(self.trunk(features))
 
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Return what belongs to the place alone: all but the encoder's parameters."""
+        return [p for name, p in self.named_parameters() if not name.startswith(ENCODER)]
+
     def trunk(self, features: Tensor) -> Tensor:
         """Return the head's inner features, ``(B, D, h, w)``, which 16 bits are enough for."""
         x = features

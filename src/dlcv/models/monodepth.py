@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlcv.nn.blocks import scaled
+from dlcv.nn.blocks import initialise_xavier, scaled
 from dlcv.nn.shapes import expect, expect_multiple, expect_same
 
 Disparities = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -80,7 +80,7 @@ class Monodepth(nn.Module):
         encoder = _Vgg if config.encoder == 'vgg' else _ResNet50
         self.encoder = encoder(config.width)
         self.decoder = _Decoder(self.encoder.channels, config.width)
-        self.apply(_init)
+        initialise_xavier(self)
 
     @property
     def multiple(self) -> int:
@@ -260,10 +260,3 @@ def _elu() -> nn.ELU:
 
 def _double(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode='nearest')
-
-
-def _init(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

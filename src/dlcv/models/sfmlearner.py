@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlcv.nn.blocks import scaled
+from dlcv.nn.blocks import initialise_xavier, scaled
 from dlcv.nn.shapes import expect
 
 _SCALES = 4
@@ -98,7 +98,7 @@ class DispNetS(nn.Module):
                 self.add_module(
                     f'predict_disp{level}', nn.Sequential(_conv(c_out, 1), nn.Sigmoid())
                 )
-        self.apply(_init)
+        initialise_xavier(self)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Estimate disparities.
@@ -144,7 +144,7 @@ class PoseExpNet(nn.Module):
         self.pose_pred = nn.Conv2d(down[-1], 6 * config.references, 1)
         if config.explainability:
             self._add_masks(down[_MASK_FROM - 1])
-        self.apply(_init)
+        initialise_xavier(self)
 
     def forward(self, target: Tensor, references: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Estimate motions, and masks if the configuration has them.
@@ -218,10 +218,3 @@ def _double(x: Tensor) -> Tensor:
 def _cropped(x: Tensor, like: Tensor) -> Tensor:
     """Cut the last row and column off where doubling made one too many."""
     return x[:, :, : like.shape[2], : like.shape[3]]
-
-
-def _init(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

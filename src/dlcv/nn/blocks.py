@@ -52,6 +52,18 @@ def initialise(module: nn.Module, slope: float = 0.0) -> None:
                 nn.init.zeros_(layer.bias)
 
 
+def initialise_xavier(module: nn.Module) -> None:
+    """Draw Xavier-uniform weights and zero biases for every convolution under ``module``.
+
+    As TensorFlow's convolutions began, for which older networks were made (Glorot, Bengio, 2010).
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
 def conv_leaky(
     c_in: int,
     c_out: int,

@@ -5,21 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from dlcv.bags.sources import STORAGE
 from dlcv.recordings.bag import BagOptions, BagRecording, RecordingError
 from dlcv.types import Recording
 
 __all__ = ['BagOptions', 'BagRecording', 'RecordingError', 'is_bag', 'open_recording']
-
-_BAG_FILES = ('.mcap', '.db3', '.bag')
 
 
 def is_bag(path: Path) -> bool:
     """Whether a path is a bag or a folder with one, by its names."""
     if path.is_dir():
         return (path / 'metadata.yaml').is_file() or any(
-            found.suffix in _BAG_FILES for found in path.iterdir()
+            found.suffix in STORAGE for found in path.iterdir()
         )
-    return path.suffix in _BAG_FILES
+    return path.suffix in STORAGE
 
 
 def open_recording(text: Path | str, options: BagOptions | None = None) -> Recording:

@@ -17,8 +17,8 @@ from dlcv.contract.nodes import DIAGNOSTICS, NODES
 from dlcv.geometry.trajectory import pose_at
 from dlcv.types import ByteImage, FloatArray, Trajectory
 
-# the output that answers an image, for each node
 MAX_GAP_NS = 500_000_000  # of true poses around a time
+# the output that answers an image, for each node
 ANSWERS = {
     'superpoint': '~/keypoints',
     'flownet': '~/flow',

@@ -86,18 +86,12 @@ def fit_spread(found: Errors, share: float = SHARE) -> Spread:
         _fit(found.errors[:, axis], lengths if axis < 3 else angles, found.seconds)
         for axis in range(6)
     ]
-    sizes = np.stack([lengths] * 3 + [angles] * 3, axis=1)  # (N, 6)
     shares, rests = (np.array(values) for values in zip(*fits, strict=True))
-    variances = (shares * sizes) ** 2 + (rests * found.seconds[:, None]) ** 2
+    variances = _spread(shares, rests).variances(found.extents, found.seconds)
     covariances = np.stack([np.diag(row) for row in variances])
     reached = np.quantile(nees(found.errors, covariances), share)
     wider = float(np.sqrt(reached / chi2.ppf(share, 6)))
-    shares, rests = shares * wider, np.maximum(rests * wider, _LEAST)
-    return Spread(
-        per_meter=_rounded(shares[:3]),  # type: ignore[arg-type]
-        per_radian=_rounded(shares[3:]),  # type: ignore[arg-type]
-        rest=_rounded(rests),  # type: ignore[arg-type]
-    )
+    return _spread(_rounded(shares * wider), _rounded(np.maximum(rests * wider, _LEAST)))
 
 
 def _fit(errors: FloatArray, sizes: FloatArray, seconds: FloatArray) -> tuple[float, float]:
@@ -116,5 +110,12 @@ def _fit(errors: FloatArray, sizes: FloatArray, seconds: FloatArray) -> tuple[fl
     return float(share), float(rest)
 
 
-def _rounded(values: FloatArray) -> tuple[float, ...]:
-    return tuple(float(f'{value:.4g}') for value in values)
+def _spread(shares: FloatArray, rests: FloatArray) -> Spread:
+    """Return the spread of six shares and six rests."""
+    a, b, c, d, e, f = shares.tolist()
+    x, y, z, rx, ry, rz = rests.tolist()
+    return Spread(per_meter=(a, b, c), per_radian=(d, e, f), rest=(x, y, z, rx, ry, rz))
+
+
+def _rounded(values: FloatArray) -> FloatArray:
+    return np.array([float(f'{value:.4g}') for value in values])

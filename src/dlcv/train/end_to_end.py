@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 
 from dlcv.consensus import ConsensusSettings, pose_expectation
+from dlcv.inference.device import to_tensor
 from dlcv.losses.dsac import expected_loss, weighted_pose_loss
-from dlcv.models.dsac import ENCODER, SceneCoordinateNet, cell_centres
+from dlcv.models.dsac import SceneCoordinateNet, cell_centres
 from dlcv.nn.inference import optimise
-from dlcv.train.mapping import KnownView, MapConfig, Report, endless, look
+from dlcv.train.looks import KnownView, LookConfig, look
+from dlcv.train.mapping import Report, endless
 from dlcv.train.recipe import TrainError
 
 
@@ -35,7 +37,8 @@ class EndToEndConfig:
         rotation_weight: Loss of a degree.
         translation_weight: Loss of a metre.
         limit: Where the loss bends from linear to a root.
-        looks: How pictures are turned, zoomed and lit; the seed decides everything.
+        looks: How pictures are looked at.
+        seed: Decides everything.
     """
 
     steps: int = 1000
@@ -45,7 +48,8 @@ class EndToEndConfig:
     rotation_weight: float = 1.0
     translation_weight: float = 100.0
     limit: float = 100.0
-    looks: MapConfig = field(default_factory=MapConfig)
+    looks: LookConfig = field(default_factory=LookConfig)
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.steps < 1 or not self.learning_rate > 0 or not self.clamp > 0:
@@ -78,25 +82,29 @@ def train_end_to_end(
     config = config or EndToEndConfig()
     if not views:
         raise TrainError('training end to end needs pictures with a known pose, got none')
-    network.to(device)
+    place = torch.device(device)
+    network.to(place)
     features = optimise(network).features
-    parameters = [p for name, p in network.named_parameters() if not name.startswith(ENCODER)]
+    parameters = network.head_parameters()
     optimiser = torch.optim.Adam(parameters, lr=config.learning_rate)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.steps)
-    rng = np.random.default_rng([config.looks.seed, 2])
-    generator = torch.Generator().manual_seed(config.looks.seed)
+    rng = np.random.default_rng([config.seed, 2])
+    generator = torch.Generator().manual_seed(config.seed)
     for step, index in enumerate(islice(endless(len(views), rng), config.steps), start=1):
-        image, camera, pose, valid = look(views[index], rng, config.looks)
+        seen_from = look(views[index], rng, config.looks)
         with torch.no_grad():
-            seen = features(torch.from_numpy(image)[None, None].to(device).float() / 255)
+            seen = features(to_tensor(seen_from.image, place))
         centres = cell_centres(network.config, *seen.shape[2:]).reshape(-1, 2)
         points = network.head(seen.clone())[0].flatten(1).T.cpu()  # (N, 3)
-        at = centres.long().clamp(max=torch.tensor(image.shape[::-1]) - 1).numpy()
-        shown = torch.from_numpy(valid[at[:, 1], at[:, 0]])
+        at = centres.long().clamp(max=torch.tensor(seen_from.image.shape[::-1]) - 1).numpy()
+        shown = torch.from_numpy(seen_from.valid[at[:, 1], at[:, 0]])
         points = points.masked_fill(~shown[:, None], float('nan'))
-        found = pose_expectation(points, centres, camera, config.consensus, generator=generator)
+        found = pose_expectation(
+            points, centres, seen_from.camera, config.consensus, generator=generator
+        )
         if found is not None:
-            loss = _loss(found.world_from_camera, found.scores, torch.from_numpy(pose), config)
+            truth = torch.from_numpy(seen_from.world_from_camera)
+            loss = _loss(found.world_from_camera, found.scores, truth, config)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_value_(parameters, config.clamp)

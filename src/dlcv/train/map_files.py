@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from dlcv.config import to_dict
-from dlcv.metrics.relocalization import BOUNDS
+from dlcv.metrics.relocalization import BOUNDS, bound_name
 from dlcv.models.dsac import SceneCoordinateNet
 from dlcv.train.mapping import Report
-from dlcv.train.places import Accuracy, Views, cover, measure
+from dlcv.train.places import Views, cover, measure
 from dlcv.train.recipe import TrainError
 from dlcv.view.panel import write_picture
 from dlcv.view.place import place_picture
@@ -95,9 +94,7 @@ def write_map(
         held_out=len(views.held_out),
         answered=_known(found.errors.answered),
         within={
-            f'{100 * metres:g} cm, {degrees:g} deg': found.errors.within(metres, degrees)
-            for metres, degrees in BOUNDS
-            if views.held_out
+            bound_name(*bound): found.errors.within(*bound) for bound in BOUNDS if views.held_out
         },
         median_cm=_known(100 * cm),
         median_deg=_known(deg),
@@ -112,17 +109,12 @@ def write_map(
         covered.levels,
         np.stack([view.world_from_camera for view in views.learned]),
         np.array([view.world_from_camera for view in views.held_out]).reshape(-1, 4, 4),
-        [answer.map_from_camera if answer.accepted else None for answer in found.answers],
-        _near(found),
+        [answer.accepted_pose for answer in found.answers],
+        found.errors.inside(*BOUNDS[0]),
         title=path.stem,
     )
     write_picture(path.with_suffix('.png'), picture)
     return made
-
-
-def _near(found: Accuracy) -> npt.NDArray[np.bool_]:
-    metres, degrees = BOUNDS[0]
-    return np.asarray((found.errors.metres < metres) & (found.errors.degrees < degrees))
 
 
 def _known(value: float) -> float | None:

@@ -15,12 +15,15 @@ import numpy.typing as npt
 import torch
 
 from dlcv.geometry.camera import project
+from dlcv.geometry.trajectory import moved
+from dlcv.inference.device import to_tensor
 from dlcv.inference.relocalization import RelocalizationEstimator, RelocalizationSettings
 from dlcv.metrics.relocalization import Relocalizations, relocalizations
 from dlcv.models.dsac import SceneCoordinateNet, cell_centres
 from dlcv.models.place import Place, Point
 from dlcv.train.end_to_end import EndToEndConfig, train_end_to_end
-from dlcv.train.mapping import KnownView, MapConfig, Report, known_views, make_map
+from dlcv.train.looks import KnownView, known_views
+from dlcv.train.mapping import MapConfig, Report, make_map
 from dlcv.train.recipe import TrainError
 from dlcv.types import ByteImage, FloatArray, Frame, Localization, Recording, Snapshot
 from dlcv.weights import load, shipped
@@ -209,7 +212,7 @@ def place_of(views: Views, config: PlaceConfig) -> Place:
     """Return what a map of the views is a map of."""
     at = np.stack([view.world_from_camera[:3, 3] for view in views.learned])
     focals = [view.camera.fy / view.camera.height for view in views.learned]
-    nearer, farther = config.map.zoom
+    nearer, farther = config.map.looks.zoom
     return Place(
         frame=config.frame,
         focal=(min(focals) * nearer, max(focals) * farther),
@@ -234,10 +237,11 @@ def measure(
         answers.append(estimator.push(Frame(stamp_ns=0, image=view.image, camera=view.camera)))
         seconds.append(time.perf_counter() - begin)
         report('measure', number, len(views))
-    found = [answer.map_from_camera if answer.accepted else None for answer in answers]
     return Accuracy(
         answers=answers,
-        errors=relocalizations(found, [view.world_from_camera for view in views]),
+        errors=relocalizations(
+            [answer.accepted_pose for answer in answers], [view.world_from_camera for view in views]
+        ),
         milliseconds=1e3 * float(np.median(seconds)) if seconds else float('nan'),
     )
 
@@ -259,8 +263,7 @@ def cover(
     points, levels, total = [], [], 0
     for view in views[:: ceil(len(views) / most)]:
         found, at = _coordinates(network, view)
-        inverse = np.linalg.inv(view.world_from_camera)
-        seen = found @ inverse[:3, :3].T + inverse[:3, 3]
+        seen = moved(np.linalg.inv(view.world_from_camera), found)
         error = np.linalg.norm(project(view.camera, seen) - at, axis=1)
         known = (seen[:, 2] > 0) & (error < within)
         x, y = at[known].astype(int).T
@@ -274,7 +277,7 @@ def cover(
 def _coordinates(network: SceneCoordinateNet, view: KnownView) -> tuple[FloatArray, FloatArray]:
     """Return the scene coordinates ``(N, 3)`` of cells inside a view, and their pixels."""
     with torch.inference_mode():
-        grid = network(torch.from_numpy(view.image)[None, None].float() / 255)[0]
+        grid = network(to_tensor(view.image, torch.device('cpu')))[0]
     centres = cell_centres(network.config, *grid.shape[1:]).reshape(-1, 2).double().numpy()
     inside = (centres < np.array(view.image.shape[::-1])).all(axis=1)
     return grid.flatten(1).T.double().numpy()[inside], centres[inside]
