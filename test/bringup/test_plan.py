@@ -158,6 +158,15 @@ def test_a_recording_holds_every_output_once_and_what_the_bag_adds(bag, tmp_path
     assert '--wait-for-recorder' in recorded.player
 
 
+def test_a_recording_of_inputs_is_enough_to_make_a_map_of(bag, tmp_path):
+    for given in ({'bag': bag}, {}):
+        recorded = plan(record=str(tmp_path / 'out.mcap'), record_inputs='true', **given)
+        topics = recorded.recorder[recorded.recorder.index('--topics') + 1 :]
+        assert {'/camera/image_raw', '/camera/camera_info', '/tf_static'} <= {*topics}
+        assert '/deepvo/odometry' in topics
+        assert len(topics) == len({*topics})
+
+
 def test_the_report_lies_beside_the_recording(bag, tmp_path):
     out = tmp_path / 'out.mcap'
     report = plan(bag=bag, record=str(out), evaluate=TRUTH).report
@@ -212,6 +221,7 @@ def test_an_asked_for_profile_goes_before_one_that_is_set(tmp_path):
         ({'device': 'gpu'}, "superpoint: device: 'gpu' is none of auto, cpu, cuda, cuda:N"),
         ({'evaluate': '/t'}, 'evaluate: needs bag .* and record'),
         ({'record': '/'}, 'record: / is there already'),
+        ({'record_inputs': 'true'}, 'record_inputs: needs record'),
     ],
 )
 def test_nonsense_is_refused(given, message):

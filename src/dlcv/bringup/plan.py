@@ -179,9 +179,14 @@ def _recorder(
     nodes: tuple[NodeStart, ...], values: Mapping[str, str], kept: tuple[str, ...]
 ) -> tuple[str, ...]:
     if not values['record']:
+        if _on(values, 'record_inputs'):
+            raise LaunchError('record_inputs: needs record (the bag that they go into)')
         return ()
     if Path(values['record']).exists():
         raise LaunchError(f'record: {values["record"]} is there already')
+    if _on(values, 'record_inputs'):
+        for node in nodes:
+            kept = (*kept, _image(node), node.resolve('camera_info'), TF_STATIC)
     topics = dict.fromkeys([*(name for node in nodes for name in node.outputs), *kept])
     sim_time = ('--use-sim-time',) if values['bag'] or _on(values, 'use_sim_time') else ()
     return ('-m', 'dlcv.ros.record', values['record'], *sim_time, '--topics', *topics)

@@ -87,6 +87,11 @@ ARGUMENTS: tuple[Argument, ...] = (
     Argument(name='bag', default='', doc='Bag to play with /clock; ends the launch at its end.'),
     Argument(name='bag_rate', default='1.0', doc='Speed at which the bag is played.'),
     Argument(name='record', default='', doc='Bag to record all outputs into.'),
+    _switch(
+        'record_inputs',
+        'false',
+        'Record the images and their calibration too: what maps are made of, and replays.',
+    ),
     Argument(
         name='evaluate',
         default='',
