@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf, isfinite
@@ -68,11 +69,10 @@ class Options(BenchOptions):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Method:
-    """``make`` takes the training pictures and returns the place."""
+    """``make`` takes the training pictures; returns the place, and seconds spent on it before."""
 
     name: str
-    make: Callable[[Iterable[Snapshot], Progress], Relocalizer]
-    file: Path | None = None
+    make: Callable[[Iterable[Snapshot], Progress], tuple[Relocalizer, float]]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -154,19 +154,20 @@ def run(options: Options, progress: Progress) -> Report:
     """
     known = relocalization_sets.find(options.data)
     check_sets(options.sets, list(known))
-    networks = _networks(options.weights)
+    files = options.weights or (_shipped_encoder(),)
+    _check_names(files)
     names = options.sets or tuple(known)
-    tables = [_table(known[name].thinned(options.limit), networks, progress) for name in names]
+    tables = [_table(known[name].thinned(options.limit), files, progress) for name in names]
     return Report(
         bench='relocalization',
         tables=tuple(tables),
         settings=_settings(),
-        environment=environment(method.file for method in networks),
+        environment=environment(files),
     )
 
 
-def _table(place: PlaceSet, networks: list[_Method], progress: Progress) -> Table:
-    methods = [*_classical(place.depth), *networks]
+def _table(place: PlaceSet, files: Sequence[Path], progress: Progress) -> Table:
+    methods = [*_classical(place.depth), *_networks(files)]
     tallies = {method.name: _made(method, place, progress) for method in methods}
     truth = []
     for view in place.test.told(f'{place.name}: held out', progress):
@@ -190,52 +191,64 @@ def _made(method: _Method, place: PlaceSet, progress: Progress) -> _Tally:
     part = f'{place.name}, {method.name}'
     views = _Watched(place.train.told(f'{part}: pictures', progress))
     begin = perf_counter()
-    made = method.make(views, lambda what, done, of: progress(f'{part}: {what}', done, of))
-    return _Tally(place=made, making=perf_counter() - begin - views.seconds)
+    made, earlier = method.make(views, lambda what, done, of: progress(f'{part}: {what}', done, of))
+    return _Tally(place=made, making=earlier + perf_counter() - begin - views.seconds)
 
 
 def _classical(depth: bool) -> list[_Method]:
     """Return SIFT and PnP, where depth is known also as if it were not."""
-    plain = _Method(name='SIFT, PnP', make=lambda views, _progress: PointMap(views))
+    plain = _Method(name='SIFT, PnP', make=lambda views, _progress: (PointMap(views), 0.0))
     if not depth:
         return [plain]
     without = _Method(
         name='SIFT, PnP, no depth',
-        make=lambda views, _progress: PointMap(replace(view, depth=None) for view in views),
+        make=lambda views, _progress: (PointMap(replace(v, depth=None) for v in views), 0.0),
     )
     return [plain, without]
 
 
-def _networks(weights: tuple[Path, ...]) -> list[_Method]:
+def _networks(files: Sequence[Path]) -> list[_Method]:
     """Return maps of all kinds with all encoders.
 
     Raises:
-        BenchError: There is no encoder, or two have one name.
         TrainError: A file holds another network, or an untrained one.
         WeightsError: A file is refused.
     """
-    files = weights or (_shipped_encoder(),)
-    methods = []
-    for file in files:
-        encoder = open_encoder(file)
-        titled = '' if len(files) == 1 else f', {file.stem}'
-        for name, config in MAPS.items():
-            make = partial(_learned, encoder, config)
-            methods.append(_Method(name=name + titled, make=make, file=file))
-    if len({method.name for method in methods}) < len(methods):
+    return [
+        _Method(name=_titled(name, file, files), make=partial(maps.make, config))
+        for file in files
+        for maps in [_Maps(open_encoder(file))]
+        for name, config in MAPS.items()
+    ]
+
+
+def _titled(name: str, file: Path, files: Sequence[Path]) -> str:
+    return name if len(files) == 1 else f'{name}, {file.stem}'
+
+
+def _check_names(files: Sequence[Path]) -> None:
+    if len({file.stem for file in files}) < len(files):
         raise BenchError(f'several weight files have one name: {", ".join(map(str, files))}')
-    return methods
 
 
-def _learned(
-    encoder: SceneCoordinateNet,
-    config: PlaceConfig,
-    snapshots: Iterable[Snapshot],
-    progress: Progress,
-) -> _LearnedMap:
-    learned = known_views(snapshots, encoder.config.input_height)
-    views = Views(learned=learned, held_out=[], source='dlcv bench', left_out={})
-    return _LearnedMap(make_place(views, encoder, config, progress))
+class _Maps:
+    """Maps of one place with one encoder; what is trained end to end goes on from its like."""
+
+    def __init__(self, encoder: SceneCoordinateNet) -> None:
+        self._encoder = encoder
+        self._begun: dict[PlaceConfig, tuple[SceneCoordinateNet, float]] = {}
+
+    def make(
+        self, config: PlaceConfig, snapshots: Iterable[Snapshot], progress: Progress
+    ) -> tuple[_LearnedMap, float]:
+        """Return the map of a place, and the seconds that went into what it goes on from."""
+        learned = known_views(snapshots, self._encoder.config.input_height)
+        views = Views(learned=learned, held_out=[], source='dlcv bench', left_out={})
+        begun, earlier = self._begun.get(replace(config, end_to_end=None), (None, 0.0))
+        begin = perf_counter()
+        made = make_place(views, self._encoder, config, progress, begun=deepcopy(begun))
+        self._begun[config] = made, perf_counter() - begin
+        return _LearnedMap(made), earlier
 
 
 def _shipped_encoder() -> Path:

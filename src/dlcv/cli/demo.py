@@ -32,6 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--seed', type=int, default=0, metavar='N', help='of the world (default: 0)'
     )
+    parser.add_argument(
+        '--map', type=Path, metavar='FILE',
+        help='map of the world for dsac (one of the default street is there; else without dsac)',
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
         rate_hz=args.rate,
         speed=args.speed,
         seed=args.seed,
+        map=args.map,
     )
     summary, page = run_demo(options, lambda text: print(text, flush=True))
     sys.stdout.write(f'\n{table(summary)}\n\n')

@@ -287,6 +287,10 @@ class MonodepthParameters(CommonParameters):
         0.0, 'Depth of lower confidence is published as NaN; 0 for all.',
         low=0, high=1, dynamic=True,
     )  # fmt: skip
+    pp: bool = parameter(
+        True, 'Blend with the depth of the mirrored image, for half as much more work.',
+        dynamic=True,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -19,6 +19,8 @@ from dlcv.report import Summary, summarise, write_report
 from dlcv.world import WorldRecording, ideal_camera
 
 TRUTH = '/ground_truth/odometry'
+MAP = Path(__file__).parent / 'street.safetensors'
+"""Of the world that is generated when nothing else is asked for; docs/models/street.md."""
 TAIL = 40  # lines of the nodes' log that are shown when they fail
 Say = Callable[[str], None]
 
@@ -39,6 +41,8 @@ class DemoOptions:
         size: Width and height in pixels.
         speed: Simulated seconds per second.
         seed: Of the world.
+        map: Map of the world for dsac; None for the shipped one where the world is the one that
+            it is a map of. Without a map dsac is left out.
         domain: ROS domain that the nodes talk in; None takes that of the environment.
     """
 
@@ -49,6 +53,7 @@ class DemoOptions:
     size: tuple[int, int] = (416, 192)
     speed: float = 1.0
     seed: int = 0
+    map: Path | None = None
     domain: int | None = None
 
     def __post_init__(self) -> None:
@@ -57,6 +62,17 @@ class DemoOptions:
                 raise DemoError(f'{name} must be positive and finite, got {getattr(self, name)}')
         if self.frames < 2:
             raise DemoError(f'a drive has 2 pictures or more, not {self.frames}')
+
+    @property
+    def known_map(self) -> Path | None:
+        """The map of the world, None if there is none."""
+        shipped = MAP if (self.scene, self.seed) == ('street', 0) and MAP.is_file() else None
+        return self.map or shipped
+
+    @property
+    def nodes(self) -> list[str]:
+        """Names of the nodes that take part."""
+        return [name for name in NODES if name != 'dsac' or self.known_map]
 
 
 def run_demo(options: DemoOptions, say: Say) -> tuple[Summary, Path]:
@@ -79,7 +95,9 @@ def run_demo(options: DemoOptions, say: Say) -> tuple[Summary, Path]:
     tell(f'generating a {options.scene} of {options.frames} pictures: {drive}')
     _generate(options, drive)
     seconds = options.frames / options.rate_hz / options.speed
-    tell(f'starting {len(NODES)} nodes, then playing {seconds:.0f} s into them: {outputs}')
+    if not options.known_map:
+        tell(f'no map of this {options.scene} is known (see dlcv map): dsac is left out')
+    tell(f'starting {len(options.nodes)} nodes, then playing {seconds:.0f} s into them: {outputs}')
     _replay(options, drive, outputs)
     tell('reading the recording')
     summary = summarise(outputs, inputs=drive, truth_topic=TRUTH)
@@ -105,7 +123,8 @@ def _replay(options: DemoOptions, drive: Path, outputs: Path) -> None:
     command = [
         sys.executable, '-m', 'dlcv', 'up', str(share_file('config/demo.yaml')),
         '--bag', str(drive), '--bag-rate', str(options.speed),
-        '--record', str(outputs), '--nodes', ','.join(NODES),
+        '--record', str(outputs), '--nodes', ','.join(options.nodes),
+        *(('--map', str(options.known_map)) if options.known_map else ()),
     ]  # fmt: skip
     environment = dict(os.environ)
     if options.domain is not None:

@@ -128,18 +128,23 @@ class DeepVOConfig:
 
 
 def small() -> DeepVOConfig:
-    """Return the configuration that is small enough to ship and fast enough for two cores.
+    """Return the configuration of the shipped weights: small, and fast enough for two cores.
 
-    Under 25 MB in float16. Colours are only centred, since the paper-size statistics are one data
-    set's; motions stand in their own older frame, so that the memory can run on for as long as the
-    drive does.
+    Pictures go in as into the shipped FlowNetS, whose encoder it begins with. Motions stand in
+    their own older frame, so that the memory can run on for as long as the drive does. The camera
+    is 80 degrees wide.
     """
     return DeepVOConfig(
-        input_size=(192, 640),
+        input_size=(128, 256),
+        focal=(0.6, 1.2),
         width=0.5,
-        memory=128,
-        mean=(0.0, 0.0, 0.0),
-        std=(0.25, 0.25, 0.25),
+        memory=256,
+        batch_norm=False,
+        dropout=0.0,
+        memory_dropout=0.1,
+        offset=0.0,
+        mean=(0.411451, 0.432060, 0.450141),
+        std=(1.0, 1.0, 1.0),
         sequence='stateful',
         labels='pair',
     )

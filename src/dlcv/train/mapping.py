@@ -47,7 +47,7 @@ class MapConfig:
     per_view: int = 150
     looks: LookConfig = field(default_factory=LookConfig)
     batch: int = 4096
-    epochs: int = 24
+    epochs: int = 48
     learning_rate: float = 3e-3
     thresholds: tuple[float, float] = (50.0, 1.0)
     loss: MappingLossConfig = field(default_factory=MappingLossConfig)

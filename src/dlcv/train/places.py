@@ -196,12 +196,22 @@ def make_place(
     config: PlaceConfig,
     report: Report = lambda _what, _done, _of: None,
     device: torch.device | str = 'cpu',
+    begun: SceneCoordinateNet | None = None,
 ) -> SceneCoordinateNet:
-    """Return the map of a place, which knows what it is a map of."""
+    """Return the map of a place, which knows what it is a map of.
+
+    Args:
+        views: Its pictures.
+        encoder: From `open_encoder`.
+        config: How the map is made.
+        report: Told how far it is.
+        device: Where the work is done; the map comes back on the CPU.
+        begun: The same map before it was trained end to end, if it is there; it is changed.
+    """
     learned = views.learned
     if not config.depth:
         learned = [replace(view, depth=None) for view in learned]
-    network = make_map(learned, encoder, config.map, report, device)
+    network = begun or make_map(learned, encoder, config.map, report, device)
     if config.end_to_end is not None:
         train_end_to_end(network, views.learned, config.end_to_end, report, device)
     network.config = replace(network.config, place=place_of(views, config))

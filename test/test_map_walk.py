@@ -1,0 +1,78 @@
+"""From a walk recorded by our nodes to a map, and with it through the place again, over ROS."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+
+from dlcv.bags import Bag
+from dlcv.cli.main import main
+from dlcv.report import summarise
+
+TRUTH = '/ground_truth/odometry'
+SETTINGS = """
+/**:
+  ros__parameters: {allow_random_weights: true, image_qos_depth: 5}
+/**/dsac:
+  ros__parameters: {mode: continuous, rate: 30.0, publish_tf: true}
+"""
+
+
+def world(path, *arguments):
+    size = ['--size', '320x240', '--rate', '10', '--still', '--no-depth']
+    assert main(['world', str(path), '--scene', 'room', *size, *arguments]) == 0
+    return path
+
+
+def up(bag, record, *arguments):
+    """Play a bag into nodes at a third of its speed, which any machine can follow."""
+    command = ['-m', 'dlcv', 'up', '--bag', bag, '--record', record, '--bag-rate', '0.3']
+    done = subprocess.run(
+        [sys.executable, *map(str, (*command, *arguments))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return record
+
+
+@pytest.mark.ros
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_recorded_walk_makes_a_map_that_knows_its_place_and_no_other(tmp_path, domain):
+    settings = tmp_path / 'localize.yaml'
+    settings.write_text(SETTINGS)
+
+    walk = world(tmp_path / 'walk.mcap', '--seed', '17133', '--frames', '240')
+    inputs = ('--nodes', 'deepvo', '--record-inputs', '--evaluate', TRUTH)
+    recorded = up(walk, tmp_path / 'recorded.mcap', *inputs)
+    place = tmp_path / 'room.safetensors'
+    assert main(['map', str(recorded), '-o', str(place), '--truth', TRUTH]) == 0
+
+    again = world(tmp_path / 'again.mcap', '--seed', '17133', '--way', '1', '--frames', '100')
+    nodes = (settings, '--nodes', 'deepvo,dsac', '--map', place)
+    located = up(again, tmp_path / 'located.mcap', *nodes)
+    found = summarise(located, inputs=again, truth_topic=TRUTH)
+    print(found.poses, found.relocalization_error)
+    assert found.poses >= 80
+    assert found.relocalization_error < 0.05
+    with Bag(located) as bag:
+        edges = {
+            (moved.header.frame_id, moved.child_frame_id)
+            for _, message in bag.read(['/tf'])
+            for moved in message.transforms
+        }
+    assert {('map', 'odom'), ('odom', 'base_link')} <= edges
+
+    elsewhere = world(tmp_path / 'elsewhere.mcap', '--seed', '17134', '--frames', '200')
+    nodes = (settings, '--nodes', 'dsac', '--map', place)
+    rejected = up(elsewhere, tmp_path / 'rejected.mcap', *nodes)
+    found = summarise(rejected, inputs=elsewhere, truth_topic=TRUTH)
+    print(found.poses, found.nodes)
+    assert sum(node.answered for node in found.nodes) > 190
+    assert found.poses < 2
