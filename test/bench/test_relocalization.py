@@ -22,6 +22,7 @@ from dlcv.geometry.camera import write_camera
 from dlcv.methods.relocalization import PointMap
 from dlcv.metrics.relocalization import relocalizations
 from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.train.end_to_end import EndToEndConfig
 from dlcv.train.mapping import MapConfig
 from dlcv.train.places import PlaceConfig
 from dlcv.train.recipe import TrainError
@@ -113,6 +114,21 @@ def test_a_map_that_knows_nothing_answers_nothing(folder, encoder):
     assert 0 < table.value('map', 'map') < 0.1
     assert table.value('map', 'making') > 0
     assert table.value('map', 'time') > 0
+
+
+def test_what_is_trained_end_to_end_goes_on_from_the_map_before(folder, encoder, monkeypatch):
+    first = bench.MAPS['map']
+    further = replace(first, end_to_end=EndToEndConfig(steps=1))
+    monkeypatch.setattr(bench, 'MAPS', {'map': first, 'map, end to end': further})
+    told = []
+    options = Options(data=(folder,), sets=('den',), weights=(encoder,), limit=3)
+    report = run(options, lambda what, *_: told.append(what))
+    (table,) = report.tables
+    assert [row.name for row in table.rows] == ['SIFT, PnP', 'map', 'map, end to end']
+    assert 'den, map: map' in told
+    assert 'den, map, end to end: end to end' in told
+    assert 'den, map, end to end: map' not in told
+    assert table.value('map, end to end', 'making') > table.value('map', 'making')
 
 
 def test_a_second_run_gives_the_same_but_for_times(folder, encoder):

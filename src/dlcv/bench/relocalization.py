@@ -35,7 +35,6 @@ SETS = relocalization_sets.SETS
 
 MAPS = {
     'map': PlaceConfig(),
-    'map, no depth': PlaceConfig(depth=False),
     'map, end to end': PlaceConfig(end_to_end=EndToEndConfig()),
 }
 """Row of the tables -> how such a map is made of an encoder and of pictures with poses."""

@@ -46,7 +46,7 @@ class LookConfig:
     tilt: float = 20.0
     zoom: tuple[float, float] = (2 / 3, 1.5)
     shift: float = 0.2
-    shifted: float = 0.5
+    shifted: float = 0.0
     light: PhotometricConfig = field(default_factory=lambda: _LIGHT)
 
     def __post_init__(self) -> None:
