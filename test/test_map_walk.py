@@ -16,7 +16,7 @@ from dlcv.report import summarise
 TRUTH = '/ground_truth/odometry'
 SETTINGS = """
 /**:
-  ros__parameters: {allow_random_weights: true, image_qos_depth: 5}
+  ros__parameters: {image_qos_depth: 5}
 /**/dsac:
   ros__parameters: {mode: continuous, rate: 30.0, publish_tf: true}
 """

@@ -16,7 +16,7 @@ def options(tmp_path, domain):
     from dlcv.demo import DemoOptions
 
     return DemoOptions(
-        out=tmp_path, scene='room', frames=8, rate_hz=2.0, size=(160, 96), domain=domain
+        out=tmp_path, scene='room', seed=1, frames=8, rate_hz=2.0, size=(160, 96), domain=domain
     )
 
 
@@ -32,8 +32,22 @@ def test_every_node_answers_and_those_without_weights_are_called_untrained(optio
     assert summary.truth is not None
     assert summary.estimate is not None
     assert all({name for name, _ in s.pictures} >= {'input'} for s in summary.samples)
-    assert 'Untrained networks' in page.read_text()
+    assert ('Untrained networks' in page.read_text()) == bool(summary.untrained)
+    assert any('dsac is left out' in line for line in told)
     assert any('playing 4 s' in line for line in told)
+
+
+@pytest.mark.ros
+def test_the_shipped_map_knows_the_room_that_is_shown(tmp_path, domain):
+    from dlcv.demo import DemoOptions, run_demo
+
+    options = DemoOptions(out=tmp_path, frames=8, rate_hz=2.0, domain=domain)
+    summary, _ = run_demo(options, lambda _: None)
+    assert [node.name for node in summary.nodes if not node.answered] == []
+    assert options.nodes == list(NODES)
+    assert summary.poses > 4
+    assert summary.relocalization_error < 0.25
+    assert 'dsac' not in summary.untrained
 
 
 def test_a_failure_shows_the_end_of_the_nodes_log(options, monkeypatch):
@@ -47,7 +61,7 @@ def test_a_failure_shows_the_end_of_the_nodes_log(options, monkeypatch):
 @pytest.mark.parametrize(
     ('option', 'value', 'message'),
     [
-        ('--frames', '1', 'a drive has 2 pictures or more, not 1'),
+        ('--frames', '1', 'a walk has 2 pictures or more, not 1'),
         ('--rate', '0', 'rate_hz must be positive and finite, got 0.0'),
         ('--speed', 'nan', 'speed must be positive and finite, got nan'),
     ],

@@ -1,4 +1,4 @@
-"""``dlcv demo``: the whole suite on a generated drive."""
+"""``dlcv demo``: the whole suite on a generated walk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dlcv.cli.extras import need
 
-SUMMARY = 'Generate a drive, replay it through the five nodes, record, and write a report.'
+SUMMARY = 'Generate a walk, replay it through the five nodes, record, and write a report.'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder of all that it writes (default: out/demo)',
     )  # fmt: skip
     parser.add_argument(
-        '--scene', choices=('street', 'room', 'corridor'), default='street', help='default: street'
+        '--scene', choices=('room', 'corridor', 'street'), default='room', help='default: room'
     )
     parser.add_argument(
         '--frames', type=int, default=80, metavar='N', help='pictures (default: 80)'
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--map', type=Path, metavar='FILE',
-        help='map of the world for dsac (one of the default street is there; else without dsac)',
+        help='map of the world for dsac (one of the default room is there; else without dsac)',
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The whole suite on a generated drive, with a report at the end."""
+"""The whole suite on a generated walk, with a report at the end."""
 
 from dlcv.demo.run import DemoError, DemoOptions, run_demo
 

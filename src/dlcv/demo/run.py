@@ -1,4 +1,4 @@
-"""Generate a drive, replay it through the five nodes in their own processes, record, report."""
+"""Generate a walk, replay it through the five nodes in their own processes, record, report."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from dlcv.report import Summary, summarise, write_report
 from dlcv.world import WorldRecording, ideal_camera
 
 TRUTH = '/ground_truth/odometry'
-MAP = Path(__file__).parent / 'street.safetensors'
-"""Of the world that is generated when nothing else is asked for; docs/models/street.md."""
+MAP = Path(__file__).parent / 'room.safetensors'
+"""Of the world that is generated when nothing else is asked for; docs/models/demo_room.md."""
 TAIL = 40  # lines of the nodes' log that are shown when they fail
 Say = Callable[[str], None]
 
@@ -35,7 +35,7 @@ class DemoOptions:
 
     Attributes:
         out: Folder of everything the demo writes.
-        scene: ``street``, ``room`` or ``corridor``.
+        scene: ``room``, ``corridor`` or ``street``.
         frames: Pictures.
         rate_hz: Pictures per second of simulated time.
         size: Width and height in pixels.
@@ -47,7 +47,7 @@ class DemoOptions:
     """
 
     out: Path
-    scene: str = 'street'
+    scene: str = 'room'
     frames: int = 80
     rate_hz: float = 5.0
     size: tuple[int, int] = (416, 192)
@@ -61,12 +61,12 @@ class DemoOptions:
             if not 0 < getattr(self, name) < inf:
                 raise DemoError(f'{name} must be positive and finite, got {getattr(self, name)}')
         if self.frames < 2:
-            raise DemoError(f'a drive has 2 pictures or more, not {self.frames}')
+            raise DemoError(f'a walk has 2 pictures or more, not {self.frames}')
 
     @property
     def known_map(self) -> Path | None:
         """The map of the world, None if there is none."""
-        shipped = MAP if (self.scene, self.seed) == ('street', 0) and MAP.is_file() else None
+        shipped = MAP if (self.scene, self.seed) == ('room', 0) and MAP.is_file() else None
         return self.map or shipped
 
     @property
@@ -91,22 +91,22 @@ def run_demo(options: DemoOptions, say: Say) -> tuple[Summary, Path]:
         say(f'[{monotonic() - begin:4.0f} s] {text}')
 
     options.out.mkdir(parents=True, exist_ok=True)
-    drive, outputs = options.out / 'drive.mcap', options.out / 'outputs.mcap'
-    tell(f'generating a {options.scene} of {options.frames} pictures: {drive}')
-    _generate(options, drive)
+    walk, outputs = options.out / 'walk.mcap', options.out / 'outputs.mcap'
+    tell(f'generating a {options.scene} of {options.frames} pictures: {walk}')
+    _generate(options, walk)
     seconds = options.frames / options.rate_hz / options.speed
     if not options.known_map:
         tell(f'no map of this {options.scene} is known (see dlcv map): dsac is left out')
     tell(f'starting {len(options.nodes)} nodes, then playing {seconds:.0f} s into them: {outputs}')
-    _replay(options, drive, outputs)
+    _replay(options, walk, outputs)
     tell('reading the recording')
-    summary = summarise(outputs, inputs=drive, truth_topic=TRUTH)
+    summary = summarise(outputs, inputs=walk, truth_topic=TRUTH)
     page = write_report(summary, options.out, title='dlcv demo', command='make demo')
     tell('done')
     return summary, page
 
 
-def _generate(options: DemoOptions, drive: Path) -> None:
+def _generate(options: DemoOptions, walk: Path) -> None:
     world = WorldRecording(
         options.scene,
         seed=options.seed,
@@ -114,15 +114,15 @@ def _generate(options: DemoOptions, drive: Path) -> None:
         frames=options.frames,
         rate_hz=options.rate_hz,
     )
-    write_recording(world, drive, overwrite=True)
+    write_recording(world, walk, overwrite=True)
 
 
-def _replay(options: DemoOptions, drive: Path, outputs: Path) -> None:
-    """Run ``dlcv up`` on the drive; its log is kept beside the recording."""
+def _replay(options: DemoOptions, walk: Path, outputs: Path) -> None:
+    """Run ``dlcv up`` on the walk; its log is kept beside the recording."""
     outputs.unlink(missing_ok=True)
     command = [
         sys.executable, '-m', 'dlcv', 'up', str(share_file('config/demo.yaml')),
-        '--bag', str(drive), '--bag-rate', str(options.speed),
+        '--bag', str(walk), '--bag-rate', str(options.speed),
         '--record', str(outputs), '--nodes', ','.join(options.nodes),
         *(('--map', str(options.known_map)) if options.known_map else ()),
     ]  # fmt: skip
