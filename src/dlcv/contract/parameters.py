@@ -363,7 +363,12 @@ class DsacParameters(CommonParameters):
         64, 'Poses sampled from minimal sets.', low=1, high=4096, dynamic=True
     )
     inlier_threshold: float = parameter(
-        10.0, 'Reprojection error of an inlier.', 'px', low=0.5, high=100, dynamic=True
+        10.0,
+        'Reprojection error of an inlier; for the gates in pixels of 480 rows.',
+        'px',
+        low=0.5,
+        high=100,
+        dynamic=True,
     )
     max_pixel_error: float = parameter(
         100.0, 'Reprojection errors are clamped here.', 'px', low=1, high=10000, dynamic=True

@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 
 from dlcv.consensus import ConsensusSettings, PoseEstimate, Score, solve_pose
-from dlcv.geometry.camera import Rectifier
+from dlcv.geometry.camera import Rectifier, project
+from dlcv.geometry.trajectory import moved
 from dlcv.inference.base import Estimator, to_array
 from dlcv.inference.mapping import Fit, View, colour, grey
 from dlcv.models.dsac import PatchCoordinateNet, SceneCoordinateNet, cell_centres
 from dlcv.models.place import Place
 from dlcv.types import Camera, FloatArray, Frame, Localization
+
+_ROWS = 480  # of DSAC*'s pictures, in whose pixels the gates count
 
 CoordinateNet = SceneCoordinateNet | PatchCoordinateNet
 
@@ -31,7 +34,9 @@ class RelocalizationSettings:
 
     Attributes:
         hypotheses: Poses sampled from minimal sets.
-        inlier_threshold: Reprojection error of an inlier, in pixels.
+        inlier_threshold: Reprojection error of an inlier, in pixels. For the gates it is taken in
+            pixels of 480 rows where the map has fewer: of 180 rows, 10 pixels are so wide that
+            wrong poses find many cells to agree with them.
         max_pixel_error: Reprojection errors are clamped here.
         min_inliers: A pose with fewer is rejected.
         min_inlier_ratio: A pose with a smaller share of the cells is rejected.
@@ -100,7 +105,10 @@ class RelocalizationEstimator(Estimator[CoordinateNet]):
         """
         grid, centres, camera = self.coordinates(frame)
         found = self._solve(grid, centres, camera)
-        return self._judge(frame, to_array(grid), found, prior)
+        points = to_array(grid)
+        return self._judge(
+            frame, points, found, self._inliers(points, centres, camera, found), prior
+        )
 
     def coordinates(self, frame: Frame) -> tuple[Tensor, Tensor, Camera]:
         """Run the network alone.
@@ -148,19 +156,37 @@ class RelocalizationEstimator(Estimator[CoordinateNet]):
             generator=torch.Generator().manual_seed(settings.seed),
         )
 
+    def _inliers(
+        self, grid: FloatArray, centres: Tensor, camera: Camera, found: PoseEstimate
+    ) -> int:
+        """Count the cells that agree with the pose as well as the gates ask."""
+        rows = self.network.config.input_height
+        if found.world_from_camera is None or rows >= _ROWS:
+            return found.inliers
+        camera_from_world = np.linalg.inv(_matrix(found.world_from_camera))
+        seen = moved(camera_from_world, grid.reshape(-1, 3).astype(np.float64))
+        error = np.linalg.norm(project(camera, seen) - centres.reshape(-1, 2).numpy(), axis=1)
+        within = self.settings.inlier_threshold * rows / _ROWS
+        return int(np.count_nonzero(error < within))  # NaN is none
+
     def _judge(
-        self, frame: Frame, grid: FloatArray, found: PoseEstimate, prior: FloatArray | None
+        self,
+        frame: Frame,
+        grid: FloatArray,
+        found: PoseEstimate,
+        inliers: int,
+        prior: FloatArray | None,
     ) -> Localization:
         pose = None if found.world_from_camera is None else _matrix(found.world_from_camera)
-        ratio = found.inliers / max(1, grid.shape[0] * grid.shape[1])
-        refusal = found.reason or self._refusal(pose, found.inliers, ratio, prior)
+        ratio = inliers / max(1, grid.shape[0] * grid.shape[1])
+        refusal = found.reason or self._refusal(pose, inliers, ratio, prior)
         return Localization(
             stamp_ns=frame.stamp_ns,
             accepted=not refusal,
-            reason=refusal or f'{found.inliers} inliers, {ratio:.0%} of all cells',
+            reason=refusal or f'{inliers} inliers, {ratio:.0%} of all cells',
             map_from_camera=pose,
             covariance=None if found.covariance is None else _matrix(found.covariance),
-            inliers=found.inliers,
+            inliers=inliers,
             inlier_ratio=ratio,
             scene_coordinates=grid,
             hypotheses=_matrix(found.hypotheses),
