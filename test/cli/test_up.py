@@ -106,7 +106,7 @@ def test_a_node_runs_and_stops(tmp_path):
         lines = []
         for line in up.stdout:
             lines.append(line)
-            if 'untrained' in line:
+            if 'weights: ' in line:
                 up.send_signal(2)
         text = ''.join(lines)
     assert up.returncode == 0, text

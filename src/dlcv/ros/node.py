@@ -228,7 +228,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         try:
             _use_threads(p.num_threads)
             self._estimator = self.load(p.device, p.precision)
-            self._warn_untrained()
+            self._say_weights()
             self._estimator.warm_up(*WARM_UP_SIZE)
             self._create_outputs()
             self.on_configured()
@@ -292,8 +292,11 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self._stop()
         super().destroy_node()
 
-    def _warn_untrained(self) -> None:
-        if not self._estimator.origin.trained:
+    def _say_weights(self) -> None:
+        origin = self._estimator.origin
+        if origin.trained:
+            self.get_logger().info(f'weights: {origin.path}')
+        else:
             self.get_logger().warning('the network is untrained: its results mean nothing')
 
     def _refuse(self, reason: str) -> TransitionCallbackReturn:
