@@ -115,7 +115,10 @@ def test_a_second_run_gives_the_same_numbers(folder, weights):
 def test_the_world_has_its_exact_depth(monkeypatch):
     monkeypatch.setattr(bench, 'WORLD', replace(bench.WORLD, count=2, per_world=2, size=(64, 48)))
     table = run(Options(), silent).table('world')
-    assert len(table.rows) == 2  # nothing is shipped yet but what needs no weights
+    names = ('mean depth', 'monodepth', 'monodepth+pp')
+    assert [row.name for row in table.rows] == [
+        f'{name}{scaled}' for name in names for scaled in ('', ', scaled')
+    ]
     assert 0 < table.value('mean depth', 'Abs Rel') < 5
 
 
