@@ -23,14 +23,14 @@ SETTINGS = """
 
 
 def world(path, *arguments):
-    size = ['--size', '320x240', '--rate', '10', '--still', '--no-depth']
+    size = ['--size', '320x240', '--rate', '4', '--still', '--no-depth']
     assert main(['world', str(path), '--scene', 'room', *size, *arguments]) == 0
     return path
 
 
 def up(bag, record, *arguments):
-    """Play a bag into nodes at a third of its speed, which any machine can follow."""
-    command = ['-m', 'dlcv', 'up', '--bag', bag, '--record', record, '--bag-rate', '0.3']
+    """Play a bag into nodes and return the recording."""
+    command = ['-m', 'dlcv', 'up', '--bag', bag, '--record', record]
     done = subprocess.run(
         [sys.executable, *map(str, (*command, *arguments))],
         capture_output=True,
@@ -55,12 +55,12 @@ def test_a_recorded_walk_makes_a_map_that_knows_its_place_and_no_other(tmp_path,
     quick = ['--set', 'map.epochs=24']
     assert main(['map', str(recorded), '-o', str(place), '--truth', TRUTH, *quick]) == 0
 
-    again = world(tmp_path / 'again.mcap', '--seed', '17133', '--way', '1', '--frames', '100')
+    again = world(tmp_path / 'again.mcap', '--seed', '17133', '--way', '5', '--frames', '100')
     nodes = (settings, '--nodes', 'deepvo,dsac', '--map', place)
     located = up(again, tmp_path / 'located.mcap', *nodes)
     found = summarise(located, inputs=again, truth_topic=TRUTH)
-    print(found.poses, found.relocalization_error)
-    assert found.poses >= 80
+    print(f'{found.poses} of 100 located, median {found.relocalization_error} m off')
+    assert found.poses >= 50  # of a map that was made in a hurry
     assert found.relocalization_error < 0.1
     with Bag(located) as bag:
         edges = {
@@ -74,6 +74,6 @@ def test_a_recorded_walk_makes_a_map_that_knows_its_place_and_no_other(tmp_path,
     nodes = (settings, '--nodes', 'dsac', '--map', place)
     rejected = up(elsewhere, tmp_path / 'rejected.mcap', *nodes)
     found = summarise(rejected, inputs=elsewhere, truth_topic=TRUTH)
-    print(found.poses, found.nodes)
+    print(f'{found.poses} of 200 elsewhere were given a pose')
     assert sum(node.answered for node in found.nodes) > 190
     assert found.poses < 2
