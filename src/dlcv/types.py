@@ -224,7 +224,7 @@ class Localization:
         reason: Why it was accepted or rejected, in words for a person.
         map_from_camera: ``(4, 4)`` float64, metres; best hypothesis even when rejected, or None.
         covariance: ``(6, 6)`` of the pose as (x, y, z, rx, ry, rz) in map axes, m and rad.
-        inliers: Number of scene coordinates within the inlier threshold.
+        inliers: Number of scene coordinates within the threshold of the gates.
         inlier_ratio: Their share of all cells.
         scene_coordinates: ``(h, w, 3)`` float32 predicted map points in metres.
         hypotheses: ``(K, 4, 4)`` map_from_camera of the sampled hypotheses, best first.

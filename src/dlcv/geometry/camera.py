@@ -17,6 +17,7 @@ import numpy.typing as npt
 import yaml
 
 from dlcv.config import load_yaml
+from dlcv.geometry.trajectory import moved
 from dlcv.types import ByteImage, Camera, FloatArray
 
 # Numbers of coefficients that OpenCV takes for each of ROS's model names.
@@ -185,6 +186,24 @@ def project(camera: Camera, points: FloatArray) -> FloatArray:
     if front.any():
         xy[front] = _project(camera, flat[front])
     return xy.reshape(*points.shape[:-1], 2)
+
+
+def reprojection_errors(
+    camera: Camera, camera_from_world: FloatArray, points: FloatArray, xy: FloatArray
+) -> FloatArray:
+    """Return how many pixels points are shown away from where they were seen.
+
+    Args:
+        camera: Any camera.
+        camera_from_world: ``(4, 4)`` its pose.
+        points: ``(N, 3)`` metres, in the world.
+        xy: ``(N, 2)`` pixels.
+
+    Returns:
+        ``(N,)`` pixels; NaN for points that are not in front of the camera.
+    """
+    shown = project(camera, moved(camera_from_world, points))
+    return np.asarray(np.linalg.norm(shown - xy, axis=1))
 
 
 def grid_rays(camera: Camera) -> FloatArray:

@@ -276,9 +276,8 @@ class OdometryEstimator(Estimator[DeepVO]):
         share, measured = self.settings.pose_stddev_per_meter, self.network.config.spread
         if measured is not None and share == 0:
             return measured
-        each = (share or _UNMEASURED,) * 3
-        least = tuple(max(float(value), _LEAST) for value in self.settings.twist_stddev)
-        return Spread(per_meter=each, per_radian=each, rest=least)  # type: ignore[arg-type]
+        least = np.maximum(self.settings.twist_stddev, _LEAST)
+        return Spread.of(np.full(6, share or _UNMEASURED), least)
 
     def _unseen(self, speed: Matrix) -> Matrix:
         """Return the ``(6, 6)`` covariance of what may have happened in the gap."""

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from dlcv.consensus import ConsensusSettings, PoseEstimate, Score, solve_pose
-from dlcv.geometry.camera import Rectifier, project
-from dlcv.geometry.trajectory import moved
+from dlcv.geometry.camera import Rectifier, reprojection_errors
 from dlcv.inference.base import Estimator, to_array
 from dlcv.inference.mapping import Fit, View, colour, grey
 from dlcv.models.dsac import PatchCoordinateNet, SceneCoordinateNet, cell_centres
@@ -164,8 +163,10 @@ class RelocalizationEstimator(Estimator[CoordinateNet]):
         if found.world_from_camera is None or rows >= _ROWS:
             return found.inliers
         camera_from_world = np.linalg.inv(_matrix(found.world_from_camera))
-        seen = moved(camera_from_world, grid.reshape(-1, 3).astype(np.float64))
-        error = np.linalg.norm(project(camera, seen) - centres.reshape(-1, 2).numpy(), axis=1)
+        points = grid.reshape(-1, 3).astype(np.float64)
+        error = reprojection_errors(
+            camera, camera_from_world, points, centres.reshape(-1, 2).numpy()
+        )
         within = self.settings.inlier_threshold * rows / _ROWS
         return int(np.count_nonzero(error < within))  # NaN is none
 

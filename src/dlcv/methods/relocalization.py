@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.geometry.camera import pixel_rays, project, undistort_points
-from dlcv.geometry.trajectory import moved, rigid
+from dlcv.geometry.camera import pixel_rays, reprojection_errors, undistort_points
+from dlcv.geometry.trajectory import rigid
 from dlcv.methods.features import Classical
 from dlcv.types import Camera, FloatArray, Frame, Snapshot
 
@@ -182,10 +182,9 @@ def _triangulated(first: _Seen, second: _Seen, matches: Indices) -> tuple[FloatA
     places = (from_a + from_b) / 2
     believed = np.ones(len(places), np.bool_)
     for view, index in ((first, matches[:, 0]), (second, matches[:, 1])):
-        inverse = np.linalg.inv(view.world_from_camera)
-        shown = project(view.camera, moved(inverse, places))
-        off = np.linalg.norm(shown - view.xy[index], axis=1)  # NaN behind the camera
-        believed &= off < _REPROJECTION
+        camera_from_world = np.linalg.inv(view.world_from_camera)
+        off = reprojection_errors(view.camera, camera_from_world, places, view.xy[index])
+        believed &= off < _REPROJECTION  # NaN, behind the camera, is not
     return places, np.where(believed, np.degrees(np.arccos(cosine)), 0.0)
 
 
@@ -233,6 +232,6 @@ def _pose(points: FloatArray, xy: FloatArray, camera: Camera, index: Indices) ->
         )
         rotation = np.asarray(cv2.Rodrigues(turn)[0], np.float64)
         camera_from_world = rigid(rotation, np.asarray(shift[:, 0], np.float64))
-        shown = project(camera, moved(camera_from_world, points))
-        agree = np.flatnonzero(np.linalg.norm(shown - xy, axis=1) < _PIXELS)
+        off = reprojection_errors(camera, camera_from_world, points, xy)
+        agree = np.flatnonzero(off < _PIXELS)
     return np.asarray(np.linalg.inv(camera_from_world), np.float64)

@@ -48,6 +48,13 @@ class Spread:
         if min(*self.per_meter, *self.per_radian) < 0 or not min(self.rest) > 0:
             raise ValueError(f'a spread needs shares >= 0 and rest > 0, got {self}')
 
+    @classmethod
+    def of(cls, shares: FloatArray, rests: FloatArray) -> Spread:
+        """Return the spread of six shares of the motion and of six rests."""
+        a, b, c, d, e, f = np.asarray(shares, float).tolist()
+        x, y, z, rx, ry, rz = np.asarray(rests, float).tolist()
+        return cls(per_meter=(a, b, c), per_radian=(d, e, f), rest=(x, y, z, rx, ry, rz))
+
     def variances(self, extents: FloatArray, seconds: FloatArray) -> FloatArray:
         """Return the variances ``(N, 6)`` of motions, x y z (m^2) and rx ry rz (rad^2).
 

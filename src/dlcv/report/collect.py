@@ -15,6 +15,7 @@ from dlcv.bags import Bag, BagError
 from dlcv.contract.launch import full_name
 from dlcv.contract.nodes import DIAGNOSTICS, NODES
 from dlcv.geometry.trajectory import pose_at
+from dlcv.metrics.relocalization import relocalizations
 from dlcv.types import ByteImage, FloatArray, Trajectory
 
 MAX_GAP_NS = 500_000_000  # of true poses around a time
@@ -101,12 +102,13 @@ class Summary:
         if self.relocalized is None or self.truth is None:
             return None
         poses = zip(self.relocalized.stamps_ns, self.relocalized.world_from_body, strict=True)
-        apart = [
-            float(np.linalg.norm(pose[:3, 3] - true[:3, 3]))
+        pairs = [
+            (pose, true)
             for stamp, pose in poses
             if (true := pose_at(self.truth, int(stamp), MAX_GAP_NS)) is not None
         ]
-        return float(np.median(apart)) if apart else None
+        metres, _ = relocalizations([p for p, _ in pairs], [true for _, true in pairs]).medians
+        return metres if pairs else None
 
     @property
     def untrained(self) -> list[str]:

@@ -87,11 +87,11 @@ def fit_spread(found: Errors, share: float = SHARE) -> Spread:
         for axis in range(6)
     ]
     shares, rests = (np.array(values) for values in zip(*fits, strict=True))
-    variances = _spread(shares, rests).variances(found.extents, found.seconds)
+    variances = Spread.of(shares, rests).variances(found.extents, found.seconds)
     covariances = np.stack([np.diag(row) for row in variances])
     reached = np.quantile(nees(found.errors, covariances), share)
     wider = float(np.sqrt(reached / chi2.ppf(share, 6)))
-    return _spread(_rounded(shares * wider), _rounded(np.maximum(rests * wider, _LEAST)))
+    return Spread.of(_rounded(shares * wider), _rounded(np.maximum(rests * wider, _LEAST)))
 
 
 def _fit(errors: FloatArray, sizes: FloatArray, seconds: FloatArray) -> tuple[float, float]:
@@ -108,13 +108,6 @@ def _fit(errors: FloatArray, sizes: FloatArray, seconds: FloatArray) -> tuple[fl
     begin = np.clip(np.log((0.1, scale)), *bounds[0])
     share, rest = np.exp(minimize(cost, begin, bounds=bounds, method='L-BFGS-B').x)
     return float(share), float(rest)
-
-
-def _spread(shares: FloatArray, rests: FloatArray) -> Spread:
-    """Return the spread of six shares and six rests."""
-    a, b, c, d, e, f = shares.tolist()
-    x, y, z, rx, ry, rz = rests.tolist()
-    return Spread(per_meter=(a, b, c), per_radian=(d, e, f), rest=(x, y, z, rx, ry, rz))
 
 
 def _rounded(values: FloatArray) -> FloatArray:

@@ -9,15 +9,19 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import ceil
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from dlcv.geometry.camera import project
-from dlcv.geometry.trajectory import moved
+from dlcv.geometry.camera import reprojection_errors
 from dlcv.inference.device import to_tensor
-from dlcv.inference.relocalization import RelocalizationEstimator, RelocalizationSettings
+from dlcv.inference.relocalization import (
+    CoordinateNet,
+    RelocalizationEstimator,
+    RelocalizationSettings,
+)
 from dlcv.metrics.relocalization import Relocalizations, relocalizations
 from dlcv.models.dsac import SceneCoordinateNet, cell_centres
 from dlcv.models.place import Place, Point
@@ -126,11 +130,11 @@ def open_encoder(file: Path | None = None) -> SceneCoordinateNet:
     if file is None:
         raise TrainError('no ace_encoder weights are shipped: name a file')
     loaded = load('dsac', file)
-    network, trained = loaded.network, loaded.weights.trained
+    network, trained = cast('CoordinateNet', loaded.network), loaded.weights.trained
     if not isinstance(network, SceneCoordinateNet) or network.config.variant != 'ace':
         raise TrainError(
             f"{file}: maps are made with an encoder, that is dsac of variant 'ace'; this is of "
-            f'variant {loaded.network.config.variant!r}'  # type: ignore[union-attr]
+            f'variant {network.config.variant!r}'
         )
     if not trained:
         raise TrainError(f'{file} is untrained: name another file')
@@ -273,9 +277,8 @@ def cover(
     points, levels, total = [], [], 0
     for view in views[:: ceil(len(views) / most)]:
         found, at = _coordinates(network, view)
-        seen = moved(np.linalg.inv(view.world_from_camera), found)
-        error = np.linalg.norm(project(view.camera, seen) - at, axis=1)
-        known = (seen[:, 2] > 0) & (error < within)
+        camera_from_world = np.linalg.inv(view.world_from_camera)
+        known = reprojection_errors(view.camera, camera_from_world, found, at) < within
         x, y = at[known].astype(int).T
         points.append(found[known])
         levels.append(view.image[y.clip(max=view.image.shape[0] - 1), x])
