@@ -18,7 +18,7 @@ SETTINGS = """
 /**:
   ros__parameters: {image_qos_depth: 5}
 /**/dsac:
-  ros__parameters: {mode: continuous, rate: 30.0, publish_tf: true, min_inlier_ratio: 0.22}
+  ros__parameters: {mode: continuous, rate: 30.0, publish_tf: true}
 """
 
 

@@ -156,6 +156,9 @@ def test_a_map_refuses_cameras_and_poses_that_are_not_its_own(frame, picture, ca
     assert not found.accepted
     assert found.reason == ('17.00 m from the place where the map was made; 2.73 m are allowed')
     np.testing.assert_allclose(found.map_from_camera, POSE, atol=1e-3)
+    strict = replace(TINY, place=replace(place, least_share=0.9))
+    found = scene(camera, config=strict, wrong=0.3).push(frame(0, picture(0, 192, 96), camera))
+    assert found.reason.endswith('of the cells are inliers; 90.0% needed')
     wide = replace(camera, fx=48.0, fy=48.0)
     with pytest.raises(RelocalizationError, match=r'focal length of 0\.50 .*, 2\.00 times shorter'):
         scene(camera, config=config).push(frame(0, picture(0, 192, 96), wide))

@@ -57,6 +57,7 @@ def test_a_place_goes_through_plain_data():
         ({'frame': ''}, 'name of its frame'),
         ({'focal': (0.0, 1.0)}, 'lowest <= highest focal length'),
         ({'low': (4.0, 0.0, 0.0)}, 'needs low <= high'),
+        ({'least_share': 1.0}, r'least_share in \[0, 1\)'),
     ],
 )
 def test_nonsense_is_refused(change, said):

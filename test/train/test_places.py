@@ -14,7 +14,16 @@ from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
 from dlcv.train.looks import LookConfig, known_views
 from dlcv.train.map_files import write_map
 from dlcv.train.mapping import MapConfig
-from dlcv.train.places import PlaceConfig, cover, held_out_of, make_place, measure, read_views
+from dlcv.train.places import (
+    PlaceConfig,
+    cover,
+    held_out_of,
+    least_share,
+    make_place,
+    measure,
+    mirrored,
+    read_views,
+)
 from dlcv.train.recipe import TrainError
 from dlcv.weights import load_network
 from dlcv.world import WorldRecording, ideal_camera
@@ -147,6 +156,15 @@ def test_what_a_map_covers_is_where_its_pictures_show_it(walk):
     assert half.share == pytest.approx(0.5, abs=0.1)
 
 
+def test_mirrored_pictures_tell_what_wrong_poses_reach(walk):
+    views, depths = known_views(walk, 64), [s.depth for s in walk]
+    both = [*views, *map(mirrored, views)]
+    flat = [np.full_like(depth, np.nan) for depth in depths]
+    assert least_share(Oracle(both, depths + flat), views) == 0
+    # what looks the same in a mirror must not lock its own pictures out
+    assert least_share(Oracle(both, depths + [d[:, ::-1] for d in depths]), views) == 0.5
+
+
 def test_what_is_written_tells_what_the_file_is_worth(walk, encoder, tmp_path):
     views = read_views([Given(walk)], 64, CONFIG)
     network = make_place(views, encoder, CONFIG)
@@ -155,6 +173,7 @@ def test_what_is_written_tells_what_the_file_is_worth(walk, encoder, tmp_path):
     assert data['map'] == report.map == 'kitchen.safetensors'
     assert data['frame'] == 'kitchen'
     assert data['held_out'] == len(views.held_out)
+    assert data['least_share'] == network.config.place.least_share
     assert set(data['within']) == {'5 cm, 5 deg', '10 cm, 10 deg', '2 cm, 2 deg'}
     assert (tmp_path / 'kitchen.png').stat().st_size > 5000
     stored = load_network('dsac', tmp_path / 'kitchen.safetensors')

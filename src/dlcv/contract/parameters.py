@@ -377,7 +377,11 @@ class DsacParameters(CommonParameters):
         100, 'A pose with fewer inliers is rejected.', low=6, high=100000, dynamic=True
     )
     min_inlier_ratio: float = parameter(
-        0.1, 'A pose with a smaller share of inliers is rejected.', low=0, high=1, dynamic=True
+        0.1,
+        'A pose with a smaller share of inliers than this, or than the map asks for, is rejected.',
+        low=0,
+        high=1,
+        dynamic=True,
     )
     max_tries: int = parameter(
         10000, 'Most minimal sets drawn for an image.', low=1, high=1000000, dynamic=True

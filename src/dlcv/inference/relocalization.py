@@ -38,7 +38,8 @@ class RelocalizationSettings:
             wrong poses find many cells to agree with them.
         max_pixel_error: Reprojection errors are clamped here.
         min_inliers: A pose with fewer is rejected.
-        min_inlier_ratio: A pose with a smaller share of the cells is rejected.
+        min_inlier_ratio: A pose with a smaller share of the cells is rejected; where the map asks
+            for more, that counts.
         max_tries: Most minimal sets drawn for a frame.
         time_budget: Seconds after which no more are drawn.
         prior_gate_distance: A pose farther from the prior, in metres, is rejected; 0 for no gate.
@@ -202,8 +203,9 @@ class RelocalizationEstimator(Estimator[CoordinateNet]):
         settings = self.settings
         if inliers < settings.min_inliers:
             return f'{inliers} inliers; {settings.min_inliers} are needed'
-        if ratio < settings.min_inlier_ratio:
-            return f'{ratio:.1%} of the cells are inliers; {settings.min_inlier_ratio:.1%} needed'
+        least = max(settings.min_inlier_ratio, self.place.least_share if self.place else 0)
+        if ratio < least:
+            return f'{ratio:.1%} of the cells are inliers; {least:.1%} needed'
         if pose is None:
             return ''
         if self.place is not None and (problem := self.place.pose_misfit(pose)):

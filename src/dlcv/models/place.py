@@ -24,6 +24,8 @@ class Place:
         high: Greatest x, y and z of them.
         pictures: How many it was made of.
         source: Which ones, in words.
+        least_share: Of the cells, that must agree with a pose for it to be believed: what wrong
+            poses reach was measured when the map was made; 0 where it was not.
     """
 
     frame: str
@@ -32,6 +34,7 @@ class Place:
     high: Point
     pictures: int
     source: str = ''
+    least_share: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.frame:
@@ -42,6 +45,8 @@ class Place:
             )
         if any(low > high for low, high in zip(self.low, self.high, strict=True)):
             raise ValueError(f'a place needs low <= high, got {self.low} and {self.high}')
+        if not 0 <= self.least_share < 1:
+            raise ValueError(f'a place needs least_share in [0, 1), got {self.least_share}')
 
     @property
     def margin(self) -> float:

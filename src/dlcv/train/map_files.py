@@ -38,6 +38,7 @@ class MapReport:
         median_cm: Of the distances; None where most were rejected.
         median_deg: Of the angles.
         covered: Share of the coordinates that lie where its own pictures show them.
+        least_share: Of the cells, that must agree with a pose.
         minutes: What it took.
         milliseconds: Median of one relocalization.
     """
@@ -54,6 +55,7 @@ class MapReport:
     median_cm: float | None
     median_deg: float | None
     covered: float
+    least_share: float
     minutes: float
     milliseconds: float | None
 
@@ -99,6 +101,7 @@ def write_map(
         median_cm=_known(100 * cm),
         median_deg=_known(deg),
         covered=covered.share,
+        least_share=place.least_share,
         minutes=minutes,
         milliseconds=_known(found.milliseconds),
     )
