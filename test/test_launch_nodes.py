@@ -36,7 +36,8 @@ from tf2_msgs.msg import TFMessage
 
 from dlcv.bringup import make_plan
 from dlcv.contract.nodes import NODES
-from dlcv.ros.qos import message_class, profile
+from dlcv.ros.qos import profile
+from dlcv.ros.vocabulary import message_class
 
 PARAMS = """
 /**:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcv.bags import BagWriter, build, write_recording
+from dlcv.bags import BagWriter, write_recording
+from dlcv.bags.vocabulary import COMPOSER
 from dlcv.types import Camera, Frame, Snapshot
 
 CAMERA = Camera(width=24, height=16, fx=20.0, fy=21.0, cx=11.5, cy=7.5, distortion=(0.1, 0, 0, 0))
@@ -80,7 +81,7 @@ def small_bag(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def header() -> Callable[..., object]:
-    return build.header
+    return COMPOSER.header
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def make_pose() -> Callable[..., object]:
     """Make a geometry_msgs/Pose at x metres; ``w`` scales the quaternion."""
 
     def make(x, w=1.0):
-        m = build.message
+        m = COMPOSER.make
         return m(
             'geometry_msgs/msg/Pose',
             position=m('geometry_msgs/msg/Point', x=float(x), y=2.0, z=3.0),

@@ -8,19 +8,20 @@ from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from dlcv.bags import Bag, BagError, BagWriter, build
+from dlcv.bags import Bag, BagError, BagWriter
+from dlcv.bags.vocabulary import CAMERA_INFO, COMPOSER, IMAGE, ODOMETRY, TF
 
 POSE_STAMPED = 'geometry_msgs/msg/PoseStamped'
 
 
 def _image(stamp, encoding='rgb8', shape=(4, 6, 3), frame='cam'):
-    message = build.image(build.header(stamp, frame), np.full(shape, 7, np.uint8))
+    message = COMPOSER.image(COMPOSER.header(stamp, frame), np.full(shape, 7, np.uint8))
     message.encoding = encoding
     return message
 
 
 def _stamped(header, pose, stamp, frame='map'):
-    return build.message(POSE_STAMPED, header=header(stamp, frame), pose=pose)
+    return COMPOSER.make(POSE_STAMPED, header=header(stamp, frame), pose=pose)
 
 
 # Topics
@@ -73,14 +74,14 @@ def test_an_empty_bag_has_no_pictures(tmp_path):
 
 
 def test_depth_and_flow_are_no_pictures_and_two_cameras_must_be_named(make_bag):
-    numbers = build.image(build.header(1, 'c'), np.zeros((2, 2), np.float32))
+    numbers = COMPOSER.image(COMPOSER.header(1, 'c'), np.zeros((2, 2), np.float32))
     rows = [
-        ('/depth', build.IMAGE, 1, numbers),
-        ('/front/image_raw', build.IMAGE, 1, _image(1)),
+        ('/depth', IMAGE, 1, numbers),
+        ('/front/image_raw', IMAGE, 1, _image(1)),
     ]
     with Bag(make_bag(rows, 'one.mcap')) as bag:
         assert bag.find_images() == '/front/image_raw'
-    rows.append(('/rear/image_raw', build.IMAGE, 1, _image(1)))
+    rows.append(('/rear/image_raw', IMAGE, 1, _image(1)))
     with (
         Bag(make_bag(rows, 'two.mcap')) as bag,
         pytest.raises(BagError, match=r"several.*'/front/image_raw', '/rear/image_raw'"),
@@ -92,10 +93,10 @@ def test_a_picture_gets_its_own_calibration(make_bag, small_recording):
     camera = small_recording().camera
     rows = []
     for stamp in (10, 20, 30):
-        info = build.camera_info(build.header(stamp, 'c'), camera, (16, 24))
+        info = COMPOSER.camera_info(COMPOSER.header(stamp, 'c'), camera, (16, 24))
         info.k[0] = stamp
-        rows.append(('/cam/camera_info', build.CAMERA_INFO, stamp, info))
-        rows.append(('/cam/image', build.IMAGE, stamp, _image(stamp, shape=(16, 24, 3))))
+        rows.append(('/cam/camera_info', CAMERA_INFO, stamp, info))
+        rows.append(('/cam/image', IMAGE, stamp, _image(stamp, shape=(16, 24, 3))))
     with Bag(make_bag(rows)) as bag:
         assert [f.camera.fx for f in bag.frames()] == [10, 20, 30]
     # recorded the other way round, the first has to take the one that comes
@@ -107,9 +108,9 @@ def test_a_bad_picture_is_an_error_or_skipped(make_bag):
     short = _image(2)
     short.data = short.data[:-9]
     rows = [
-        ('/i', build.IMAGE, 1, _image(1)),
-        ('/i', build.IMAGE, 2, short),
-        ('/i', build.IMAGE, 3, _image(3)),
+        ('/i', IMAGE, 1, _image(1)),
+        ('/i', IMAGE, 2, short),
+        ('/i', IMAGE, 3, _image(3)),
     ]
     with Bag(make_bag(rows)) as bag:
         with pytest.raises(BagError, match=r'/i at 2 ns: 63 bytes'):
@@ -121,9 +122,9 @@ def test_a_bad_picture_is_an_error_or_skipped(make_bag):
 
 def test_millimetre_depth_becomes_metres(make_bag):
     values = np.array([[0, 1500], [2500, 65535]], np.uint16)
-    message = build.image(build.header(4, 'c'), values.view(np.uint8))
+    message = COMPOSER.image(COMPOSER.header(4, 'c'), values.view(np.uint8))
     message.encoding, message.width, message.step = '16UC1', 2, 4
-    with Bag(make_bag([('/d', build.IMAGE, 4, message)])) as bag:
+    with Bag(make_bag([('/d', IMAGE, 4, message)])) as bag:
         ((stamp, depth),) = bag.arrays('/d')
     assert stamp == 4
     np.testing.assert_allclose(depth, [[np.nan, 1.5], [2.5, 65.535]])
@@ -131,7 +132,7 @@ def test_millimetre_depth_becomes_metres(make_bag):
 
 def test_numbers_are_refused_where_there_are_none(make_bag):
     with (
-        Bag(make_bag([('/i', build.IMAGE, 1, _image(1))])) as bag,
+        Bag(make_bag([('/i', IMAGE, 1, _image(1))])) as bag,
         pytest.raises(BagError, match="'rgb8' holds no numbers"),
     ):
         list(bag.arrays('/i'))
@@ -141,7 +142,7 @@ def test_numbers_are_refused_where_there_are_none(make_bag):
 
 
 def test_pose_types_give_the_same_trajectory(make_bag, make_pose, header):
-    m = build.message
+    m = COMPOSER.make
     stamps = [3, 1, 2, 2]  # out of order, one twice
     none = np.zeros(36)
     rows = []
@@ -165,16 +166,17 @@ def test_pose_types_give_the_same_trajectory(make_bag, make_pose, header):
             ),
             (
                 '/odometry',
-                build.ODOMETRY,
+                ODOMETRY,
                 i,
-                build.odometry(
+                COMPOSER.odometry(
                     header(stamp, 'map'),
                     'body',
                     np.array(
                         [[1, 0, 0, pose.position.x], [0, 1, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]]
                     ),
-                    np.zeros(3),
-                    np.zeros(3),
+                    np.zeros((6, 6)),
+                    np.zeros(6),
+                    np.zeros((6, 6)),
                 ),
             ),
         ]
@@ -197,7 +199,7 @@ def test_a_pose_that_is_none_is_named(make_bag, make_pose, header, x, w):
         ('/p', POSE_STAMPED, 1, _stamped(header, make_pose(1), 1)),
         ('/p', POSE_STAMPED, 2, _stamped(header, make_pose(x, w), 2)),
     ]
-    with Bag(make_bag(rows)) as bag, pytest.raises(BagError, match=r'/p: pose 2 is none'):
+    with Bag(make_bag(rows)) as bag, pytest.raises(BagError, match=r'/p: pose 2: no pose'):
         bag.trajectory()
 
 
@@ -211,10 +213,10 @@ def test_poses_in_two_frames_are_no_trajectory(make_bag, make_pose, header):
 
 def test_several_transforms_must_be_named(make_bag, header):
     there = [
-        build.transform(header(1, 'map'), 'odom', np.eye(4)),
-        build.transform(header(1, 'odom'), 'base_link', np.eye(4)),
+        COMPOSER.transform(header(1, 'map'), 'odom', np.eye(4)),
+        COMPOSER.transform(header(1, 'odom'), 'base_link', np.eye(4)),
     ]
-    with Bag(make_bag([('/tf', build.TF, 1, build.tf(*there))])) as bag:
+    with Bag(make_bag([('/tf', TF, 1, COMPOSER.tf(*there))])) as bag:
         assert bag.trajectory('/tf', child_frame='odom').frame_id == 'map'
         with pytest.raises(BagError, match='map -> odom'):
             bag.trajectory('/tf')
@@ -227,7 +229,7 @@ def test_static_transforms_that_do_not_connect(small_bag):
         there = bag.static_transform('base_link', 'camera_optical')
         back = bag.static_transform('camera_optical', 'base_link')
         np.testing.assert_allclose(there @ back, np.eye(4), atol=1e-15)
-        with pytest.raises(BagError, match=r"frames are \['base_link', 'camera_link'"):
+        with pytest.raises(BagError, match='known frames are: base_link, camera_link'):
             bag.static_transform('base_link', 'nose')
 
 
@@ -286,11 +288,11 @@ def test_ros1_bags_become_ros2_messages(tmp_path, small_recording):
 
     roi = types['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False)
     with Writer1(tmp_path / 'old.bag') as writer:
-        kinds = {'/cam/image_raw': build.IMAGE, '/cam/camera_info': build.CAMERA_INFO}
+        kinds = {'/cam/image_raw': IMAGE, '/cam/camera_info': CAMERA_INFO}
         links = {t: writer.add_connection(t, k, typestore=store) for t, k in kinds.items()}
         for i, snapshot in enumerate(truth):
             frame, camera = snapshot.frame, snapshot.frame.camera
-            info = types[build.CAMERA_INFO](
+            info = types[CAMERA_INFO](
                 header(i, frame.stamp_ns),
                 16,
                 24,
@@ -303,7 +305,7 @@ def test_ros1_bags_become_ros2_messages(tmp_path, small_recording):
                 0,
                 roi,
             )
-            image = types[build.IMAGE](
+            image = types[IMAGE](
                 header(i, frame.stamp_ns), 16, 24, 'rgb8', 0, 72, frame.image.ravel()
             )
             for topic, message in (('/cam/camera_info', info), ('/cam/image_raw', image)):
@@ -328,16 +330,14 @@ def test_a_writer_says_what_it_does_not_know(tmp_path):
             bag.add_topic('/s', 'my_msgs/msg/Secret')
         with pytest.raises(BagError, match='no topic /nothing; there are'):
             bag.write_raw('/nothing', 0, b'')
-        bag.add_topic('/i', build.IMAGE)
+        bag.add_topic('/i', IMAGE)
         with pytest.raises(BagError, match='/i was added twice'):
-            bag.add_topic('/i', build.IMAGE)
-        with pytest.raises(BagError, match=r'float64 with shape \(2, 2, 2, 2\)'):
-            build.image(build.header(0, ''), np.zeros((2, 2, 2, 2)))
+            bag.add_topic('/i', IMAGE)
 
 
 def test_a_full_disk_is_named_and_what_is_written_stays(tmp_path, small_recording, monkeypatch):
     bag = BagWriter(tmp_path / 'b')
-    bag.add_topic('/i', build.IMAGE)
+    bag.add_topic('/i', IMAGE)
     bag.write('/i', 1, _image(1, shape=(600, 600, 3)))  # fills a chunk, so it is on the disk
 
     def full(*_args):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from dlcv import report
-from dlcv.bags import BagError, BagWriter, build, write_recording
+from dlcv.bags import BagError, BagWriter, write_recording
+from dlcv.bags.vocabulary import COMPOSER
 from dlcv.types import Camera, Frame, Snapshot
 
 CAMERA = Camera(width=32, height=16, fx=20.0, fy=20.0, cx=15.5, cy=7.5)
@@ -45,9 +46,9 @@ def drive(tmp_path):
 
 def diagnostics(name, message, **values):
     pairs = [
-        build.message('diagnostic_msgs/msg/KeyValue', key=k, value=v) for k, v in values.items()
+        COMPOSER.make('diagnostic_msgs/msg/KeyValue', key=k, value=v) for k, v in values.items()
     ]
-    status = build.message(
+    status = COMPOSER.make(
         'diagnostic_msgs/msg/DiagnosticStatus',
         level=1,
         name=f'{name}: does things',
@@ -55,8 +56,8 @@ def diagnostics(name, message, **values):
         hardware_id='',
         values=pairs,
     )
-    return build.message(
-        'diagnostic_msgs/msg/DiagnosticArray', header=build.header(1, ''), status=[status]
+    return COMPOSER.make(
+        'diagnostic_msgs/msg/DiagnosticArray', header=COMPOSER.header(1, ''), status=[status]
     )
 
 
@@ -70,12 +71,14 @@ def outputs(tmp_path):
         bag.add_topic('/diagnostics', 'diagnostic_msgs/msg/DiagnosticArray')
         for i in range(2, 9):
             stamp = (i + 1) * STEP
-            head = build.header(stamp, 'camera')
-            bag.write('/flownet/flow', stamp, build.image(head, np.zeros((4, 8, 2), np.float32)))
-            bag.write('/flownet/color', stamp, build.image(head, np.full((4, 8, 3), i, np.uint8)))
+            head = COMPOSER.header(stamp, 'camera')
+            bag.write('/flownet/flow', stamp, COMPOSER.image(head, np.zeros((4, 8, 2), np.float32)))
+            bag.write(
+                '/flownet/color', stamp, COMPOSER.image(head, np.full((4, 8, 3), i, np.uint8))
+            )
         for stamp in (5, 6):
-            head = build.header(stamp, 'camera')
-            bag.write('/flownet/flow', 10**9, build.image(head, np.zeros((4, 8, 2), np.float32)))
+            head = COMPOSER.header(stamp, 'camera')
+            bag.write('/flownet/flow', 10**9, COMPOSER.image(head, np.zeros((4, 8, 2), np.float32)))
         bag.write(
             '/diagnostics',
             10**9,

@@ -110,7 +110,8 @@ class Rig:
 
     def hears(self, node: Any, name: str) -> list[Any]:
         """Return the list of messages of an output of a node, once it knows of its listener."""
-        from dlcv.ros.qos import message_class, profile
+        from dlcv.ros.qos import profile
+        from dlcv.ros.vocabulary import message_class
 
         spec = next(topic for topic in node.spec.outputs if topic.name == name)
         resolved = node.resolve_topic_name(name)
@@ -149,20 +150,20 @@ class Rig:
         """
         from sensor_msgs.msg import CameraInfo, Image
 
-        from dlcv.ros import convert
+        from dlcv.ros.vocabulary import COMPOSER
         from dlcv.types import Camera
 
         width, height = size
         stamp = self.start_ns + index * MOMENT
-        header = convert.header_in(frame_id, convert.time_of(stamp))
+        header = COMPOSER.header_in(frame_id, COMPOSER.time(stamp))
         if camera is ...:
             camera = Camera(
                 width=width, height=height, fx=50.0, fy=50.0, cx=width / 2, cy=height / 2
             )
         if camera is not None:
-            self._camera('camera_info', CameraInfo).publish(convert.camera_info(header, camera))
+            self._camera('camera_info', CameraInfo).publish(COMPOSER.camera_info(header, camera))
         pixels = np.random.default_rng(abs(index)).integers(0, 256, (height, width, 3), np.uint8)
-        message = convert.image(header, pixels)
+        message = COMPOSER.image(header, pixels)
         message.encoding = encoding
         for name, value in changes.items():
             setattr(message, name, value)
@@ -234,12 +235,11 @@ def with_fake(fake: Any) -> Callable[..., Any]:
 def plain(with_fake: Any) -> Any:
     """Return the smallest node class: superpoint's contract, and frames as results."""
     pytest.importorskip('rclpy', reason='rclpy is not installed')
-    from dlcv.contract.nodes import SUPERPOINT
     from dlcv.ros.node import VisionNode
+    from dlcv.tasks.features import FeatureTask
 
     class Plain(VisionNode):  # type: ignore[type-arg]
-        spec = SUPERPOINT
-        needs_camera = False
+        task_class = FeatureTask
 
         def __init__(self, **node_args: Any) -> None:
             self.results: list[Any] = []

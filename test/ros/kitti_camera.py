@@ -19,8 +19,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from dlcv import messages
 from dlcv.inference.memory import keep_freed_memory
-from dlcv.ros import convert
-from dlcv.ros.qos import message_class
+from dlcv.ros.vocabulary import COMPOSER, message_class
 from dlcv.types import Camera
 
 CAMERA = Camera(width=1241, height=376, fx=718.0, fy=718.0, cx=607.0, cy=185.0)
@@ -61,9 +60,9 @@ def main(count: int, topics: dict[str, str]) -> None:
     stamps = []
     for picture in pictures if matched else ():
         stamp = node.get_clock().now().nanoseconds
-        header = convert.header_in('camera', convert.time_of(stamp))
-        infos.publish(convert.camera_info(header, CAMERA))
-        images.publish(convert.image(header, picture))
+        header = COMPOSER.header_in('camera', COMPOSER.time(stamp))
+        infos.publish(COMPOSER.camera_info(header, CAMERA))
+        images.publish(COMPOSER.image(header, picture))
         stamps.append(stamp)
         until(lambda: all(stamp in heard for heard in answers.values()), 10.0)  # noqa: B023
     print(json.dumps([[t for t in topics if stamp in answers[t]] for stamp in stamps]))

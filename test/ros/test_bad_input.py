@@ -15,7 +15,8 @@ import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
-from dlcv.bags import Bag, BagWriter, build
+from dlcv.bags import Bag, BagWriter
+from dlcv.bags.vocabulary import CAMERA_INFO, COMPOSER, IMAGE
 from dlcv.messages import stamp_ns
 from dlcv.types import Camera
 
@@ -29,7 +30,7 @@ Moment = tuple[Any, Any]  # a CameraInfo and an Image
 def _moment(head: Any, camera: Camera = CAMERA) -> Moment:
     pixels = np.full((camera.height, camera.width, 3), 99, np.uint8)
     size = (camera.height, camera.width)
-    return build.camera_info(head, camera, size), build.image(head, pixels)
+    return COMPOSER.camera_info(head, camera, size), COMPOSER.image(head, pixels)
 
 
 def _wrong_encoding(head: Any) -> Moment:
@@ -59,7 +60,7 @@ def _of_nan_intrinsics(head: Any) -> Moment:
 
 def _of_another_size(head: Any) -> Moment:
     _, image = _moment(head)
-    return build.camera_info(head, CAMERA.scaled(32, 24), (24, 32)), image
+    return COMPOSER.camera_info(head, CAMERA.scaled(32, 24), (24, 32)), image
 
 
 def _smaller(head: Any) -> Moment:
@@ -77,10 +78,10 @@ GOOD = [i for i, make in enumerate(SHOWN) if make in (_moment, _smaller)]
 def bag(tmp_path: Path) -> Path:
     path = tmp_path / 'bad.mcap'
     with BagWriter(path) as writer:
-        writer.add_topic('/camera_info', build.CAMERA_INFO)
-        writer.add_topic('/image', build.IMAGE)
+        writer.add_topic('/camera_info', CAMERA_INFO)
+        writer.add_topic('/image', IMAGE)
         for i, make in enumerate(SHOWN, start=1):
-            info, image = make(build.header(i * PERIOD, 'camera'))
+            info, image = make(COMPOSER.header(i * PERIOD, 'camera'))
             writer.write('/camera_info', i * PERIOD, info)
             writer.write('/image', i * PERIOD, image)
     return path

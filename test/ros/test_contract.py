@@ -14,7 +14,8 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, ReliabilityPolicy
 from dlcv.contract.nodes import COMPRESSED, NODES, QOS_TEXT, NodeSpec, Topic
 from dlcv.contract.parameters import describe
 from dlcv.ros.node import VisionNode
-from dlcv.ros.qos import message_class, profile
+from dlcv.ros.qos import profile
+from dlcv.ros.vocabulary import message_class
 
 pytestmark = pytest.mark.ros
 OWN = {'/rosout', '/parameter_events'}  # every node of ROS has these
@@ -26,7 +27,7 @@ def _class(spec: NodeSpec) -> Any:
     return next(
         v
         for v in values
-        if isinstance(v, type) and issubclass(v, VisionNode) and hasattr(v, 'spec')
+        if isinstance(v, type) and issubclass(v, VisionNode) and hasattr(v, 'task_class')
     )
 
 
@@ -42,7 +43,7 @@ def _installed(topic: Topic) -> bool:
 def live(request: Any, ros: Any, with_fake: Any) -> Any:
     """A node with everything switched on, its parameter table included."""
     cls = with_fake(_class(NODES[request.param]))
-    names = {p.name for p in describe(cls.spec.parameters)}
+    names = {p.name for p in describe(cls.task_class.spec.parameters)}
     switches = {'publish_tf', 'publish_initialpose'} & names
     return ros.run(cls, **dict.fromkeys(switches, True))
 
@@ -160,4 +161,4 @@ def test_qos_overrides_are_followed(ros: Any, with_fake: Any) -> None:
 def test_each_module_runs_its_node(name: str) -> None:
     module = import_module(NODES[name].module)
     assert callable(module.main)
-    assert _class(NODES[name]).spec is NODES[name]
+    assert _class(NODES[name]).task_class.spec is NODES[name]

@@ -15,9 +15,9 @@ from std_srvs.srv import Trigger
 
 from dlcv import messages
 from dlcv.inference.odometry import Lost
-from dlcv.ros import convert
 from dlcv.ros.nodes.deepvo import DeepVONode
 from dlcv.ros.qos import profile
+from dlcv.ros.vocabulary import COMPOSER, message_class
 from dlcv.types import Frame, Motion
 
 pytestmark = pytest.mark.ros
@@ -79,11 +79,11 @@ def test_odometry_of_a_straight_drive(ros: Any, with_fake: Any) -> None:
     assert last.twist.twist.linear.x == pytest.approx(5.0)
     for message in heard:
         for part in (message.pose, message.twist):
-            covariance = convert.covariance_matrix(part.covariance)
+            covariance = messages.covariance_matrix(part.covariance)
             assert np.linalg.eigvalsh(covariance)[0] > 0
     grown = [m.pose.covariance[0] for m in heard]
     assert grown == sorted(grown)
-    twist = convert.covariance_matrix(last.twist.covariance)
+    twist = messages.covariance_matrix(last.twist.covariance)
     assert twist[0, 0] == pytest.approx(3e-4 / 0.01)  # camera z is the body's x
 
 
@@ -111,6 +111,7 @@ def test_without_tf2_msgs_the_node_goes_on(
     import sys
 
     monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', None)
+    message_class.cache_clear()
     node = ros.run(with_fake(DeepVONode, Drive()))
     heard = ros.hears(node, '~/odometry')
     _drive(ros, node, range(2))
@@ -124,12 +125,12 @@ def test_the_camera_sits_where_tf_static_says(ros: Any, with_fake: Any) -> None:
     heard = ros.hears(node, '~/odometry')
     backwards = np.eye(4)
     backwards[:3, :3] = [[0, 0, -1], [1, 0, 0], [0, -1, 0]]
-    header = convert.header_in('base_link', convert.time_of(0))
-    told = convert.transform(header, 'camera_optical', backwards)
+    header = COMPOSER.header_in('base_link', COMPOSER.time(0))
+    told = COMPOSER.transform(header, 'camera_optical', backwards)
     ros.speak(tf2.TFMessage, '/tf_static', profile('tf_static')).publish(
         tf2.TFMessage(transforms=[told])
     )
-    ros.until(lambda: node._frames.knows('camera_optical'))
+    ros.until(lambda: node.task.frames.knows('camera_optical'))
     _drive(ros, node, range(3))
     ros.until(lambda: len(heard) == 3)
     assert _x(heard[-1]) == pytest.approx(-1.0)
@@ -198,12 +199,12 @@ def test_set_pose_is_taken(ros: Any, with_fake: Any) -> None:
     start[:3, :3] = Rotation.from_euler('z', np.pi / 2).as_matrix()
     start[:3, 3] = 10, 20, 0
     for frame in ('elsewhere', 'odom'):
-        header = convert.header_in(frame, convert.time_of(0))
+        header = COMPOSER.header_in(frame, COMPOSER.time(0))
         if frame == 'elsewhere':
-            speak.publish(convert.pose_with_covariance(header, np.eye(4), np.eye(6)))
+            speak.publish(COMPOSER.pose_with_covariance(header, np.eye(4), np.eye(6)))
         else:
-            speak.publish(convert.pose_with_covariance(header, start, np.eye(6) * 0.25))
-    ros.until(lambda: node._given is not None)
+            speak.publish(COMPOSER.pose_with_covariance(header, start, np.eye(6) * 0.25))
+    ros.until(lambda: node.task._given is not None)
     _drive(ros, node, range(2))
     ros.until(lambda: len(heard) == 2)
     position = heard[-1].pose.pose.position
@@ -214,7 +215,7 @@ def test_set_pose_is_taken(ros: Any, with_fake: Any) -> None:
 def test_the_path_is_latched_and_bounded(
     ros: Any, with_fake: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr('dlcv.ros.nodes.deepvo.PATH_PERIOD', 0.0)
+    monkeypatch.setattr('dlcv.tasks.odometry.PATH_PERIOD_NS', 0)
     node = ros.run(with_fake(DeepVONode, Drive()), path_max_size=3)
     odometry = ros.hears(node, '~/odometry')
     _drive(ros, node, range(5))

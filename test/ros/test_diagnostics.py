@@ -11,7 +11,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter
 
-from dlcv.ros.health import Level, Verdict
+from dlcv.tasks.base import Level, Verdict
 
 pytestmark = pytest.mark.ros
 KEYS = """

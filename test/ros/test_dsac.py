@@ -18,10 +18,10 @@ from scipy.spatial.transform import Rotation
 from std_srvs.srv import Trigger
 
 from dlcv import messages
-from dlcv.ros import convert
+from dlcv.geometry.frames import BODY_FROM_OPTICAL, TransformBuffer, inverse
 from dlcv.ros.nodes.dsac import Anchor, DsacNode
 from dlcv.ros.qos import profile
-from dlcv.ros.transforms import BODY_FROM_OPTICAL, TransformBuffer, inverse
+from dlcv.ros.vocabulary import COMPOSER
 from dlcv.types import Frame, Localization
 
 pytestmark = pytest.mark.ros
@@ -83,8 +83,10 @@ def test_a_trigger_is_answered_by_the_next_image(ros: Any, with_fake: Any) -> No
     ros.until(lambda: poses and hypotheses)
     assert messages.stamp_ns(poses[0].header.stamp) == stamp
     assert poses[0].header.frame_id == 'map'
-    np.testing.assert_allclose(convert.pose_matrix(poses[0].pose.pose), _pose(3, 4, 0.5), atol=1e-9)
-    assert np.linalg.eigvalsh(convert.covariance_matrix(poses[0].pose.covariance))[0] > 0
+    np.testing.assert_allclose(
+        messages.pose_matrix(poses[0].pose.pose), _pose(3, 4, 0.5), atol=1e-9
+    )
+    assert np.linalg.eigvalsh(messages.covariance_matrix(poses[0].pose.covariance))[0] > 0
     assert len(hypotheses[0].poses) == 1  # what is not a pose is not published
     ros.show(2)
     ros.spin(0.2)
@@ -215,9 +217,9 @@ def test_continuous_mode_keeps_its_rate(ros: Any, with_fake: Any) -> None:
 def test_the_prior_is_the_cameras(ros: Any, with_fake: Any) -> None:
     node = ros.run(with_fake(DsacNode, _found(_pose())), mode='continuous')
     speak = ros.speak(PoseWithCovarianceStamped, 'initial_pose')
-    header = convert.header_in('map', convert.time_of(0))
-    speak.publish(convert.pose_with_covariance(header, _pose(7, 8, 1), np.eye(6)))
-    ros.until(lambda: node._prior is not None)
+    header = COMPOSER.header_in('map', COMPOSER.time(0))
+    speak.publish(COMPOSER.pose_with_covariance(header, _pose(7, 8, 1), np.eye(6)))
+    ros.until(lambda: node.task.prior is not None)
     ros.show(0)
     ros.until(lambda: node.estimator.wants)
     np.testing.assert_allclose(
@@ -246,8 +248,8 @@ def test_map_to_odom_is_placed_after_its_confirmations(ros: Any, with_fake: Any)
     speak = ros.speak(tf2.TFMessage, '/tf', profile('tf'))
 
     def odometry(index: int) -> None:
-        stamp = convert.time_of(ros.start_ns + index * MOMENT)
-        moved = convert.transform(convert.header_in('odom', stamp), 'base_link', odom)
+        stamp = COMPOSER.time(ros.start_ns + index * MOMENT)
+        moved = COMPOSER.transform(COMPOSER.header_in('odom', stamp), 'base_link', odom)
         speak.publish(tf2.TFMessage(transforms=[moved]))
 
     heard: list[Any] = ros.hears(node, '/tf')
@@ -267,7 +269,7 @@ def test_map_to_odom_is_placed_after_its_confirmations(ros: Any, with_fake: Any)
     assert 0 < ahead <= 5 * MOMENT
     assert placed()[0].child_frame_id == 'odom'
     np.testing.assert_allclose(
-        convert.transform_matrix(placed()[0].transform), base @ inverse(odom), atol=1e-9
+        messages.transform_matrix(placed()[0].transform), base @ inverse(odom), atol=1e-9
     )
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dlcv.ros.health import COUNTERS, Health, Level
+from dlcv.ros.health import COUNTERS, Health
+from dlcv.tasks.base import Level
 
 
 class Time:

@@ -15,12 +15,17 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import SetBool, Trigger
 
-from dlcv.ros import convert
 from dlcv.ros.nodes.superpoint import SuperPointNode
+from dlcv.ros.vocabulary import COMPOSER
+from dlcv.tasks.features import FeatureTask
 from dlcv.types import Camera
 
 pytestmark = pytest.mark.ros
 MOMENT = 10**8
+
+
+class _NeedsCamera(FeatureTask):
+    needs_camera = True
 
 
 def _count(node: Any, name: str) -> int:
@@ -72,7 +77,7 @@ def test_bad_images_are_counted_and_survived(
 def test_without_its_camera_an_image_is_dropped_where_one_is_needed(
     ros: Any, plain: Any, camera: Any, words: str
 ) -> None:
-    plain.needs_camera = True
+    plain.task_class = _NeedsCamera
     node = ros.run(plain, input_timeout=0.2)
     ros.show(0, camera=camera)
     ros.until(lambda: _count(node, 'rejected_camera') == 1)
@@ -85,10 +90,10 @@ def test_without_its_camera_an_image_is_dropped_where_one_is_needed(
 def test_nan_intrinsics_are_named(ros: Any, plain: Any) -> None:
     from sensor_msgs.msg import CameraInfo
 
-    plain.needs_camera = True
+    plain.task_class = _NeedsCamera
     node = ros.run(plain, input_timeout=0.2)
     info = CameraInfo(width=64, height=48, k=[float('nan')] * 9)
-    info.header.stamp = convert.time_of(ros.start_ns)
+    info.header.stamp = COMPOSER.time(ros.start_ns)
     ros.speak(CameraInfo, 'camera_info').publish(info)
     ros.show(0, camera=None)
     ros.until(lambda: _count(node, 'rejected_camera') == 1)
@@ -119,11 +124,11 @@ def test_a_remapped_camera_is_waited_for(ros: Any, plain: Any) -> None:
 
     images = ros.speak(Image, '/front/image')
     infos = ros.speak(CameraInfo, '/front/camera_info')
-    header = convert.header_in('front', convert.time_of(ros.start_ns))
-    images.publish(convert.image(header, np.zeros((48, 64, 3), np.uint8)))
+    header = COMPOSER.header_in('front', COMPOSER.time(ros.start_ns))
+    images.publish(COMPOSER.image(header, np.zeros((48, 64, 3), np.uint8)))
     ros.until(lambda: _count(node, 'received') == 1)
     camera = Camera(width=64, height=48, fx=50, fy=50, cx=32, cy=24, distortion=(0.0,) * 5)
-    infos.publish(convert.camera_info(header, camera))
+    infos.publish(COMPOSER.camera_info(header, camera))
     ros.until(lambda: node.results)
     assert node.results[0].camera == camera
 
@@ -196,7 +201,7 @@ def test_simulated_time_that_jumps_back_counts_once(ros: Any, plain: Any) -> Non
 
     def tell(index: int) -> None:
         stamp = ros.start_ns + index * MOMENT
-        clock.publish(Clock(clock=convert.time_of(stamp)))
+        clock.publish(Clock(clock=COMPOSER.time(stamp)))
         ros.until(lambda: node.get_clock().now().nanoseconds == stamp)
 
     tell(50)
@@ -294,13 +299,13 @@ def test_compressed_images_are_read(ros: Any, plain: Any) -> None:
     picture = np.full((48, 64, 3), (10, 200, 90), np.uint8)
     data = cv2.imencode('.png', picture[..., ::-1])[1].tobytes()
     message = CompressedImage(format='png', data=data)
-    message.header.stamp = convert.time_of(ros.start_ns)
+    message.header.stamp = COMPOSER.time(ros.start_ns)
     publisher = ros.speak(CompressedImage, 'image/compressed')
     publisher.publish(message)
     ros.until(lambda: node.results)
     np.testing.assert_array_equal(node.results[0].image, picture)
     message.data = data[:20]
-    message.header.stamp = convert.time_of(ros.start_ns + MOMENT)
+    message.header.stamp = COMPOSER.time(ros.start_ns + MOMENT)
     publisher.publish(message)
     ros.until(lambda: _count(node, 'rejected_invalid') == 1)
 

@@ -11,7 +11,6 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from dlcv import messages
 from dlcv.inference.flow import grid_camera
-from dlcv.ros import convert
 from dlcv.ros.nodes.flownet import FlowNetNode
 from dlcv.ros.nodes.monodepth import MonodepthNode
 from dlcv.ros.nodes.superpoint import SuperPointNode
@@ -71,12 +70,12 @@ def test_superpoint(ros: Any, with_fake: Any) -> None:
         stamp = messages.stamp_ns(arrived[-1].header.stamp)
         assert stamp in stamps, name
         assert arrived[-1].header.frame_id == 'camera_optical'
-    points = convert.points_of(heard['~/keypoints'][-1])
+    points = messages.points_of(heard['~/keypoints'][-1])
     assert points['u'].tolist() == [10.5, 30]
     assert points['score'].tolist() == [0.75, 0.5]
     assert points['z'].tolist() == [1, 1]
     assert points['descriptor'][:, :2].tolist() == [[76, 102], [-127, 0]]
-    assert convert.points_of(heard['~/matches'][-1])['u0'].tolist() == [9.5, 29]
+    assert messages.points_of(heard['~/matches'][-1])['u0'].tolist() == [9.5, 29]
     assert [p.y for p in heard['~/markers'][-1].points] == [20.25, 40]
     overlay = heard['~/overlay'][-1]
     assert (overlay.encoding, overlay.width, overlay.height) == ('rgb8', *SIZE)
@@ -89,7 +88,7 @@ def test_superpoint_matches_only_on_demand(ros: Any, with_fake: Any) -> None:
     for index in range(3):
         ros.show(index, camera=None)
         ros.until(lambda: len(heard) == index + 1)  # noqa: B023
-    assert np.isnan(convert.points_of(heard[0])['x']).all()  # no calibration, no rays
+    assert np.isnan(messages.points_of(heard[0])['x']).all()  # no calibration, no rays
     assert node.health.values()['failed'] == '0'
 
 

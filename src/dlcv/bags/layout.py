@@ -12,12 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dlcv.geometry.frames import BODY_FROM_OPTICAL
 from dlcv.types import FloatArray
-
-# Body axes (x forward, y left, z up) from optical axes (x right, y down, z forward), REP 103.
-LINK_FROM_OPTICAL = np.array(
-    [[0.0, 0.0, 1.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +54,6 @@ class BagLayout:
     def camera_from_base(self) -> FloatArray:
         """``(4, 4)`` body coordinates to the optical axes of the camera."""
         camera_from_base: FloatArray = np.linalg.inv(
-            self.base_from_camera_frame @ LINK_FROM_OPTICAL
+            self.base_from_camera_frame @ BODY_FROM_OPTICAL
         )
         return camera_from_base

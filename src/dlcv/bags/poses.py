@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dlcv.bags.errors import BagError
-from dlcv.messages import stamp_ns
+from dlcv.messages import MessageError, pose_matrix, stamp_ns, transform_matrix
 from dlcv.types import FloatArray, Trajectory
 
 
@@ -30,13 +30,16 @@ class Edge:
     parent_from_child: FloatArray
 
 
-def pose_matrix(pose: Any, place: str, number: int) -> FloatArray:
+def pose_of(pose: Any, place: str, number: int) -> FloatArray:
     """Return the ``(4, 4)`` matrix of a geometry_msgs/Pose.
 
     Raises:
-        BagError: It is not finite or its quaternion is not of length 1 (to 1 %).
+        BagError: It is none.
     """
-    return _matrix(pose.position, pose.orientation, f'{place}: pose {number + 1}')
+    try:
+        return pose_matrix(pose)
+    except MessageError as err:
+        raise BagError(f'{place}: pose {number + 1}: {err}') from err
 
 
 def edges_of(messages: Iterable[Any], place: str) -> list[Edge]:
@@ -47,9 +50,7 @@ def edges_of(messages: Iterable[Any], place: str) -> list[Edge]:
             stamp_ns=stamp_ns(t.header.stamp),
             parent=t.header.frame_id.lstrip('/'),
             child=t.child_frame_id.lstrip('/'),
-            parent_from_child=_matrix(
-                t.transform.translation, t.transform.rotation, f'{place}: transform {i + 1}'
-            ),
+            parent_from_child=_transform(t.transform, f'{place}: transform {i + 1}'),
         )
         for i, t in enumerate(transforms)
     ]
@@ -75,39 +76,8 @@ def trajectory_of(edges: Sequence[Edge], place: str) -> Trajectory:
     )
 
 
-def chain(edges: Iterable[Edge], parent: str, child: str, place: str) -> FloatArray:
-    """Return ``parent_from_child`` through a tree of static transforms.
-
-    Raises:
-        BagError: The tree does not connect them.
-    """
-    steps: dict[str, dict[str, FloatArray]] = {}
-    for edge in edges:
-        steps.setdefault(edge.parent, {})[edge.child] = edge.parent_from_child
-        steps.setdefault(edge.child, {})[edge.parent] = np.linalg.inv(edge.parent_from_child)
-    reached: dict[str, FloatArray] = {parent: np.eye(4)}
-    ahead = [parent]
-    while ahead:
-        here = ahead.pop()
-        for there, here_from_there in steps.get(here, {}).items():
-            if there not in reached:
-                reached[there] = reached[here] @ here_from_there
-                ahead.append(there)
-    if child not in reached:
-        raise BagError(
-            f'{place}: no static transform from {child} to {parent}; frames are {sorted(steps)}'
-        )
-    return reached[child]
-
-
-def _matrix(position: Any, rotation: Any, place: str) -> FloatArray:
-    from scipy.spatial.transform import Rotation
-
-    xyz = np.array([position.x, position.y, position.z], np.float64)
-    xyzw = np.array([rotation.x, rotation.y, rotation.z, rotation.w], np.float64)
-    if not np.isfinite([*xyz, *xyzw]).all() or abs(np.linalg.norm(xyzw) - 1) > 0.01:
-        raise BagError(f'{place} is none: position {xyz.tolist()}, quaternion {xyzw.tolist()}')
-    matrix = np.eye(4)
-    matrix[:3, :3] = Rotation.from_quat(xyzw).as_matrix()
-    matrix[:3, 3] = xyz
-    return matrix
+def _transform(transform: Any, place: str) -> FloatArray:
+    try:
+        return transform_matrix(transform)
+    except MessageError as err:
+        raise BagError(f'{place}: {err}') from err

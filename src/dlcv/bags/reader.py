@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlcv import messages
-from dlcv.bags.build import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, ODOMETRY, TF
 from dlcv.bags.errors import BagError
-from dlcv.bags.poses import Edge, chain, edges_of, pose_matrix, trajectory_of
+from dlcv.bags.poses import Edge, edges_of, pose_of, trajectory_of
 from dlcv.bags.sources import RawMessage, Source, Topic, merge, open_sources
+from dlcv.bags.vocabulary import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, ODOMETRY, TF
+from dlcv.geometry.frames import TransformBuffer, TransformError
+from dlcv.messages import take_transforms
 from dlcv.types import Camera, FloatArray, Frame, Trajectory
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ POSE_TYPES = (
     'geometry_msgs/msg/PoseWithCovarianceStamped',
     'nav_msgs/msg/Path',
 )
+TF_STATIC = '/tf_static'
 _FLOATS = {'32FC1': ('f4', 1), '32FC2': ('f4', 2), '16UC1': ('u2', 1)}
 
 
@@ -338,7 +341,7 @@ class Bag:
                 stamp_ns=messages.stamp_ns(m.header.stamp),
                 parent=m.header.frame_id,
                 child=child,
-                parent_from_child=pose_matrix(getattr(m.pose, 'pose', m.pose), place, i),
+                parent_from_child=pose_of(getattr(m.pose, 'pose', m.pose), place, i),
             )
             for i, m in enumerate(found)
         ]
@@ -350,11 +353,23 @@ class Bag:
         Raises:
             BagError: They do not connect the two; the message lists what there is.
         """
-        edges: list[Edge] = []
-        if any(t.name == '/tf_static' for t in self.topics):
-            found = [message for _, message in self.read(['/tf_static'])]
-            edges = edges_of(found, f'{self.path}: /tf_static')
-        return chain(edges, parent, child, str(self.path))
+        try:
+            return self.static_frames().lookup(parent, child)
+        except TransformError as err:
+            raise BagError(f'{self.path}: /tf_static: {err}') from err
+
+    def static_frames(self) -> TransformBuffer:
+        """Return the tree of static transforms.
+
+        Raises:
+            BagError: One of them is none.
+        """
+        buffer = TransformBuffer()
+        if any(t.name == TF_STATIC for t in self.topics):
+            for _, message in self.read([TF_STATIC]):
+                if complaints := take_transforms(buffer, message, static=True):
+                    raise BagError(f'{self.path}: {TF_STATIC}: {complaints[0]}')
+        return buffer
 
     def _only_pose_topic(self) -> str:
         topics = self.pose_topics()

@@ -9,10 +9,12 @@ from typing import Literal
 
 import numpy as np
 
-from dlcv.bags import build
 from dlcv.bags.errors import BagError
-from dlcv.bags.layout import LINK_FROM_OPTICAL, BagLayout
+from dlcv.bags.layout import BagLayout
+from dlcv.bags.vocabulary import CAMERA_INFO, COMPOSER, COMPRESSED_IMAGE, IMAGE, ODOMETRY, TF
 from dlcv.bags.writer import BagWriter, Compression
+from dlcv.geometry.frames import BODY_FROM_OPTICAL
+from dlcv.messages import MessageError
 from dlcv.types import FloatArray, Frame, Recording, Snapshot
 
 Progress = Callable[[int, int], None]
@@ -98,7 +100,10 @@ def write_recording(
         sink = _Sink(bag, options, layout, recording.baseline)
         total = len(recording)
         for before, now, after in _neighbours(recording):
-            sink.add(now, _velocity(before, now, after))
+            try:
+                sink.add(now, _velocity(before, now, after))
+            except MessageError as err:
+                raise BagError(f'{recording.name}: {err}') from err
             if progress is not None:
                 progress(sink.snapshots, total)
     if not sink.snapshots:
@@ -143,8 +148,9 @@ class _Sink:
         if options.depth and snapshot.depth is not None:
             self._add_depth(frame, snapshot.depth)
         if options.flow and snapshot.flow is not None:
-            head = build.header(frame.stamp_ns, layout.optical_frame)
-            self._write(layout.flow, build.IMAGE, frame.stamp_ns, build.image(head, snapshot.flow))
+            head = COMPOSER.header(frame.stamp_ns, layout.optical_frame)
+            flow = snapshot.flow.astype('<f4', copy=False)
+            self._write(layout.flow, IMAGE, frame.stamp_ns, COMPOSER.image(head, flow))
         self.snapshots += 1
 
     def summary(self) -> Written:
@@ -169,18 +175,18 @@ class _Sink:
 
     def _add_static(self, stamp_ns: int) -> None:
         names = self.layout
-        mount = build.transform(
-            build.header(stamp_ns, names.base_frame),
+        mount = COMPOSER.transform(
+            COMPOSER.header(stamp_ns, names.base_frame),
             names.camera_frame,
             names.base_from_camera_frame,
         )
-        head = build.header(stamp_ns, names.camera_frame)
-        transforms = [mount, build.transform(head, names.optical_frame, LINK_FROM_OPTICAL)]
+        head = COMPOSER.header(stamp_ns, names.camera_frame)
+        transforms = [mount, COMPOSER.transform(head, names.optical_frame, BODY_FROM_OPTICAL)]
         if self.baseline:
-            link_from_right = LINK_FROM_OPTICAL.copy()
+            link_from_right = BODY_FROM_OPTICAL.copy()
             link_from_right[1, 3] = -self.baseline  # to the right is -y of body axes
-            transforms.append(build.transform(head, names.right_optical_frame, link_from_right))
-        self._write('/tf_static', build.TF, stamp_ns, build.tf(*transforms))
+            transforms.append(COMPOSER.transform(head, names.right_optical_frame, link_from_right))
+        self._write('/tf_static', TF, stamp_ns, COMPOSER.tf(*transforms))
 
     def _add_pose(
         self,
@@ -193,37 +199,45 @@ class _Sink:
         names = self.layout
         map_from_base = world_from_camera @ names.camera_from_base
         linear, angular = _carried(velocity, names.camera_from_base)
-        head = build.header(stamp_ns, names.map_frame)
-        truth = build.transform(head, names.truth_frame, map_from_base)
-        self._write('/tf', build.TF, stamp_ns, build.tf(truth))
-        odometry = build.odometry(head, names.truth_frame, map_from_base, linear, angular)
-        self._write(names.odometry, build.ODOMETRY, stamp_ns, odometry)
+        head = COMPOSER.header(stamp_ns, names.map_frame)
+        truth = COMPOSER.transform(head, names.truth_frame, map_from_base)
+        self._write('/tf', TF, stamp_ns, COMPOSER.tf(truth))
+        unknown = np.zeros((6, 6))
+        odometry = COMPOSER.odometry(
+            head, names.truth_frame, map_from_base, unknown, np.hstack((linear, angular)), unknown
+        )
+        self._write(names.odometry, ODOMETRY, stamp_ns, odometry)
         self.poses += 1
 
     def _add_frame(self, frame: Frame, namespace: str, frame_id: str, baseline: float) -> None:
-        head = build.header(frame.stamp_ns, frame_id)
+        head = COMPOSER.header(frame.stamp_ns, frame_id)
         size = frame.height, frame.width
-        info = build.camera_info(head, frame.camera, size, baseline=baseline)
-        self._write(f'{namespace}/camera_info', build.CAMERA_INFO, frame.stamp_ns, info)
-        topic, msgtype = f'{namespace}/image_raw', build.IMAGE
+        info = COMPOSER.camera_info(head, frame.camera, size, baseline=baseline)
+        self._write(f'{namespace}/camera_info', CAMERA_INFO, frame.stamp_ns, info)
+        topic, msgtype = f'{namespace}/image_raw', IMAGE
         codec = self.options.codec
         if codec == 'raw':
-            picture = build.image(head, frame.image)
+            picture = COMPOSER.image(head, frame.image)
         else:
-            topic, msgtype = f'{topic}/compressed', build.COMPRESSED_IMAGE
+            topic, msgtype = f'{topic}/compressed', COMPRESSED_IMAGE
             quality = self.options.jpeg_quality
-            picture = build.compressed_image(head, frame.image, codec, quality)
+            picture = COMPOSER.compressed_image(head, frame.image, codec, quality)
         self._write(topic, msgtype, frame.stamp_ns, picture)
 
     def _add_depth(self, frame: Frame, depth: FloatArray) -> None:
-        head = build.header(frame.stamp_ns, self.layout.optical_frame)
+        head = COMPOSER.header(frame.stamp_ns, self.layout.optical_frame)
         camera = frame.camera
         if camera is not None and depth.shape != (camera.height, camera.width):
             camera = camera.scaled(depth.shape[1], depth.shape[0])
-        info = build.camera_info(head, camera, (depth.shape[0], depth.shape[1]))
+        info = COMPOSER.camera_info(head, camera, (depth.shape[0], depth.shape[1]))
         stamp_ns = frame.stamp_ns
-        self._write(self.layout.depth_camera_info, build.CAMERA_INFO, stamp_ns, info)
-        self._write(self.layout.depth, build.IMAGE, stamp_ns, build.image(head, depth))
+        self._write(self.layout.depth_camera_info, CAMERA_INFO, stamp_ns, info)
+        self._write(
+            self.layout.depth,
+            IMAGE,
+            stamp_ns,
+            COMPOSER.image(head, depth.astype('<f4', copy=False)),
+        )
 
 
 def _neighbours(

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from dlcv.bags.build import typestore
 from dlcv.bags.errors import BagError
+from dlcv.bags.vocabulary import typestore
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection, Qos
@@ -98,7 +98,7 @@ class BagWriter:
         )
 
     def write(self, topic: str, stamp_ns: int, message: Any) -> None:
-        """Append a message made by :mod:`dlcv.bags.build` under its receive time."""
+        """Append a message made by `dlcv.bags.vocabulary.COMPOSER` under its receive time."""
         connection = self._connection(topic)
         self.write_raw(topic, stamp_ns, typestore().serialize_cdr(message, connection.msgtype))
 

@@ -113,9 +113,9 @@ def _has_unread_depth(source: Path, written: Written) -> bool:
 
 
 def _recording(args: argparse.Namespace) -> FolderRecording:
-    from dlcv.bags.layout import LINK_FROM_OPTICAL
     from dlcv.datasets import FolderOptions, open_folder
     from dlcv.geometry.camera import read_camera
+    from dlcv.geometry.frames import BODY_FROM_OPTICAL
 
     options = FolderOptions(
         camera=read_camera(args.camera) if args.camera else None,
@@ -130,7 +130,7 @@ def _recording(args: argparse.Namespace) -> FolderRecording:
     recording = recording.cut(start=args.start, count=args.count, stride=args.stride)
     if args.time_offset:
         recording = recording.shifted(round(args.time_offset * 1e9))
-    return recording.turned(LINK_FROM_OPTICAL) if args.optical_world else recording
+    return recording.turned(BODY_FROM_OPTICAL) if args.optical_world else recording
 
 
 def _options(args: argparse.Namespace) -> WriteOptions:

@@ -54,7 +54,7 @@ def pose_at(truth: Trajectory, stamp_ns: int, max_gap_ns: int) -> FloatArray | N
     if last - first > max_gap_ns:
         return None
     share = (stamp_ns - first) / (last - first)
-    return _between(truth.world_from_body[after - 1], truth.world_from_body[after], share)
+    return between(truth.world_from_body[after - 1], truth.world_from_body[after], share)
 
 
 def nearest(stamps: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
@@ -71,9 +71,17 @@ def nearest(stamps: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt
     return np.asarray(np.where(nearer, before, after), np.intp)
 
 
-def _between(first: FloatArray, last: FloatArray, share: float) -> FloatArray:
+def between(first: FloatArray, last: FloatArray, share: float) -> npt.NDArray[np.float64]:
+    """Return the rigid motion between two: straight in position, steady in turning.
+
+    Args:
+        first: ``(4, 4)``.
+        last: ``(4, 4)``.
+        share: 0 for the first to 1 for the last.
+    """
     from scipy.spatial.transform import Rotation
 
     turn = Rotation.from_matrix(first[:3, :3].T @ last[:3, :3]).as_rotvec()
     rotation = first[:3, :3] @ Rotation.from_rotvec(share * turn).as_matrix()
-    return rigid(rotation, (1 - share) * first[:3, 3] + share * last[:3, 3])
+    position = (1 - share) * first[:3, 3] + share * last[:3, 3]
+    return np.asarray(rigid(rotation, position), np.float64)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import IntEnum
 from time import monotonic
+
+from dlcv.tasks.base import Level, Verdict
 
 WINDOW = 200  # results over which percentiles are taken
 RATE_SPAN = 5.0  # seconds over which rates are taken
@@ -28,22 +28,6 @@ COUNTERS = (
     'time_jumps',
 )
 DROPS = ('superseded', 'rejected_age', 'lost_by_middleware', 'failed')
-
-
-class Level(IntEnum):
-    """Levels of ``diagnostic_msgs/DiagnosticStatus``."""
-
-    OK = 0
-    WARN = 1
-    ERROR = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Level and one line for a person."""
-
-    level: Level
-    text: str
 
 
 class _Rate:

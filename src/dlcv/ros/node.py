@@ -10,11 +10,10 @@ from __future__ import annotations
 import gc
 import threading
 import traceback
-from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType, JumpThreshold
@@ -38,31 +37,18 @@ from dlcv.contract.nodes import (
 )
 from dlcv.contract.parameters import CommonParameters
 from dlcv.ros.calibration import Calibration
-from dlcv.ros.health import Health, Level, Verdict
+from dlcv.ros.health import Health
 from dlcv.ros.mailbox import Mailbox
 from dlcv.ros.parameters import Parameters
-from dlcv.ros.qos import image_profile, message_class, profile
-from dlcv.types import Camera, Frame
+from dlcv.ros.qos import image_profile, profile
+from dlcv.ros.vocabulary import COMPOSER, message_class
+from dlcv.tasks.base import Estimator, Level, P, R, Task, Verdict
+from dlcv.types import Frame
 
-R = TypeVar('R')
-P = TypeVar('P', bound=CommonParameters)
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 WATCHDOG_PERIOD = 0.1  # seconds
 WARM_UP_SIZE = 640, 480  # the camera's own size is not known before its first image
 QUIET = 5.0  # seconds between two log lines from one place
-
-
-class Estimator(Protocol):
-    """What the runtime needs of an estimator; its results are the subclass's business."""
-
-    device: Any
-    origin: Any
-
-    def reset(self) -> None:
-        """Forget all history."""
-
-    def warm_up(self, width: int, height: int) -> None:
-        """Run on pictures of this size, so that the first real one is not late."""
 
 
 @dataclass(slots=True)
@@ -79,20 +65,19 @@ class VisionNode(LifecycleNode, Generic[P, R]):
     """A managed node that turns images into results of one estimator.
 
     Attributes:
-        spec: What the node offers; topics, services and parameters are made from it.
-        needs_camera: Whether an image without calibration is of no use.
+        task_class: What it does with images.
+        task: That, for this node.
         complaint: Why the last dropped image was dropped; empty while none was.
     """
 
-    spec: ClassVar[NodeSpec]
-    needs_camera: ClassVar[bool] = True
+    task_class: ClassVar[type[Task[Any, Any]]]
 
     def __init__(self, **node_args: Any) -> None:
         super().__init__(self.spec.name, **node_args)
         self.health = Health()
         self._session: _Session | None = None
         self._stuck: threading.Thread | None = None
-        self._estimator: Any = None
+        self.task = self.task_class(self, COMPOSER)
         self._outputs: dict[str, Any] = {}
         self._inputs: list[Any] = []
         self._enabled, self._state = True, 'unconfigured'
@@ -118,51 +103,42 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self.create_timer(WATCHDOG_PERIOD, self._watch, clock=steady)
         self._jump_handle = self._watch_time()
 
-    # what a subclass gives -----------------------------------------------------------------
+    # the task, to which a subclass may add ------------------------------------------------
 
-    @abstractmethod
     def load(self, device: str, precision: str) -> Estimator:
-        """Build the estimator from the parameters; any exception makes configure fail.
+        """Build the estimator; any exception makes configure fail."""
+        return self.task.load(device, precision)
 
-        Args:
-            device: The parameter's, or ``cpu`` after a GPU error.
-            precision: The parameter's, or ``fp32`` after a GPU error.
-        """
-
-    @abstractmethod
     def infer(self, frame: Frame) -> R | None:
         """Run the estimator on a frame, in the worker; None when there is nothing to publish."""
+        return self.task.infer(frame)
 
-    @abstractmethod
     def publish(self, frame: Frame, header: Any, result: R) -> None:
         """Publish a result under the image's header, in the worker."""
+        self.task.publish(frame, header, result)
 
     def retune(self) -> None:
         """Hand changed dynamic parameters to the estimator."""
-
-    def misfit(self, camera: Camera) -> str:
-        """Say why an image of this camera is of no use, in the worker; empty if it is."""
-        return ''
+        self.task.retune()
 
     def due(self, stamp_ns: int) -> bool:
-        """Whether an image is to be computed, in the worker: when anybody listens to anything."""
-        return any(map(self.wanted, self._outputs))
+        """Whether an image is to be computed, in the worker."""
+        return self.task.due(stamp_ns)
 
     def more_inputs(self) -> Iterable[Any]:
         """Create the subscriptions that the node has besides the camera, at activation."""
         return ()
 
     def reset_history(self) -> None:
-        """Forget what the node itself remembers between frames, in the worker."""
+        """Forget what was before this frame, in the worker."""
+        self.task.reset()
 
-    def break_history(self) -> None:
-        """Note that the estimator has forgotten its frames after a failure, in the worker.
+    # what the task uses --------------------------------------------------------------------
 
-        Unlike after a reset, what comes next goes on from what was before.
-        """
-        self.reset_history()
-
-    # what a subclass uses ------------------------------------------------------------------
+    @property
+    def spec(self) -> NodeSpec:
+        """What the node offers; topics, services and parameters are made from it."""
+        return self.task_class.spec
 
     @property
     def parameters(self) -> P:
@@ -172,7 +148,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
     @property
     def estimator(self) -> Any:
         """The estimator, between configure and cleanup."""
-        return self._estimator
+        return self.task.estimator
 
     def output(self, name: str) -> Any:
         """Return the publisher of a contract output."""
@@ -187,20 +163,17 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         """Publish on a contract output."""
         self._outputs[name].publish(message)
 
-    def loading(self, device: str, precision: str) -> dict[str, Any]:
-        """Return what the loaders of `dlcv.inference.load` are given besides the settings."""
-        p = self.parameters
-        return {
-            'weights': p.weights,
-            'sha256': p.weights_sha256,
-            'allow_untrained': p.allow_random_weights,
-            'device': device,
-            'precision': precision,
-        }
-
     def judge(self, condition: Verdict | None) -> None:
         """Put a condition of the task itself (lost, no map ...) into the diagnostics."""
         self._condition = condition
+
+    def warn(self, text: str) -> None:
+        """Log a warning."""
+        self.get_logger().warning(text)
+
+    def complain(self, text: str) -> None:
+        """Log an error that may come with each image, now and then."""
+        self.get_logger().error(text, throttle_duration_sec=QUIET)
 
     @property
     def active(self) -> bool:
@@ -227,11 +200,11 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self._report_timer.reset()  # or the old period would end first
         try:
             _use_threads(p.num_threads)
-            self._estimator = self.load(p.device, p.precision)
+            self.task.estimator = self.load(p.device, p.precision)
             self._say_weights()
-            self._estimator.warm_up(*WARM_UP_SIZE)
+            self.task.estimator.warm_up(*WARM_UP_SIZE)
             self._create_outputs()
-            self.on_configured()
+            self.task.configure()
         except Exception as err:  # noqa: BLE001 - a bad file must never take the process down
             self.get_logger().debug(traceback.format_exc())
             self._drop()
@@ -239,9 +212,6 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         gc.freeze()  # a full collection over torch's 170,000 objects stops a node for half a second
         self._fault, self._state = '', 'inactive'
         return SUCCESS
-
-    def on_configured(self) -> None:
-        """Create what else the node needs from configure to cleanup."""
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start the worker."""
@@ -293,7 +263,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         super().destroy_node()
 
     def _say_weights(self) -> None:
-        origin = self._estimator.origin
+        origin = self.task.estimator.origin
         if origin.trained:
             self.get_logger().info(f'weights: {origin.path}')
         else:
@@ -365,8 +335,8 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         for publisher in self._outputs.values():
             self.destroy_lifecycle_publisher(publisher)
         self._outputs = {}
-        device = getattr(self._estimator, 'device', None)
-        self._estimator = None
+        device = getattr(self.task.estimator, 'device', None)
+        self.task.estimator = None
         gc.unfreeze()  # what the network leaves behind may be collected
         if device is not None and str(device).startswith('cuda'):
             import torch
@@ -395,7 +365,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         )
 
     def _on_changed(self, _: CommonParameters) -> None:
-        if self._estimator is not None:
+        if self.task.estimator is not None:
             self.retune()
 
     def _on_reset(self, _: Any, response: Any) -> Any:
@@ -439,12 +409,14 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         verdict = self._verdict()
         values = {
             'state': self._state,
-            'device': str(getattr(self._estimator, 'device', 'none')),
+            'device': str(getattr(self.task.estimator, 'device', 'none')),
             'precision': self.parameters.precision,
-            'weights_sha256': self._estimator.origin.sha256 if self._estimator else '',
-            'trained': str(bool(self._estimator and self._estimator.origin.trained)).lower(),
+            'weights_sha256': self.task.estimator.origin.sha256 if self.task.estimator else '',
+            'trained': str(
+                bool(self.task.estimator and self.task.estimator.origin.trained)
+            ).lower(),
             **self.health.values(),
-            'gpu_mem_mb': f'{_gpu_memory(self._estimator):.1f}',
+            'gpu_mem_mb': f'{_gpu_memory(self.task.estimator):.1f}',
         }
         status = DiagnosticStatus(
             level=bytes([verdict.level]),
@@ -468,7 +440,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         verdicts = [self.health.verdict(p.input_timeout, p.max_input_age)]
         if self._condition is not None:
             verdicts.append(self._condition)
-        if not self._estimator.origin.trained:
+        if not self.task.estimator.origin.trained:
             verdicts.append(Verdict(Level.WARN, 'the network is untrained'))
         return max(verdicts, key=lambda verdict: verdict.level)
 
@@ -518,17 +490,17 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         stamp = messages.stamp_ns(message.header.stamp)
         patience = self.parameters.input_timeout if self._camera_info_expected() else 0.0
         camera = self._calibration.of(stamp, width, height, patience)
-        if camera is None and self.needs_camera:
+        if camera is None and self.task.needs_camera:
             self._reject('rejected_camera', self._calibration.complaint(width, height))
             return None
-        if camera is not None and (problem := self.misfit(camera)):
+        if camera is not None and (problem := self.task.misfit(camera)):
             self._reject('rejected_camera', problem)
             return None
         return Frame(stamp_ns=stamp, image=pixels, camera=camera, frame_id=message.header.frame_id)
 
     def _camera_info_expected(self) -> bool:
         topic = self._camera_info_topic  # the resolved name: counting does not follow remappings
-        return self.needs_camera or self.count_publishers(topic) > 0
+        return self.task.needs_camera or self.count_publishers(topic) > 0
 
     def _in_time(self, stamp: int) -> bool:
         now = self.get_clock().now().nanoseconds
@@ -565,12 +537,12 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         if self._reset_wanted.is_set():
             self._reset_wanted.clear()
             self._break_wanted.clear()
-            self._estimator.reset()
+            self.task.estimator.reset()
             self.reset_history()
         elif self._break_wanted.is_set():
             self._break_wanted.clear()
-            self._estimator.reset()
-            self.break_history()
+            self.task.estimator.reset()
+            self.task.interrupt()
 
     def _reject(self, counter: str, reason: str) -> None:
         self.health.count(counter)
@@ -597,7 +569,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
     def _leave_gpu(self, err: Exception) -> None:
         self.get_logger().error(f'GPU error, going on on the CPU: {err}')
         try:
-            self._estimator = self.load('cpu', 'fp32')
+            self.task.estimator = self.load('cpu', 'fp32')
         except Exception as worse:  # noqa: BLE001 - the file may be gone by now
             self._fault = f'GPU error: {err}; and no way on on the CPU: {worse}'
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import MISSING, fields
-from typing import Any, TypeVar
+from typing import Any
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -24,7 +23,6 @@ from rclpy.parameter import Parameter as RosParameter
 from dlcv.contract.nodes import NODES
 from dlcv.contract.parameters import CommonParameters, Parameter, ParameterError, describe
 
-T = TypeVar('T')
 _FOREIGN = ('use_sim_time', 'qos_overrides', 'start_type_description_service')
 
 
@@ -121,18 +119,6 @@ class Parameters:
         self.values = values
         self._changed(values)
         return SetParametersResult(successful=True)
-
-
-def settings(cls: type[T], parameters: CommonParameters, **others: Any) -> T:
-    """Return the settings of an estimator: its fields that are parameters too, and ``others``.
-
-    Args:
-        cls: Dataclass of the settings.
-        parameters: Where its fields come from by name.
-        others: Fields that are named or counted otherwise.
-    """
-    shared = {f.name: getattr(parameters, f.name, MISSING) for f in fields(cls)}  # type: ignore[arg-type]
-    return cls(**{name: value for name, value in shared.items() if value is not MISSING} | others)
 
 
 def _plain(value: Any) -> Any:

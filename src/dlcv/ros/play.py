@@ -24,7 +24,8 @@ from std_msgs.msg import Empty
 
 from dlcv.bags import Bag, BagError, RawMessage, Topic
 from dlcv.inference.memory import keep_freed_memory
-from dlcv.ros.qos import message_class, profile
+from dlcv.ros.qos import profile
+from dlcv.ros.vocabulary import message_class
 
 READY_TOPIC = '/dlcv_recorder/ready'
 QUEUE = 100  # messages that a reliable listener may be behind before it loses one

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
-
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -51,12 +48,6 @@ def image_profile(parameters: CommonParameters) -> QoSProfile:
                 reliability=qos_profile_system_default.reliability,
                 durability=qos_profile_system_default.durability,
             )
-
-
-def message_class(name: str) -> Any:
-    """Return the message or service class of ``package/msg/Name``."""
-    package, kind, cls = name.split('/')
-    return getattr(import_module(f'{package}.{kind}'), cls)
 
 
 def _make(

@@ -27,8 +27,9 @@ from std_msgs.msg import Empty
 from dlcv.bags import BagError, BagWriter
 from dlcv.inference.memory import keep_freed_memory
 from dlcv.ros.play import READY_TOPIC
-from dlcv.ros.qos import message_class, profile
+from dlcv.ros.qos import profile
 from dlcv.ros.start import leave
+from dlcv.ros.vocabulary import message_class
 
 LOOK_PERIOD = 0.1  # seconds between two looks for publishers
 SETTLE = 0.5  # seconds after which the publishers, too, know that they have a listener

@@ -1,196 +1,17 @@
-"""Where frames are: a small TF buffer without threads, and the subscriptions that fill it."""
+"""The subscriptions that fill a buffer of transforms."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from threading import Lock
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from rclpy.node import Node
-from scipy.spatial.transform import Rotation, Slerp
 
-from dlcv import messages
 from dlcv.contract.nodes import Topic
-from dlcv.ros.convert import ConvertError, transform_matrix
-from dlcv.ros.qos import message_class, profile
-
-Matrix = npt.NDArray[np.float64]
-KEEP_NS = 10 * 10**9  # moving transforms are kept this long, as tf2 does
-
-BODY_FROM_OPTICAL: Matrix = np.array(
-    [[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]], np.float64
-)
-"""REP 103: optical z is forward (body x), optical x is right (body -y), optical y is down."""
-
-
-class TransformError(ValueError):
-    """Nobody told how two frames lie to each other; the message names the frames that are known."""
-
-
-@dataclass(slots=True)
-class _Edge:
-    """How one frame lies in its parent, always or at moments in ascending order."""
-
-    parent: str
-    static: bool
-    stamps: list[int] = field(default_factory=list)
-    parent_from_child: list[Matrix] = field(default_factory=list)
-
-    def add(self, stamp_ns: int, matrix: Matrix) -> None:
-        if self.static:
-            self.stamps, self.parent_from_child = [stamp_ns], [matrix]
-            return
-        at = bisect_left(self.stamps, stamp_ns)
-        if at < len(self.stamps) and self.stamps[at] == stamp_ns:
-            self.parent_from_child[at] = matrix
-            return
-        self.stamps.insert(at, stamp_ns)
-        self.parent_from_child.insert(at, matrix)
-        stale = bisect_left(self.stamps, self.stamps[-1] - KEEP_NS)
-        del self.stamps[:stale], self.parent_from_child[:stale]
-
-    def at(self, stamp_ns: int, child: str) -> Matrix:
-        if self.static:
-            return self.parent_from_child[0]
-        first, last = self.stamps[0], self.stamps[-1]
-        if not first <= stamp_ns <= last:
-            near, word = (
-                (first, 'before the first') if stamp_ns < first else (last, 'after the last')
-            )
-            raise TransformError(
-                f'{self.parent} -> {child} is asked for {abs(stamp_ns - near) / 1e9:.3f} s {word} '
-                'one that is known'
-            )
-        after = bisect_left(self.stamps, stamp_ns)
-        if self.stamps[after] == stamp_ns:
-            return self.parent_from_child[after]
-        begin, end = self.stamps[after - 1], self.stamps[after]
-        share = (stamp_ns - begin) / (end - begin)
-        return interpolate(self.parent_from_child[after - 1], self.parent_from_child[after], share)
-
-
-def interpolate(first: Matrix, second: Matrix, share: float) -> Matrix:
-    """Return the rigid motion between two: straight in position, steady in turning (slerp)."""
-    between = np.eye(4)
-    turns = Rotation.from_matrix(np.stack((first[:3, :3], second[:3, :3])))
-    between[:3, :3] = Slerp((0.0, 1.0), turns)(share).as_matrix()
-    between[:3, 3] = (1 - share) * first[:3, 3] + share * second[:3, 3]
-    return between
-
-
-def inverse(matrix: Matrix) -> Matrix:
-    """Return the inverse of a rigid motion ``(4, 4)``."""
-    inverted = np.eye(4)
-    inverted[:3, :3] = matrix[:3, :3].T
-    inverted[:3, 3] = -matrix[:3, :3].T @ matrix[:3, 3]
-    return inverted
-
-
-class TransformBuffer:
-    """A tree of frames; every method may be called from any thread."""
-
-    def __init__(self) -> None:
-        self._edges: dict[str, _Edge] = {}
-        self._lock = Lock()
-
-    def clear_moving(self) -> None:
-        """Forget what moves, as after a jump of time."""
-        with self._lock:
-            self._edges = {child: edge for child, edge in self._edges.items() if edge.static}
-
-    def add(
-        self, parent: str, child: str, matrix: Matrix, stamp_ns: int = 0, *, static: bool = True
-    ) -> None:
-        """Take ``parent_from_child`` ``(4, 4)``; a frame that changes its parent starts anew."""
-        with self._lock:
-            edge = self._edges.get(child)
-            if edge is None or edge.parent != parent or edge.static != static:
-                edge = self._edges[child] = _Edge(parent, static)
-            edge.add(stamp_ns, matrix)
-
-    def knows(self, frame: str) -> bool:
-        """Whether a frame is in the tree."""
-        with self._lock:
-            return frame in self._frames()
-
-    def lookup(self, target: str, source: str, stamp_ns: int = 0) -> Matrix:
-        """Return ``target_from_source`` ``(4, 4)`` at a moment.
-
-        Raises:
-            TransformError: If the frames are not connected, or not at that moment.
-        """
-        if target == source:
-            return np.eye(4)
-        with self._lock:
-            up_source, up_target = self._to_root(source), self._to_root(target)
-            shared = next((frame for frame in up_source if frame in up_target), None)
-            if shared is None:
-                known = ', '.join(sorted(self._frames())) or 'none'
-                raise TransformError(
-                    f'no transform between {target!r} and {source!r}; known frames are: {known}'
-                )
-            shared_from_source = self._climb(source, shared, stamp_ns)
-            shared_from_target = self._climb(target, shared, stamp_ns)
-        return inverse(shared_from_target) @ shared_from_source
-
-    def _frames(self) -> set[str]:
-        return {*self._edges, *(edge.parent for edge in self._edges.values())}
-
-    def _to_root(self, frame: str) -> list[str]:
-        """Return the frame and its ancestors; stops where somebody published a ring."""
-        chain = [frame]
-        while (edge := self._edges.get(chain[-1])) is not None and edge.parent not in chain:
-            chain.append(edge.parent)
-        return chain
-
-    def _climb(self, frame: str, ancestor: str, stamp_ns: int) -> Matrix:
-        matrix: Matrix = np.eye(4)
-        while frame != ancestor:
-            edge = self._edges[frame]
-            matrix = edge.at(stamp_ns, frame) @ matrix
-            frame = edge.parent
-        return matrix
-
-
-class Mount:
-    """Where the camera sits on the body, as far as anybody has told."""
-
-    def __init__(self, buffer: TransformBuffer, say: Callable[[str], None]) -> None:
-        """Look up in ``buffer``; call ``say`` once with a line when an assumption is made."""
-        self._buffer, self._say = buffer, say
-        self._said: set[tuple[str, str]] = set()
-
-    def base_from_camera(self, base: str, camera: str, stamp_ns: int) -> Matrix:
-        """Return ``(4, 4)``; untold, the optical axes turned to REP 103 at the body's origin."""
-        try:
-            return self._buffer.lookup(base, camera, stamp_ns)
-        except TransformError as err:
-            if (base, camera) not in self._said:
-                self._said.add((base, camera))
-                self._say(f'{err}; the camera is taken to sit in {base}, looking forward')
-            return BODY_FROM_OPTICAL
-
-
-def take(buffer: TransformBuffer, message: Any, *, static: bool) -> list[str]:
-    """Put the transforms of a ``tf2_msgs/TFMessage`` into a buffer.
-
-    Returns:
-        Complaints about those that cannot be used.
-    """
-    complaints = []
-    for entry in message.transforms:
-        parent, child = entry.header.frame_id.lstrip('/'), entry.child_frame_id.lstrip('/')
-        try:
-            matrix = transform_matrix(entry.transform)
-        except ConvertError as err:
-            complaints.append(f'{parent} -> {child}: {err}')
-            continue
-        buffer.add(parent, child, matrix, messages.stamp_ns(entry.header.stamp), static=static)
-    return complaints
+from dlcv.geometry.frames import TransformBuffer
+from dlcv.messages import take_transforms
+from dlcv.ros.qos import profile
+from dlcv.ros.vocabulary import message_class
 
 
 def subscribe(node: Node, topic: Topic, buffer: TransformBuffer) -> Iterator[Any]:
@@ -201,7 +22,7 @@ def subscribe(node: Node, topic: Topic, buffer: TransformBuffer) -> Iterator[Any
     static = topic.qos == 'tf_static'
 
     def on_message(message: Any) -> None:
-        for complaint in take(buffer, message, static=static):
+        for complaint in take_transforms(buffer, message, static=static):
             node.get_logger().error(f'{topic.name}: {complaint}', throttle_duration_sec=5.0)
 
     try:

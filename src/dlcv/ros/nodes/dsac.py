@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any, NoReturn
 
@@ -16,91 +15,51 @@ from rclpy.task import Future
 from scipy.spatial.transform import Rotation
 from std_srvs.srv import Trigger
 
+from dlcv import messages
 from dlcv.contract.nodes import DSAC, TF_STATIC
 from dlcv.contract.parameters import DsacParameters
-from dlcv.inference.body import compounded
-from dlcv.ros import convert, start
-from dlcv.ros.health import Level, Verdict
-from dlcv.ros.node import QUIET, Estimator, VisionNode
-from dlcv.ros.parameters import settings
+from dlcv.geometry.frames import Matrix, TransformBuffer, TransformError, inverse
+from dlcv.ros import start
+from dlcv.ros.node import QUIET, VisionNode
 from dlcv.ros.qos import profile
-from dlcv.ros.transforms import Matrix, Mount, TransformBuffer, TransformError, inverse, subscribe
-from dlcv.types import Camera, Frame, Localization
+from dlcv.ros.transforms import subscribe
+from dlcv.ros.vocabulary import COMPOSER
+from dlcv.tasks.relocalization import Fix, RelocalizationTask
+from dlcv.types import Frame
 
-POSE, HYPOTHESES, INITIALPOSE, TF = '~/pose', '~/hypotheses', 'initialpose', '/tf'
-TRIGGER, INITIAL_POSE = '~/trigger', 'initial_pose'
+TF, TRIGGER, INITIAL_POSE = '/tf', '~/trigger', 'initial_pose'
 TF_INPUT = next(topic for topic in DSAC.inputs if topic.name == TF)
 TF_PERIOD = 0.05  # seconds between two map -> odom
 TF_PATIENCE_NS = 2 * 10**9  # odometry of an image may come this much later than its pose
 AGREE_METRES, AGREE_RADIANS = 0.5, np.deg2rad(10)  # poses this close confirm each other
-LEAST_VARIANCE = 1e-9
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fix:
-    """An answer of the relocalizer, for the body instead of the camera.
-
-    Attributes:
-        found: The answer.
-        map_from_base: ``(4, 4)`` pose of the body in metres; None if there is none.
-        covariance: ``(6, 6)`` of it in map axes.
-    """
-
-    found: Localization
-    map_from_base: Matrix | None = None
-    covariance: Matrix | None = None
 
 
 class DsacNode(VisionNode[DsacParameters, Fix]):
-    """Carry images to a relocalizer; say where the body is, and where odometry started."""
+    """The pose in a map, asked for or all the time; and where odometry started in it."""
 
-    spec = DSAC
+    task_class = RelocalizationTask
+    task: RelocalizationTask
 
     def __init__(self, **node_args: Any) -> None:
         super().__init__(**node_args)
-        self._frames = TransformBuffer()
-        self._mount = Mount(self._frames, self.get_logger().warning)
-        self._anchor = Anchor(self._frames)
+        self._anchor = Anchor(self.task.frames)
         self._asked: list[Future] = []
         self._asking = Lock()
         self._computing = False
-        self._prior: Matrix | None = None
-        self._last_due_ns: int | None = None
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_service(
             Trigger, TRIGGER, self._on_trigger, callback_group=ReentrantCallbackGroup()
         )
         self.create_timer(TF_PERIOD, self._publish_anchor)
 
-    def load(self, device: str, precision: str) -> Estimator:
-        """Build the estimator; a map of another frame is refused."""
-        from dlcv.inference.load import load_relocalization
-        from dlcv.inference.relocalization import RelocalizationError, RelocalizationSettings
-
-        made = load_relocalization(
-            settings=settings(RelocalizationSettings, self.parameters),
-            **self.loading(device, precision),
-        )
-        if made.place and (problem := made.place.frame_misfit(self.parameters.map_frame)):
-            raise RelocalizationError(f'{made.origin.path}: {problem} (parameter map_frame)')
-        return made
-
-    def misfit(self, camera: Camera) -> str:
-        """Say that the map was made for other cameras."""
-        return str(self.estimator.misfit(camera))
-
-    def retune(self) -> None:
-        """Hand changed gates on."""
-        self.estimator.settings = settings(type(self.estimator.settings), self.parameters)
-
     def more_inputs(self) -> Iterable[Any]:
         """Listen to the prior, to where the camera sits, and to odometry when it is needed."""
         yield self.create_subscription(
             PoseWithCovarianceStamped, INITIAL_POSE, self._on_initial_pose, profile('R10')
         )
-        yield from subscribe(self, TF_STATIC, self._frames)
+        yield from subscribe(self, TF_STATIC, self.task.frames)
         if self.parameters.publish_tf:
-            yield from subscribe(self, TF_INPUT, self._frames)
+            yield from subscribe(self, TF_INPUT, self.task.frames)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop, and tell whoever still waits for an answer."""
@@ -109,68 +68,36 @@ class DsacNode(VisionNode[DsacParameters, Fix]):
         return done
 
     def due(self, stamp_ns: int) -> bool:
-        """Compute when asked, or in mode continuous at the rate."""
+        """Compute also when asked."""
         with self._asking:
             if self._asked:
                 return True
-        if self.parameters.mode != 'continuous':
-            return False
-        last = self._last_due_ns
-        if last is not None and 0 <= stamp_ns - last < 0.95e9 / self.parameters.rate:
-            return False
-        self._last_due_ns = stamp_ns
-        return True
+        return super().due(stamp_ns)
 
-    def infer(self, frame: Frame) -> Fix:
+    def infer(self, frame: Frame) -> Fix | None:
         """Find the pose; a failure is an answer too, to whoever asked."""
-        mount = self._mount.base_from_camera(
-            self.parameters.base_frame, frame.frame_id, frame.stamp_ns
-        )
-        prior = None if self._prior is None else self._prior @ mount
         self._computing = True
         try:
-            found = self.estimator.push(frame, prior=prior)
+            return super().infer(frame)
         except Exception as err:
             self._answer(False, f'rejected: {type(err).__name__}: {err}')
             raise
         finally:
             self._computing = False
-        if found.map_from_camera is None or found.covariance is None:
-            return Fix(found)
-        none = np.zeros((6, 6))  # where the camera sits is taken as exact
-        pose, spread = compounded(found.map_from_camera, found.covariance, inverse(mount), none)
-        lacking = np.maximum(LEAST_VARIANCE - np.diag(spread), 0)
-        return Fix(found, pose, spread + np.diag(lacking))
 
     def publish(self, frame: Frame, header: Any, result: Fix) -> None:
-        """Publish the pose if it is accepted, the hypotheses anyhow; answer whoever asked."""
-        found, p = result.found, self.parameters
-        in_map = convert.header_in(p.map_frame, header.stamp)
-        if self.wanted(HYPOTHESES):
-            finite = [pose for pose in found.hypotheses if np.isfinite(pose).all()]
-            self.send(HYPOTHESES, convert.pose_array(in_map, finite))
-        if not found.accepted or result.map_from_base is None or result.covariance is None:
-            self.judge(Verdict(Level.WARN, f'rejected: {found.reason}'))
-            self._answer(False, f'rejected: {found.reason}')
-            return
-        self.judge(None)
-        message = convert.pose_with_covariance(in_map, result.map_from_base, result.covariance)
-        self.send(POSE, message)
-        if p.publish_initialpose:
-            self.send(INITIALPOSE, message)
-        if p.publish_tf:
-            self._anchor.add(found.stamp_ns, result.map_from_base)
-        self._answer(True, f'accepted: {found.reason}')
+        """Publish, and answer whoever asked."""
+        super().publish(frame, header, result)
+        if result.accepted and self.parameters.publish_tf:
+            assert result.map_from_base is not None
+            self._anchor.add(result.found.stamp_ns, result.map_from_base)
+        verdict = 'accepted' if result.accepted else 'rejected'
+        self._answer(result.accepted, f'{verdict}: {result.found.reason}')
 
     def reset_history(self) -> None:
-        """Forget the prior, the odometry and what was to be confirmed."""
-        self._prior, self._last_due_ns = None, None
-        self._frames.clear_moving()
+        """Forget also what was to be confirmed."""
+        super().reset_history()
         self._anchor.clear()
-        self.judge(None)
-
-    def break_history(self) -> None:
-        """Nothing to do: images are independent of each other."""
 
     # executor thread -----------------------------------------------------------------------
 
@@ -213,8 +140,8 @@ class DsacNode(VisionNode[DsacParameters, Fix]):
             self.get_logger().error(f'initial_pose is in frame {frame!r}; {wanted!r} is needed')
             return
         try:
-            self._prior = convert.pose_matrix(message.pose.pose)
-        except convert.ConvertError as err:
+            self.task.prior = messages.pose_matrix(message.pose.pose)
+        except messages.MessageError as err:
             self.get_logger().error(f'initial_pose is not taken: {err}')
 
     def _publish_anchor(self) -> None:
@@ -231,12 +158,8 @@ class DsacNode(VisionNode[DsacParameters, Fix]):
         map_from_odom = self._anchor.map_from_odom
         if map_from_odom is None or not self.wanted(TF):
             return
-        from tf2_msgs.msg import TFMessage
-
-        later = convert.time_of(now + int(1e9 * p.transform_tolerance))
-        header = convert.header_in(p.map_frame, later)
-        placed = convert.transform(header, p.odom_frame, map_from_odom)
-        self.send(TF, TFMessage(transforms=[placed]))
+        header = COMPOSER.header(now + int(1e9 * p.transform_tolerance), p.map_frame)
+        self.send(TF, COMPOSER.tf(COMPOSER.transform(header, p.odom_frame, map_from_odom)))
 
 
 class Anchor:

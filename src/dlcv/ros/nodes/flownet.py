@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from dlcv.contract.nodes import FLOWNET
 from dlcv.contract.parameters import FlowNetParameters
-from dlcv.ros import convert, start
-from dlcv.ros.node import Estimator, VisionNode
-from dlcv.ros.parameters import settings
-from dlcv.types import FlowField, Frame
-
-FLOW, INFO, INTERVAL = '~/flow', '~/camera_info', '~/flow_interval'
-CONFIDENCE, COLOUR = '~/confidence', '~/color'
+from dlcv.ros import start
+from dlcv.ros.node import VisionNode
+from dlcv.tasks.flow import FlowTask
+from dlcv.types import FlowField
 
 
 class FlowNetNode(VisionNode[FlowNetParameters, FlowField]):
-    """Carry images to a flow estimator and its fields to topics."""
+    """Optical flow between consecutive images."""
 
-    spec = FLOWNET
-    needs_camera = False
-
-    def load(self, device: str, precision: str) -> Estimator:
-        """Build the estimator."""
-        from dlcv.inference.flow import FlowSettings
-        from dlcv.inference.load import load_flow
-
-        return load_flow(
-            settings=settings(FlowSettings, self.parameters), **self.loading(device, precision)
-        )
-
-    def retune(self) -> None:
-        """Hand changed limits on."""
-        self.estimator.settings = settings(type(self.estimator.settings), self.parameters)
-
-    def infer(self, frame: Frame) -> FlowField | None:
-        """Estimate the flow; the check for confidence doubles the work and is made on demand."""
-        return self.estimator.push(frame, confidence=self.wanted(CONFIDENCE))
-
-    def publish(self, frame: Frame, header: Any, result: FlowField) -> None:
-        """Publish what is listened to."""
-        if self.wanted(FLOW):
-            self.send(FLOW, convert.image(header, result.flow))
-        if self.wanted(INFO) and frame.camera is not None:
-            # the last cells of an odd-sized image reach beyond it: the calibration must too,
-            # or width / binning would not be the width of the flow
-            height, width = (side * result.stride for side in result.flow.shape[:2])
-            camera = frame.camera.cropped(0, 0, width, height)
-            self.send(INFO, convert.camera_info(header, camera, binning=result.stride))
-        if self.wanted(INTERVAL):
-            reference = convert.time_reference(header, result.previous_stamp_ns, header.frame_id)
-            self.send(INTERVAL, reference)
-        if self.wanted(CONFIDENCE) and result.confidence is not None:
-            self.send(CONFIDENCE, convert.image(header, result.confidence))
-        if self.wanted(COLOUR):
-            from dlcv.view.flow import flow_colours
-
-            picture = flow_colours(result.flow, self.parameters.max_displacement)
-            self.send(COLOUR, convert.image(header, picture))
+    task_class = FlowTask
 
 
 def main(args: list[str] | None = None) -> NoReturn:

@@ -2,81 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from dlcv.contract.nodes import SUPERPOINT
 from dlcv.contract.parameters import SuperPointParameters
-from dlcv.ros import convert, start
-from dlcv.ros.node import Estimator, VisionNode
-from dlcv.ros.parameters import settings
-from dlcv.types import Frame, Keypoints, Matches
-
-KEYPOINTS, MATCHES, MARKERS, OVERLAY = '~/keypoints', '~/matches', '~/markers', '~/overlay'
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Features:
-    """What is published for one image; no matches where there was no image before."""
-
-    keypoints: Keypoints
-    matches: Matches | None
+from dlcv.ros import start
+from dlcv.ros.node import VisionNode
+from dlcv.tasks.features import Features, FeatureTask
 
 
 class SuperPointNode(VisionNode[SuperPointParameters, Features]):
-    """Carry images to a feature estimator; remembers the last keypoints to match with."""
+    """Interest points, described and matched."""
 
-    spec = SUPERPOINT
-    needs_camera = False
-
-    _previous: Keypoints | None = None
-
-    def load(self, device: str, precision: str) -> Estimator:
-        """Build the estimator."""
-        from dlcv.inference.features import FeatureSettings
-        from dlcv.inference.load import load_features
-
-        return load_features(
-            settings=settings(FeatureSettings, self.parameters), **self.loading(device, precision)
-        )
-
-    def retune(self) -> None:
-        """Hand changed thresholds on."""
-        self.estimator.settings = settings(type(self.estimator.settings), self.parameters)
-
-    def infer(self, frame: Frame) -> Features:
-        """Detect, and match when somebody wants to see it."""
-        keypoints = self.estimator.push(frame)
-        previous, self._previous = self._previous, keypoints
-        if previous is None or not (self.wanted(MATCHES) or self.wanted(OVERLAY)):
-            return Features(keypoints, None)
-        return Features(keypoints, self.estimator.match(previous, keypoints))
-
-    def publish(self, frame: Frame, header: Any, result: Features) -> None:
-        """Publish what is listened to."""
-        keypoints, matches = result.keypoints, result.matches
-        if self.wanted(KEYPOINTS):
-            kind = self.parameters.descriptor_format
-            self.send(KEYPOINTS, convert.keypoint_cloud(header, keypoints, kind))
-        if self.wanted(MATCHES) and matches is not None:
-            self.send(MATCHES, convert.match_cloud(header, matches))
-        if self.wanted(MARKERS):
-            self.send(MARKERS, convert.keypoint_marker(header, keypoints.xy))
-        if self.wanted(OVERLAY):
-            self.send(OVERLAY, convert.image(header, _drawn(frame, result)))
-
-    def reset_history(self) -> None:
-        """Forget the last keypoints."""
-        self._previous = None
-
-
-def _drawn(frame: Frame, result: Features) -> Any:
-    from dlcv.view.features import draw_keypoints, draw_tracks
-
-    picture = draw_keypoints(frame.image, result.keypoints.xy, result.keypoints.scores)
-    if result.matches is None:
-        return picture
-    return draw_tracks(picture, result.matches.previous_xy, result.matches.xy)
+    task_class = FeatureTask
 
 
 def main(args: list[str] | None = None) -> NoReturn:

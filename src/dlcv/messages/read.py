@@ -1,4 +1,4 @@
-"""What this suite reads of a message, whoever made it: images and calibration.
+"""What this suite reads of a message, whoever made it: images, calibration, points, poses.
 
 Live messages (rclpy) and recorded ones (rosbags) are different classes with the same fields. The
 protocols here name those fields, so one decoder serves a node and a replay, and neither ROS nor a
@@ -14,9 +14,14 @@ from typing import Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.geometry.frames import TransformBuffer
 from dlcv.types import ByteImage, Camera, Frame
 
 MAX_SIDE = 32768  # a larger side is a broken header, not a camera
+MAX_STRETCH = 0.01  # of a quaternion's length from 1: text files round more than this suite does
+DESCRIPTOR_SCALE = 127  # int8 descriptors are unit vectors times this
+FIELD_TYPES = {'int8': 1, 'uint8': 2, 'float32': 7, 'float64': 8}
+"""Those numbers of ``sensor_msgs/PointField`` that are used here, by NumPy's names."""
 
 
 class Stamp(Protocol):
@@ -261,3 +266,87 @@ def frame(msg: Image | CompressedImage, calibration: Camera | None = None) -> Fr
         camera=calibration,
         frame_id=msg.header.frame_id,
     )
+
+
+def points_of(cloud: Any) -> npt.NDArray[Any]:
+    """Return the points of a ``sensor_msgs/PointCloud2`` as a structured array ``(N,)``.
+
+    Raises:
+        MessageError: If a field is of a kind that is not read, or the data is too short.
+    """
+    kinds = {value: name for name, value in FIELD_TYPES.items()}
+    if unknown := [f.name for f in cloud.fields if f.datatype not in kinds]:
+        raise MessageError(f'fields {unknown} of a cloud are of none of {", ".join(FIELD_TYPES)}')
+    dtype = np.dtype(
+        {
+            'names': [f.name for f in cloud.fields],
+            'formats': [
+                (kinds[f.datatype], (f.count,)) if f.count > 1 else kinds[f.datatype]
+                for f in cloud.fields
+            ],
+            'offsets': [f.offset for f in cloud.fields],
+            'itemsize': cloud.point_step,
+        }
+    )
+    count, data = cloud.width * cloud.height, np.frombuffer(cloud.data, np.uint8)
+    if data.size < count * dtype.itemsize:
+        raise MessageError(f'{data.size} bytes are too few for {count} points of {dtype.itemsize}')
+    return np.frombuffer(cloud.data, dtype, count=count)
+
+
+def pose_matrix(pose: Any) -> npt.NDArray[np.float64]:
+    """Return a ``geometry_msgs/Pose`` as a rigid motion ``(4, 4)``.
+
+    Raises:
+        MessageError: If a number is not finite, or the quaternion's length is not 1 (to 1 %).
+    """
+    return _rigid(pose.position, pose.orientation)
+
+
+def transform_matrix(transform: Any) -> npt.NDArray[np.float64]:
+    """Return a ``geometry_msgs/Transform`` as a rigid motion; raises like `pose_matrix`."""
+    return _rigid(transform.translation, transform.rotation)
+
+
+def take_transforms(buffer: TransformBuffer, message: Any, *, static: bool) -> list[str]:
+    """Put the transforms of a ``tf2_msgs/TFMessage`` into a buffer.
+
+    Returns:
+        Complaints about those that cannot be used.
+    """
+    complaints = []
+    for entry in message.transforms:
+        parent, child = entry.header.frame_id.lstrip('/'), entry.child_frame_id.lstrip('/')
+        try:
+            matrix = transform_matrix(entry.transform)
+        except MessageError as err:
+            complaints.append(f'{parent} -> {child}: {err}')
+            continue
+        buffer.add(parent, child, matrix, stamp_ns(entry.header.stamp), static=static)
+    return complaints
+
+
+def covariance_matrix(numbers: Any) -> npt.NDArray[np.float64]:
+    """Return the 36 numbers of a message as a symmetric ``(6, 6)`` matrix.
+
+    Raises:
+        MessageError: If a number is not finite or a variance is negative.
+    """
+    matrix = np.asarray(numbers, np.float64).reshape(6, 6)
+    if not np.isfinite(matrix).all() or (np.diag(matrix) < 0).any():
+        raise MessageError(f'no covariance: its diagonal is {np.diag(matrix).tolist()}')
+    return np.asarray((matrix + matrix.T) / 2)
+
+
+def _rigid(position: Any, rotation: Any) -> npt.NDArray[np.float64]:
+    from scipy.spatial.transform import Rotation
+
+    xyz = [float(value) for value in (position.x, position.y, position.z)]
+    xyzw = [float(value) for value in (rotation.x, rotation.y, rotation.z, rotation.w)]
+    length = float(np.linalg.norm(xyzw))
+    if not np.isfinite([*xyz, length]).all() or abs(length - 1) > MAX_STRETCH:
+        raise MessageError(f'no pose: position {xyz}, quaternion xyzw {xyzw}')
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_quat(xyzw).as_matrix()
+    matrix[:3, 3] = xyz
+    return matrix

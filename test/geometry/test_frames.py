@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip('rclpy', reason='rclpy is not installed')
-
-from geometry_msgs.msg import TransformStamped
 from scipy.spatial.transform import Rotation
 
-from dlcv.ros import convert
-from dlcv.ros.transforms import (
+from dlcv.geometry.frames import (
     BODY_FROM_OPTICAL,
     KEEP_NS,
     Mount,
     TransformBuffer,
     TransformError,
     inverse,
-    take,
 )
-
-pytestmark = pytest.mark.ros
 
 
 def _pose(x: float = 0, y: float = 0, z: float = 0, yaw: float = 0) -> Any:
@@ -137,17 +128,3 @@ def test_told_the_camera_sits_where_it_is_told() -> None:
     buffer.add('base_link', 'camera', _pose(x=1) @ BODY_FROM_OPTICAL)
     assert mount.base_from_camera('base_link', 'camera', 0)[0, 3] == 1
     assert not said
-
-
-def test_messages_fill_the_buffer_and_broken_ones_are_named() -> None:
-    good = convert.transform(
-        convert.header_in('/base_link', convert.time_of(3)), 'camera', _pose(x=4)
-    )
-    broken = TransformStamped(child_frame_id='broken')
-    broken.transform.rotation.w = 0.0
-    buffer = TransformBuffer()
-    complaints = take(buffer, SimpleNamespace(transforms=[broken, good]), static=True)
-    assert buffer.lookup('base_link', 'camera')[0, 3] == 4
-    assert len(complaints) == 1
-    assert 'broken' in complaints[0]
-    assert not buffer.knows('broken')

@@ -1,0 +1,49 @@
+"""Messages as rosbags' classes, for the composer; no ROS needed.
+
+``rosbags`` makes a dataclass of each message type at run time, so the messages here are ``Any``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dlcv.messages import Composer
+
+IMAGE = 'sensor_msgs/msg/Image'
+COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
+CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+ODOMETRY = 'nav_msgs/msg/Odometry'
+TF = 'tf2_msgs/msg/TFMessage'
+
+
+@cache
+def typestore() -> Any:
+    """Return the message definitions of ROS 2 Jazzy."""
+    from rosbags.typesys import Stores, get_typestore
+
+    return get_typestore(Stores.ROS2_JAZZY)
+
+
+class BagVocabulary:
+    """The classes of rosbags."""
+
+    def type(self, name: str) -> Callable[..., Any]:
+        """Return the class of ``package/msg/Name``."""
+        made: Callable[..., Any] = typestore().types[name]
+        return made
+
+    def octets(self, values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+        """Return the memory of values; copies only what is not contiguous."""
+        return np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+
+    def doubles(self, values: Iterable[float]) -> npt.NDArray[np.float64]:
+        """Return numbers as an array."""
+        return np.array(list(values), np.float64)
+
+
+COMPOSER = Composer(BagVocabulary())

@@ -1,0 +1,53 @@
+"""What this suite reads of ROS messages, and how it makes them; neither ROS nor a bag is needed.
+
+Live messages (rclpy) and recorded ones (rosbags) are different classes with the same fields.
+`dlcv.messages.read` looks at the fields alone, `dlcv.messages.compose` is given the classes, so a
+node, a replay without ROS and a converter share one decoder and one composer.
+"""
+
+from dlcv.messages.compose import Composer, Vocabulary
+from dlcv.messages.read import (
+    ENCODINGS,
+    MAX_SIDE,
+    CameraInfo,
+    CompressedImage,
+    Header,
+    Image,
+    MessageError,
+    UnsupportedEncodingError,
+    camera,
+    covariance_matrix,
+    decode,
+    decode_any,
+    decode_compressed,
+    frame,
+    points_of,
+    pose_matrix,
+    stamp_ns,
+    take_transforms,
+    transform_matrix,
+)
+
+__all__ = [
+    'ENCODINGS',
+    'MAX_SIDE',
+    'CameraInfo',
+    'Composer',
+    'CompressedImage',
+    'Header',
+    'Image',
+    'MessageError',
+    'UnsupportedEncodingError',
+    'Vocabulary',
+    'camera',
+    'covariance_matrix',
+    'decode',
+    'decode_any',
+    'decode_compressed',
+    'frame',
+    'points_of',
+    'pose_matrix',
+    'stamp_ns',
+    'take_transforms',
+    'transform_matrix',
+]

@@ -1,0 +1,170 @@
+"""What a task is, and what it needs of whoever runs it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import MISSING, dataclass, fields
+from enum import IntEnum
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from dlcv.contract.nodes import NodeSpec
+from dlcv.contract.parameters import CommonParameters
+from dlcv.messages import Composer
+from dlcv.types import Camera, Frame
+
+R = TypeVar('R')
+P = TypeVar('P', bound=CommonParameters)
+T = TypeVar('T')
+
+
+class Level(IntEnum):
+    """Levels of ``diagnostic_msgs/DiagnosticStatus``."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Level and one line for a person."""
+
+    level: Level
+    text: str
+
+
+class Estimator(Protocol):
+    """What a task needs of an estimator; its results are the task's business."""
+
+    device: Any
+    origin: Any
+
+    def reset(self) -> None:
+        """Forget all history."""
+
+    def warm_up(self, width: int, height: int) -> None:
+        """Run on pictures of this size, so that the first real one is not late."""
+
+
+class Host(Protocol):
+    """Who runs a task."""
+
+    @property
+    def parameters(self) -> Any:
+        """The parameters as they are now."""
+
+    def wanted(self, name: str) -> bool:
+        """Whether anybody listens to an output of the contract."""
+
+    def send(self, name: str, message: Any) -> None:
+        """Publish on an output of the contract."""
+
+    def judge(self, condition: Verdict | None) -> None:
+        """Take note of a condition of the task itself (lost, no map ...); None when it is over."""
+
+    def warn(self, text: str) -> None:
+        """Tell people something that they should know."""
+
+    def complain(self, text: str) -> None:
+        """Tell people of an error that may come with each picture."""
+
+
+class Task(ABC, Generic[P, R]):
+    """Turns pictures into results of one estimator, and these into messages.
+
+    All methods but the constructor are called in one thread, except `load` and `retune`.
+
+    Args:
+        host: Who runs it.
+        compose: Makes its messages.
+
+    Attributes:
+        spec: What the node offers whose task it is.
+        needs_camera: Whether a picture without calibration is of no use.
+        estimator: What was loaded; None before.
+    """
+
+    spec: ClassVar[NodeSpec]
+    needs_camera: ClassVar[bool] = True
+
+    def __init__(self, host: Host, compose: Composer) -> None:
+        self.host, self.compose = host, compose
+        self.estimator: Any = None
+
+    @property
+    def parameters(self) -> P:
+        """The parameters as they are now."""
+        return self.host.parameters  # type: ignore[no-any-return]
+
+    @abstractmethod
+    def load(self, device: str, precision: str) -> Estimator:
+        """Build the estimator from the parameters; any exception makes configure fail.
+
+        Args:
+            device: The parameter's, or ``cpu`` after a GPU error.
+            precision: The parameter's, or ``fp32`` after a GPU error.
+        """
+
+    @abstractmethod
+    def infer(self, frame: Frame) -> R | None:
+        """Run the estimator on a frame; None when there is nothing to publish."""
+
+    @abstractmethod
+    def publish(self, frame: Frame, header: Any, result: R) -> None:
+        """Send what is listened to of a result, under the image's header."""
+
+    def configure(self) -> None:
+        """Make ready what depends on parameters, once the estimator is loaded."""
+
+    def retune(self) -> None:
+        """Hand changed dynamic parameters to the estimator."""
+        self.estimator.settings = settings(type(self.estimator.settings), self.parameters)
+
+    def misfit(self, camera: Camera) -> str:
+        """Say why an image of this camera is of no use; empty if it is."""
+        return ''
+
+    def due(self, stamp_ns: int) -> bool:
+        """Whether an image is to be computed: when anybody listens to anything."""
+        return any(self.wanted(topic.name) for topic in self.spec.outputs)
+
+    def reset(self) -> None:
+        """Forget what the task itself remembers between frames."""
+
+    def interrupt(self) -> None:
+        """Note that the estimator has forgotten its frames after a failure.
+
+        Unlike after a reset, what comes next goes on from what was before.
+        """
+        self.reset()
+
+    def wanted(self, name: str) -> bool:
+        """Whether anybody listens to an output of the contract."""
+        return self.host.wanted(name)
+
+    def send(self, name: str, message: Any) -> None:
+        """Publish on an output of the contract."""
+        self.host.send(name, message)
+
+    def loading(self, device: str, precision: str) -> dict[str, Any]:
+        """Return what the loaders of `dlcv.inference.load` are given besides the settings."""
+        p = self.parameters
+        return {
+            'weights': p.weights,
+            'sha256': p.weights_sha256,
+            'allow_untrained': p.allow_random_weights,
+            'device': device,
+            'precision': precision,
+        }
+
+
+def settings(cls: type[T], parameters: CommonParameters, **others: Any) -> T:
+    """Return the settings of an estimator: its fields that are parameters too, and ``others``.
+
+    Args:
+        cls: Dataclass of the settings.
+        parameters: Where its fields come from by name.
+        others: Fields that are named or counted otherwise.
+    """
+    shared = {f.name: getattr(parameters, f.name, MISSING) for f in fields(cls)}  # type: ignore[arg-type]
+    return cls(**{name: value for name, value in shared.items() if value is not MISSING} | others)
