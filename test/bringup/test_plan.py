@@ -132,7 +132,7 @@ def config(name: str) -> Path:
 
 def test_the_outputs_are_those_that_the_file_asks_for(tmp_path):
     node = start('dsac', nodes='dsac')
-    assert node.outputs == ['/dsac/pose', '/dsac/hypotheses', '/diagnostics']
+    assert node.outputs == ['/dsac/pose', '/dsac/hypotheses', '/dsac/handled', '/diagnostics']
     path = tmp_path / 'p.yaml'
     path.write_text('/**:\n  ros__parameters: {publish_tf: true, publish_initialpose: true}\n')
     node = start('dsac', nodes='dsac', params_file=str(path))

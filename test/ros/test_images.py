@@ -15,6 +15,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import SetBool, Trigger
 
+from dlcv import messages
 from dlcv.ros.nodes.superpoint import SuperPointNode
 from dlcv.ros.vocabulary import COMPOSER
 from dlcv.tasks.features import FeatureTask
@@ -267,6 +268,40 @@ def test_set_enabled_pauses(ros: Any, plain: Any) -> None:
     assert ros.call(SetBool, name, SetBool.Request(data=True)).success
     ros.show(2)
     ros.until(lambda: len(node.results) == 2)
+
+
+def test_what_became_of_each_image_is_told(ros: Any, plain: Any) -> None:
+    node = ros.run(plain)
+    told = ros.hears(node, '~/handled')
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(frame: Any) -> Any:
+        entered.set()
+        leave.wait(20)
+        return frame
+
+    node.estimator.answer = slow
+    first = ros.show(0)
+    ros.until(entered.is_set)
+    second = ros.show(1)
+    ros.until(lambda: _count(node, 'received') == 2)
+    ros.show(2)
+    ros.until(lambda: told)
+    leave.set()
+    ros.until(lambda: len(told) == 3)
+    stamps = [messages.stamp_ns(m.header.stamp) for m in told]
+    assert stamps[:2] == [second, first]
+    assert told[0].source == 'superseded'
+    assert told[1].source.startswith('processed inference_ms=')
+    ros.show(3, encoding='martian')
+    ros.until(lambda: told[3:])
+    ros.show(3)
+    ros.until(lambda: told[4:])
+    assert [m.source for m in told[3:]] == ['rejected_encoding', 'rejected_order']
+    assert ros.call(SetBool, '/superpoint/set_enabled', SetBool.Request(data=False)).success
+    ros.show(4)
+    ros.until(lambda: told[5:])
+    assert told[5].source == 'disabled'
 
 
 def test_nothing_is_computed_while_nobody_listens(ros: Any, with_fake: Any) -> None:

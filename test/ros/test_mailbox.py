@@ -7,10 +7,10 @@ from dlcv.ros.mailbox import Mailbox
 
 def test_the_newest_item_takes_the_place_of_the_older() -> None:
     box: Mailbox[int] = Mailbox()
-    assert [box.put(1), box.put(2), box.put(3)] == [False, True, True]
+    assert [box.put(1), box.put(2), box.put(3)] == [None, 1, 2]
     assert box.take(0) == 3
     assert box.take(0) is None
-    assert box.put(4) is False
+    assert box.put(4) is None
 
 
 def test_take_waits_for_put() -> None:
@@ -32,6 +32,6 @@ def test_close_wakes_who_waits_and_takes_nothing_more() -> None:
     worker.join(20)
     assert not worker.is_alive()
     assert taken == [None]
-    assert box.put('too late') is False
+    assert box.put('too late') is None
     assert box.take(0) is None
     assert box.closed

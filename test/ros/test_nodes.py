@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from dlcv import messages
+from dlcv.contract.nodes import DIAGNOSTICS, HANDLED
 from dlcv.inference.flow import grid_camera
 from dlcv.ros.nodes.flownet import FlowNetNode
 from dlcv.ros.nodes.monodepth import MonodepthNode
@@ -21,7 +22,7 @@ SIZE = 66, 48  # a width that 4 does not divide
 
 
 def _outputs(ros: Any, node: Any) -> dict[str, list[Any]]:
-    names = [t.name for t in node.spec.outputs if t.name != '/diagnostics']
+    names = [t.name for t in node.spec.outputs if t not in (DIAGNOSTICS, HANDLED)]
     return {name: ros.hears(node, name) for name in names}
 
 

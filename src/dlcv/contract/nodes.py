@@ -109,6 +109,13 @@ DIAGNOSTICS = Topic(
     qos='R10',
     doc='State, rates, counters and latencies of the node, every diagnostic_period.',
 )
+HANDLED = Topic(
+    name='~/handled',
+    type='sensor_msgs/msg/TimeReference',
+    qos='R10',
+    doc='What became of each image, at last: header of the image, time_ref when, source such as '
+    '"processed inference_ms=12.3 sent=~/flow,~/camera_info" or "superseded".',
+)
 RESET = Service(name='~/reset', type='std_srvs/srv/Trigger', doc='Forget all history and counters.')
 SET_ENABLED = Service(
     name='~/set_enabled', type='std_srvs/srv/SetBool', doc='Pause (false) or go on (true).'
@@ -139,6 +146,7 @@ SUPERPOINT = NodeSpec(
         ),
         _out('~/markers', 'visualization_msgs/msg/ImageMarker', 'R1', 'Keypoints as POINTS.'),
         _out('~/overlay', 'sensor_msgs/msg/Image', 'R1', 'rgb8: keypoints and matches drawn.'),
+        HANDLED,
         DIAGNOSTICS,
     ),
     services=COMMON_SERVICES,
@@ -164,6 +172,7 @@ FLOWNET = NodeSpec(
         ),
         _out('~/confidence', 'sensor_msgs/msg/Image', 'R1', '32FC1 in [0, 1].'),
         _out('~/color', 'sensor_msgs/msg/Image', 'R1', 'rgb8: flow on the colour wheel.'),
+        HANDLED,
         DIAGNOSTICS,
     ),
     services=COMMON_SERVICES,
@@ -188,6 +197,7 @@ MONODEPTH = NodeSpec(
         _out('depth/image_raw', 'sensor_msgs/msg/Image', 'R1', '16UC1 millimetres, 0 is invalid.'),
         _out('depth/confidence', 'sensor_msgs/msg/Image', 'R1', '32FC1 in [0, 1].'),
         _out('depth/color', 'sensor_msgs/msg/Image', 'R1', 'rgb8: near is warm, far is cold.'),
+        HANDLED,
         DIAGNOSTICS,
     ),
     services=COMMON_SERVICES,
@@ -217,6 +227,7 @@ DEEPVO = NodeSpec(
         ),
         _out('~/path', 'nav_msgs/msg/Path', 'latched', 'The poses so far, at 2 Hz.'),
         _out('/tf', 'tf2_msgs/msg/TFMessage', 'tf', 'odom_frame -> base_frame.', 'publish_tf'),
+        HANDLED,
         DIAGNOSTICS,
     ),
     services=COMMON_SERVICES,
@@ -259,6 +270,7 @@ DSAC = NodeSpec(
             'Accepted poses, for AMCL.', 'publish_initialpose',
         ),
         _out('/tf', 'tf2_msgs/msg/TFMessage', 'tf', 'map_frame -> odom_frame.', 'publish_tf'),
+        HANDLED,
         DIAGNOSTICS,
     ),
     services=(

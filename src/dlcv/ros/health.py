@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
@@ -123,6 +124,15 @@ class Health:
         if max_input_age and late > 1e3 * max_input_age:
             return Verdict(Level.WARN, f'results are late: {late:.0f} ms')
         return Verdict(Level.OK, 'running')
+
+
+def usage() -> dict[str, str]:
+    """Return CPU seconds and memory of this process as key-value pairs of a diagnostic status."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        'cpu_s': f'{used.ru_utime + used.ru_stime:.2f}',
+        'max_rss_mb': f'{used.ru_maxrss / 1024:.1f}',
+    }
 
 
 def _percentiles(name: str, values: deque[float]) -> dict[str, str]:

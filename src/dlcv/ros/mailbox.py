@@ -20,10 +20,10 @@ class Mailbox(Generic[T]):
         self._item: T | None = None
         self._closed = False
 
-    def put(self, item: T) -> bool:
-        """Leave ``item``; return whether it took the place of one that nobody had taken."""
+    def put(self, item: T) -> T | None:
+        """Leave ``item``; return the one whose place it took, if nobody had taken that."""
         with self._ready:
-            superseded = self._item is not None
+            superseded = self._item
             self._item = None if self._closed else item
             self._ready.notify()
             return superseded

@@ -29,6 +29,7 @@ from dlcv.contract.nodes import (
     CAMERA_INFO,
     COMPRESSED,
     DIAGNOSTICS,
+    HANDLED,
     IMAGE,
     RESET,
     SET_ENABLED,
@@ -37,12 +38,13 @@ from dlcv.contract.nodes import (
 )
 from dlcv.contract.parameters import CommonParameters
 from dlcv.ros.calibration import Calibration
-from dlcv.ros.health import Health
+from dlcv.ros.health import Health, usage
 from dlcv.ros.mailbox import Mailbox
 from dlcv.ros.parameters import Parameters
 from dlcv.ros.qos import image_profile, profile
 from dlcv.ros.vocabulary import COMPOSER, message_class
 from dlcv.tasks.base import Estimator, Level, P, R, Task, Verdict
+from dlcv.tasks.order import Order
 from dlcv.types import Frame
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -84,8 +86,9 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self._fault = ''
         self._condition: Verdict | None = None
         self._reset_wanted, self._break_wanted = threading.Event(), threading.Event()
-        self._last_stamp_ns: int | None = None
+        self._order = Order()
         self.complaint = ''
+        self._sent: list[str] = []  # outputs of the image in the worker's hands
         self._said: dict[str, float] = {}  # when a kind of dropped image was last spoken of
         self._calibration = Calibration()
         self._settings = Parameters(
@@ -160,7 +163,8 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         return publisher is not None and publisher.get_subscription_count() > 0
 
     def send(self, name: str, message: Any) -> None:
-        """Publish on a contract output."""
+        """Publish on a contract output what belongs to the image in the worker's hands."""
+        self._sent.append(name)
         self._outputs[name].publish(message)
 
     def judge(self, condition: Verdict | None) -> None:
@@ -222,7 +226,8 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self._calibration.clear()
         self._reset_wanted.set()
         self._forget_if_asked()  # no worker runs yet
-        self._fault, self._condition, self._last_stamp_ns, self.complaint = '', None, None, ''
+        self._order = Order()
+        self._fault, self._condition, self.complaint = '', None, ''
         session = _Session(Mailbox())
         session.worker = threading.Thread(
             target=self._work, args=(session,), name=f'{self.spec.name} worker', daemon=True
@@ -347,11 +352,15 @@ class VisionNode(LifecycleNode, Generic[P, R]):
 
     def _on_image(self, message: Any) -> None:
         session = self._session
-        if session is None or not self._enabled:
+        if session is None:
+            return
+        if not self._enabled:
+            self._tell(message.header, 'disabled')
             return
         self.health.count('received')
-        if session.inbox.put(message):
+        if (older := session.inbox.put(message)) is not None:
             self.health.count('superseded')
+            self._tell(older.header, 'superseded')
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._calibration.update(message)
@@ -386,7 +395,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
 
     def _on_time_jump(self, jump: Any) -> None:
         if -jump.delta.nanoseconds / 1e9 > self.parameters.time_jump_back_threshold:
-            self._last_stamp_ns = None  # the images' jump is this one, not another
+            self._order = Order()  # the images' jump is this one, not another
             self.health.count('time_jumps')
             self._reset_wanted.set()
 
@@ -416,6 +425,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
                 bool(self.task.estimator and self.task.estimator.origin.trained)
             ).lower(),
             **self.health.values(),
+            **usage(),
             'gpu_mem_mb': f'{_gpu_memory(self.task.estimator):.1f}',
         }
         status = DiagnosticStatus(
@@ -451,37 +461,47 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             message = session.inbox.take(timeout=0.5)
             if message is None:
                 continue
+            self._sent = []
             try:
-                self._handle(message, session)
+                outcome = self._handle(message, session)
             except messages.UnsupportedEncodingError as err:
-                self._reject('rejected_encoding', str(err))
+                outcome = self._reject('rejected_encoding', str(err))
             except messages.MessageError as err:
-                self._reject('rejected_invalid', str(err))
+                outcome = self._reject('rejected_invalid', str(err))
             except Exception as err:  # noqa: BLE001 - a bad frame must not end the node
-                self._survive(err, session)
+                outcome = self._survive(err, session)
             finally:
                 session.busy_since = None
+            self._tell(message.header, outcome)
 
-    def _handle(self, message: Any, session: _Session) -> None:
+    def _handle(self, message: Any, session: _Session) -> str:
+        """Take an image to its results, or drop it; return what became of it."""
         stamp = messages.stamp_ns(message.header.stamp)
-        if not self._in_time(stamp) or not self._in_order(stamp):
-            return
+        if problem := self._too_old(stamp) or self._out_of_order(stamp):
+            return problem
         if not self.due(stamp):
             self._forget_if_asked()
-            return
+            return 'not_asked_for'
         frame = self._frame(message)
         if frame is None:
-            return
+            return 'rejected_camera'
         self._forget_if_asked()
         session.busy_since = begin = perf_counter()
         result = self.infer(frame)
         inference_ms = 1e3 * (perf_counter() - begin)
         if session.abandoned:
-            return
+            return 'failed'
         if result is not None:
             self.publish(frame, message.header, result)
         age_ns = self.get_clock().now().nanoseconds - stamp
         self.health.done(inference_ms, age_ns / 1e6)
+        return f'processed inference_ms={inference_ms:.3f} sent={",".join(self._sent)}'
+
+    def _tell(self, header: Any, outcome: str) -> None:
+        """Say what became of an image, in any thread."""
+        if self.wanted(HANDLED.name):
+            now = self.get_clock().now().nanoseconds
+            self._outputs[HANDLED.name].publish(COMPOSER.time_reference(header, now, outcome))
 
     def _frame(self, message: Any) -> Frame | None:
         """Decode a message and give it its calibration; None when that is needed and missing."""
@@ -502,36 +522,29 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         topic = self._camera_info_topic  # the resolved name: counting does not follow remappings
         return self.task.needs_camera or self.count_publishers(topic) > 0
 
-    def _in_time(self, stamp: int) -> bool:
+    def _too_old(self, stamp: int) -> str:
         now = self.get_clock().now().nanoseconds
         limit = self.parameters.max_input_age
         age = (now - stamp) / 1e9
         if not limit or not now or age <= limit:
-            return True
+            return ''
         hint = ' (a replayed bag needs use_sim_time and a /clock)' if age > 3600 else ''
-        self._reject('rejected_age', f'an image is {age:.2f} s old; max_input_age is {limit}{hint}')
-        return False
+        reason = f'an image is {age:.2f} s old; max_input_age is {limit}{hint}'
+        return self._reject('rejected_age', reason)
 
-    def _in_order(self, stamp: int) -> bool:
-        """Drop what is not newer than the last; a jump back, as of a looped bag, starts anew."""
-        last, self._last_stamp_ns = self._last_stamp_ns, stamp
-        if last is None:
-            return True
-        step = (stamp - last) / 1e9
-        if step < -self.parameters.time_jump_back_threshold:
-            self.health.count('time_jumps')
+    def _out_of_order(self, stamp: int) -> str:
+        p, last = self.parameters, self._order.last_ns
+        verdict = self._order.judge(stamp, p.time_jump_back_threshold, p.max_rate)
+        if verdict == 'time_jumps':
+            self.health.count(verdict)
             self._reset_wanted.set()
-            return True
-        if step <= 0:
-            self._last_stamp_ns = last
-            self._reject('rejected_order', f'an image is {-step:.3f} s older than the last one')
-            return False
-        rate = self.parameters.max_rate
-        if rate and step < 0.95 / rate:  # a camera's own jitter must not halve the rate
-            self._last_stamp_ns = last
-            self.health.count('skipped_rate')
-            return False
-        return True
+            return ''
+        if verdict == 'rejected_order':
+            behind = ((last or 0) - stamp) / 1e9
+            return self._reject(verdict, f'an image is {behind:.3f} s older than the last one')
+        if verdict:
+            self.health.count(verdict)
+        return verdict
 
     def _forget_if_asked(self) -> None:
         if self._reset_wanted.is_set():
@@ -544,17 +557,18 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             self.task.estimator.reset()
             self.task.interrupt()
 
-    def _reject(self, counter: str, reason: str) -> None:
+    def _reject(self, counter: str, reason: str) -> str:
         self.health.count(counter)
         self.complaint = reason
         now = perf_counter()
         if now - self._said.get(counter, -QUIET) >= QUIET:  # each kind of fault gets its word in
             self._said[counter] = now
             self.get_logger().error(f'image dropped: {reason}')
+        return counter
 
-    def _survive(self, err: Exception, session: _Session) -> None:
+    def _survive(self, err: Exception, session: _Session) -> str:
         if session.inbox.closed:
-            return  # the frame was cut short by deactivate
+            return 'failed'  # the frame was cut short by deactivate
         self.health.count('failed')
         self._break_wanted.set()
         self.get_logger().debug(traceback.format_exc())
@@ -565,6 +579,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             self._leave_gpu(err)
         else:
             self._fault = f'GPU error: {err}'
+        return 'failed'
 
     def _leave_gpu(self, err: Exception) -> None:
         self.get_logger().error(f'GPU error, going on on the CPU: {err}')

@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, fields
 from enum import IntEnum
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from dlcv.contract.nodes import NodeSpec
+from dlcv.contract.nodes import HANDLED, NodeSpec
 from dlcv.contract.parameters import CommonParameters
 from dlcv.messages import Composer
 from dlcv.types import Camera, Frame
@@ -126,7 +126,7 @@ class Task(ABC, Generic[P, R]):
 
     def due(self, stamp_ns: int) -> bool:
         """Whether an image is to be computed: when anybody listens to anything."""
-        return any(self.wanted(topic.name) for topic in self.spec.outputs)
+        return any(self.wanted(t.name) for t in self.spec.outputs if t is not HANDLED)
 
     def reset(self) -> None:
         """Forget what the task itself remembers between frames."""

@@ -159,7 +159,9 @@ class DsacNode(VisionNode[DsacParameters, Fix]):
         if map_from_odom is None or not self.wanted(TF):
             return
         header = COMPOSER.header(now + int(1e9 * p.transform_tolerance), p.map_frame)
-        self.send(TF, COMPOSER.tf(COMPOSER.transform(header, p.odom_frame, map_from_odom)))
+        self.output(TF).publish(
+            COMPOSER.tf(COMPOSER.transform(header, p.odom_frame, map_from_odom))
+        )
 
 
 class Anchor:
