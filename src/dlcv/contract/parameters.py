@@ -357,7 +357,7 @@ class DsacParameters(CommonParameters):
     )  # fmt: skip
     rate: float = parameter(
         1.0, 'Most relocalizations in a second in mode continuous.', 'Hz',
-        low=0.05, high=30, dynamic=True,
+        low=0.05, high=1000, dynamic=True,
     )  # fmt: skip
     hypotheses: int = parameter(
         64, 'Poses sampled from minimal sets.', low=1, high=4096, dynamic=True

@@ -97,6 +97,11 @@ class TransformBuffer:
                 edge = self._edges[child] = _Edge(parent, static)
             edge.add(stamp_ns, matrix)
 
+    def merge(self, other: TransformBuffer) -> None:
+        """Take all frames of another buffer."""
+        with self._lock:
+            self._edges |= other._edges
+
     def knows(self, frame: str) -> bool:
         """Whether a frame is in the tree."""
         with self._lock:

@@ -7,6 +7,7 @@ bag library is imported to test it. Encodings follow cv_bridge's rules.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -83,6 +84,12 @@ class UnsupportedEncodingError(MessageError):
 def stamp_ns(stamp: Stamp) -> int:
     """Return a message time as integer nanoseconds."""
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+
+
+def header_stamp_ns(cdr: bytes | memoryview) -> int:
+    """Return the time in nanoseconds of serialised bytes of a message that begins with a header."""
+    seconds, nanoseconds = struct.unpack_from('<iI', cdr, 4)  # four bytes of encapsulation first
+    return int(seconds * 10**9 + nanoseconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,9 +163,7 @@ def header_stamps(bag: Bag, topic: str) -> list[int]:
     """Return the header stamps on a topic, in nanoseconds, without decoding its messages."""
     if not any(t.name == topic for t in bag.topics):
         return []
-    # CDR: four bytes of encapsulation, then std_msgs/Header begins with the stamp
-    stamps = (struct.unpack_from('<iI', raw.data, 4) for raw in bag.raw([topic]))
-    return [sec * 10**9 + nanosec for sec, nanosec in stamps]
+    return [messages.header_stamp_ns(raw.data) for raw in bag.raw([topic])]
 
 
 def _input_topic(bag: Bag, namespace: str) -> str:

@@ -37,6 +37,7 @@ from dlcv.contract.nodes import (
     Topic,
 )
 from dlcv.contract.parameters import CommonParameters
+from dlcv.replay.log import PROCESSED, Outcome
 from dlcv.ros.calibration import Calibration
 from dlcv.ros.health import Health, usage
 from dlcv.ros.mailbox import Mailbox
@@ -415,18 +416,18 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             self._fault = fault
 
     def _report(self) -> None:
-        verdict = self._verdict()
+        verdict, estimator = self._verdict(), self.task.estimator
+        origin = getattr(estimator, 'origin', None)
         values = {
             'state': self._state,
-            'device': str(getattr(self.task.estimator, 'device', 'none')),
+            'device': str(getattr(estimator, 'device', 'none')),
             'precision': self.parameters.precision,
-            'weights_sha256': self.task.estimator.origin.sha256 if self.task.estimator else '',
-            'trained': str(
-                bool(self.task.estimator and self.task.estimator.origin.trained)
-            ).lower(),
+            'weights': str(getattr(origin, 'path', None) or ''),
+            'weights_sha256': getattr(origin, 'sha256', ''),
+            'trained': str(bool(origin and origin.trained)).lower(),
             **self.health.values(),
             **usage(),
-            'gpu_mem_mb': f'{_gpu_memory(self.task.estimator):.1f}',
+            'gpu_mem_mb': f'{_gpu_memory(estimator):.1f}',
         }
         status = DiagnosticStatus(
             level=bytes([verdict.level]),
@@ -495,7 +496,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             self.publish(frame, message.header, result)
         age_ns = self.get_clock().now().nanoseconds - stamp
         self.health.done(inference_ms, age_ns / 1e6)
-        return f'processed inference_ms={inference_ms:.3f} sent={",".join(self._sent)}'
+        return str(Outcome(PROCESSED, inference_ms, tuple(self._sent)))
 
     def _tell(self, header: Any, outcome: str) -> None:
         """Say what became of an image, in any thread."""

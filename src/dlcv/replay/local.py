@@ -1,0 +1,240 @@
+"""Show the images of a bag to the tasks of the nodes, in this process and without ROS."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from dlcv import messages
+from dlcv.bags import Bag, RawMessage
+from dlcv.bags.vocabulary import COMPOSER
+from dlcv.geometry.frames import TransformBuffer
+from dlcv.replay.job import Folder, NodeFacts, ReplayError, RunFacts, write
+from dlcv.replay.log import PROCESSED, FrameLog, Handled, Outcome
+from dlcv.replay.outputs import NodeRun, OutputBag, outputs_of
+from dlcv.replay.shown import Shown
+from dlcv.tasks.base import Task, Verdict
+from dlcv.tasks.order import Order
+from dlcv.types import Frame
+
+WARM_UP_SIZE = 640, 480
+TASKS = {
+    'superpoint': 'dlcv.tasks.features.FeatureTask',
+    'flownet': 'dlcv.tasks.flow.FlowTask',
+    'monodepth': 'dlcv.tasks.depth.DepthTask',
+    'deepvo': 'dlcv.tasks.odometry.OdometryTask',
+    'dsac': 'dlcv.tasks.relocalization.RelocalizationTask',
+}
+Say = Callable[[str], None]
+
+
+@dataclass
+class _Host:
+    """Runs one task: listens to all of its outputs, and keeps them until they are fetched."""
+
+    parameters: Any
+    topics: dict[str, str]  # name in the contract -> full name
+    say: Say
+    pending: list[tuple[str, Any]] = field(default_factory=list)
+    message: str = ''
+
+    def wanted(self, name: str) -> bool:
+        return name in self.topics
+
+    def send(self, name: str, message: Any) -> None:
+        self.pending.append((name, message))
+
+    def judge(self, condition: Verdict | None) -> None:
+        self.message = condition.text if condition else ''
+
+    def warn(self, text: str) -> None:
+        self.say(text)
+
+    def complain(self, text: str) -> None:
+        if text != self.message:
+            self.say(text)
+
+
+class LocalNode:
+    """A task with what a node does around it: order, calibration, survival of errors.
+
+    Args:
+        run: Which node, and its parameters.
+        frames: The static transforms of the bag.
+        say: Told what people should know.
+
+    Raises:
+        ReplayError: If its estimator cannot be loaded.
+    """
+
+    def __init__(self, run: NodeRun, frames: TransformBuffer, say: Say) -> None:
+        self.run = run
+        topics = {output.name: output.topic for output in outputs_of(run)}
+        self._host = _Host(run.settings, topics, lambda text: say(f'{run.spec.name}: {text}'))
+        module, _, name = TASKS[run.spec.name].rpartition('.')
+        self.task: Task[Any, Any] = getattr(import_module(module), name)(self._host, COMPOSER)
+        if hasattr(self.task, 'frames'):
+            self.task.frames.merge(frames)
+        self._order = Order()
+        self._load()
+
+    @property
+    def facts(self) -> NodeFacts:
+        """What a node would say of itself."""
+        origin = self.task.estimator.origin
+        return NodeFacts(
+            trained=origin.trained,
+            weights=str(origin.path or ''),
+            weights_sha256=origin.sha256,
+            device=str(self.task.estimator.device),
+            message=self._host.message or 'running',
+        )
+
+    def handle(self, message: Any, info: Any) -> tuple[Outcome, list[tuple[str, Any]]]:
+        """Take an image message to its results, or drop it, as a node does.
+
+        Returns:
+            What became of it, and the outputs: full name and message.
+        """
+        self._host.pending = []
+        try:
+            name, milliseconds = self._handle(message, info)
+        except messages.UnsupportedEncodingError:
+            name, milliseconds = 'rejected_encoding', None
+        except messages.MessageError:
+            name, milliseconds = 'rejected_invalid', None
+        except Exception as err:  # noqa: BLE001 - as in a node, a bad frame must not end the rest
+            self._host.say(f'image failed: {type(err).__name__}: {err}')
+            self._host.say(traceback.format_exc())
+            self.task.estimator.reset()
+            self.task.interrupt()
+            return Outcome('failed'), []
+        sent = self._host.pending
+        outcome = Outcome(name, milliseconds, tuple(topic for topic, _ in sent))
+        return outcome, [(self._host.topics[topic], made) for topic, made in sent]
+
+    def _load(self) -> None:
+        p = self.run.settings
+        try:
+            self.task.estimator = self.task.load(p.device, p.precision)
+            self.task.estimator.warm_up(*WARM_UP_SIZE)
+            self.task.configure()
+        except Exception as err:
+            raise ReplayError(f'{self.run.spec.name}: {err}') from err
+        self._forget()
+
+    def _forget(self) -> None:
+        self.task.estimator.reset()
+        self.task.reset()
+
+    def _handle(self, message: Any, info: Any) -> tuple[str, float | None]:
+        p, stamp = self.run.settings, messages.stamp_ns(message.header.stamp)
+        verdict = self._order.judge(stamp, p.time_jump_back_threshold, p.max_rate)
+        if verdict == 'time_jumps':
+            self._forget()
+        elif verdict:
+            return verdict, None
+        if not self.task.due(stamp):
+            return 'not_asked_for', None
+        frame = self._frame(message, info)
+        if frame is None:
+            return 'rejected_camera', None
+        begin = perf_counter()
+        result = self.task.infer(frame)
+        milliseconds = 1e3 * (perf_counter() - begin)
+        if result is not None:
+            header = COMPOSER.header(stamp, frame.frame_id)
+            self.task.publish(frame, header, result)
+        return PROCESSED, milliseconds
+
+    def _frame(self, message: Any, info: Any) -> Frame | None:
+        camera = messages.camera(info) if info is not None else None
+        pixels = messages.decode_any(message)
+        height, width = pixels.shape[:2]
+        if camera is not None and (camera.width, camera.height) != (width, height):
+            camera = None
+        if camera is None and self.task.needs_camera:
+            return None
+        if camera is not None and self.task.misfit(camera):
+            return None
+        return Frame(
+            stamp_ns=messages.stamp_ns(message.header.stamp),
+            image=pixels,
+            camera=camera,
+            frame_id=message.header.frame_id,
+        )
+
+
+def replay_local(
+    shown: Shown,
+    runs: Sequence[NodeRun],
+    folder: Path,
+    say: Say,
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
+) -> None:
+    """Replay a bag, and write the answers to another, a log, and facts (see `Folder`).
+
+    Args:
+        shown: What is shown.
+        runs: The nodes, in the order in which they answer.
+        folder: Where they go.
+        say: Told what people should know.
+        progress: Told how far it is.
+
+    Raises:
+        ReplayError: An estimator cannot be loaded.
+        BagError: A bag cannot be read or written.
+    """
+    from dlcv.inference.device import set_threads
+    from dlcv.inference.memory import keep_freed_memory
+
+    keep_freed_memory()
+    files = Folder(folder)
+    with Bag(shown.bag, keep_damaged=shown.keep_damaged) as bag:
+        nodes = [LocalNode(run, bag.static_frames(), say) for run in runs]
+        set_threads(runs[0].settings.num_threads)
+        outputs = [output for run in runs for output in outputs_of(run)]
+        begin, images, count = perf_counter(), 0, shown.count(bag)
+        with OutputBag(files.outputs, outputs) as answers, FrameLog(files.log) as log:
+            answers.keep(bag, shown.kept)
+            for raw, message, info in _images(bag, shown):
+                _show(nodes, raw, message, info, answers, log)
+                images += 1
+                progress('replay', images, count)
+    facts = RunFacts(
+        mode='in-process',
+        seconds=perf_counter() - begin,
+        images=images,
+        nodes={node.run.spec.name: node.facts for node in nodes},
+        warnings=tuple(bag.damage),
+    )
+    write(facts, files.facts)
+
+
+def _show(
+    nodes: Sequence[LocalNode],
+    raw: RawMessage,
+    message: Any,
+    info: Any,
+    answers: OutputBag,
+    log: FrameLog,
+) -> None:
+    stamp = messages.stamp_ns(message.header.stamp)
+    for node in nodes:
+        outcome, sent = node.handle(message, info)
+        for topic, made in sent:
+            answers.add(topic, raw.stamp_ns, made)
+        log.add(Handled(node.run.spec.name, stamp, outcome))
+
+
+def _images(bag: Bag, shown: Shown) -> Iterator[tuple[RawMessage, Any, Any]]:
+    found = bag.images(shown.image_topic, shown.camera_info_topic or None)
+    for number, (raw, message, info) in enumerate(found):
+        if shown.most and number >= shown.most:
+            return
+        yield raw, message, info

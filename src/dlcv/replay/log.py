@@ -1,0 +1,123 @@
+"""What became of each image at each node: the text of ``~/handled``, and the log of a replay."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+PROCESSED = 'processed'
+LOST = 'lost'  # a node that did not answer in time, or at all
+_TEXT = re.compile(r'(?P<name>\w+)( inference_ms=(?P<ms>[\d.]+))?( sent=(?P<sent>\S*))?')
+
+
+class ReplayLogError(ValueError):
+    """A log cannot be read; the message says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an image at a node.
+
+    Attributes:
+        name: ``processed``, or the counter of the diagnostics that it was added to.
+        inference_ms: Time of inference; None where there was none.
+        sent: Names of the outputs that were sent, as in the contract, in their order.
+    """
+
+    name: str
+    inference_ms: float | None = None
+    sent: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.inference_ms is None:
+            return self.name
+        return f'{self.name} inference_ms={self.inference_ms:.3f} sent={",".join(self.sent)}'
+
+    @classmethod
+    def parse(cls, text: str) -> Outcome:
+        """Return the outcome of a text that another one gave.
+
+        Raises:
+            ReplayLogError: If it is none.
+        """
+        match = _TEXT.fullmatch(text)
+        if match is None:
+            raise ReplayLogError(f'{text!r} is not what a node says of an image')
+        return cls(
+            name=match['name'],
+            inference_ms=None if match['ms'] is None else float(match['ms']),
+            sent=tuple((match['sent'] or '').split(',')) if match['sent'] else (),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """One line of the log.
+
+    Attributes:
+        node: Name of the node.
+        stamp_ns: The image.
+        outcome: What became of it.
+        age_ms: From its publication to the node's word on it; None where nobody took the time.
+    """
+
+    node: str
+    stamp_ns: int
+    outcome: Outcome
+    age_ms: float | None = None
+
+
+class FrameLog:
+    """A log being written, one JSON object a line, so that nothing is lost with a crash."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open('w', encoding='utf-8')
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def add(self, line: Handled) -> None:
+        """Append a line."""
+        data = {'node': line.node, 'stamp_ns': line.stamp_ns, 'outcome': str(line.outcome)}
+        if line.age_ms is not None:
+            data['age_ms'] = round(line.age_ms, 3)
+        self._file.write(json.dumps(data) + '\n')
+
+
+def read_log(path: Path) -> Iterator[Handled]:
+    """Give the lines of a log; a last one that was cut short is left out.
+
+    Raises:
+        ReplayLogError: If the file cannot be read, or another line is none.
+    """
+    try:
+        lines = path.read_text(encoding='utf-8').splitlines(keepends=True)
+    except OSError as err:
+        raise ReplayLogError(f'{path}: {err.strerror}') from err
+    for number, line in enumerate(lines, start=1):
+        if not line.endswith('\n'):
+            return
+        try:
+            data = json.loads(line)
+            outcome = Outcome.parse(data['outcome'])
+            yield Handled(data['node'], data['stamp_ns'], outcome, data.get('age_ms'))
+        except (ValueError, KeyError, TypeError) as err:
+            raise ReplayLogError(f'{path}: line {number}: {err}') from err

@@ -1,0 +1,285 @@
+"""Show the images of a bag to running nodes, one after the other or in real time.
+
+``python -m dlcv.ros.replay JOB.json``. In lock-step the next image is shown when every node has
+said what became of the last one and all that it sent has arrived; in real time images come as they
+were recorded. Either way all answers are kept, with a log of what became of each image.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import monotonic
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+from dlcv import messages
+from dlcv.bags import Bag, BagError, RawMessage
+from dlcv.inference.memory import keep_freed_memory
+from dlcv.progress import Show, bars
+from dlcv.replay.job import Folder, ReplayError, ReplayJob, RunFacts, read, write
+from dlcv.replay.log import LOST, FrameLog, Handled, Outcome
+from dlcv.replay.outputs import OutputBag
+from dlcv.ros.listener import Listener, Word
+from dlcv.ros.play import CLOCK_PERIOD, Player, PlayOptions
+from dlcv.ros.start import leave
+
+SETTLE = 0.5  # seconds after which the nodes, too, know that they have a listener
+STEP = 0.05  # seconds between two looks at the time while nothing arrives
+LINGER = 3.0  # seconds to wait for the last answers in real time
+LAST_WORDS = 1.2  # seconds in which every node sends diagnostics once more
+TF_STATIC = '/tf_static'
+
+
+class Replay:
+    """One replay: publishers, subscriptions, and where the answers go."""
+
+    def __init__(self, job: ReplayJob, bag: Bag, answers: OutputBag, log: FrameLog) -> None:
+        self.job, self.answers, self.log = job, answers, log
+        topics = [bag.topic(name) for name in _topics(job, bag)]
+        self._player = Player(topics, PlayOptions(clock=True))
+        self._listener = Listener(self._player, job.nodes)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._player)
+        self._image = job.shown.image_topic
+        self._count = job.shown.count(bag)
+        self.images = 0
+        self.silent: dict[str, str] = {}  # nodes that are waited for no longer, and why
+        self.warnings: list[str] = []
+
+    @property
+    def topics(self) -> list[str]:
+        """What is played."""
+        return self._player.topics
+
+    def begin(self, stamp_ns: int) -> None:
+        """Wait for the nodes.
+
+        Raises:
+            ReplayError: If one refuses to run, or they do not come in time.
+        """
+        deadline = monotonic() + self.job.start_patience
+        while missing := self._missing():
+            if refusal := self._listener.refusal():
+                raise ReplayError(f'a node does not run: {refusal}')
+            if monotonic() > deadline:
+                raise ReplayError(f'after {self.job.start_patience:g} s there is still {missing}')
+            self._player.tick(stamp_ns)
+            self.spin(STEP)
+        self.spin_for(SETTLE)
+        self._listener.begin()
+
+    def lock_step(self, bag: Bag, show: Show) -> None:
+        """Show image after image, each when the last one is done with."""
+        for raw in self._shown(bag):
+            self._player.settle(raw.stamp_ns)
+            self._player.publish(raw)
+            if raw.topic == TF_STATIC:
+                self._player.finish()
+                self.spin_for(SETTLE)  # the nodes have nothing else to do than to take it in
+            if raw.topic == self._image:
+                self._collect(raw)
+                show('replay', self.images, self._count)
+
+    def real_time(self, bag: Bag, show: Show) -> None:
+        """Show images at the pace at which they were recorded, times the rate."""
+        rate, first, begin = self.job.rate, bag.start_ns, monotonic()
+        sent: dict[int, float] = {}
+        for raw in self._shown(bag):
+            due = begin + (raw.stamp_ns - first) / 1e9 / rate
+            while (ahead := due - monotonic()) > 0:
+                now = first + int((monotonic() - begin) * rate * 1e9)
+                self._player.tick(now)
+                self.spin(min(ahead, CLOCK_PERIOD / 2))
+                self._take(sent, now)
+            self._player.settle(raw.stamp_ns)
+            self._player.publish(raw)
+            if raw.topic == self._image:
+                sent[_stamp(raw)] = monotonic()
+                show('replay', self.images, self._count)
+        self._linger(sent, begin, first)
+
+    def spin(self, seconds: float) -> None:
+        """Run a callback, waiting for one at most so long."""
+        if not rclpy.ok():
+            raise ExternalShutdownException
+        self._executor.spin_once(timeout_sec=seconds)
+
+    def spin_for(self, seconds: float) -> None:
+        """Run callbacks for a while."""
+        end = monotonic() + seconds
+        while monotonic() < end:
+            self.spin(STEP)
+
+    def facts(self, seconds: float, damage: Sequence[str]) -> RunFacts:
+        """Hear the nodes out, and return what is to be told of the run."""
+        self.spin_for(LAST_WORDS)
+        names = [one.node for one in self.job.nodes]
+        return RunFacts(
+            mode=self.job.mode,
+            seconds=seconds,
+            images=self.images,
+            nodes={name: self._listener.facts(name, seconds) for name in names},
+            warnings=(*damage, *self.warnings),
+        )
+
+    def close(self) -> None:
+        """Give the publishers and subscriptions back."""
+        self._executor.shutdown()
+        self._player.destroy_node()
+
+    def _missing(self) -> str:
+        if absent := self._listener.absent():
+            return f'no word of {", ".join(absent)}'
+        there, wanted = self._player.count_subscribers(self._image), len(self.job.nodes)
+        return f'{there} of {wanted} listeners to {self._image}' if there < wanted else ''
+
+    def _shown(self, bag: Bag) -> Iterator[RawMessage]:
+        """Give what is played, up to the last image that is to be shown."""
+        if TF_STATIC in self.topics:  # before all else, wherever in the bag it is
+            yield from bag.raw([TF_STATIC])
+        others = [name for name in self.topics if name != TF_STATIC]
+        for raw in bag.raw(others):
+            if raw.topic == self._image:
+                if self.images == self._count:
+                    return
+                self.images += 1
+            yield raw
+
+    def _collect(self, raw: RawMessage) -> None:
+        """Wait until every node is done with an image, and keep what they sent, in order."""
+        words = self._words_on(_stamp(raw))
+        wanted = Counter(topic for word in words.values() for topic in self._topics_of(word))
+        deadline = monotonic() + self.job.patience
+        while wanted - Counter(topic for topic, _ in self._listener.arrived):
+            if monotonic() > deadline:
+                self._warn(f'answers to image {self.images} were lost on their way')
+                break
+            self.spin(STEP)
+        heard: dict[str, deque[bytes]] = {}
+        for topic, data in self._listener.arrived:
+            heard.setdefault(topic, deque()).append(data)
+        self._listener.arrived.clear()
+        for word in words.values():
+            for topic in self._topics_of(word):
+                if heard.get(topic):
+                    self.answers.add_raw(topic, raw.stamp_ns, heard[topic].popleft())
+            self.log.add(Handled(word.node, word.stamp_ns, word.outcome))
+
+    def _words_on(self, stamp_ns: int) -> dict[str, Word]:
+        """Return what each node says of an image; one that says nothing is not waited for again."""
+        names = [one.node for one in self.job.nodes]
+        words: dict[str, Word] = {}
+        deadline = monotonic() + self.job.patience
+        while waiting := [n for n in names if n not in words and n not in self.silent]:
+            for word in self._listener.words:
+                if word.stamp_ns == stamp_ns:
+                    words[word.node] = word
+            self._listener.words.clear()
+            gone = set(self._listener.absent())
+            late = monotonic() > deadline
+            for name in waiting:
+                if name not in words and (late or name in gone):
+                    why = 'its process is gone' if name in gone else 'it does not answer'
+                    self.silent[name] = why
+                    self._warn(f'{name}: {why} since image {self.images}; going on without it')
+            self.spin(STEP)
+        lost = {n: Word(n, stamp_ns, Outcome(LOST), monotonic()) for n in names}
+        return {name: words.get(name, lost[name]) for name in names}
+
+    def _topics_of(self, word: Word) -> list[str]:
+        (node,) = (one for one in self.job.nodes if one.node == word.node)
+        names = {output.name: output.topic for output in node.outputs}
+        return [names[name] for name in word.outcome.sent if name in names]
+
+    def _take(self, sent: dict[int, float], now_ns: int) -> None:
+        """Keep what has arrived."""
+        for topic, data in self._listener.arrived:
+            self.answers.add_raw(topic, now_ns, data)
+        self._listener.arrived.clear()
+        for word in self._listener.words:
+            at = sent.get(word.stamp_ns)
+            age_ms = None if at is None else 1e3 * (word.at - at)
+            self.log.add(Handled(word.node, word.stamp_ns, word.outcome, age_ms))
+        self._listener.words.clear()
+
+    def _linger(self, sent: dict[int, float], begin: float, first_ns: int) -> None:
+        end = monotonic() + LINGER
+        while monotonic() < end:
+            now = first_ns + int((monotonic() - begin) * self.job.rate * 1e9)
+            self._player.tick(now)
+            self.spin(CLOCK_PERIOD / 2)
+            self._take(sent, now)
+
+    def _warn(self, text: str) -> None:
+        self.warnings.append(text)
+        self._player.get_logger().warning(text)
+
+
+def replay(job: ReplayJob) -> RunFacts:
+    """Run a job; the bag of answers, the log and the facts are in its folder then.
+
+    Raises:
+        BagError: The bag cannot be read, or the answers not be written.
+        ReplayError: The nodes do not come.
+    """
+    files = Folder(job.folder)
+    outputs = [output for one in job.nodes for output in one.outputs]
+    with (
+        Bag(job.shown.bag, keep_damaged=job.shown.keep_damaged) as bag,
+        OutputBag(files.outputs, outputs) as answers,
+        FrameLog(files.log) as log,
+        bars(lines=True) as show,
+    ):
+        answers.keep(bag, job.shown.kept)
+        run = Replay(job, bag, answers, log)
+        try:
+            run.begin(bag.start_ns)
+            begin = monotonic()
+            if job.mode == 'lock-step':
+                run.lock_step(bag, show)
+            else:
+                run.real_time(bag, show)
+            facts = run.facts(monotonic() - begin, bag.damage)
+        finally:
+            run.close()
+    write(facts, files.facts)
+    return facts
+
+
+def _topics(job: ReplayJob, bag: Bag) -> list[str]:
+    """Return the topics of the bag that any node listens to and none answers on."""
+    listened = {name for one in job.nodes for name in one.inputs}
+    answered = {output.topic for one in job.nodes for output in one.outputs}
+    return [t.name for t in bag.topics if t.name in listened - answered and t.count]
+
+
+def _stamp(raw: RawMessage) -> int:
+    return messages.header_stamp_ns(raw.data)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``python -m dlcv.ros.replay``."""
+    (path,) = sys.argv[1:] if argv is None else argv
+    try:
+        job = read(Path(path), ReplayJob)
+        keep_freed_memory()
+        rclpy.init()
+        try:
+            facts = replay(job)
+        except (KeyboardInterrupt, ExternalShutdownException):
+            sys.stderr.write('replay: stopped; what was answered is kept\n')
+            return 130
+        finally:
+            rclpy.try_shutdown()
+    except (ReplayError, BagError) as err:
+        sys.stderr.write(f'replay: {err}\n')
+        return 1
+    return 1 if any('going on without it' in text for text in facts.warnings) else 0
+
+
+if __name__ == '__main__':
+    leave(main())
