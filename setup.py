@@ -36,7 +36,17 @@ setup(
     python_requires='>=3.10',
     package_dir={'': 'src'},
     packages=find_packages('src'),
-    package_data={'dlcv': ['py.typed', '**/*.html', '**/*.jpg', '**/*.md', '**/*.safetensors']},
+    package_data={
+        'dlcv': [
+            'py.typed',
+            '**/*.css',
+            '**/*.html',
+            '**/*.jpg',
+            '**/*.js',
+            '**/*.md',
+            '**/*.safetensors',
+        ]
+    },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
