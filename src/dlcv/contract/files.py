@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -53,13 +53,24 @@ def read(path: Path, node: str) -> dict[str, Any]:
     Raises:
         ParameterError: If the file is missing, is no YAML, or has another shape.
     """
-    values: dict[str, Any] = {}
+    return merged(sections(path), node)
+
+
+def sections(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (pattern of node names, parameters) of a file in its order; errors as `read`."""
     for pattern, section in _sections(path):
         given = section.get('ros__parameters') if isinstance(section, Mapping) else None
         if not isinstance(given, Mapping):
             raise ParameterError(f'{path}: {pattern}: expected a mapping under ros__parameters')
+        yield pattern, {name: _plain(value) for name, value in given.items()}
+
+
+def merged(given: Iterable[tuple[str, Mapping[str, Any]]], node: str) -> dict[str, Any]:
+    """Return what sections give to a node, by its full name; a later one goes before an earlier."""
+    values: dict[str, Any] = {}
+    for pattern, section in given:
         if _matches(pattern, node):
-            values.update({name: _plain(value) for name, value in given.items()})
+            values.update(section)
     return values
 
 
@@ -75,20 +86,34 @@ def check(path: Path, spec: NodeSpec, node: str) -> CommonParameters:
         ParameterError: As `read`; or a parameter is unknown, of another type or out of range. The
             message names the file.
     """
+    return checked(read(path, node), spec, str(path))
+
+
+def checked(given: Mapping[str, Any], spec: NodeSpec, where: str) -> CommonParameters:
+    """Return the parameters of a node as they are given, the others at their defaults.
+
+    Args:
+        given: Parameters of this node, and of others if all nodes were meant.
+        spec: The node.
+        where: They come from, for messages.
+
+    Raises:
+        ParameterError: A parameter is unknown, of another type or out of range.
+    """
     known = [p.name for p in describe(spec.parameters)]
     anywhere = {p.name for other in NODES.values() for p in describe(other.parameters)}
     values = {}
-    for name, value in read(path, node).items():
+    for name, value in given.items():
         if name in known:
             values[name] = value
         elif name not in anywhere and name.split('.')[0] not in OF_ROS:
             close = difflib.get_close_matches(name, known, 1)
             hint = f'; did you mean {close[0]!r}?' if close else ''
-            raise ParameterError(f'{path}: {spec.name} has no parameter {name!r}{hint}')
+            raise ParameterError(f'{where}: {spec.name} has no parameter {name!r}{hint}')
     try:
         return spec.parameters(**values)
     except ParameterError as err:
-        raise ParameterError(f'{path}: {spec.name}: {err}') from None
+        raise ParameterError(f'{where}: {spec.name}: {err}') from None
 
 
 def _comment(p: Parameter) -> str:
