@@ -53,7 +53,9 @@ def value(metric: Metric) -> str:
 
 def definition(metric: Metric) -> str:
     """Return what a metric is, who said so, and of how many numbers its value is."""
-    basis = f'n = {len(metric.samples):,}' if metric.samples else ''
+    basis = (
+        f'n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{len(metric.samples):,}' if metric.samples else ''
+    )
     return ' \N{MIDDLE DOT} '.join(filter(None, (metric.doc, metric.source, basis)))
 
 
