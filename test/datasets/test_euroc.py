@@ -95,3 +95,11 @@ def test_missing_files_and_wrong_lines_are_named(sequence):
     table.write_text(table.read_text().replace(str(START), 'soon', 1))
     with pytest.raises(DatasetError, match=r'data\.csv, line 2: .*soon'):
         open_folder('euroc', sequence)
+
+
+def test_a_truth_file_of_the_sets_own_format_places_the_body_too(sequence, random_pose, tmp_path):
+    table = sequence / 'mav0' / 'state_groundtruth_estimate0' / 'data.csv'
+    given = table.rename(tmp_path / 'given.csv')
+    found = open_folder('euroc', sequence, FolderOptions(groundtruth=given))
+    expected = random_pose(1) @ random_pose(70)
+    np.testing.assert_allclose(found.items[1].world_from_camera, expected, atol=1e-12)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dlcv.bags.errors import BagError
+from dlcv.geometry.trajectory import time_order
 from dlcv.messages import MessageError, pose_matrix, stamp_ns, transform_matrix
 from dlcv.types import FloatArray, Trajectory
 
@@ -67,10 +68,11 @@ def trajectory_of(edges: Sequence[Edge], place: str) -> Trajectory:
     parents = sorted({e.parent for e in edges})
     if len(parents) > 1:
         raise BagError(f'{place}: poses in several frames: {parents}')
-    stamps, first = np.unique(np.array([e.stamp_ns for e in edges], np.int64), return_index=True)
+    stamps = np.array([e.stamp_ns for e in edges], np.int64)
+    order, _ = time_order(stamps)
     return Trajectory(
-        stamps_ns=stamps,
-        world_from_body=np.stack([edges[i].parent_from_child for i in first]),
+        stamps_ns=stamps[order],
+        world_from_body=np.stack([edges[i].parent_from_child for i in order]),
         frame_id=edges[0].parent,
         child_frame_id=edges[0].child,
     )

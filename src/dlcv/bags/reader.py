@@ -5,7 +5,7 @@ Reads rosbag2 folders and files (MCAP, SQLite3, split, compressed) and ROS 1 bag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlcv import messages
+from dlcv.bags.chain import chained
 from dlcv.bags.errors import BagError
 from dlcv.bags.poses import Edge, edges_of, pose_of, trajectory_of
 from dlcv.bags.sources import RawMessage, Source, Topic, merge, open_sources
@@ -314,38 +315,63 @@ class Bag:
         frame: str | None = None,
         child_frame: str | None = None,
     ) -> Trajectory:
-        """Return the poses on a topic over their header stamps.
+        """Return the poses on a topic over their header stamps: `poses` sorted by time.
 
-        Sorted by time; of several poses with the same stamp the first counts.
+        Of several poses with the same stamp the first counts.
+        """
+        topic = topic or self._only_pose_topic()
+        found = self.poses(topic, frame=frame, child_frame=child_frame)
+        return trajectory_of(found, f'{self.path}: {topic}')
+
+    def poses(
+        self,
+        topic: str | None = None,
+        *,
+        frame: str | None = None,
+        child_frame: str | None = None,
+    ) -> list[Edge]:
+        """Return the poses on a topic as they come.
 
         Args:
             topic: Odometry, PoseStamped, PoseWithCovarianceStamped, Path (its last message) or
                 TFMessage; default the only topic of the first four.
             frame: For TF, the parent frame; default any.
-            child_frame: For TF, the child frame; needed if it moves more than one.
+            child_frame: For TF, the child frame; needed if it moves more than one. With both
+                named, the way between them may lead over others, and over the static transforms.
 
         Raises:
             BagError: No such topic, no or several fitting frames, or a pose that is none.
         """
         topic = topic or self._only_pose_topic()
         msgtype = self.topic(topic, (*POSE_TYPES, TF)).msgtype
+        if msgtype == TF:
+            return self._moving(topic, frame, child_frame)
         found = [message for _, message in self.read([topic])]
         if msgtype == 'nav_msgs/msg/Path':
             found = list(found[-1].poses) if found else []
-        place = f'{self.path}: {topic}'
-        if msgtype == TF:
-            return trajectory_of(self._only_edge(found, place, frame, child_frame), place)
         child = getattr(found[0], 'child_frame_id', '') if found else ''
-        edges = [
+        return [
             Edge(
                 stamp_ns=messages.stamp_ns(m.header.stamp),
                 parent=m.header.frame_id,
                 child=child,
-                parent_from_child=pose_of(getattr(m.pose, 'pose', m.pose), place, i),
+                parent_from_child=pose_of(
+                    getattr(m.pose, 'pose', m.pose), f'{self.path}: {topic}', i
+                ),
             )
             for i, m in enumerate(found)
         ]
-        return trajectory_of(edges, place)
+
+    def transforms(self, topic: str) -> list[Edge]:
+        """Return all transforms on a topic as they come; none where there is no such topic.
+
+        Raises:
+            BagError: One of them is none.
+        """
+        if not any(t.name == topic for t in self.topics):
+            return []
+        found = (message for _, message in self.read([topic]))
+        return edges_of(found, f'{self.path}: {topic}')
 
     def static_transform(self, parent: str, child: str) -> FloatArray:
         """Return ``parent_from_child``, ``(4, 4)`` metres, along the static transforms.
@@ -379,19 +405,20 @@ class Bag:
             raise BagError(f'{self.path}: several topics have poses, name one: {list(topics)}')
         return topics[0]
 
-    def _only_edge(
-        self, found: Sequence[Any], place: str, frame: str | None, child: str | None
-    ) -> list[Edge]:
-        edges = edges_of(found, place)
+    def _moving(self, topic: str, frame: str | None, child: str | None) -> list[Edge]:
+        """Return the transforms that two frames have, or the only two that there are."""
+        edges = self.transforms(topic)
         wanted = [e for e in edges if frame in (None, e.parent) and child in (None, e.child)]
         pairs = sorted({(e.parent, e.child) for e in wanted})
-        if len(pairs) != 1:
-            there = sorted({f'{e.parent} -> {e.child}' for e in edges})
-            raise BagError(
-                f'{place}: {len(pairs)} transforms fit {frame or "any"} -> {child or "any"}; '
-                f'there are {there}'
-            )
-        return wanted
+        if len(pairs) == 1:
+            return wanted
+        if frame and child and (way := chained(edges, self.transforms(TF_STATIC), frame, child)):
+            return way
+        there = sorted({f'{e.parent} -> {e.child}' for e in edges})
+        raise BagError(
+            f'{self.path}: {topic}: {len(pairs)} transforms fit {frame or "any"} -> '
+            f'{child or "any"}; there are {there}'
+        )
 
 
 def _first(items: Iterator[Any]) -> list[Any]:

@@ -20,10 +20,14 @@ def add_recording_arguments(parser: argparse.ArgumentParser) -> None:
     add('--images', default='', metavar='TOPIC', help='pictures (the only camera)')
     add('--camera-info', default='', metavar='TOPIC', help='their calibration (the one beside)')
     add('--truth', default='', metavar='TOPIC|FILE',
-        help='poses: a topic, or a file in TUM format (the only topic of poses)')  # fmt: skip
+        help='poses: a topic, /tf:PARENT:CHILD, or a file in the format of TUM, KITTI or EuRoC '
+        '(the only topic of poses)')  # fmt: skip
     add('--truth-frame', default='', metavar='FRAME',
         help="frame that the poses place, 'camera' for the camera itself (what the topic says, if "
         '/tf_static tells how the camera sits on it; else base_link)')  # fmt: skip
+    add('--extrinsics', default='', metavar='"X Y Z QX QY QZ QW"|FILE',
+        help='how the camera sits on that frame, as numbers, a text file of them, or a YAML file '
+        'such as the sensor.yaml of EuRoC (what /tf_static says)')  # fmt: skip
     add('--depth', default='', metavar='TOPIC', help='measured depth of the pixels (none)')
     add('--time-offset', type=float, default=0.0, metavar='S',
         help='seconds to add to the times of the poses')  # fmt: skip
@@ -38,6 +42,7 @@ def bag_options(args: argparse.Namespace) -> BagOptions:
         camera_info_topic=args.camera_info,
         truth=args.truth,
         truth_frame=args.truth_frame,
+        extrinsics=args.extrinsics,
         depth_topic=args.depth,
         time_offset=args.time_offset,
     )

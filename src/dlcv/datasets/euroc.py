@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from dlcv.config import load_yaml
 from dlcv.datasets.errors import DatasetError, wrong_folder
 from dlcv.datasets.files import numbers, read_lines
 from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
-from dlcv.datasets.poses import add_stamp, from_rows, from_xyzw, read_tum, trajectory
+from dlcv.datasets.poses import add_stamp, euroc_lines, from_rows, nanoseconds, trajectory
+from dlcv.datasets.trajectories import IMU, read_poses
 from dlcv.geometry.trajectory import pose_at
 from dlcv.types import Camera, FloatArray, Trajectory
 
@@ -35,7 +38,8 @@ def read_euroc(source: Path, options: FolderOptions) -> FolderRecording:
         raise wrong_folder(source, 'EuRoC', [f'mav0/{folder.name}/data.csv'])
     sensor = _sensor(folder / 'sensor.yaml')
     body_from_camera = _extrinsics(folder / 'sensor.yaml', sensor)
-    truth = _truth(root, options, body_from_camera)
+    pictures = _pictures(folder)
+    truth = _truth(root, options, body_from_camera, [stamp for stamp, _ in pictures])
     return FolderRecording(
         name=source.resolve().name,
         items=tuple(
@@ -44,7 +48,7 @@ def read_euroc(source: Path, options: FolderOptions) -> FolderRecording:
                 picture=picture,
                 world_from_camera=pose_at(truth, stamp, MAX_GAP_NS) if truth else None,
             )
-            for stamp, picture in _pictures(folder)
+            for stamp, picture in pictures
         ),
         calibration=options.camera or _camera(folder / 'sensor.yaml', sensor),
     )
@@ -99,7 +103,7 @@ def _pictures(folder: Path) -> list[tuple[int, Path]]:
         words = [word.strip() for word in line.split(',')]
         if len(words) < 2:
             raise DatasetError(f'{table}, line {number}: expected a time and a file, got {line!r}')
-        add_stamp(table, number, stamps, _nanoseconds(table, number, words[0]))
+        add_stamp(table, number, stamps, nanoseconds(table, number, words[0]))
         picture = folder / 'data' / words[1]
         if not picture.is_file():
             raise DatasetError(f'{table}, line {number}: {picture} is missing')
@@ -109,26 +113,25 @@ def _pictures(folder: Path) -> list[tuple[int, Path]]:
     return found
 
 
-def _truth(root: Path, options: FolderOptions, body_from_camera: FloatArray) -> Trajectory | None:
+def _truth(
+    root: Path, options: FolderOptions, body_from_camera: FloatArray, stamps: list[int]
+) -> Trajectory | None:
     if options.groundtruth is not None:
-        return read_tum(options.groundtruth)
+        return _given(options.groundtruth, body_from_camera, stamps)
     table = root / 'state_groundtruth_estimate0' / 'data.csv'
     if not table.is_file():
         return None
-    stamps: list[int] = []
+    times: list[int] = []
     poses: list[FloatArray] = []
-    for number, line in read_lines(table):
-        words = line.split(',')
-        values = numbers(table, number, words, 8)
-        add_stamp(table, number, stamps, _nanoseconds(table, number, words[0]))
-        w, x, y, z = values[4:8]  # this set writes w first
-        pose = from_xyzw(table, number, values[1:4], [x, y, z, w])
+    for number, stamp_ns, pose in euroc_lines(table):
+        add_stamp(table, number, times, stamp_ns)
         poses.append(pose @ body_from_camera)
-    return trajectory(table, stamps, poses)
+    return trajectory(table, times, poses)
 
 
-def _nanoseconds(path: Path, number: int, word: str) -> int:
-    try:
-        return int(word)
-    except ValueError:
-        raise DatasetError(f'{path}, line {number}: {word!r} is no time in nanoseconds') from None
+def _given(path: Path, body_from_camera: FloatArray, stamps: list[int]) -> Trajectory:
+    """Return the camera's poses of a file that places it, or the body as this set's files do."""
+    found = read_poses(path, lambda: np.array(stamps, np.int64)).trajectory
+    if found.child_frame_id == IMU:
+        return replace(found, world_from_body=found.world_from_body @ body_from_camera)
+    return found

@@ -147,10 +147,14 @@ def numbers(path: Path, number: int, words: Sequence[str], count: int) -> list[f
 def seconds_to_ns(path: Path, number: int, word: str) -> int:
     """Return decimal seconds as nanoseconds, exactly (a float would be off by 100 ns)."""
     try:
-        value = Decimal(word)
-        return int((value * 1_000_000_000).to_integral_value())
+        stamp_ns = int((Decimal(word) * 1_000_000_000).to_integral_value())
     except (InvalidOperation, ValueError, OverflowError):
         raise DatasetError(f'{path}, line {number}: {word!r} is no time in seconds') from None
+    if abs(stamp_ns) >= 2**63:
+        raise DatasetError(
+            f'{path}, line {number}: {word!r} is too large for seconds; nanoseconds?'
+        )
+    return stamp_ns
 
 
 def date_to_ns(path: Path, number: int, text: str) -> int:

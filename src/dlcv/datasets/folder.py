@@ -19,7 +19,7 @@ class FolderOptions:
     Attributes:
         camera: Calibration.
         rate: Pictures per second, for sets without times.
-        groundtruth: File of camera-to-world poses, TUM format.
+        groundtruth: File of camera-to-world poses in the format of TUM or KITTI.
         sequence: Which one, for folders that hold several.
         depth: Whether to read the true depth.
         depth_scale: Units per metre of the depth pictures.

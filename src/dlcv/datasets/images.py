@@ -11,7 +11,7 @@ from pathlib import Path
 from dlcv.datasets.errors import DatasetError, wrong_folder
 from dlcv.datasets.files import PICTURES, natural, pictures_in
 from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
-from dlcv.datasets.poses import read_tum
+from dlcv.datasets.trajectories import read_camera_poses
 from dlcv.geometry.camera import read_camera
 from dlcv.geometry.trajectory import pose_at
 from dlcv.types import Camera, Trajectory
@@ -32,7 +32,7 @@ def read_images(source: Path, options: FolderOptions) -> FolderRecording:
     """
     pictures, root = _pictures(source)
     truth_file = options.groundtruth or _beside(root, 'groundtruth.txt')
-    truth = read_tum(truth_file) if truth_file else None
+    truth = read_camera_poses(truth_file) if truth_file else None
     stamps = _stamps(pictures, truth, options.rate)
     depths = _depths(pictures, root, options)
     items = tuple(

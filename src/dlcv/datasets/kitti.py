@@ -21,7 +21,8 @@ from dlcv.datasets.files import (
     seconds_to_ns,
 )
 from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
-from dlcv.datasets.poses import add_stamp, from_rows, read_tum
+from dlcv.datasets.poses import add_stamp, kitti_lines
+from dlcv.datasets.trajectories import read_camera_poses
 from dlcv.geometry.trajectory import pose_at, rigid
 from dlcv.types import Camera, FloatArray
 
@@ -137,7 +138,7 @@ def _drive_poses(
 ) -> list[FloatArray | None]:
     """Return world_from_camera for each picture, or None where it is not known."""
     if options.groundtruth is not None:
-        truth = read_tum(options.groundtruth)
+        truth = read_camera_poses(options.groundtruth, lambda: np.array(stamps, np.int64))
         return [pose_at(truth, stamp, MAX_GAP_NS) for stamp in stamps]
     day = source.resolve().parent
     packets = sorted((source / 'oxts' / 'data').glob('*.txt'))
@@ -254,16 +255,13 @@ def _sequence_poses(
     folder: Path, stamps: list[int], projection: FloatArray, options: FolderOptions
 ) -> list[FloatArray | None]:
     if options.groundtruth is not None:
-        truth = read_tum(options.groundtruth)
+        truth = read_camera_poses(options.groundtruth, lambda: np.array(stamps, np.int64))
         return [pose_at(truth, stamp, MAX_GAP_NS) for stamp in stamps]
     path = folder.resolve().parent.parent / 'poses' / f'{folder.resolve().name}.txt'
     if not path.is_file():
         return [None] * len(stamps)
     first_from_camera = np.linalg.inv(_camera_from_first(projection))
-    poses: list[FloatArray | None] = [
-        from_rows(path, number, numbers(path, number, line.split(), 12)) @ first_from_camera
-        for number, line in read_lines(path)
-    ]
+    poses: list[FloatArray | None] = [pose @ first_from_camera for pose in kitti_lines(path)]
     if len(poses) != len(stamps):
         raise DatasetError(f'{path}: {len(poses)} poses for {len(stamps)} pictures')
     return poses

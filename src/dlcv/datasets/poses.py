@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ from dlcv.datasets.errors import DatasetError
 from dlcv.datasets.files import numbers, read_lines, seconds_to_ns
 from dlcv.geometry.trajectory import rigid
 from dlcv.types import FloatArray, Trajectory
+
+PoseLine = tuple[int, int, FloatArray]
+"""Number of a line, its time in nanoseconds, and its ``(4, 4)`` pose."""
 
 
 def from_xyzw(path: Path, number: int, xyz: list[float], xyzw: list[float]) -> FloatArray:
@@ -50,15 +54,65 @@ def read_tum(path: Path) -> Trajectory:
     """
     stamps: list[int] = []
     poses: list[FloatArray] = []
+    for number, stamp_ns, pose in tum_lines(path):
+        if stamps and stamp_ns == stamps[-1]:
+            continue
+        add_stamp(path, number, stamps, stamp_ns)
+        poses.append(pose)
+    return trajectory(path, stamps, poses)
+
+
+def tum_lines(path: Path) -> Iterator[PoseLine]:
+    """Give the poses of ``timestamp tx ty tz qx qy qz qw`` lines, parted by spaces or commas.
+
+    Raises:
+        DatasetError: A line is none of these; names file and line.
+    """
     for number, line in read_lines(path):
         words = line.replace(',', ' ').split()
         values = numbers(path, number, words, 8)
         stamp_ns = seconds_to_ns(path, number, words[0])
-        if stamps and stamp_ns == stamps[-1]:
-            continue
-        add_stamp(path, number, stamps, stamp_ns)
-        poses.append(from_xyzw(path, number, values[1:4], values[4:8]))
-    return trajectory(path, stamps, poses)
+        yield number, stamp_ns, from_xyzw(path, number, values[1:4], values[4:8])
+
+
+def euroc_lines(path: Path) -> Iterator[PoseLine]:
+    """Give the poses of ``timestamp,x,y,z,qw,qx,qy,qz,...`` lines (nanoseconds, metres).
+
+    They place the IMU; what follows (velocities, biases) is left out.
+
+    Raises:
+        DatasetError: A line is none of these; names file and line.
+    """
+    for number, line in read_lines(path):
+        words = line.split(',')
+        values = numbers(path, number, words, 8)
+        w, x, y, z = values[4:8]  # this set writes w first
+        pose = from_xyzw(path, number, values[1:4], [x, y, z, w])
+        yield number, nanoseconds(path, number, words[0]), pose
+
+
+def kitti_lines(path: Path) -> list[FloatArray]:
+    """Return the ``(4, 4)`` poses of lines with the 12 numbers of ``[R | t]``, row by row.
+
+    Raises:
+        DatasetError: A line is none of these; names file and line.
+    """
+    return [
+        from_rows(path, number, numbers(path, number, line.split(), 12))
+        for number, line in read_lines(path)
+    ]
+
+
+def nanoseconds(path: Path, number: int, word: str) -> int:
+    """Return a time in whole nanoseconds.
+
+    Raises:
+        DatasetError: It is none.
+    """
+    try:
+        return int(word)
+    except ValueError:
+        raise DatasetError(f'{path}, line {number}: {word!r} is no time in nanoseconds') from None
 
 
 def add_stamp(path: Path, number: int, stamps: list[int], stamp_ns: int) -> None:

@@ -12,8 +12,9 @@ from dlcv.datasets.files import read_lines, seconds_to_ns
 from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
 from dlcv.datasets.images import camera_beside, read_images
 from dlcv.datasets.poses import add_stamp, read_tum
+from dlcv.datasets.trajectories import read_camera_poses
 from dlcv.geometry.trajectory import nearest, pose_at
-from dlcv.types import Camera
+from dlcv.types import Camera, Trajectory
 
 DEPTH_SCALE = 5000.0
 MAX_APART_NS = 20_000_000  # between a picture and its depth, as the set's own associate.py
@@ -45,8 +46,7 @@ def read_tum_rgbd(source: Path, options: FolderOptions) -> FolderRecording:
     pictures = _listed(source / 'rgb.txt')
     depths = _listed(source / 'depth.txt') if _has_depth(source, options) else []
     matches = _matches([stamp for stamp, _ in depths], [stamp for stamp, _ in pictures])
-    truth_file = options.groundtruth or source / 'groundtruth.txt'
-    truth = read_tum(truth_file) if options.groundtruth or truth_file.is_file() else None
+    truth = _truth(source, options, [stamp for stamp, _ in pictures])
     items = []
     for (stamp, picture), match in zip(pictures, matches, strict=True):
         item = Item(
@@ -62,6 +62,13 @@ def read_tum_rgbd(source: Path, options: FolderOptions) -> FolderRecording:
         calibration=options.camera or camera_beside(source) or _named_camera(source),
         depth_scale=options.depth_scale or DEPTH_SCALE,
     )
+
+
+def _truth(source: Path, options: FolderOptions, stamps: list[int]) -> Trajectory | None:
+    if options.groundtruth is not None:
+        return read_camera_poses(options.groundtruth, lambda: np.array(stamps, np.int64))
+    path = source / 'groundtruth.txt'
+    return read_tum(path) if path.is_file() else None
 
 
 def _matches(depths: list[int], pictures: list[int]) -> list[int | None]:

@@ -57,6 +57,26 @@ def pose_at(truth: Trajectory, stamp_ns: int, max_gap_ns: int) -> FloatArray | N
     return between(truth.world_from_body[after - 1], truth.world_from_body[after], share)
 
 
+def time_order(stamps: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.intp], str]:
+    """Return what puts times in order, and in words what was wrong with them.
+
+    Args:
+        stamps: ``(N,)`` as they came.
+
+    Returns:
+        ``(M,)`` indices of ascending times, of which the first of each counts; and how many times
+        repeat another or lie before the one that they follow, empty where none does.
+    """
+    _, index = np.unique(stamps, return_index=True)
+    repeated, backward = len(stamps) - len(index), int(np.sum(np.diff(stamps) < 0))
+    wrong = []
+    if repeated:
+        wrong.append(f'{repeated} of {len(stamps)} stamps repeat another: the first counts')
+    if backward:
+        wrong.append(f'{backward} of {len(stamps)} stamps go backward: they were sorted')
+    return np.asarray(index, np.intp), '; '.join(wrong)
+
+
 def nearest(stamps: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
     """Return the index of the time nearest to each wanted one; of two as near, the earlier.
 

@@ -6,10 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from dlcv.bags.sources import STORAGE
-from dlcv.recordings.bag import BagOptions, BagRecording, RecordingError
+from dlcv.recordings.bag import BagOptions, BagRecording
+from dlcv.recordings.errors import RecordingError
+from dlcv.recordings.truth import Truth, TruthOptions, read_truth
 from dlcv.types import Recording
 
-__all__ = ['BagOptions', 'BagRecording', 'RecordingError', 'is_bag', 'open_recording']
+__all__ = [
+    'BagOptions',
+    'BagRecording',
+    'RecordingError',
+    'Truth',
+    'TruthOptions',
+    'is_bag',
+    'open_recording',
+    'read_truth',
+]
 
 
 def is_bag(path: Path) -> bool:

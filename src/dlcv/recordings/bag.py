@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from dlcv.bags import Bag, BagError
+from dlcv.bags import Bag
 from dlcv.geometry.trajectory import pose_at
+from dlcv.messages import stamp_ns
+from dlcv.recordings.errors import RecordingError
+from dlcv.recordings.truth import TruthOptions, find_truth
 from dlcv.types import Camera, FloatArray, Frame, Snapshot, Trajectory
 
 _APART_NS = 20_000_000  # greatest distance in time of a picture and its depth
-
-CAMERA = 'camera'
-"""What `BagOptions.truth_frame` is where the poses are those of the camera itself."""
-
-
-class RecordingError(ValueError):
-    """A bag lacks something that is needed; the message says what there is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,13 +27,13 @@ class BagOptions:
     Attributes:
         image_topic: Of the pictures; empty for the only camera.
         camera_info_topic: Its calibration; empty for the one beside it.
-        truth: Topic of the poses (Odometry, PoseStamped, PoseWithCovarianceStamped, Path), or a
-            file of ``timestamp tx ty tz qx qy qz qw`` lines; empty for the only topic of poses.
-        truth_frame: Frame that the poses place: ``camera`` for the camera itself; empty for the
-            messages' child frame where the bag says how the camera sits on it, else ``base_frame``.
+        truth: Where the poses are, see `TruthOptions.source`; empty for the only topic of poses.
+        truth_frame: Frame that the poses place, see `TruthOptions.frame`.
         depth_topic: Of the depth of the pictures' pixels, 32FC1 in metres or 16UC1 in millimetres;
             empty for none.
         base_frame: Body frame.
+        extrinsics: How the camera sits on the frame that the poses place, see `read_extrinsics`;
+            empty for what the bag says.
         time_offset: Seconds to add to the times of the poses.
         max_gap: Seconds between two poses beyond which none is taken between them.
     """
@@ -47,12 +44,24 @@ class BagOptions:
     truth_frame: str = ''
     depth_topic: str = ''
     base_frame: str = 'base_link'
+    extrinsics: str = ''
     time_offset: float = 0.0
     max_gap: float = 0.2
 
     def __post_init__(self) -> None:
-        if not self.max_gap > 0:
-            raise RecordingError(f'the greatest gap must be positive, got {self.max_gap} s')
+        _ = self.truth_options  # says what is wrong about them
+
+    @property
+    def truth_options(self) -> TruthOptions:
+        """What of these is about the truth."""
+        return TruthOptions(
+            source=self.truth,
+            frame=self.truth_frame,
+            base_frame=self.base_frame,
+            extrinsics=self.extrinsics,
+            time_offset=self.time_offset,
+            max_gap=self.max_gap,
+        )
 
     @property
     def topics(self) -> list[str]:
@@ -127,44 +136,15 @@ class BagRecording:
         return bag.frames(self._image_topic, self._options.camera_info_topic or None)
 
     def _trajectory(self, bag: Bag) -> Trajectory | None:
-        """Return the camera's way by what the bag or the file says of some body's way."""
-        options = self._options
-        if options.truth and Path(options.truth).is_file():
-            from dlcv.datasets.poses import read_tum
-
-            found = read_tum(Path(options.truth))
-        elif options.truth or bag.pose_topics():
-            found = bag.trajectory(options.truth or None)
-        else:
-            return None
-        return replace(
-            found,
-            stamps_ns=found.stamps_ns + round(1e9 * options.time_offset),
-            world_from_body=found.world_from_body @ self._mount(bag, found.child_frame_id),
-            child_frame_id=self.frame_id,
+        """Return the camera's way by what the bag or a file says of some body's way."""
+        truth = find_truth(
+            bag, self._options.truth_options, self.frame_id, lambda: self._stamps(bag)
         )
+        return None if truth is None else truth.world_from_camera
 
-    def _mount(self, bag: Bag, child_frame: str) -> FloatArray:
-        """Return ``body_from_camera`` of the body whose poses are known."""
-        options = self._options
-        if options.truth_frame:
-            return self._seat(bag, options.truth_frame)
-        for body in (child_frame, options.base_frame):
-            if body:
-                try:
-                    return self._seat(bag, body)
-                except BagError:
-                    continue
-        raise RecordingError(
-            f'{self.path}: how the camera ({self.frame_id}) sits on what the poses place '
-            f'({child_frame or "no name"}) or on {options.base_frame} is not in /tf_static; name '
-            f'the frame they place, or say {CAMERA!r} if they are those of the camera'
-        )
-
-    def _seat(self, bag: Bag, body: str) -> FloatArray:
-        if body in (CAMERA, self.frame_id):
-            return np.eye(4)
-        return bag.static_transform(body, self.frame_id)
+    def _stamps(self, bag: Bag) -> npt.NDArray[np.int64]:
+        pictures = (message for _, message in bag.read([self._image_topic]))
+        return np.array([stamp_ns(message.header.stamp) for message in pictures], np.int64)
 
 
 class _Depths:
