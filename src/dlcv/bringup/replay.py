@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dlcv.bags import Bag
 from dlcv.bags.vocabulary import COMPRESSED_IMAGE
@@ -17,9 +17,10 @@ from dlcv.bringup.plan import NodeStart, Plan, make_plan
 from dlcv.contract.launch import LaunchError
 from dlcv.contract.nodes import CAMERA_INFO, COMPRESSED, IMAGE
 from dlcv.contract.parameters import describe
-from dlcv.evaluation.model import Mode
 from dlcv.replay.job import Folder, ReplayJob, answering, write
 from dlcv.replay.shown import Shown
+
+Mode = Literal['lock-step', 'real-time', 'in-process']
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,19 +60,17 @@ class ReplayPlan:
 
     Attributes:
         plan: The nodes, and as player what shows them the bag; without player in process.
-        shown: What is shown.
-        folder: Where the answers go.
+        job: What is shown to whom, as it is written into the folder.
     """
 
     plan: Plan
-    shown: Shown
-    folder: Folder
+    job: ReplayJob
 
 
 def plan_replay(
     options: ReplayOptions, given: Mapping[str, str], present: Mapping[str, str], *, colour: bool
 ) -> ReplayPlan:
-    """Plan a replay; of one over ROS the job is written into the folder.
+    """Plan a replay, and write its job into the folder.
 
     Args:
         options: What is replayed, and how.
@@ -101,13 +100,13 @@ def plan_replay(
         most=options.most,
         keep_damaged=options.keep_damaged,
     )
-    folder = Folder(options.folder)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    player: tuple[str, ...] = ()
-    if options.mode != 'in-process':
-        player = ('-m', 'dlcv.ros.replay', str(folder.job))
-        write(_job(options, shown, nodes), folder.job)
-    return ReplayPlan(plan=replace(plan, nodes=nodes, player=player), shown=shown, folder=folder)
+    job = _job(options, shown, nodes)
+    files = Folder(job.folder)
+    files.path.mkdir(parents=True, exist_ok=True)
+    write(job, files.job)
+    over_ros = options.mode != 'in-process'
+    player = ('-m', 'dlcv.ros.replay', str(files.job)) if over_ros else ()
+    return ReplayPlan(plan=replace(plan, nodes=nodes, player=player), job=job)
 
 
 def changes(mode: Mode, node: str) -> dict[str, Any]:
@@ -139,11 +138,13 @@ def _node(node: NodeStart, mode: Mode, images: str, info: str, compressed: bool)
 
 
 def _job(options: ReplayOptions, shown: Shown, nodes: tuple[NodeStart, ...]) -> ReplayJob:
+    bodies = [getattr(node.settings, 'base_frame', '') for node in nodes]
     return ReplayJob(
         shown=shown,
         nodes=tuple(map(answering, nodes)),
         folder=options.folder.absolute(),
-        mode='lock-step' if options.mode == 'lock-step' else 'real-time',
+        base_frame=next(filter(None, bodies), 'base_link'),
+        mode=options.mode,
         rate=options.rate,
         peak=options.peak,
         patience=options.patience,

@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     'convert': 'turn a dataset folder into a rosbag2',
     'play': 'publish the messages of a bag',
     'up': 'start the nodes without ROS launch',
+    'evaluate': 'replay a bag, compare the answers with the truth, write a report',
     'report': 'write a page about a recording of the nodes',
     'nodes': 'print the tables of nodes, topics, parameters and services',
     'train': 'train a network by a recipe',

@@ -45,7 +45,8 @@ class ReplayJob:
         shown: What is shown.
         nodes: To whom, in the order in which their answers are kept.
         folder: Of the bag of answers, the log and the facts.
-        mode: Whether the next image waits for the answers to the last one.
+        base_frame: Body whose odometry is published.
+        mode: Whether the next image waits for the answers to the last one, or comes as recorded.
         rate: Speed in real time; 1 is as recorded.
         peak: Whether the highest rate is looked for at the end, in real time.
         start_patience: Seconds to wait for the nodes.
@@ -55,7 +56,8 @@ class ReplayJob:
     shown: Shown
     nodes: tuple[Answering, ...]
     folder: Path
-    mode: Literal['lock-step', 'real-time'] = 'lock-step'
+    base_frame: str = 'base_link'
+    mode: Literal['lock-step', 'real-time', 'in-process'] = 'lock-step'
     rate: float = 1.0
     peak: bool = False
     start_patience: float = 120.0

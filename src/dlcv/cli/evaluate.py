@@ -1,0 +1,205 @@
+"""``dlcv evaluate``: a bag in, what the nodes are worth on it out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlcv.cli.extras import need
+from dlcv.cli.main import CommandError
+from dlcv.progress import bars
+
+if TYPE_CHECKING:
+    from dlcv.evaluation.evaluate import TruthChoice
+    from dlcv.trial import Trial, Written
+
+SUMMARY = 'Replay a bag through the nodes, compare their answers with the truth, write a report.'
+EXAMPLES = """\
+examples:
+  dlcv evaluate drive.mcap                                  lock-step, truth found by its type
+  dlcv evaluate drive.mcap --truth poses.txt --mode in-process         without ROS
+  dlcv evaluate drive.mcap --mode real-time --rate 2        drops, ages, CPU, the highest rate
+  dlcv evaluate kitchen.mcap --nodes dsac --map kitchen.safetensors
+  dlcv evaluate --again drive_evaluation --truth poses.txt  other truth, the same answers
+  dlcv evaluate --compare main.json mine.json --thresholds limits.yaml
+  dlcv evaluate --matrix matrix.yaml -o nightly --jobs 4
+
+Exit code: 0 when all went well, 1 when a node died, a replay broke off or a threshold is broken
+(what is finished is kept), 2 when nothing could be done.
+"""
+MODES = ('lock-step', 'real-time', 'in-process')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument('bags', nargs='*', type=Path, metavar='BAG', help='what is replayed')
+    parser.add_argument(
+        '-o', '--output', type=Path, metavar='DIR',
+        help='folder of the report and the answers (NAME_evaluation; of several bags DIR/NAME)',
+    )  # fmt: skip
+    _add_replay(parser.add_argument_group('how it is replayed'))
+    _add_truth(parser.add_argument_group('what is right'))
+    _add_others(parser.add_argument_group('instead of a replay'))
+
+
+def _add_replay(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add('--mode', choices=MODES, default='lock-step',
+        help='lock-step: the next image waits for all answers to the last; real-time: as recorded; '
+        'in-process: the same as lock-step, without ROS (default: lock-step)')  # fmt: skip
+    add('--nodes', default='', metavar='A,B', help='which nodes (all; dsac with a map only)')
+    add('--params', '--graph', default='', metavar='FILE',
+        help='parameters of the nodes (config/vo.yaml)')  # fmt: skip
+    add('--map', default='', metavar='FILE', help='map for dsac')
+    add('--device', default='', help='auto, cpu, cuda or cuda:N (as in the parameters)')
+    add('--images', default='', metavar='TOPIC', help='pictures (the only camera)')
+    add('--camera-info', default='', metavar='TOPIC', help='their calibration (the one beside)')
+    add('--max-frames', type=int, default=0, metavar='N', help='images at most (all)')
+    add('--rate', type=float, default=1.0, metavar='R', help='speed in real time (1)')
+    add('--no-peak', action='store_true', help='do not look for the highest rate, in real time')
+    add('--patience', type=float, default=30.0, metavar='S', help='to wait for an answer (30)')
+    add('--damaged', action='store_true', help='of a damaged bag, replay what can be read')
+
+
+def _add_truth(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add('--truth', default='', metavar='TOPIC|FILE',
+        help='poses: a topic, /tf:PARENT:CHILD, or a file of TUM, KITTI or EuRoC (the only topic '
+        "of poses; 'none' for none)")  # fmt: skip
+    add('--truth-frame', default='', metavar='FRAME',
+        help="frame that the poses place, 'camera' for the camera (as the bag says)")  # fmt: skip
+    add('--extrinsics', default='', metavar='POSE|FILE',
+        help="body_from_camera: 'x y z qx qy qz qw', or a file (/tf_static)")  # fmt: skip
+    add('--time-offset', type=float, default=0.0, metavar='S',
+        help='seconds to add to the times of the poses')  # fmt: skip
+    add('--true-depth', default='', metavar='TOPIC', help='(/ground_truth/depth if there)')
+    add('--true-flow', default='', metavar='TOPIC', help='(/ground_truth/flow if there)')
+    add('--depth-cap', type=float, default=80.0, metavar='M', help='farther does not count (80)')
+    add('--depth-crop', choices=('none', 'garg', 'eigen'), default='none', help="of KITTI's depth")
+    add('--elsewhere', action='store_true',
+        help='the bag is of another place than the map: each pose is a false one')  # fmt: skip
+
+
+def _add_others(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add('--again', type=Path, metavar='DIR', help='evaluate the answers of this folder anew')
+    add('--compare', nargs='+', type=Path, metavar='JSON', help='compare with the first of these')
+    add('--thresholds', type=Path, metavar='YAML', help='limits for --compare')
+    add('--matrix', type=Path, metavar='YAML', help='bags times configurations')
+    add('--jobs', type=int, default=0, metavar='N', help='cells at a time (half of the cores)')
+    add('--ray', default='', metavar='ADDRESS', help='run the cells on a Ray cluster')
+    add('--retries', type=int, default=2, metavar='N', help='of a failed cell (2)')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what is asked for."""
+    ways = [bool(args.bags), bool(args.again), bool(args.compare), bool(args.matrix)]
+    if sum(ways) != 1:
+        raise CommandError('name bags, or one of --again, --compare and --matrix')
+    if args.compare:
+        return _compare(args)
+    need('rosbags', 'jinja2')
+    if args.matrix:
+        return _matrix(args)
+    if args.again:
+        return _again(args)
+    if args.mode != 'in-process':
+        need('rclpy')
+    return max([_try(args, bag) for bag in args.bags])
+
+
+def _try(args: argparse.Namespace, bag: Path) -> int:
+    from dlcv.bringup import Console
+    from dlcv.trial import run as run_trial
+
+    trial = _trial(args, bag)
+    console = Console(sys.stderr, [*trial.arguments['nodes'].split(','), 'replay'])
+    with bars(lines=True) as progress:
+        written = run_trial(trial, console, progress)
+    return _tell(written)
+
+
+def _again(args: argparse.Namespace) -> int:
+    from dlcv.replay.job import Folder, ReplayJob, read
+    from dlcv.trial import again
+
+    bag = read(Folder(args.again).job, ReplayJob).shown.bag
+    with bars(lines=True) as progress:
+        return _tell(again(args.again, _truth(args, bag), bag.stem, progress))
+
+
+def _tell(written: Written) -> int:
+    from dlcv.report.evaluation_text import text_table
+
+    out = sys.stdout.write
+    out(f'\n{text_table(written.evaluation)}\n')
+    for warning in written.evaluation.warnings:
+        out(f'warning: {warning}\n')
+    out(f'report: {written.page}\n')
+    return 1 if written.failed else 0
+
+
+def _trial(args: argparse.Namespace, bag: Path) -> Trial:
+    from dlcv.bringup.replay import ReplayOptions
+    from dlcv.trial import Trial
+
+    named = bag.name.split('.')[0] or bag.resolve().name
+    folder = args.output or Path(f'{named}_evaluation')
+    replay = ReplayOptions(
+        bag=bag,
+        folder=folder / named if args.output and len(args.bags) > 1 else folder,
+        mode=args.mode,
+        images=args.images,
+        camera_info=args.camera_info,
+        most=args.max_frames,
+        rate=args.rate,
+        peak=args.mode == 'real-time' and not args.no_peak,
+        patience=args.patience,
+        keep_damaged=args.damaged,
+    )
+    arguments = {
+        'nodes': args.nodes, 'params_file': args.params, 'map': args.map, 'device': args.device,
+    }  # fmt: skip
+    truth = _truth(args, bag)
+    return Trial(replay=replay, truth=truth, arguments=arguments, title=named)
+
+
+def _truth(args: argparse.Namespace, bag: Path) -> TruthChoice:
+    from dlcv.bags import Bag, BagLayout
+    from dlcv.evaluation.evaluate import TruthChoice
+    from dlcv.metrics.depth import DepthCaps
+    from dlcv.recordings.truth import TruthOptions
+
+    with Bag(bag, keep_damaged=args.damaged) as opened:
+        there = {topic.name for topic in opened.topics if topic.count}
+    layout = BagLayout()
+    for name in (args.true_depth, args.true_flow):
+        if name and name not in there:
+            raise CommandError(f'{bag}: no topic {name}; there are {sorted(there)}')
+    poses = TruthOptions(
+        source=args.truth,
+        frame=args.truth_frame,
+        extrinsics=args.extrinsics or None,
+        time_offset=args.time_offset,
+    )
+    return TruthChoice(
+        poses=None if args.truth == 'none' else poses,
+        depth=args.true_depth or (layout.depth if layout.depth in there else ''),
+        flow=args.true_flow or (layout.flow if layout.flow in there else ''),
+        caps=DepthCaps(farthest=args.depth_cap, crop=args.depth_crop),
+        elsewhere=args.elsewhere,
+    )
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from dlcv.evaluation.compare_files import run_compare
+
+    return run_compare(args.compare, args.thresholds, args.output, Console())
+
+
+def _matrix(args: argparse.Namespace) -> int:
+    raise CommandError('--matrix: not wired yet')

@@ -1,0 +1,267 @@
+"""From the answers of a replay, and the bag that was played, to an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from dlcv import messages
+from dlcv.bags import Bag
+from dlcv.evaluation.files import EvaluationError
+from dlcv.evaluation.model import Evaluation, Mode, Moment, NodeResult, Section
+from dlcv.evaluation.moments import Pictures, Sources, pictures, spread
+from dlcv.evaluation.nodes import Tally, tallies
+from dlcv.evaluation.odometry import odometry_section
+from dlcv.evaluation.parts import NO_TRUTH, Worst
+from dlcv.evaluation.reading import Answers
+from dlcv.evaluation.relocalization import relocalization_section
+from dlcv.geometry.frames import BODY_FROM_OPTICAL, inverse
+from dlcv.metrics.depth import DepthCaps
+from dlcv.recordings.errors import RecordingError
+from dlcv.recordings.truth import Truth, TruthOptions, read_truth
+from dlcv.replay.job import Answering, NodeFacts, RunFacts
+from dlcv.replay.log import Handled
+from dlcv.replay.shown import Shown
+from dlcv.types import Trajectory
+
+# the output that answers an image, for each node
+ANSWERS = {
+    'superpoint': '~/keypoints',
+    'flownet': '~/flow',
+    'monodepth': 'depth/image_rect',
+    'deepvo': '~/odometry',
+    'dsac': '~/hypotheses',
+}
+SAMPLES = 4
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """What is evaluated.
+
+    Attributes:
+        outputs: Bag of answers.
+        shown: What was shown.
+        nodes: Who answered, and where.
+        mode: How.
+        log: What became of each image.
+        facts: What the replay told at its end.
+        base_frame: Body whose odometry is published.
+    """
+
+    outputs: Path
+    shown: Shown
+    nodes: tuple[Answering, ...]
+    mode: Mode
+    log: Iterable[Handled]
+    facts: RunFacts
+    base_frame: str = 'base_link'
+
+    def took_part(self, node: str) -> bool:
+        """Whether a node was shown the images."""
+        return any(one.node == node for one in self.nodes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TruthChoice:
+    """What the answers are compared with.
+
+    Attributes:
+        poses: Where the true poses are; None for nowhere.
+        depth: Topic of the true depth in the bag that was played; empty for none.
+        flow: Topic of the true flow, from the last picture to each; empty for none.
+        caps: What of the depth counts.
+        elsewhere: Whether the bag is of another place than the map, so that each pose is false.
+    """
+
+    poses: TruthOptions | None = field(default_factory=TruthOptions)
+    depth: str = ''
+    flow: str = ''
+    caps: DepthCaps = field(default_factory=DepthCaps)
+    elsewhere: bool = False
+
+
+def evaluate(
+    subject: Subject,
+    choice: TruthChoice,
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    progress: Progress = lambda _what, _done, _of: None,
+) -> Evaluation:
+    """Evaluate the answers of a replay.
+
+    Args:
+        subject: What is evaluated.
+        choice: What it is compared with.
+        title: Headline.
+        facts: What a reader needs to do it again.
+        progress: Told how far it is.
+
+    Raises:
+        BagError: A bag cannot be read.
+        RecordingError: The truth that was asked for is not there, or does not reach the images.
+        EvaluationError: No image was shown.
+    """
+    with (
+        Bag(subject.outputs, keep_damaged=True) as outputs,
+        Bag(subject.shown.bag, keep_damaged=True) as source,
+    ):
+        stamps = _stamps(source, subject.shown)
+        truth, why = _truth(source, subject.shown, choice.poses, stamps)
+        answers = Answers(
+            outputs, source, subject.nodes, depth=choice.depth, flow=choice.flow, caps=choice.caps
+        )
+        answers.read(progress)
+        found = _sections(subject, answers, choice, _base(truth, subject.base_frame), why, stamps)
+        chosen = spread(stamps, SAMPLES)
+        wanted = {s for _, worst in found for _, s in worst.frames()} | set(chosen)
+        shown = pictures(outputs, source, _sources(subject, answers, choice), wanted)
+        damage = [text for bag in (source, outputs) for text in bag.damage]
+    return Evaluation(
+        title=title,
+        mode=subject.mode,
+        facts={**facts, **_facts(subject, truth, why, stamps)},
+        nodes=_nodes(subject, stamps),
+        sections=tuple(_illustrated(section, worst, shown) for section, worst in found),
+        samples=tuple(_moment(s, f'{(s - stamps[0]) / 1e9:.2f} s', shown) for s in chosen),
+        paths=_paths(answers, _base(truth, subject.base_frame)),
+        warnings=tuple(dict.fromkeys([*subject.facts.warnings, *damage])),
+    )
+
+
+def _stamps(source: Bag, shown: Shown) -> list[int]:
+    """Return the header stamps of the images that were shown, ascending."""
+    found = []
+    for raw in source.raw([shown.image_topic]):
+        found.append(messages.header_stamp_ns(raw.data))
+        if shown.most and len(found) == shown.most:
+            break
+    if not found:
+        raise EvaluationError(f'{shown.bag}: no image on {shown.image_topic}')
+    return sorted(set(found))
+
+
+def _truth(
+    source: Bag, shown: Shown, options: TruthOptions | None, stamps: list[int]
+) -> tuple[Truth | None, str]:
+    """Return the truth, or why there is none."""
+    if options is None:
+        return None, NO_TRUTH
+    (frame,) = (message.header.frame_id for _, message, _ in _first(source, shown))
+    try:
+        truth = read_truth(source, options, frame, np.array(stamps, np.int64))
+    except RecordingError as err:
+        if options.source:
+            raise
+        return None, f'{NO_TRUTH}: {err}'
+    return truth, NO_TRUTH
+
+
+def _first(source: Bag, shown: Shown):  # type: ignore[no-untyped-def]
+    return [next(source.images(shown.image_topic, shown.camera_info_topic or None))]
+
+
+def _base(truth: Truth | None, frame: str) -> Trajectory | None:
+    """Return where the body was; without word of the camera's seat, as the nodes assume it."""
+    if truth is None:
+        return None
+    try:
+        return truth.of(frame)
+    except RecordingError:
+        camera = truth.world_from_camera
+        seat = inverse(BODY_FROM_OPTICAL)
+        return replace(camera, world_from_body=camera.world_from_body @ seat, child_frame_id=frame)
+
+
+def _sections(
+    subject: Subject,
+    answers: Answers,
+    choice: TruthChoice,
+    base: Trajectory | None,
+    why: str,
+    stamps: list[int],
+) -> list[tuple[Section, Worst]]:
+    """Return what was found of each task that took part, with its worst frames."""
+    found: list[tuple[Section, Worst]] = []
+    if subject.took_part('deepvo') and answers.odometry is not None:
+        found.append((odometry_section(answers.odometry, base, why), Worst()))
+    if subject.took_part('monodepth'):
+        found.append((answers.depth.section(), answers.depth.worst))
+    if subject.took_part('flownet'):
+        found.append((answers.flow.section(), answers.flow.worst))
+    if subject.took_part('superpoint'):
+        found.append((answers.features.section(), answers.features.worst))
+    if subject.took_part('dsac'):
+        elsewhere = choice.elsewhere
+        found.append(
+            relocalization_section(answers.found, stamps, base, elsewhere=elsewhere, why=why)
+        )
+    return found
+
+
+def _sources(subject: Subject, answers: Answers, choice: TruthChoice) -> Sources:
+    return Sources(
+        image=subject.shown.image_topic,
+        true_depth=choice.depth,
+        true_flow=choice.flow,
+        keypoints=answers.topic('superpoint', '~/keypoints'),
+        depth=answers.topic('monodepth', 'depth/image_rect'),
+        flow=answers.topic('flownet', '~/flow'),
+    )
+
+
+def _illustrated(section: Section, worst: Worst, shown: Pictures) -> Section:
+    titles = {stamp: f'worst: {error:.3g}' for error, stamp in worst.frames() if stamp in shown}
+    moments = tuple(_moment(stamp, title, shown) for stamp, title in titles.items())
+    return replace(section, moments=moments)
+
+
+def _moment(stamp: int, title: str, shown: Pictures) -> Moment:
+    return Moment(stamp_ns=stamp, title=title, pictures=tuple(shown.get(stamp, ())))
+
+
+def _nodes(subject: Subject, stamps: list[int]) -> tuple[NodeResult, ...]:
+    found = tallies(subject.log, ANSWERS)
+    return tuple(
+        found.get(one.node, Tally()).result(
+            one.node, stamps, subject.facts.nodes.get(one.node, NodeFacts())
+        )
+        for one in subject.nodes
+    )
+
+
+def _facts(subject: Subject, truth: Truth | None, why: str, stamps: list[int]) -> dict[str, str]:
+    made = {
+        'bag': str(subject.shown.bag),
+        'images': f'{len(stamps)} on {subject.shown.image_topic}, '
+        f'{(stamps[-1] - stamps[0]) / 1e9:.2f} s',
+        'truth': why if truth is None else truth.source,
+        'replay': f'{subject.facts.seconds:.1f} s for {subject.facts.images} images',
+    }
+    if truth is not None and truth.notes:
+        made['truth'] += f' ({"; ".join(truth.notes)})'
+    if subject.facts.peak_hz is not None:
+        made['highest rate'] = f'{subject.facts.peak_hz:.1f} images/s with under 5 % dropped'
+    return made
+
+
+def _paths(answers: Answers, base: Trajectory | None) -> dict[str, Trajectory]:
+    paths = {}
+    if answers.odometry is not None:
+        paths['odometry'] = answers.odometry.path
+    if len(answers.found) > 1:
+        stamps = sorted(answers.found)
+        paths['relocalized'] = Trajectory(
+            stamps_ns=np.array(stamps, np.int64),
+            world_from_body=np.stack([answers.found[stamp] for stamp in stamps]),
+            frame_id='map',
+            child_frame_id='base_link',
+        )
+    if base is not None:
+        paths['truth'] = base
+    return paths

@@ -1,0 +1,298 @@
+"""Odometry against the truth: absolute, relative and KITTI's errors, scale, stated covariance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dlcv.evaluation.model import Metric, Plot, Section, Series
+from dlcv.evaluation.parts import NO_TRUTH, Kind
+from dlcv.geometry.trajectory import pose_at
+from dlcv.metrics.consistency import ConsistencyError, nees
+from dlcv.metrics.trajectory import (
+    ALIGNMENTS,
+    KITTI_LENGTHS,
+    Alignment,
+    PosePairs,
+    absolute_errors,
+    align,
+    drift,
+    fitting_lengths,
+    motion_error,
+    relative_errors,
+    scale_drift,
+)
+from dlcv.types import FloatArray, Trajectory
+
+STURM = 'Sturm et al., IROS 2012; Umeyama, PAMI 1991; as evo'
+KITTI = 'Geiger et al., CVPR 2012'
+MAX_GAP_NS = 500_000_000  # of true poses around a time
+BAR_SHALOM = 'Bar-Shalom et al. 2001, 5.4'
+SHOWN: tuple[tuple[Alignment, str], ...] = (
+    ('none', 'none'),
+    ('origin', 'first pose'),
+    ('se3', 'SE3'),
+    ('sim3', 'Sim3'),
+)
+SCALED: tuple[tuple[Alignment, str], ...] = (('none', 'none'), ('sim3', 'Sim3'))
+DRAWN: tuple[tuple[Alignment, str], ...] = (
+    ('origin', 'from the first pose'),
+    ('sim3', 'aligned, Sim3'),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Covered:
+    """Odometry with what it says of its own errors.
+
+    Attributes:
+        path: ``odom_from_base`` over time.
+        covariances: ``(N, 6, 6)`` of x y z (m), rx ry rz (rad), in odom axes.
+        twists: ``(N, 6)`` m/s and rad/s in the axes of the body.
+        twist_covariances: ``(N, 6, 6)`` of them.
+    """
+
+    path: Trajectory
+    covariances: FloatArray
+    twists: FloatArray
+    twist_covariances: FloatArray
+
+
+def odometry_section(found: Covered, truth: Trajectory | None, why: str = NO_TRUTH) -> Section:
+    """Return what odometry is worth.
+
+    Args:
+        found: What was published.
+        truth: ``world_from_base`` over time; None without.
+        why: Why there is no truth.
+    """
+    if truth is None:
+        metrics = (*_metrics(None, why), *_consistency(None, why))
+        return Section(
+            name='odometry',
+            title='Odometry',
+            metrics=metrics,
+            plots=(_from_above([('odometry', found.path.world_from_body, False)]),),
+        )
+    pairs = paired(found.path, truth)
+    if not len(pairs):
+        return odometry_section(found, None, 'no truth at the times of the poses')
+    return Section(
+        name='odometry',
+        title='Odometry',
+        metrics=(*_metrics(pairs, why), *_consistency(_Steps.of(found, truth), why)),
+        plots=(_paths(pairs), _over_time(pairs)),
+        notes=_notes(pairs, found),
+    )
+
+
+def paired(path: Trajectory, truth: Trajectory) -> PosePairs:
+    """Return poses with the true ones of their times, which may lie between two known ones."""
+    true = [pose_at(truth, int(stamp), MAX_GAP_NS) for stamp in path.stamps_ns]
+    known = np.array([pose is not None for pose in true], np.bool_)
+    return PosePairs(
+        stamps_ns=path.stamps_ns[known],
+        estimate=path.world_from_body[known],
+        truth=np.array([pose for pose in true if pose is not None]).reshape(-1, 4, 4),
+    )
+
+
+def _metrics(pairs: PosePairs | None, why: str) -> list[Metric]:
+    made = []
+    for alignment, word in SHOWN:
+        kind = Kind(
+            name=f'ATE ({word})',
+            unit='m',
+            better='low',
+            doc=f'root of the mean squared distance of positions; {ALIGNMENTS[alignment]}',
+            source=STURM,
+            statistic='rms',
+        )
+        made.append(kind.of(absolute_errors(pairs, alignment).metres if pairs else (), why))
+    made += _relative(pairs, why)
+    made += _kitti(pairs, why)
+    scale = align(pairs, 'sim3').scale if pairs else None
+    made.append(
+        Kind(
+            name='scale',
+            doc='factor on the estimate that fits best (Sim3); 1 where the unit is right',
+            source='Umeyama, PAMI 1991',
+        ).value(scale, why)
+    )
+    made.append(
+        Kind(
+            name='scale drift',
+            unit='%/100 m',
+            digits=1,
+            doc='how the scale changes along the way',
+        ).value(scale_drift(pairs) if pairs else None, why if not pairs else 'under 300 m of way')
+    )
+    return made
+
+
+def _relative(pairs: PosePairs | None, why: str) -> list[Metric]:
+    made = []
+    for alignment, word in SCALED:
+        errors = relative_errors(pairs, alignment=alignment) if pairs else None
+        doc = f'error of motions from frame to frame; scale: {ALIGNMENTS[alignment]}'
+        kind = Kind(
+            name=f'RPE ({word})', unit='m', better='low', doc=doc, source=STURM, statistic='rms'
+        )
+        made.append(kind.of(errors.metres if errors else (), why))
+        if alignment == 'none':
+            turn = replace(kind, name='RPE turn', unit='deg', doc='the same of their turns')
+            made.append(turn.of(errors.degrees if errors else (), why))
+    return made
+
+
+def _kitti(pairs: PosePairs | None, why: str) -> list[Metric]:
+    found = drift(pairs) if pairs else None
+    if found is not None and not found.segments:
+        why = f'the way is {found.path:.0f} m; the shortest segment is {KITTI_LENGTHS[0]:.0f} m'
+    segments = found.segments if found else ()
+    t_rel = Kind(
+        name='t_rel',
+        unit='%',
+        better='low',
+        digits=2,
+        doc='error of the position per length, segments of 100 to 800 m, no alignment',
+        source=KITTI,
+    )
+    r_rel = Kind(
+        name='r_rel',
+        unit='deg/100 m',
+        better='low',
+        digits=2,
+        doc='error of the rotation per length, the same segments',
+        source=KITTI,
+    )
+    made = [
+        t_rel.of([100 * s.metres / s.length for s in segments], why),
+        r_rel.of([100 * s.degrees / s.length for s in segments], why),
+    ]
+    if pairs and not segments:
+        lengths = fitting_lengths(pairs)
+        short = drift(pairs, lengths).segments
+        words = f'segments of {lengths[0]:.1f} to {lengths[-1]:.1f} m' if lengths else 'no segments'
+        made += [
+            replace(t_rel, name='t_rel (eighths)', doc=f'as t_rel, but {words}, eighths of the way')
+            .of([100 * s.metres / s.length for s in short], 'no motion'),
+            replace(r_rel, name='r_rel (eighths)', doc=f'as r_rel, but {words}')
+            .of([100 * s.degrees / s.length for s in short], 'no motion'),
+        ]  # fmt: skip
+    return made
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Steps:
+    """Errors beside the covariances that were stated for them.
+
+    Attributes:
+        pose: Normalised squared errors of poses in odom, from the first pose on.
+        twist: The same of velocities.
+    """
+
+    pose: FloatArray
+    twist: FloatArray
+
+    @classmethod
+    def of(cls, found: Covered, truth: Trajectory) -> _Steps:
+        """Compare each pose and each velocity with the truth."""
+        path = found.path
+        pairs = paired(path, truth)
+        at = np.searchsorted(path.stamps_ns, pairs.stamps_ns)
+        moved = align(pairs, 'origin')(pairs.estimate)
+        turn = pairs.estimate[0][:3, :3] @ pairs.truth[0][:3, :3].T  # odom axes from the truth's
+        poses, twists = [], []
+        for i, index in enumerate(at):
+            error = motion_error(moved[i], pairs.truth[i])
+            error = np.concatenate((turn @ error[:3], turn @ error[3:]))
+            poses.append(_nees(error, found.covariances[index]))
+            if i:
+                seconds = (pairs.stamps_ns[i] - pairs.stamps_ns[i - 1]) / 1e9
+                true = np.linalg.inv(pairs.truth[i - 1]) @ pairs.truth[i]
+                stated = np.linalg.inv(pairs.estimate[i - 1]) @ pairs.estimate[i]
+                spread = found.twist_covariances[index] * seconds**2
+                twists.append(_nees(motion_error(stated, true), spread))
+        return cls(pose=np.array(poses), twist=np.array(twists))
+
+
+def _nees(error: FloatArray, covariance: FloatArray) -> float:
+    try:
+        return float(nees(error[None], covariance[None])[0])
+    except ConsistencyError:
+        return float('nan')  # nothing was stated
+
+
+def _consistency(steps: _Steps | None, why: str) -> list[Metric]:
+    from scipy.stats import chi2
+
+    bound = float(chi2.ppf(0.95, 6))
+    kind = Kind(
+        name='poses in 95 %',
+        unit='%',
+        digits=1,
+        doc='poses within the ellipsoid that should hold 95 % of them, from the first pose on',
+        source=BAR_SHALOM,
+        statistic='share',
+    )
+    step = replace(
+        kind, name='motions in 95 %', doc='the same of the motions from frame to frame (twist)'
+    )
+    mean = replace(
+        kind,
+        name='NEES',
+        unit='',
+        doc='mean normalised squared error of these motions; 6 where the covariance is true',
+        statistic='mean',
+    )
+    return [
+        kind.of(_inside(steps.pose, bound) if steps else (), why),
+        step.of(_inside(steps.twist, bound) if steps else (), why),
+        mean.of(steps.twist if steps else (), why),
+    ]
+
+
+def _inside(values: FloatArray, bound: float) -> FloatArray:
+    return np.where(np.isfinite(values), 100.0 * (values <= bound), np.nan)
+
+
+def _notes(pairs: PosePairs, found: Covered) -> tuple[str, ...]:
+    way = float(np.linalg.norm(np.diff(pairs.truth[:, :3, 3], axis=0), axis=1).sum())
+    counted = f'{len(pairs)} of {len(found.path.stamps_ns)} poses have a true one'
+    return (
+        f'{counted}; the true way is {way:.1f} m long.',
+        'ATE and RPE say how the estimate was aligned; a robot has the numbers without alignment.',
+    )
+
+
+def _paths(pairs: PosePairs) -> Plot:
+    found = [(word, align(pairs, alignment)(pairs.estimate), False) for alignment, word in DRAWN]
+    return _from_above([('truth', pairs.truth, True), *found])
+
+
+def _from_above(paths: list[tuple[str, FloatArray, bool]]) -> Plot:
+    return Plot(
+        title='Path from above',
+        x='x (m)',
+        y='y (m)',
+        equal=True,
+        series=tuple(
+            Series(name=name, x=poses[:, 0, 3], y=poses[:, 1, 3], style='truth' if true else 'line')
+            for name, poses, true in paths
+        ),
+    )
+
+
+def _over_time(pairs: PosePairs) -> Plot:
+    seconds = (pairs.stamps_ns - pairs.stamps_ns[0]) / 1e9
+    return Plot(
+        title='Error of the position',
+        x='time (s)',
+        y='error (m)',
+        series=tuple(
+            Series(name=word, x=seconds, y=absolute_errors(pairs, alignment).metres)
+            for alignment, word in DRAWN
+        ),
+    )

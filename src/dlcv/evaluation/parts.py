@@ -1,0 +1,102 @@
+"""What the sections share: making metrics, keeping the worst frames, truth beside answers."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Literal
+
+from dlcv.bags import Bag
+from dlcv.evaluation.model import Metric, Statistic, summary
+from dlcv.types import FloatArray
+
+NO_TRUTH = 'no truth'
+WORST = 3  # frames that are shown
+APART_NS = 20_000_000  # greatest distance in time of an answer and its truth
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kind:
+    """A metric before there is a number: see `Metric` for the fields."""
+
+    name: str
+    unit: str = ''
+    better: Literal['high', 'low', ''] = ''
+    digits: int = 3
+    doc: str = ''
+    source: str = ''
+    statistic: Statistic = 'mean'
+
+    def of(self, samples: Sequence[float] | FloatArray, why: str = NO_TRUTH) -> Metric:
+        """Return the metric of samples; of none, say why there is none."""
+        values = tuple(float(sample) for sample in samples)
+        known = [value for value in values if isfinite(value)]
+        found = summary(self.statistic, known)
+        return self._made(found, '' if found is not None else why, self.statistic, values)
+
+    def value(self, value: float | None, why: str = NO_TRUTH) -> Metric:
+        """Return the metric of one number that follows from no samples."""
+        known = value if value is not None and isfinite(value) else None
+        return self._made(known, '' if known is not None else why, '', ())
+
+    def _made(
+        self, value: float | None, why: str, statistic: Statistic, samples: tuple[float, ...]
+    ) -> Metric:
+        return Metric(
+            name=self.name,
+            value=value,
+            unit=self.unit,
+            better=self.better,
+            digits=self.digits,
+            doc=self.doc,
+            source=self.source,
+            why=why,
+            statistic=statistic,
+            samples=samples,
+        )
+
+
+class Worst:
+    """The frames with the greatest errors."""
+
+    def __init__(self, count: int = WORST) -> None:
+        self._count = count
+        self._heap: list[tuple[float, int]] = []
+
+    def add(self, error: float, stamp_ns: int) -> None:
+        """Take the error of a frame; one that is none does not count."""
+        if isfinite(error):
+            heapq.heappush(self._heap, (error, -stamp_ns))
+            if len(self._heap) > self._count:
+                heapq.heappop(self._heap)
+
+    def frames(self) -> list[tuple[float, int]]:
+        """Return errors and times, the worst first; of the same error the earlier first."""
+        return [(error, -negative) for error, negative in sorted(self._heap, reverse=True)]
+
+
+class Beside:
+    """Images of numbers on a topic of a bag, such as true depth, read as far as they are asked for.
+
+    Args:
+        bag: The bag.
+        topic: Empty for none.
+    """
+
+    def __init__(self, bag: Bag, topic: str) -> None:
+        self._rest: Iterator[tuple[int, FloatArray]] = bag.arrays(topic) if topic else iter(())
+        self._waiting: deque[tuple[int, FloatArray]] = deque()
+
+    def at(self, stamp_ns: int) -> FloatArray | None:
+        """Return the values at a time, None where there are none; times must not decrease."""
+        while not self._waiting or self._waiting[-1][0] <= stamp_ns + APART_NS:
+            if (found := next(self._rest, None)) is None:
+                break
+            self._waiting.append(found)
+        while self._waiting and self._waiting[0][0] < stamp_ns - APART_NS:
+            self._waiting.popleft()
+        near = min(self._waiting, key=lambda one: abs(one[0] - stamp_ns), default=None)
+        return near[1] if near is not None and abs(near[0] - stamp_ns) <= APART_NS else None

@@ -1,0 +1,138 @@
+"""One pass over the answers of a replay: everything that metrics are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dlcv import messages
+from dlcv.bags import Bag
+from dlcv.bags.reader import floats
+from dlcv.bags.vocabulary import typestore
+from dlcv.evaluation.dense import Depth, Flow
+from dlcv.evaluation.features import Features
+from dlcv.evaluation.odometry import Covered
+from dlcv.evaluation.parts import Beside
+from dlcv.metrics.depth import DepthCaps
+from dlcv.replay.job import Answering
+from dlcv.types import FloatArray, Trajectory
+
+Take = Callable[[int, Any], None]
+Progress = Callable[[str, int, int], None]
+
+
+class Answers:
+    """What the nodes answered, compared with dense truth as far as that is known.
+
+    Args:
+        outputs: Bag of answers.
+        source: Bag that was played.
+        nodes: Who answered, and where.
+        depth: Topic of the true depth; empty for none.
+        flow: Topic of the true flow; empty for none.
+        caps: What of the depth counts.
+
+    Attributes:
+        depth: Errors of depth.
+        flow: Errors of flow.
+        features: What keypoints and matches are worth.
+        found: Accepted poses ``map_from_base`` by time.
+    """
+
+    def __init__(
+        self,
+        outputs: Bag,
+        source: Bag,
+        nodes: Sequence[Answering],
+        *,
+        depth: str,
+        flow: str,
+        caps: DepthCaps,
+    ) -> None:
+        self.depth, self.flow, self.features = Depth(caps), Flow(), Features()
+        self.found: dict[int, FloatArray] = {}
+        self._bag = outputs
+        self._topics = {(n.node, o.name): o.topic for n in nodes for o in n.outputs}
+        self._depths = Beside(source, depth)
+        # each reader goes on by itself: the answers of one image come one after the other
+        self._flows, self._flows_of_points, self._flows_of_matches = (
+            Beside(source, flow) for _ in range(3)
+        )
+        self._odometry: list[tuple[int, FloatArray, FloatArray, FloatArray, FloatArray]] = []
+        self._frames = ('', '')
+
+    def topic(self, node: str, name: str) -> str:
+        """Return the full name of an output; empty where the node took no part."""
+        return self._topics.get((node, name), '')
+
+    def read(self, progress: Progress) -> None:
+        """Read the bag of answers."""
+        takers = {
+            self.topic('monodepth', 'depth/image_rect'): self._on_depth,
+            self.topic('flownet', '~/flow'): self._on_flow,
+            self.topic('superpoint', '~/keypoints'): self._on_keypoints,
+            self.topic('superpoint', '~/matches'): self._on_matches,
+            self.topic('deepvo', '~/odometry'): self._on_odometry,
+            self.topic('dsac', '~/pose'): self._on_pose,
+        }
+        there = {t.name: t.count for t in self._bag.topics if takers.get(t.name) and t.count}
+        total = sum(there.values())
+        for number, raw in enumerate(self._bag.raw(list(there)) if there else (), start=1):
+            message = typestore().deserialize_cdr(raw.data, raw.msgtype)
+            takers[raw.topic](messages.stamp_ns(message.header.stamp), message)
+            progress('evaluate', number, total)
+
+    @property
+    def odometry(self) -> Covered | None:
+        """The odometry; None without two poses."""
+        if len(self._odometry) < 2:
+            return None
+        stamps, poses, spreads, twists, twist_spreads = zip(*self._odometry, strict=True)
+        order = np.unique(np.array(stamps, np.int64), return_index=True)[1]
+        frame, child = self._frames
+        return Covered(
+            path=Trajectory(
+                stamps_ns=np.array(stamps, np.int64)[order],
+                world_from_body=np.stack(poses)[order],
+                frame_id=frame,
+                child_frame_id=child,
+            ),
+            covariances=np.stack(spreads)[order],
+            twists=np.stack(twists)[order],
+            twist_covariances=np.stack(twist_spreads)[order],
+        )
+
+    def _on_depth(self, stamp_ns: int, message: Any) -> None:
+        self.depth.add(stamp_ns, floats(message, 'depth'), self._depths.at(stamp_ns))
+
+    def _on_flow(self, stamp_ns: int, message: Any) -> None:
+        self.flow.add(stamp_ns, floats(message, 'flow'), self._flows.at(stamp_ns))
+
+    def _on_keypoints(self, stamp_ns: int, message: Any) -> None:
+        points = messages.points_of(message)
+        xy = np.stack((points['u'], points['v']), 1)
+        self.features.add_keypoints(stamp_ns, xy, self._flows_of_points.at(stamp_ns))
+
+    def _on_matches(self, stamp_ns: int, message: Any) -> None:
+        points = messages.points_of(message)
+        before, after = (np.stack((points[x], points[y]), 1) for x, y in (('u0', 'v0'), ('u', 'v')))
+        self.features.add_matches(stamp_ns, before, after, self._flows_of_matches.at(stamp_ns))
+
+    def _on_odometry(self, stamp_ns: int, message: Any) -> None:
+        twist = message.twist.twist
+        velocity = [getattr(v, axis) for v in (twist.linear, twist.angular) for axis in 'xyz']
+        self._frames = message.header.frame_id, message.child_frame_id
+        self._odometry.append(
+            (
+                stamp_ns,
+                messages.pose_matrix(message.pose.pose),
+                messages.covariance_matrix(message.pose.covariance),
+                np.array(velocity),
+                messages.covariance_matrix(message.twist.covariance),
+            )
+        )
+
+    def _on_pose(self, stamp_ns: int, message: Any) -> None:
+        self.found[stamp_ns] = messages.pose_matrix(message.pose.pose)

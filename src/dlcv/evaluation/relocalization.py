@@ -1,0 +1,103 @@
+"""Poses in a map against the truth: shares within bounds, medians, false accepts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from dlcv.evaluation.model import Metric, Plot, Section, Series
+from dlcv.evaluation.parts import NO_TRUTH, Kind, Worst
+from dlcv.geometry.trajectory import pose_at
+from dlcv.metrics.relocalization import BOUNDS, bound_name, relocalizations
+from dlcv.types import FloatArray, Trajectory
+
+SHOTTON = 'Shotton et al., CVPR 2013'
+MAX_GAP_NS = 500_000_000
+
+
+def relocalization_section(
+    found: dict[int, FloatArray],
+    stamps: list[int],
+    truth: Trajectory | None,
+    *,
+    elsewhere: bool = False,
+    why: str = NO_TRUTH,
+) -> tuple[Section, Worst]:
+    """Return what poses in a map are worth, and the worst of them.
+
+    Args:
+        found: Accepted poses ``map_from_base`` by time.
+        stamps: Times of all images that were looked at.
+        truth: ``map_from_base`` over time; None without.
+        elsewhere: Whether the pictures are of another place than the map, so that each pose is a
+            false one.
+        why: Why there is no truth.
+    """
+    answered = [100.0 * (stamp in found) for stamp in stamps]
+    accepted = Kind(
+        name='answered', unit='%', digits=1, doc='images with an accepted pose', statistic='share'
+    )
+    false = replace(
+        accepted, name='false accepts', better='low', doc='images of another place with a pose'
+    )
+    metrics = [accepted.of(answered, 'no images')]
+    metrics.append(
+        false.of(answered, 'no images') if elsewhere else false.value(None, 'not asked for')
+    )
+    worst = Worst()
+    if elsewhere:
+        why = 'another place'
+    metrics += _errors(found, stamps, None if elsewhere else truth, why, worst)
+    plots = [_from_above(found, truth)] if found and not elsewhere else []
+    title = 'Relocalization'
+    return Section(
+        name='relocalization', title=title, metrics=tuple(metrics), plots=tuple(plots)
+    ), worst
+
+
+def _errors(
+    found: dict[int, FloatArray],
+    stamps: list[int],
+    truth: Trajectory | None,
+    why: str,
+    worst: Worst,
+) -> list[Metric]:
+    poses = {s: pose_at(truth, s, MAX_GAP_NS) for s in stamps} if truth is not None else {}
+    true = {stamp: pose for stamp, pose in poses.items() if pose is not None}
+    errors = relocalizations([found.get(s) for s in true], list(true.values()))
+    for stamp, metres in zip(true, errors.metres, strict=True):
+        worst.add(float(metres), stamp)
+    within = [
+        Kind(
+            name=bound_name(*bound),
+            unit='%',
+            better='high',
+            digits=1,
+            doc='images whose pose is off by less, of all that have a true one',
+            source=SHOTTON,
+            statistic='share',
+        ).of(100.0 * errors.inside(*bound), why)
+        for bound in BOUNDS
+    ]
+    median = Kind(
+        name='median distance',
+        unit='m',
+        better='low',
+        doc='of all images; those without a pose are off without end',
+        source=SHOTTON,
+        statistic='median',
+    )
+    turn = replace(median, name='median turn', unit='deg', doc='the same of the axes')
+    metres, degrees = errors.medians
+    lost = 'most images have no pose' if true else why
+    return [*within, median.value(metres, lost), turn.value(degrees, lost)]
+
+
+def _from_above(found: dict[int, FloatArray], truth: Trajectory | None) -> Plot:
+    at = np.array([pose[:2, 3] for pose in found.values()])
+    series = [Series(name='accepted poses', x=at[:, 0], y=at[:, 1], style='points')]
+    if truth is not None:
+        way = truth.world_from_body[:, :2, 3]
+        series.insert(0, Series(name='truth', x=way[:, 0], y=way[:, 1], style='truth'))
+    return Plot(title='Poses in the map', x='x (m)', y='y (m)', equal=True, series=tuple(series))

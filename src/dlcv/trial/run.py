@@ -1,0 +1,130 @@
+"""Plan, replay, evaluate, write."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dlcv.bringup import Command, Console, Job, supervise
+from dlcv.bringup.replay import ReplayOptions, ReplayPlan, plan_replay
+from dlcv.evaluation.evaluate import Subject, TruthChoice, evaluate
+from dlcv.replay.job import Folder, ReplayJob, RunFacts, read
+from dlcv.replay.local import replay_local
+from dlcv.replay.log import read_log
+from dlcv.trial.facts import facts
+from dlcv.trial.written import TrialError, Written
+from dlcv.trial.written import write as write_down
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """What is tried.
+
+    Attributes:
+        replay: The bag, and how it is shown.
+        truth: What the answers are compared with.
+        arguments: Launch arguments (nodes, params_file, map, device ...).
+        title: Headline; empty for the bag's name.
+    """
+
+    replay: ReplayOptions
+    truth: TruthChoice = field(default_factory=TruthChoice)
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    title: str = ''
+
+
+def run(trial: Trial, console: Console, progress: Progress) -> Written:
+    """Replay a bag and evaluate the answers; what is finished is kept whatever fails after it.
+
+    Args:
+        trial: What is tried.
+        console: Where the nodes' lines go.
+        progress: Told how far it is.
+
+    Raises:
+        TrialError: Nothing was answered.
+        ValueError: What the rooms below refuse: bags, truth, arguments, parameters.
+    """
+    planned = plan_replay(trial.replay, trial.arguments, os.environ, colour=console.colour)
+    folder = Folder(planned.job.folder)
+    for old in (folder.outputs, folder.log, folder.facts):
+        old.unlink(missing_ok=True)
+    if trial.replay.mode == 'in-process':
+        shown = planned.job.shown
+        replay_local(shown, planned.plan.nodes, folder.path, _teller(console), progress)
+        failed = False
+    else:
+        environment = {**os.environ, **planned.plan.environment, 'PYTHONUNBUFFERED': '1'}
+        failed = supervise(_processes(planned), environment, console) != 0
+    return _evaluated(trial, folder, failed=failed, progress=progress)
+
+
+def again(folder: Path, truth: TruthChoice, title: str, progress: Progress) -> Written:
+    """Evaluate the answers of a replay that was made before.
+
+    Raises:
+        ReplayError: The folder is none of a replay.
+    """
+    job = read(Folder(folder).job, ReplayJob)
+    replay = ReplayOptions(bag=job.shown.bag, folder=folder, mode=job.mode)
+    return _evaluated(
+        Trial(replay=replay, truth=truth, title=title),
+        Folder(folder),
+        failed=False,
+        progress=progress,
+    )
+
+
+def _evaluated(trial: Trial, folder: Folder, *, failed: bool, progress: Progress) -> Written:
+    if not folder.outputs.exists():
+        raise TrialError(f'{trial.replay.bag}: no node answered to any image; see above')
+    job = read(folder.job, ReplayJob)
+    told = read(folder.facts, RunFacts) if folder.facts.exists() else _broken_off(trial)
+    subject = Subject(
+        outputs=folder.outputs,
+        shown=job.shown,
+        nodes=job.nodes,
+        mode=trial.replay.mode,
+        log=list(read_log(folder.log)),
+        facts=told,
+        base_frame=job.base_frame,
+    )
+    evaluation = evaluate(
+        subject,
+        trial.truth,
+        title=trial.title or trial.replay.bag.stem,
+        facts=facts(),
+        progress=progress,
+    )
+    return write_down(evaluation, folder.path, failed=failed)
+
+
+def _broken_off(trial: Trial) -> RunFacts:
+    return RunFacts(
+        mode=trial.replay.mode,
+        seconds=0.0,
+        images=0,
+        warnings=('the replay broke off before its end; what was answered until then counts',),
+    )
+
+
+def _processes(planned: ReplayPlan) -> Job:
+    plan = planned.plan
+    return Job(
+        services=tuple(
+            Command(
+                name=node.spec.name, argv=(sys.executable, '-m', node.spec.module, *node.arguments)
+            )
+            for node in plan.nodes
+        ),
+        player=Command(name='replay', argv=(sys.executable, *plan.player)),
+    )
+
+
+def _teller(console: Console) -> Callable[[str], None]:
+    return lambda text: console.line(*text.split(': ', 1)) if ': ' in text else console.say(text)
