@@ -139,6 +139,28 @@ def test_a_camera_without_calibration_is_said_when_it_is_asked_for(walk, tmp_pat
         BagRecording(tmp_path / 'raw.mcap').camera  # noqa: B018
 
 
+def test_the_truth_of_a_folder_may_be_that_of_another_body_and_clock(walk, tmp_path):
+    from dlcv.view.panel import write_picture
+
+    (tmp_path / 'folder').mkdir()
+    for number, snapshot in enumerate(walk):
+        write_picture(tmp_path / 'folder' / f'{number:06d}.png', snapshot.frame.image)
+    camera_from_body = np.linalg.inv(BagLayout().camera_from_base)
+    truth = tum(tmp_path / 'poses.txt', walk)  # of the camera, taken for those of a body
+    first = walk[0].frame.stamp_ns / 1e9
+    options = BagOptions(
+        truth=str(truth),
+        extrinsics=' '.join(map(str, camera_from_body.ravel())),
+        time_offset=-first,
+    )
+    found = open_recording(tmp_path / 'folder', options).items[0].world_from_camera
+    assert np.allclose(found, walk[0].world_from_camera @ camera_from_body, atol=1e-6)
+    with pytest.raises(RecordingError, match='no pose belongs to a picture'):
+        open_recording(tmp_path / 'folder', replace(options, time_offset=1e6))
+    with pytest.raises(RecordingError, match=r'nothing\.txt: there is no such file'):
+        open_recording(tmp_path / 'folder', replace(options, truth='nothing.txt'))
+
+
 def test_one_door_for_bags_and_folders(bag, walk, tmp_path):
     from dlcv.view.panel import write_picture
 

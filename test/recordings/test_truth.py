@@ -165,7 +165,7 @@ def test_the_only_topic_need_not_be_named(write):
 )
 def test_a_wrong_source_is_answered_with_those_that_fit(write, source):
     path = write(static(), *SOURCES['/odom'], *SOURCES['/tf:map:base_link'])
-    with pytest.raises(RecordingError, match='no file and no topic .*; there are') as caught:
+    with pytest.raises(RecordingError, match=r'no file and no topic .*; there are') as caught:
         read(path, source=source)
     assert str(caught.value).endswith('there are /odom, /tf:map:base_link')
     with pytest.raises(RecordingError, match='no such file'):

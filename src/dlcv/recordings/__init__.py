@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from dlcv.bags.sources import STORAGE
 from dlcv.recordings.bag import BagOptions, BagRecording
 from dlcv.recordings.errors import RecordingError
-from dlcv.recordings.truth import Truth, TruthOptions, read_truth
+from dlcv.recordings.truth import CAMERA, Truth, TruthOptions, read_truth
 from dlcv.types import Recording
+
+if TYPE_CHECKING:
+    from dlcv.datasets.folder import FolderRecording
 
 __all__ = [
     'BagOptions',
@@ -37,7 +43,7 @@ def open_recording(text: Path | str, options: BagOptions | None = None) -> Recor
 
     Args:
         text: Where it is; for a folder also ``DIR,depth_scale=1000``, see `named_folder`.
-        options: What a bag does not say itself; of a folder, only ``truth`` is asked for.
+        options: What a bag does not say itself; of a folder, a file of the truth may be given.
 
     Raises:
         RecordingError: A bag lacks what is needed.
@@ -55,6 +61,18 @@ def open_recording(text: Path | str, options: BagOptions | None = None) -> Recor
         raise RecordingError(f'{folder}: there is no such bag or folder')
     if given := options.topics:
         raise RecordingError(f'{folder} is a folder, it has no topics: {", ".join(given)}')
-    if options.truth:
-        known = replace(known, groundtruth=Path(options.truth))
-    return recognise_folder(folder, known)
+    if not options.truth:
+        return recognise_folder(folder, known)
+    if options.truth_is_moved:
+        return _with_truth(recognise_folder(folder, known), options.truth_options)
+    return recognise_folder(folder, replace(known, groundtruth=Path(options.truth)))
+
+
+def _with_truth(recording: FolderRecording, options: TruthOptions) -> FolderRecording:
+    stamps = np.array([item.stamp_ns for item in recording.items], np.int64)
+    truth = read_truth(None, options, CAMERA, stamps)
+    assert truth is not None  # its source is named
+    items = (
+        replace(item, world_from_camera=truth.camera_at(item.stamp_ns)) for item in recording.items
+    )
+    return replace(recording, items=tuple(items))

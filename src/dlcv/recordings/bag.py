@@ -64,6 +64,11 @@ class BagOptions:
         )
 
     @property
+    def truth_is_moved(self) -> bool:
+        """Whether the truth is not simply the camera's own poses by the pictures' clock."""
+        return bool(self.extrinsics or self.time_offset or self.truth_frame)
+
+    @property
     def topics(self) -> list[str]:
         """The topics that are named."""
         names = (self.image_topic, self.camera_info_topic, self.depth_topic)
