@@ -96,7 +96,7 @@ def test_what_the_pairs_say_is_told_where_it_is_another_difference():
     row = only_row(rmse(ERRORS[:50] + WORSE[50:]), rmse(half))
     assert row.difference < -0.03
     assert row.interval.samples == (50,)
-    assert row.why == 'their difference is +0.000'
+    assert row.why == 'the samples differ by +0.000'
     assert row.verdict == 'unclear'
 
 

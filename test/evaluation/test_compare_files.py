@@ -64,23 +64,30 @@ def limits(tmp_path) -> Path:
     return path
 
 
-def shown(paths, thresholds=None, out=None) -> tuple[int, str]:
+def shown(paths, thresholds=None, out=None, width=160) -> tuple[int, str]:
     text = io.StringIO()
-    console = Console(file=text, width=160)
+    console = Console(file=text, width=width)
     code = run_compare(paths, thresholds, out, console, HOW)
     return code, text.getvalue()
 
 
 def test_a_table_shows_values_difference_interval_and_verdict(paths):
     code, text = shown(paths[:2])
-    line = next(line for line in text.splitlines() if 'ATE (m)' in line)
-    cells = [cell.strip() for cell in line.strip('│').split('│')]
-    ends = [float(end) for end in cells[5].split(' to ')]
+    line = next(line.strip() for line in text.splitlines() if 'ATE (m)' in line)
+    values, verdict = line.removeprefix('ATE (m) ↓').split()[:7], line.split()[-3:]
     assert code == 0
-    assert cells[1:5] == ['0.500', '0.700', '+0.200', '+40.0%']
-    assert ends[0] < 0.2 < ends[1]
-    assert cells[6:] == ['worse', '60 pairs']
+    assert values[:4] == ['0.500', '0.700', '+0.200', '+40.0%']
+    assert float(values[4]) < 0.2 < float(values[6])
+    assert verdict == ['worse', '60', 'pairs']
     assert 'warning: host differs: main and branch' in text
+
+
+def test_on_a_narrow_terminal_nothing_is_cut_off(paths):
+    _, text = shown(paths, width=80)
+    assert '…' not in text
+    assert 'odometry, a|b <1.25: no truth' in text
+    assert 'odometry, ATE: 60 and 40' in text
+    assert all(word in text for word in ('+0.200', 'worse', 'verdict'))
 
 
 def test_without_limits_nothing_fails_and_nothing_is_said_of_them(paths):

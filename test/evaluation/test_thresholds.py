@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dlcv.evaluation.compare import compare
 from dlcv.evaluation.model import Evaluation, Metric, NodeResult, Section, summary
+from dlcv.evaluation.node_metrics import node_metrics
 from dlcv.evaluation.thresholds import Limit, ThresholdError, check, read_thresholds
 
+NODE = NodeResult(name='monodepth', images=10, answered=9, longest_gap=0.0, inference_ms=(1.0, 2.0))
 BASE = np.abs(np.random.default_rng(0).normal(0.5, 0.1, 100))
 
 
@@ -31,11 +34,7 @@ def evaluation(ate=BASE, **more: float | None) -> Evaluation:
         title='drive',
         mode='lock-step',
         facts={},
-        nodes=(
-            NodeResult(
-                name='monodepth', images=10, answered=9, longest_gap=0.0, inference_ms=(1.0, 2.0)
-            ),
-        ),
+        nodes=(NODE,),
         sections=(Section(name='odometry', title='Odometry', metrics=tuple(metrics)),),
     )
 
@@ -75,6 +74,15 @@ def test_a_file_becomes_limits(limits):
         'answered': Limit(min=0.95),
         'inference 95 %': Limit(max=200.0, max_increase=10.0),
     }
+
+
+def test_the_file_that_the_documents_show_is_read(limits):
+    document = Path(__file__).parents[2].joinpath('docs/compare.md').read_text(encoding='utf-8')
+    text = document.split('```yaml\n')[1].split('```')[0]
+    found = limits(text)
+    assert text.startswith('# limits.yaml')
+    assert found.limits['task', 'depth']['<1.25'] == Limit(min=0.6)
+    assert set(found.limits['node', 'monodepth']) <= {m.name for m in node_metrics(NODE)}
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ if they knew nothing of each other: that makes intervals too narrow. Drawn are b
 every sample is as likely as any other (the circular bootstrap of Politis & Romano, 1992). How long
 a block is follows from the samples' autocorrelation (Politis & White, Econometric Reviews 2004,
 corrected by Patton, Politis & White 2009); it is doubled, since theirs makes the error of the
-variance least, while coverage asks for longer ones (Sun, Phillips & Jin, Econometrica 2008). In
-trials it cost independent samples nothing and halved what AR(1) series fall short of 95 %.
+variance least, while coverage asks for longer ones (Sun, Phillips & Jin, Econometrica 2008). Of
+95 % intervals of the mean of 200 samples of AR(1) with 0.8, 91 % hold it so, 89 % with theirs, and
+47 % where samples are drawn one by one; of independent samples it is 95 % in each way.
 
 An interval lies between percentiles of the statistic of the draws: it stays in the range of the
 statistic (no negative rms, no share above 1), and needs no variance. Plain percentiles are too

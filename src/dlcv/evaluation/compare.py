@@ -29,7 +29,7 @@ UNFAIR = {
 }
 """Facts that must agree, and what is wrong where they do not."""
 
-_OF_A_RUN = {'command', 'date', 'started', 'finished', 'duration', 'output'}
+_OF_A_RUN = {'command', 'date', 'started', 'finished', 'duration', 'output', 'replay'}
 """Facts that differ between any two runs."""
 
 
@@ -288,7 +288,7 @@ def _left_out(metric: Metric, change: float, found: Interval) -> str:
     """Return what the samples of both say where it is not what the values say."""
     if abs(found.estimate - change) < 0.5 * 10.0**-metric.digits:
         return ''
-    return f'their difference is {found.estimate:+.{metric.digits}f}'
+    return f'the samples differ by {found.estimate:+.{metric.digits}f}'
 
 
 def _number(metric: Metric | None) -> float | None:

@@ -11,17 +11,24 @@ from dlcv.evaluation.thresholds import Checked
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 _ARROWS = {'high': ' ↑', 'low': ' ↓', '': ''}
 _STYLES = {'better': 'green', 'worse': 'bold red', 'changed': 'yellow'}
+_WIDE = 120  # characters
+_LEFT_OUT = ('relative', 'samples')  # where there are fewer
 _MARKED = ('better', 'worse', 'changed')
 
 
 def print_comparison(comparison: Comparison, checked: Checked | None, console: Console) -> None:
-    """Show a table for each evaluation, what is unfair, and what does not hold."""
+    """Show a table for each evaluation, what is unfair, and what does not hold.
+
+    Where a line has little room, what the last column would say stands below the table.
+    """
+    narrow = console.width < _WIDE
     for other in comparison.others:
-        console.print(_grid(comparison, other))
-        for text in _remarks(other):
+        console.print(_grid(comparison, other, narrow))
+        for text in [*(_reasons(other) if narrow else ()), *_remarks(other)]:
             console.print(text, style='yellow', markup=False, highlight=False)
     for text in _legend(comparison):
         console.print(text, style='dim', markup=False, highlight=False)
@@ -97,6 +104,16 @@ def _remarks(other: Against) -> list[str]:
     return [*(f'warning: {text}' for text in other.warnings), *changes]
 
 
+def _reasons(other: Against) -> list[str]:
+    """Return what the last column says, of rows where it is not that all frames are paired."""
+    return [
+        f'{group.name}, {row.name}: {_samples(row)}'
+        for group in other.groups
+        for row in group.rows
+        if row.why or (row.interval and row.interval.pairing == 'unpaired')
+    ]
+
+
 def _legend(comparison: Comparison) -> list[str]:
     """Return how intervals are to be read, where there are any."""
     found = [row.interval for other in comparison.others for row in _rows(other) if row.interval]
@@ -131,21 +148,24 @@ def _section(title: str, lines: Sequence[str]) -> str:
     return '\n'.join([title, *(['', *(f'- {_escaped(line)}' for line in lines)] if lines else [])])
 
 
-def _grid(comparison: Comparison, other: Against) -> object:
+def _grid(comparison: Comparison, other: Against, narrow: bool) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(title=_title(comparison, other), title_justify='left', title_style='bold')
-    first, *middle, last = _head(comparison, other)
-    grid.add_column(first, no_wrap=True)
-    for name in middle:
-        grid.add_column(Text(name), justify='right', no_wrap=True)
-    grid.add_column(last)
+    head = _head(comparison, other)
+    kept = [i for i, name in enumerate(head) if not (narrow and name in _LEFT_OUT)]
+    title = Text(_title(comparison, other), 'bold')
+    grid = Table(title=title, title_justify='left', box=SIMPLE_HEAD, pad_edge=False)
+    for i in kept:
+        text = i == 0 or head[i] == 'samples'
+        grid.add_column(Text(head[i]), justify='left' if text else 'right', no_wrap=i == 0)
     for group in other.groups:
-        grid.add_section()
         grid.add_row(Text(group.title, 'bold'))
         for row in group.rows:
-            grid.add_row(*(Text(c, _STYLES.get(c, '')) for c in _cells(comparison, row)))
+            cells = _cells(comparison, row)
+            grid.add_row(*(Text(cells[i], _STYLES.get(cells[i], '')) for i in kept))
+        grid.add_section()
     return grid
 
 
