@@ -247,6 +247,38 @@ class Bag:
             BagError: A topic is not there or not of the type; a picture cannot be used.
         """
         image_topic = image_topic or self.find_images()
+        for raw, message, info in self.images(
+            image_topic, camera_info_topic, start_ns=start_ns, stop_ns=stop_ns
+        ):
+            try:
+                camera = messages.camera(info) if info is not None else None
+                yield messages.frame(message, camera)
+            except messages.MessageError as err:
+                text = f'{self.path}: {image_topic} at {raw.stamp_ns} ns: {err}'
+                if skipped is None:
+                    raise BagError(text) from err
+                skipped(text)
+
+    def images(
+        self,
+        image_topic: str,
+        camera_info_topic: str | None = None,
+        *,
+        start_ns: int | None = None,
+        stop_ns: int | None = None,
+    ) -> Iterator[tuple[RawMessage, Any, Any]]:
+        """Give the messages of a camera's pictures, raw and deserialised, with their CameraInfo.
+
+        Args:
+            image_topic: Image or CompressedImage.
+            camera_info_topic: Its CameraInfo; default the one beside it. The third of each is None
+                where there is none.
+            start_ns: First receive time.
+            stop_ns: End of receive times, not included.
+
+        Raises:
+            BagError: A topic is not there or not of the type.
+        """
         self.topic(image_topic, (IMAGE, COMPRESSED_IMAGE))
         info_topic = camera_info_topic or self.find_camera_info(image_topic)
         topics = [image_topic]
@@ -257,15 +289,8 @@ class Bag:
         for raw, message in self.read(topics, start_ns=start_ns, stop_ns=stop_ns):
             if raw.topic == info_topic:
                 latest = message
-                continue
-            try:
-                camera = messages.camera(latest) if latest is not None else None
-                yield messages.frame(message, camera)
-            except messages.MessageError as err:
-                text = f'{self.path}: {image_topic} at {raw.stamp_ns} ns: {err}'
-                if skipped is None:
-                    raise BagError(text) from err
-                skipped(text)
+            else:
+                yield raw, message, latest
 
     def camera(self, camera_info_topic: str) -> Camera | None:
         """Return the first calibration on a topic; None for an uncalibrated camera."""
@@ -286,7 +311,7 @@ class Bag:
         """
         self.topic(topic, (IMAGE,))
         for raw, message in self.read([topic], start_ns=start_ns, stop_ns=stop_ns):
-            values = _floats(message, f'{self.path}: {topic} at {raw.stamp_ns} ns')
+            values = floats(message, f'{self.path}: {topic} at {raw.stamp_ns} ns')
             yield messages.stamp_ns(message.header.stamp), values
 
     def _is_picture(self, topic: Topic) -> bool:
@@ -425,7 +450,7 @@ def _first(items: Iterator[Any]) -> list[Any]:
     return [item for item in [next(items, None)] if item is not None]
 
 
-def _floats(message: Any, place: str) -> FloatArray:
+def floats(message: Any, place: str) -> FloatArray:
     if message.encoding not in _FLOATS:
         raise BagError(
             f'{place}: encoding {message.encoding!r} holds no numbers; known are {list(_FLOATS)}'

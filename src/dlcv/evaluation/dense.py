@@ -52,7 +52,7 @@ class Depth:
         self._scaled: list[DepthErrors] = []
         self._seen = 0
         self._of_other_size = 0
-        self.worst = Worst()
+        self.worst = Worst('Abs Rel')
 
     def add(self, stamp_ns: int, depth: FloatArray, truth: FloatArray | None) -> None:
         """Compare a picture; one without truth is counted."""
@@ -115,7 +115,7 @@ class Flow:
         self._stamps: list[int] = []
         self._errors: list[FlowErrors] = []
         self._seen = 0
-        self.worst = Worst()
+        self.worst = Worst('EPE', 'px')
 
     def add(self, stamp_ns: int, flow: FloatArray, truth: FloatArray | None) -> None:
         """Compare a field; one without truth is counted."""

@@ -216,8 +216,8 @@ def _sources(subject: Subject, answers: Answers, choice: TruthChoice) -> Sources
 
 
 def _illustrated(section: Section, worst: Worst, shown: Pictures) -> Section:
-    titles = {stamp: f'worst: {error:.3g}' for error, stamp in worst.frames() if stamp in shown}
-    moments = tuple(_moment(stamp, title, shown) for stamp, title in titles.items())
+    titles = worst.titles()
+    moments = tuple(_moment(stamp, titles[stamp], shown) for stamp in titles if stamp in shown)
     return replace(section, moments=moments)
 
 

@@ -29,7 +29,7 @@ class Features:
         self._errors: list[float] = []
         self._scores: list[float] = []
         self._last: tuple[int, FloatArray] | None = None
-        self.worst = Worst()
+        self.worst = Worst('share of wrong matches')
 
     def add_keypoints(self, stamp_ns: int, xy: FloatArray, truth: FloatArray | None) -> None:
         """Take the keypoints ``(N, 2)`` of a picture, and the true flow to it from the last."""

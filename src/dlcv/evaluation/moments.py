@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,8 +102,3 @@ def spread(stamps: list[int], count: int) -> list[int]:
     """Return times spread evenly, neither the first nor the last of many."""
     places = np.linspace(0, len(stamps) - 1, min(count, len(stamps)) + 2)[1:-1]
     return sorted({stamps[round(float(place))] for place in places})
-
-
-def titled(worst: Mapping[int, float], unit: str) -> dict[int, str]:
-    """Return how the worst frames are called, by time."""
-    return {stamp: f'worst: {error:.3g} {unit}'.rstrip() for stamp, error in worst.items()}

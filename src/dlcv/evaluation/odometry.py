@@ -30,10 +30,10 @@ KITTI = 'Geiger et al., CVPR 2012'
 MAX_GAP_NS = 500_000_000  # of true poses around a time
 BAR_SHALOM = 'Bar-Shalom et al. 2001, 5.4'
 SHOWN: tuple[tuple[Alignment, str], ...] = (
-    ('none', 'none'),
     ('origin', 'first pose'),
     ('se3', 'SE3'),
     ('sim3', 'Sim3'),
+    ('none', 'none'),
 )
 SCALED: tuple[tuple[Alignment, str], ...] = (('none', 'none'), ('sim3', 'Sim3'))
 DRAWN: tuple[tuple[Alignment, str], ...] = (

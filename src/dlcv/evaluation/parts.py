@@ -60,18 +60,28 @@ class Kind:
 
 
 class Worst:
-    """The frames with the greatest errors."""
+    """The frames with the greatest errors.
 
-    def __init__(self, count: int = WORST) -> None:
-        self._count = count
+    Args:
+        what: Name of the error.
+        unit: Of it.
+    """
+
+    def __init__(self, what: str = '', unit: str = '') -> None:
+        self._what, self._unit = what, unit
         self._heap: list[tuple[float, int]] = []
 
     def add(self, error: float, stamp_ns: int) -> None:
         """Take the error of a frame; one that is none does not count."""
         if isfinite(error):
             heapq.heappush(self._heap, (error, -stamp_ns))
-            if len(self._heap) > self._count:
+            if len(self._heap) > WORST:
                 heapq.heappop(self._heap)
+
+    def titles(self) -> dict[int, str]:
+        """Return what is said of these frames, by time; the worst first."""
+        unit = f' {self._unit}' if self._unit else ''
+        return {stamp: f'worst {self._what}: {error:.3g}{unit}' for error, stamp in self.frames()}
 
     def frames(self) -> list[tuple[float, int]]:
         """Return errors and times, the worst first; of the same error the earlier first."""

@@ -45,7 +45,7 @@ def relocalization_section(
     metrics.append(
         false.of(answered, 'no images') if elsewhere else false.value(None, 'not asked for')
     )
-    worst = Worst()
+    worst = Worst('distance', 'm')
     if elsewhere:
         why = 'another place'
     metrics += _errors(found, stamps, None if elsewhere else truth, why, worst)

@@ -92,6 +92,12 @@ def header_stamp_ns(cdr: bytes | memoryview) -> int:
     return int(seconds * 10**9 + nanoseconds)
 
 
+def restamped(cdr: bytes | memoryview, stamp_ns: int) -> bytes:
+    """Return serialised bytes of a message that begins with a header, under another time."""
+    stamp = struct.pack('<iI', *divmod(stamp_ns, 10**9))
+    return bytes(cdr[:4]) + stamp + bytes(cdr[12:])
+
+
 @dataclass(frozen=True, slots=True)
 class _Encoding:
     """How the pixels of one encoding lie in memory, and how they become RGB or grey."""

@@ -10,9 +10,11 @@ from __future__ import annotations
 import sys
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
+import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
@@ -21,7 +23,7 @@ from dlcv.bags import Bag, BagError, RawMessage
 from dlcv.inference.memory import keep_freed_memory
 from dlcv.progress import Show, bars
 from dlcv.replay.job import Folder, ReplayError, ReplayJob, RunFacts, read, write
-from dlcv.replay.log import LOST, FrameLog, Handled, Outcome
+from dlcv.replay.log import LOST, PROCESSED, FrameLog, Handled, Outcome
 from dlcv.replay.outputs import OutputBag
 from dlcv.ros.listener import Listener, Word
 from dlcv.ros.play import CLOCK_PERIOD, Player, PlayOptions
@@ -32,6 +34,11 @@ STEP = 0.05  # seconds between two looks at the time while nothing arrives
 LINGER = 3.0  # seconds to wait for the last answers in real time
 LAST_WORDS = 1.2  # seconds in which every node sends diagnostics once more
 TF_STATIC = '/tf_static'
+DROPPED = 0.05  # share of images at most, of ros2_benchmark
+PEAK_IMAGES, LEAST_IMAGES = 60, 10  # that the highest rate is looked for with
+PEAK_STEPS = 6  # halvings of its range
+PEAK_SECONDS = 6.0  # of images at each rate
+GAP_NS = 10**9  # of the nodes' time between two of these
 
 
 class Replay:
@@ -49,6 +56,7 @@ class Replay:
         self.images = 0
         self.silent: dict[str, str] = {}  # nodes that are waited for no longer, and why
         self.warnings: list[str] = []
+        self._inference_ms: dict[str, list[float]] = {}
 
     @property
     def topics(self) -> list[str]:
@@ -102,6 +110,23 @@ class Replay:
                 show('replay', self.images, self._count)
         self._linger(sent, begin, first)
 
+    def peak(self, bag: Bag) -> float | None:
+        """Return the highest rate of images at which no node drops more than `DROPPED` of them.
+
+        As ros2_benchmark looks for it: the first images again and again, at rates that close in on
+        it, under stamps as if they had been recorded at that rate.
+        """
+        shown = list(self._first(bag, PEAK_IMAGES))
+        slowest = max((float(np.median(ms)) for ms in self._inference_ms.values()), default=0.0)
+        if not slowest or sum(raw.topic == self._image for raw in shown) < LEAST_IMAGES:
+            return None
+        now_ns, low, high = bag.end_ns + 10 * GAP_NS, 0.0, 2e3 / slowest  # past the last tick
+        for _ in range(PEAK_STEPS):
+            middle = (low + high) / 2
+            dropped, now_ns = self._burst(shown, middle, now_ns + GAP_NS)
+            low, high = (middle, high) if dropped <= DROPPED else (low, middle)
+        return low or None
+
     def spin(self, seconds: float) -> None:
         """Run a callback, waiting for one at most so long."""
         if not rclpy.ok():
@@ -130,6 +155,43 @@ class Replay:
         """Give the publishers and subscriptions back."""
         self._executor.shutdown()
         self._player.destroy_node()
+
+    def _first(self, bag: Bag, most: int) -> Iterator[RawMessage]:
+        """Give what is played up to so many images."""
+        images = 0
+        for raw in bag.raw([name for name in self.topics if name != TF_STATIC]):
+            images += raw.topic == self._image
+            if images > most:
+                return
+            yield raw
+
+    def _burst(self, shown: Sequence[RawMessage], hertz: float, now_ns: int) -> tuple[float, int]:
+        """Show images at a rate; return the share that the slowest node dropped, and the time."""
+        most, begin, images = max(LEAST_IMAGES, round(PEAK_SECONDS * hertz)), monotonic(), 0
+        words: list[Word] = []
+
+        def spin() -> int:
+            self.spin(CLOCK_PERIOD / 2)
+            words.extend(self._listener.words)
+            self._listener.words.clear()
+            self._listener.arrived.clear()
+            at = now_ns + int(1e9 * (monotonic() - begin))
+            self._player.tick(at)
+            return at
+
+        for raw in shown:
+            if raw.topic == self._image and images == most:
+                break
+            while monotonic() < begin + images / hertz:
+                spin()
+            stamp = now_ns + int(1e9 * images / hertz)
+            self._player.publish(raw._replace(data=messages.restamped(raw.data, stamp)))
+            images += raw.topic == self._image
+        end = monotonic() + LINGER
+        while monotonic() < end and len(words) < images * len(self.job.nodes):
+            spin()
+        done = Counter(word.node for word in words if word.outcome.name == PROCESSED)
+        return 1 - min(done[one.node] for one in self.job.nodes) / images, spin()
 
     def _missing(self) -> str:
         if absent := self._listener.absent():
@@ -204,6 +266,8 @@ class Replay:
             at = sent.get(word.stamp_ns)
             age_ms = None if at is None else 1e3 * (word.at - at)
             self.log.add(Handled(word.node, word.stamp_ns, word.outcome, age_ms))
+            if word.outcome.inference_ms is not None:
+                self._inference_ms.setdefault(word.node, []).append(word.outcome.inference_ms)
         self._listener.words.clear()
 
     def _linger(self, sent: dict[int, float], begin: float, first_ns: int) -> None:
@@ -244,6 +308,8 @@ def replay(job: ReplayJob) -> RunFacts:
             else:
                 run.real_time(bag, show)
             facts = run.facts(monotonic() - begin, bag.damage)
+            if job.peak:
+                facts = replace(facts, peak_hz=run.peak(bag))
         finally:
             run.close()
     write(facts, files.facts)
