@@ -14,7 +14,8 @@ from typing import Any, Literal
 from dlcv.bags import Bag
 from dlcv.bags.vocabulary import COMPRESSED_IMAGE
 from dlcv.bringup.plan import NodeStart, Plan, make_plan
-from dlcv.contract.launch import LaunchError
+from dlcv.contract import launch
+from dlcv.contract.launch import SWITCH, Argument, LaunchError
 from dlcv.contract.nodes import CAMERA_INFO, COMPRESSED, IMAGE
 from dlcv.contract.parameters import describe
 from dlcv.replay.job import Folder, ReplayJob, answering, write
@@ -54,6 +55,66 @@ class ReplayOptions:
     keep_damaged: bool = False
 
 
+def _own(name: str, default: str, doc: str, choices: tuple[str, ...] = ()) -> Argument:
+    return Argument(name=name, default=default, doc=doc, choices=choices)
+
+
+_OF_NODES = ('namespace', 'params_file', 'nodes', 'map', 'device', 'fastdds_profile', 'log_level')
+ARGUMENTS: tuple[Argument, ...] = (
+    _own('bag', '', 'The bag.'),
+    _own('output', '', 'Folder of the answers and the report; empty is BAG_evaluation.'),
+    _own('mode', 'lock-step', 'Whether each image waits for all answers to the last one.',
+         ('lock-step', 'real-time')),
+    _own('evaluate', 'true', 'Compare the answers with the truth and write a report.', SWITCH),
+    _own('truth', '', 'Topic or file of the true poses; empty is the only topic, if any.'),
+    _own('images', '', 'Topic of the pictures; empty is the only camera.'),
+    _own('camera_info', '', 'Topic of their calibration; empty is the one beside.'),
+    _own('max_frames', '0', 'Images at most; 0 is all.'),
+    _own('rate', '1.0', 'Speed in real time.'),
+    _own('peak', 'false', 'Look for the highest rate of images, in real time.', SWITCH),
+    _own('patience', '30.0', 'Seconds to wait for an answer.'),
+    *(argument for argument in launch.ARGUMENTS if argument.name in _OF_NODES),
+)  # fmt: skip
+"""Launch arguments of ``replay.launch.py``."""
+
+
+def options_of(values: Mapping[str, str]) -> ReplayOptions:
+    """Return the options that launch arguments mean.
+
+    Raises:
+        LaunchError: No bag is named, or a number is none.
+    """
+    if not values['bag']:
+        raise LaunchError('bag: the bag that is replayed is needed')
+    try:
+        rate, patience = (float(values[key]) for key in ('rate', 'patience'))
+        most = int(values['max_frames'])
+    except ValueError as err:
+        raise LaunchError(f'rate, patience or max_frames: {err}') from None
+    return ReplayOptions(
+        bag=Path(values['bag']),
+        folder=_folder(values),
+        mode='real-time' if values['mode'] == 'real-time' else 'lock-step',
+        images=values['images'],
+        camera_info=values['camera_info'],
+        most=most,
+        peak=values['peak'] == 'true',
+        rate=rate,
+        patience=patience,
+    )
+
+
+def evaluation_of(values: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the arguments of Python that evaluate what was answered."""
+    truth = ('--truth', values['truth']) if values['truth'] else ()
+    return ('-m', 'dlcv', 'evaluate', '--again', str(_folder(values)), *truth)
+
+
+def _folder(values: Mapping[str, str]) -> Path:
+    bag = Path(values['bag'])
+    return Path(values['output'] or f'{bag.name.split(".")[0] or bag.resolve().name}_evaluation')
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplayPlan:
     """A replay that can be started.
@@ -90,7 +151,9 @@ def plan_replay(
         there = {topic.name for topic in bag.topics}
     if missing := [name for name in options.kept if name not in there]:
         raise LaunchError(f'{options.bag}: no topic {missing[0]}; there are {sorted(there)}')
-    plan = make_plan(given, present, colour=colour)
+    known = {a.name for a in launch.ARGUMENTS} - {'bag', 'evaluate'}  # its own of a replay
+    arguments = {name: value for name, value in given.items() if name in known}
+    plan = make_plan(arguments, present, colour=colour)
     nodes = tuple(_node(node, options.mode, images, info, compressed) for node in plan.nodes)
     shown = Shown(
         bag=options.bag.absolute(),

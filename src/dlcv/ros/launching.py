@@ -1,0 +1,78 @@
+"""What the launch files share: arguments, nodes and processes as actions of ROS's launch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, LogInfo, RegisterEventHandler
+from launch.event_handlers import OnProcessExit
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from dlcv.bringup.plan import NodeStart
+from dlcv.contract.launch import Argument
+
+
+def declared(argument: Argument) -> Any:
+    """Return the declaration of an argument."""
+    return DeclareLaunchArgument(
+        argument.name,
+        default_value=argument.default,
+        description=argument.doc,
+        choices=list(argument.choices) or None,
+    )
+
+
+def given(context: Any, arguments: Iterable[Argument]) -> dict[str, str]:
+    """Return the values of arguments as they were given."""
+    return {a.name: LaunchConfiguration(a.name).perform(context) for a in arguments}
+
+
+def node(start: NodeStart, respawn_delay: float | None = None) -> Any:
+    """Return the action that starts a node."""
+    # a managed node that manages itself (parameter autostart): a transition asked for from here
+    # can go unanswered at start-up, and would not be asked for again after a respawn
+    return Node(
+        package='dlcv_bringup',
+        executable=start.spec.executable,
+        name=start.spec.name,
+        namespace=start.namespace,
+        parameters=[str(start.params_file), _typed(start.parameters)],
+        remappings=list(start.remappings),
+        ros_arguments=['--log-level', start.log_level],
+        respawn=respawn_delay is not None,
+        respawn_delay=respawn_delay,
+        output='screen',
+    )
+
+
+def python(name: str, arguments: Iterable[str]) -> Any:
+    """Return the action that runs Python with arguments."""
+    return ExecuteProcess(cmd=[sys.executable, *arguments], name=name, output='screen')
+
+
+def then(action: Any, after: Any, *, anyhow: bool = False) -> Any:
+    """Return the action that lets another one follow on the end of a process.
+
+    Args:
+        action: The process.
+        after: What follows.
+        anyhow: Whether it follows also when the process has failed; else the launch ends badly.
+    """
+
+    def on_exit(event: Any, context: Any) -> Any:
+        if context.is_shutdown:
+            return None
+        if event.returncode != 0 and not anyhow:
+            raise RuntimeError(f'{event.process_name} failed: exit code {event.returncode}')
+        return [LogInfo(msg=f'{event.process_name} is done'), after]
+
+    return RegisterEventHandler(OnProcessExit(target_action=action, on_exit=on_exit))
+
+
+def _typed(parameters: dict[str, Any]) -> dict[str, Any]:
+    # or launch reads a text such as 007 as a number
+    return {k: ParameterValue(v, value_type=type(v)) for k, v in parameters.items()}
