@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,25 @@ def test_one_that_hears_nothing_is_killed(desk, monkeypatch):
 
 
 def test_one_that_listens_is_interrupted(desk):
+    running = started(desk, 'wait never')
+    until_begun(desk)
+    end([running])
+    assert 'KeyboardInterrupt' in (desk.folder / 'cell/cell.log').read_text()
+
+
+@pytest.fixture(params=['blocked', 'ignored'])
+def deaf_to_interrupts(request) -> Iterator[None]:
+    """This process does not hear Ctrl-C, as a worker of Ray or what a shell runs in background."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT] * (request.param == 'blocked'))
+    handler = signal.getsignal(signal.SIGINT)
+    if request.param == 'ignored':
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def test_one_listens_though_who_started_it_does_not(desk, deaf_to_interrupts):
     running = started(desk, 'wait never')
     until_begun(desk)
     end([running])

@@ -52,7 +52,9 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def test_every_cell_gets_its_folder_and_a_line(desk):
-    desk.write({'a': 'ok', 'b': 'ok'}, 'configurations: {x: , y: {parameters: {deepvo: {scale: 2.0}}}}')
+    desk.write(
+        {'a': 'ok', 'b': 'ok'}, 'configurations: {x: , y: {parameters: {deepvo: {scale: 2.0}}}}'
+    )
     summary, lines = ran(desk)
     assert summary.exit_code == 0
     assert len(lines) == 4
@@ -181,7 +183,7 @@ def test_two_runs_do_not_share_a_folder(desk):
 
 def test_no_more_at_a_time_than_jobs(desk):
     gate = desk.folder / 'gate'
-    desk.write({bag: f'wait {gate}' for bag in 'abc'})
+    desk.write(dict.fromkeys('abc', f'wait {gate}'))
     process = driver(desk, jobs=2)
     wait_for(lambda: desk.begun('a') and desk.begun('b'))
     time.sleep(0.3)

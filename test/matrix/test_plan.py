@@ -83,7 +83,9 @@ def test_parameters_go_before_those_of_a_file_of_ones_own(folder):
     more = """
 bags: {kitti: kitti.mcap}
 configurations:
-  mine: {params: base.yaml, parameters: {deepvo: {scale: 3.0, twist_stddev: [1., 1., 1., 1., 1., 1.5]}}}
+  mine:
+    params: base.yaml
+    parameters: {deepvo: {scale: 3.0, twist_stddev: [1., 1., 1., 1., 1., 1.5]}}
 """
     (cell,) = load(written(folder, more)).cells
     path = folder / 'parameters.yaml'

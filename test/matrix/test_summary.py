@@ -62,9 +62,7 @@ def test_numbers_with_the_best_of_each_bag(summary):
 
 
 def test_chosen_columns_and_why_there_is_no_number(summary):
-    chosen = Summary(
-        title='', results=summary.results[:1], columns={'odometry': ['t_rel', 'RPE']}
-    )
+    chosen = Summary(title='', results=summary.results[:1], columns={'odometry': ['t_rel', 'RPE']})
     assert table(to_markdown(chosen), '## Odometry') == [
         '| bag | configuration | t_rel (%) ↓ | RPE |',
         '| --- | --- | ---: | ---: |',
@@ -102,7 +100,5 @@ def test_a_number_that_is_none_is_null(evaluation):
     ('keep', 'interrupted', 'code'), [(3, False, 0), (4, False, 1), (5, False, 1), (5, True, 130)]
 )
 def test_exit_code(summary, keep, interrupted, code):
-    part = Summary(
-        title='', results=summary.results[:keep], columns={}, interrupted=interrupted
-    )
+    part = Summary(title='', results=summary.results[:keep], columns={}, interrupted=interrupted)
     assert part.exit_code == code

@@ -8,6 +8,7 @@ object store, so nodes need no folder in common with whoever started the run.
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ from dlcv.matrix.worker import Errand, Piece, carry_out, pack, put
 
 AHEAD = 4  # pieces that a worker makes before the first of them is taken
 LOOK = 1.0  # seconds in which Ctrl-C is noticed
+ANSWER = 5.0  # seconds for a cluster to answer
 
 _UnderWay = tuple[Any, Cell, Path]  # stream of pieces, what it is of, where they go
 
@@ -150,6 +152,7 @@ def _join(ray: Any, address: str) -> None:
             f'{address}: not through Ray Client, which has no streams: start this on a machine of '
             'the cluster with its HOST:PORT or auto, or there by `ray job submit`'
         )
+    _check_answers(address)
     quiet = {'log_to_driver': False, 'logging_level': 'ERROR'}
     own = {'include_dashboard': False} if address == 'local' else {}
     os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')  # nobody asked to be told of
@@ -157,6 +160,17 @@ def _join(ray: Any, address: str) -> None:
         ray.init(address=address, **quiet, **own)
     except (ConnectionError, ValueError, RuntimeError) as err:
         raise MatrixError(f'no Ray cluster at {address}: {_words(err)}') from None
+
+
+def _check_answers(address: str) -> None:
+    """Raise a MatrixError if nobody listens at ``HOST:PORT``: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(':')
+    if not (host and port.isdigit()):
+        return  # auto, local
+    try:
+        socket.create_connection((host.strip('[]'), int(port)), timeout=ANSWER).close()
+    except (OSError, OverflowError) as err:
+        raise MatrixError(f'no Ray cluster at {address}: {err}') from None
 
 
 def _check_resources(nodes: Sequence[dict[str, Any]], asked: Cluster) -> None:

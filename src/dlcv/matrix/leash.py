@@ -18,6 +18,7 @@ def main() -> None:
     """Ask Linux for the end with the parent, then run the program in this process."""
     parent, *command = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where a shell started us with `&`
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])  # workers of Ray block SIGINT
     if sys.platform == 'linux':
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
     if os.getppid() != int(parent):
