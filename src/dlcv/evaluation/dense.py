@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -51,7 +52,7 @@ class Depth:
         self._plain: list[DepthErrors] = []
         self._scaled: list[DepthErrors] = []
         self._seen = 0
-        self._of_other_size = 0
+        self._why = NO_TRUTH
         self.worst = Worst('Abs Rel')
 
     def add(self, stamp_ns: int, depth: FloatArray, truth: FloatArray | None) -> None:
@@ -60,7 +61,7 @@ class Depth:
         if truth is None:
             return
         if truth.shape != depth.shape:
-            self._of_other_size += 1
+            self._why = _other_size(truth, depth)
             return
         plain = depth_errors(depth, truth, self._caps)
         if plain.pixels:
@@ -68,10 +69,12 @@ class Depth:
             self._plain.append(plain)
             self._scaled.append(depth_errors(depth, truth, self._caps, median_scaling=True))
             self.worst.add(plain.abs_rel, stamp_ns)
+        else:
+            self._why = f'{NO_TRUTH} where there is an estimate, within the caps and the crop'
 
     def section(self) -> Section:
         """Return what was found."""
-        why = 'the truth is of another size' if self._of_other_size else NO_TRUTH
+        why = self._why
         metrics = [
             kind.of([getattr(error, name) for error in self._plain], why) for name, kind in DEPTH
         ]
@@ -109,47 +112,93 @@ class Depth:
 
 
 class Flow:
-    """Collects the errors of flow fields."""
+    """Collects the errors of flow fields.
 
-    def __init__(self) -> None:
-        self._stamps: list[int] = []
-        self._errors: list[FlowErrors] = []
+    Args:
+        before: Time of an image -> of the image before it, from which the true flow leads.
+    """
+
+    def __init__(self, before: Mapping[int, int]) -> None:
+        self._before = before
+        self._since: dict[int, int] = {}
+        self._found: dict[int, FlowErrors] = {}
         self._seen = 0
-        self.worst = Worst('EPE', 'px')
+        self._why = NO_TRUTH
 
     def add(self, stamp_ns: int, flow: FloatArray, truth: FloatArray | None) -> None:
-        """Compare a field; one without truth is counted."""
+        """Compare a field, whose cells may be means of those of the truth."""
         self._seen += 1
         if truth is None:
             return
-        stride = round(truth.shape[0] / flow.shape[0])
+        stride = _stride(truth, flow)
+        if not stride:
+            self._why = _other_size(truth, flow)
+            return
         errors = flow_errors(flow, cell_means(truth, stride) if stride > 1 else truth)
         if errors.epe.count:
-            self._stamps.append(stamp_ns)
-            self._errors.append(errors)
-            self.worst.add(errors.epe.value, stamp_ns)
+            self._found[stamp_ns] = errors
+        else:
+            self._why = f'{NO_TRUTH} where there is an estimate'
+
+    def add_interval(self, stamp_ns: int, previous_ns: int) -> None:
+        """Take word of the image from which the field of a time leads."""
+        self._since[stamp_ns] = previous_ns
+
+    @property
+    def worst(self) -> Worst:
+        """The worst fields."""
+        worst = Worst('EPE', 'px')
+        for stamp, errors in self._errors.items():
+            worst.add(errors.epe.value, stamp)
+        return worst
+
+    @property
+    def _errors(self) -> dict[int, FlowErrors]:
+        """Those of fields that lead from where the truth does: not over images left out."""
+        return {s: e for s, e in self._found.items() if not self._skips(s)}
+
+    def _skips(self, stamp_ns: int) -> bool:
+        return self._since.get(stamp_ns) not in (None, self._before.get(stamp_ns))
 
     def section(self) -> Section:
         """Return what was found."""
+        errors = self._errors
+        why = 'all lead over images that were left out' if self._found else self._why
         epe, angle, outlying = FLOW
         metrics: tuple[Metric, ...] = (
-            epe.of([error.epe.value for error in self._errors]),
-            angle.of([error.angle.value for error in self._errors]),
-            outlying.of([error.fl_all.value for error in self._errors]),
+            epe.of([error.epe.value for error in errors.values()], why),
+            angle.of([error.angle.value for error in errors.values()], why),
+            outlying.of([error.fl_all.value for error in errors.values()], why),
         )
-        notes = (f'{len(self._errors)} of {self._seen} fields have truth; means of the fields.',)
-        plots = (self._plot(),) if self._errors else ()
-        return Section(name='flow', title='Flow', metrics=metrics, notes=notes, plots=plots)
+        notes = [f'{len(errors)} of {self._seen} fields have truth; means of the fields.']
+        if skipping := len(self._found) - len(errors):
+            notes.append(f'{skipping} lead over images that were left out: they do not count.')
+        plots = (self._plot(),) if errors else ()
+        return Section(name='flow', title='Flow', metrics=metrics, notes=tuple(notes), plots=plots)
 
     def _plot(self) -> Plot:
-        seconds = (np.array(self._stamps) - self._stamps[0]) / 1e9
-        values = np.array([error.epe.value for error in self._errors])
+        errors = self._errors
+        stamps = np.array(list(errors))
+        seconds = (stamps - stamps[0]) / 1e9
+        values = np.array([error.epe.value for error in errors.values()])
         return Plot(
             title='End-point error of each field',
             x='time (s)',
             y='EPE (px)',
             series=(Series(name='EPE', x=seconds, y=values),),
         )
+
+
+def _stride(truth: FloatArray, flow: FloatArray) -> int:
+    """Return the side of the cells of a flow in pixels of the truth; 0 where there is none."""
+    height, width = truth.shape[:2]
+    strides = range(1, max(height, width) + 1)
+    return next((s for s in strides if (-(-height // s), -(-width // s)) == flow.shape[:2]), 0)
+
+
+def _other_size(truth: FloatArray, found: FloatArray) -> str:
+    (high, wide), (height, width) = truth.shape[:2], found.shape[:2]
+    return f'the truth is of another size: {wide}x{high}, the estimate {width}x{height}'
 
 
 def _scale(values: list[float], why: str) -> Metric:

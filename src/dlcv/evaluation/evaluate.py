@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from dlcv import messages
-from dlcv.bags import Bag
+from dlcv.bags import Bag, BagError
 from dlcv.evaluation.files import EvaluationError
 from dlcv.evaluation.model import Evaluation, Mode, Moment, NodeResult, Section
 from dlcv.evaluation.moments import Pictures, Sources, pictures, spread
 from dlcv.evaluation.nodes import Tally, tallies
 from dlcv.evaluation.odometry import odometry_section
-from dlcv.evaluation.parts import NO_TRUTH, Worst
+from dlcv.evaluation.parts import MAX_GAP_NS, NO_TRUTH, Worst
 from dlcv.evaluation.reading import Answers
 from dlcv.evaluation.relocalization import relocalization_section
 from dlcv.geometry.frames import BODY_FROM_OPTICAL, inverse
@@ -114,10 +114,19 @@ def evaluate(
         stamps = _stamps(source, subject.shown)
         truth, why = _truth(source, subject.shown, choice.poses, stamps)
         answers = Answers(
-            outputs, source, subject.nodes, depth=choice.depth, flow=choice.flow, caps=choice.caps
+            outputs,
+            source,
+            subject.nodes,
+            depth=choice.depth,
+            flow=choice.flow,
+            caps=choice.caps,
+            stamps=stamps,
         )
         answers.read(progress)
-        found = _sections(subject, answers, choice, _base(truth, subject.base_frame), why, stamps)
+        base = _base(truth, subject.base_frame)
+        gap = MAX_GAP_NS if truth is None else truth.max_gap_ns
+        known = _Known(base=base, why=why, max_gap_ns=gap, elsewhere=choice.elsewhere)
+        found = _sections(subject, answers, known, stamps)
         chosen = spread(stamps, SAMPLES)
         wanted = {s for _, worst in found for _, s in worst.frames()} | set(chosen)
         shown = pictures(outputs, source, _sources(subject, answers, choice), wanted)
@@ -129,7 +138,7 @@ def evaluate(
         nodes=_nodes(subject, stamps),
         sections=tuple(_illustrated(section, worst, shown) for section, worst in found),
         samples=tuple(_moment(s, f'{(s - stamps[0]) / 1e9:.2f} s', shown) for s in chosen),
-        paths=_paths(answers, _base(truth, subject.base_frame)),
+        paths=_paths(answers, base, subject.base_frame),
         warnings=tuple(dict.fromkeys([*subject.facts.warnings, *damage])),
     )
 
@@ -152,18 +161,15 @@ def _truth(
     """Return the truth, or why there is none."""
     if options is None:
         return None, NO_TRUTH
-    (frame,) = (message.header.frame_id for _, message, _ in _first(source, shown))
+    _, first = next(source.read([shown.image_topic]))
+    frame = first.header.frame_id
     try:
         truth = read_truth(source, options, frame, np.array(stamps, np.int64))
-    except RecordingError as err:
+    except (RecordingError, BagError) as err:
         if options.source:
             raise
         return None, f'{NO_TRUTH}: {err}'
     return truth, NO_TRUTH
-
-
-def _first(source: Bag, shown: Shown):  # type: ignore[no-untyped-def]
-    return [next(source.images(shown.image_topic, shown.camera_info_topic or None))]
 
 
 def _base(truth: Truth | None, frame: str) -> Trajectory | None:
@@ -178,18 +184,27 @@ def _base(truth: Truth | None, frame: str) -> Trajectory | None:
         return replace(camera, world_from_body=camera.world_from_body @ seat, child_frame_id=frame)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Known:
+    """Where the body truly was, or why nobody knows; see `TruthChoice` and `Truth`."""
+
+    base: Trajectory | None
+    why: str
+    max_gap_ns: int
+    elsewhere: bool
+
+
 def _sections(
     subject: Subject,
     answers: Answers,
-    choice: TruthChoice,
-    base: Trajectory | None,
-    why: str,
+    known: _Known,
     stamps: list[int],
 ) -> list[tuple[Section, Worst]]:
     """Return what was found of each task that took part, with its worst frames."""
     found: list[tuple[Section, Worst]] = []
-    if subject.took_part('deepvo') and answers.odometry is not None:
-        found.append((odometry_section(answers.odometry, base, why), Worst()))
+    base, why, gap = known.base, known.why, known.max_gap_ns
+    if subject.took_part('deepvo'):
+        found.append((odometry_section(answers.odometry, base, why, gap), Worst()))
     if subject.took_part('monodepth'):
         found.append((answers.depth.section(), answers.depth.worst))
     if subject.took_part('flownet'):
@@ -197,9 +212,10 @@ def _sections(
     if subject.took_part('superpoint'):
         found.append((answers.features.section(), answers.features.worst))
     if subject.took_part('dsac'):
-        elsewhere = choice.elsewhere
         found.append(
-            relocalization_section(answers.found, stamps, base, elsewhere=elsewhere, why=why)
+            relocalization_section(
+                answers.found, stamps, base, elsewhere=known.elsewhere, why=why, max_gap_ns=gap
+            )
         )
     return found
 
@@ -250,7 +266,7 @@ def _facts(subject: Subject, truth: Truth | None, why: str, stamps: list[int]) -
     return made
 
 
-def _paths(answers: Answers, base: Trajectory | None) -> dict[str, Trajectory]:
+def _paths(answers: Answers, base: Trajectory | None, base_frame: str) -> dict[str, Trajectory]:
     paths = {}
     if answers.odometry is not None:
         paths['odometry'] = answers.odometry.path
@@ -260,7 +276,7 @@ def _paths(answers: Answers, base: Trajectory | None) -> dict[str, Trajectory]:
             stamps_ns=np.array(stamps, np.int64),
             world_from_body=np.stack([answers.found[stamp] for stamp in stamps]),
             frame_id='map',
-            child_frame_id='base_link',
+            child_frame_id=base_frame,
         )
     if base is not None:
         paths['truth'] = base

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,32 +12,39 @@ from dlcv.evaluation.parts import NO_TRUTH, Kind, Worst
 from dlcv.types import FloatArray
 
 DETONE = 'DeTone et al., CVPRW 2018'
-WITHIN = 3.0  # px
+WITHIN = 3  # px
 MMA = (1, 3, 5)  # px
 
 
 class Features:
     """Collects what keypoints and matches are worth.
 
-    The truth is where a pixel of the last picture is in this one; where it is not known, or leads
-    out of the picture, a point does not count.
+    The truth is where a pixel of the image before is in this one; where it is not known, or leads
+    out of the picture, a point does not count. Where the image before was left out there is no
+    truth, as points are compared with those of the last picture that was looked at.
+
+    Args:
+        before: Time of an image -> of the image before it, from which the true flow leads.
     """
 
-    def __init__(self) -> None:
-        self._counts: list[float] = []
+    def __init__(self, before: Mapping[int, int]) -> None:
+        self._before = before
+        self._counts: dict[int, int] = {}
+        self._since: dict[int, int] = {}
         self._matches: list[float] = []
-        self._accuracy: dict[int, list[float]] = {pixels: [] for pixels in MMA}
+        self._right: dict[int, tuple[int, ...]] = {}  # all with truth, then within each of MMA
         self._repeated: list[float] = []
         self._errors: list[float] = []
-        self._scores: list[float] = []
         self._last: tuple[int, FloatArray] | None = None
-        self.worst = Worst('share of wrong matches')
 
     def add_keypoints(self, stamp_ns: int, xy: FloatArray, truth: FloatArray | None) -> None:
         """Take the keypoints ``(N, 2)`` of a picture, and the true flow to it from the last."""
-        self._counts.append(len(xy))
+        self._counts[stamp_ns] = len(xy)
         last, self._last = self._last, (stamp_ns, xy)
-        if last is None or truth is None or not len(xy):
+        if last is None:
+            return
+        self._since[stamp_ns] = last[0]
+        if truth is None or self._skips(stamp_ns):
             return
         there = carried(last[1], truth)
         seen = there[np.isfinite(there).all(axis=1)]
@@ -48,24 +57,47 @@ class Features:
     def add_matches(
         self, stamp_ns: int, before: FloatArray, after: FloatArray, truth: FloatArray | None
     ) -> None:
-        """Take matches ``(M, 2)`` in the last picture and in this one."""
+        """Take matches ``(M, 2)`` in the last picture and in this one, in any order with points."""
         self._matches.append(len(after))
-        if truth is None or not len(after):
+        if truth is None or not np.isfinite(truth).any():
             return
         off = np.linalg.norm(carried(before, truth) - after, axis=1)
-        known = off[np.isfinite(off)]
-        if not len(known):
-            return
-        for pixels in MMA:
-            self._accuracy[pixels].append(float(np.mean(known <= pixels)))
-        if self._last is not None and len(self._last[1]):
-            self._scores.append(float(np.sum(known <= WITHIN) / len(self._last[1])))
-        self.worst.add(1 - float(np.mean(known <= WITHIN)), stamp_ns)
+        right = tuple(int(np.sum(off <= pixels)) for pixels in (np.inf, *MMA))
+        if right[0] or not len(after):
+            self._right[stamp_ns] = right
+
+    @property
+    def worst(self) -> Worst:
+        """The pictures with the most wrong matches."""
+        worst = Worst('share of wrong matches')
+        for stamp, (known, *right) in self._known.items():
+            if known:
+                worst.add(1 - right[MMA.index(WITHIN)] / known, stamp)
+        return worst
+
+    @property
+    def _known(self) -> dict[int, tuple[int, ...]]:
+        """How many matches are right, by time, where the image before was not left out."""
+        return {stamp: right for stamp, right in self._right.items() if not self._skips(stamp)}
+
+    @property
+    def _scores(self) -> list[float]:
+        """Right matches per keypoint of each picture; without a match none is right."""
+        place = 1 + MMA.index(WITHIN)
+        counts = ((right[place], self._counts.get(s)) for s, right in self._known.items())
+        return [right / count for right, count in counts if count]
+
+    def _skips(self, stamp_ns: int) -> bool:
+        return self._since.get(stamp_ns) not in (None, self._before.get(stamp_ns))
 
     def section(self) -> Section:
         """Return what was found."""
+        known = [right for right in self._known.values() if right[0]]
+        scores = self._scores
         metrics: list[Metric] = [
-            Kind(name='keypoints', digits=0, doc='of a picture').of(self._counts, 'no pictures'),
+            Kind(name='keypoints', digits=0, doc='of a picture').of(
+                list(self._counts.values()), 'no pictures'
+            ),
             Kind(name='matches', digits=0, doc='to the last picture').of(
                 self._matches, 'none sent'
             ),
@@ -77,27 +109,27 @@ class Features:
             ).of(self._repeated),
             Kind(
                 name='MLE', unit='px', better='low', doc='how far off those are', source=DETONE
-            ).of(self._errors),
+            ).of(self._errors, 'no point was found again' if self._errors else NO_TRUTH),
             *(
                 Kind(
                     name=f'MMA@{pixels}',
                     better='high',
                     doc=f'share of the matches that are off by {pixels} px at most',
                     source='Dusmanu et al., CVPR 2019',
-                ).of(self._accuracy[pixels])
-                for pixels in MMA
+                ).of([right[place] / right[0] for right in known])
+                for place, pixels in enumerate(MMA, start=1)
             ),
             Kind(
                 name='matching score',
                 better='high',
                 doc=f'matches right within {WITHIN:g} px, per keypoint of the picture',
                 source=DETONE,
-            ).of(self._scores),
+            ).of(scores),
             Kind(name='homography', doc='share of pictures whose homography is found').value(
                 None, 'no truth: the scene of a bag is no plane'
             ),
         ]
-        notes = () if self._repeated or self._scores else (f'{NO_TRUTH}: it needs true flow.',)
+        notes = () if self._repeated or scores else (f'{NO_TRUTH}: it needs true flow.',)
         return Section(name='features', title='Features', metrics=tuple(metrics), notes=notes)
 
 

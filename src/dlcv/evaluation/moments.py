@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +52,7 @@ def pictures(outputs: Bag, source: Bag, topics: Sources, stamps: Iterable[int]) 
         stamps: Which times.
     """
     wanted = set(stamps)
-    images = {s: messages.decode_any(m) for s, m in _of(source, topics.image, wanted)}
+    images = dict(_images(source, topics.image, wanted))
     found: Pictures = {stamp: [('input', image)] for stamp, image in images.items()}
     for stamp, message in _of(outputs, topics.keypoints, wanted):
         if stamp in images:
@@ -67,6 +68,12 @@ def pictures(outputs: Bag, source: Bag, topics: Sources, stamps: Iterable[int]) 
             if stamp in found:
                 found[stamp].append((title, drawn(floats(message, f'{bag.path}: {topic}'))))
     return found
+
+
+def _images(bag: Bag, topic: str, wanted: set[int]) -> Iterator[tuple[int, ByteImage]]:
+    for stamp, message in _of(bag, topic, wanted):
+        with suppress(messages.MessageError):  # the nodes rejected it too: it is counted there
+            yield stamp, messages.decode_any(message)
 
 
 def _of(bag: Bag, topic: str, wanted: set[int]) -> Iterable[tuple[int, Any]]:

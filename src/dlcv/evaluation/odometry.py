@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dlcv.evaluation.model import Metric, Plot, Section, Series
-from dlcv.evaluation.parts import NO_TRUTH, Kind
+from dlcv.evaluation.parts import MAX_GAP_NS, NO_TRUTH, Kind
 from dlcv.geometry.trajectory import pose_at
+from dlcv.inference.body import twist_of
 from dlcv.metrics.consistency import ConsistencyError, nees
 from dlcv.metrics.trajectory import (
     ALIGNMENTS,
@@ -27,7 +28,6 @@ from dlcv.types import FloatArray, Trajectory
 
 STURM = 'Sturm et al., IROS 2012; Umeyama, PAMI 1991; as evo'
 KITTI = 'Geiger et al., CVPR 2012'
-MAX_GAP_NS = 500_000_000  # of true poses around a time
 BAR_SHALOM = 'Bar-Shalom et al. 2001, 5.4'
 SHOWN: tuple[tuple[Alignment, str], ...] = (
     ('origin', 'first pose'),
@@ -59,37 +59,49 @@ class Covered:
     twist_covariances: FloatArray
 
 
-def odometry_section(found: Covered, truth: Trajectory | None, why: str = NO_TRUTH) -> Section:
+def odometry_section(
+    found: Covered | None,
+    truth: Trajectory | None,
+    why: str = NO_TRUTH,
+    max_gap_ns: int = MAX_GAP_NS,
+) -> Section:
     """Return what odometry is worth.
 
     Args:
-        found: What was published.
+        found: What was published; None where that was no way.
         truth: ``world_from_base`` over time; None without.
         why: Why there is no truth.
+        max_gap_ns: Time between two true poses beyond which none is taken between them.
     """
+    if found is None:
+        return _without_truth(None, 'fewer than two poses were published')
     if truth is None:
-        metrics = (*_metrics(None, why), *_consistency(None, why))
-        return Section(
-            name='odometry',
-            title='Odometry',
-            metrics=metrics,
-            plots=(_from_above([('odometry', found.path.world_from_body, False)]),),
-        )
-    pairs = paired(found.path, truth)
-    if not len(pairs):
-        return odometry_section(found, None, 'no truth at the times of the poses')
+        return _without_truth(found, why)
+    pairs = paired(found.path, truth, max_gap_ns)
+    if len(pairs) < 2:
+        return _without_truth(found, f'{NO_TRUTH} at the times of the poses')
     return Section(
         name='odometry',
         title='Odometry',
-        metrics=(*_metrics(pairs, why), *_consistency(_Steps.of(found, truth), why)),
+        metrics=(*_metrics(pairs, why), *_consistency(_Steps.of(found, pairs), why)),
         plots=(_paths(pairs), _over_time(pairs)),
         notes=_notes(pairs, found),
     )
 
 
-def paired(path: Trajectory, truth: Trajectory) -> PosePairs:
+def _without_truth(found: Covered | None, why: str) -> Section:
+    paths = [('odometry', found.path.world_from_body, False)] if found else []
+    return Section(
+        name='odometry',
+        title='Odometry',
+        metrics=(*_metrics(None, why), *_consistency(None, why)),
+        plots=(_from_above(paths),) if paths else (),
+    )
+
+
+def paired(path: Trajectory, truth: Trajectory, max_gap_ns: int = MAX_GAP_NS) -> PosePairs:
     """Return poses with the true ones of their times, which may lie between two known ones."""
-    true = [pose_at(truth, int(stamp), MAX_GAP_NS) for stamp in path.stamps_ns]
+    true = [pose_at(truth, int(stamp), max_gap_ns) for stamp in path.stamps_ns]
     known = np.array([pose is not None for pose in true], np.bool_)
     return PosePairs(
         stamps_ns=path.stamps_ns[known],
@@ -112,13 +124,14 @@ def _metrics(pairs: PosePairs | None, why: str) -> list[Metric]:
         made.append(kind.of(absolute_errors(pairs, alignment).metres if pairs else (), why))
     made += _relative(pairs, why)
     made += _kitti(pairs, why)
-    scale = align(pairs, 'sim3').scale if pairs else None
+    still = pairs is not None and not np.ptp(pairs.estimate[:, :3, 3], axis=0).any()
+    scale = align(pairs, 'sim3').scale if pairs and not still else None
     made.append(
         Kind(
             name='scale',
             doc='factor on the estimate that fits best (Sim3); 1 where the unit is right',
             source='Umeyama, PAMI 1991',
-        ).value(scale, why)
+        ).value(scale, 'the estimate does not move' if still else why)
     )
     made.append(
         Kind(
@@ -126,9 +139,15 @@ def _metrics(pairs: PosePairs | None, why: str) -> list[Metric]:
             unit='%/100 m',
             digits=1,
             doc='how the scale changes along the way',
-        ).value(scale_drift(pairs) if pairs else None, why if not pairs else 'under 300 m of way')
+        ).value(scale_drift(pairs) if pairs else None, _no_scale_drift(pairs, why))
     )
     return made
+
+
+def _no_scale_drift(pairs: PosePairs | None, why: str) -> str:
+    if pairs is None:
+        return why
+    return 'it takes more than 200 m of way, and an estimate that does not stand still'
 
 
 def _relative(pairs: PosePairs | None, why: str) -> list[Metric]:
@@ -149,7 +168,7 @@ def _relative(pairs: PosePairs | None, why: str) -> list[Metric]:
 def _kitti(pairs: PosePairs | None, why: str) -> list[Metric]:
     found = drift(pairs) if pairs else None
     if found is not None and not found.segments:
-        why = f'the way is {found.path:.0f} m; the shortest segment is {KITTI_LENGTHS[0]:.0f} m'
+        why = f'the way is {found.path:.1f} m; the shortest segment is {KITTI_LENGTHS[0]:.0f} m'
     segments = found.segments if found else ()
     t_rel = Kind(
         name='t_rel',
@@ -186,35 +205,33 @@ def _kitti(pairs: PosePairs | None, why: str) -> list[Metric]:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Steps:
-    """Errors beside the covariances that were stated for them.
+    """Errors, squared and normalised by the covariances that were stated for them.
+
+    NaN where nothing was stated.
 
     Attributes:
-        pose: Normalised squared errors of poses in odom, from the first pose on.
-        twist: The same of velocities.
+        pose: Of all poses but the first, which has no error: there the two worlds meet.
+        twist: Of the velocities; the true one is the constant velocity since the pose before.
     """
 
     pose: FloatArray
     twist: FloatArray
 
     @classmethod
-    def of(cls, found: Covered, truth: Trajectory) -> _Steps:
-        """Compare each pose and each velocity with the truth."""
-        path = found.path
-        pairs = paired(path, truth)
-        at = np.searchsorted(path.stamps_ns, pairs.stamps_ns)
-        moved = align(pairs, 'origin')(pairs.estimate)
-        turn = pairs.estimate[0][:3, :3] @ pairs.truth[0][:3, :3].T  # odom axes from the truth's
+    def of(cls, found: Covered, pairs: PosePairs) -> _Steps:
+        """Compare poses and velocities with the truth."""
+        at = np.searchsorted(found.path.stamps_ns, pairs.stamps_ns)
+        odom_from_world = pairs.estimate[0] @ np.linalg.inv(pairs.truth[0])
+        true = odom_from_world @ pairs.truth  # covariances of poses are in the axes of odom
         poses, twists = [], []
-        for i, index in enumerate(at):
-            error = motion_error(moved[i], pairs.truth[i])
-            error = np.concatenate((turn @ error[:3], turn @ error[3:]))
-            poses.append(_nees(error, found.covariances[index]))
-            if i:
+        for i in range(1, len(pairs)):
+            error = motion_error(pairs.estimate[i], true[i])
+            poses.append(_nees(error, found.covariances[at[i]]))
+            if at[i] == at[i - 1] + 1:  # or the velocity is not that since the pose before
                 seconds = (pairs.stamps_ns[i] - pairs.stamps_ns[i - 1]) / 1e9
-                true = np.linalg.inv(pairs.truth[i - 1]) @ pairs.truth[i]
-                stated = np.linalg.inv(pairs.estimate[i - 1]) @ pairs.estimate[i]
-                spread = found.twist_covariances[index] * seconds**2
-                twists.append(_nees(motion_error(stated, true), spread))
+                velocity = twist_of(np.linalg.inv(true[i - 1]) @ true[i], seconds)
+                error = found.twists[at[i]] - velocity
+                twists.append(_nees(error, found.twist_covariances[at[i]]))
         return cls(pose=np.array(poses), twist=np.array(twists))
 
 
@@ -229,22 +246,24 @@ def _consistency(steps: _Steps | None, why: str) -> list[Metric]:
     from scipy.stats import chi2
 
     bound = float(chi2.ppf(0.95, 6))
+    if steps is not None:
+        why = 'no covariance was stated'
     kind = Kind(
         name='poses in 95 %',
         unit='%',
         digits=1,
-        doc='poses within the ellipsoid that should hold 95 % of them, from the first pose on',
+        doc='poses within the ellipsoid that should hold 95 % of them, as seen from the first',
         source=BAR_SHALOM,
         statistic='share',
     )
     step = replace(
-        kind, name='motions in 95 %', doc='the same of the motions from frame to frame (twist)'
+        kind, name='motions in 95 %', doc='the same of the velocities from pose to pose (twist)'
     )
     mean = replace(
         kind,
         name='NEES',
         unit='',
-        doc='mean normalised squared error of these motions; 6 where the covariance is true',
+        doc='mean normalised squared error of these velocities; 6 where the covariance is true',
         statistic='mean',
     )
     return [

@@ -16,6 +16,7 @@ from dlcv.types import FloatArray
 NO_TRUTH = 'no truth'
 WORST = 3  # frames that are shown
 APART_NS = 20_000_000  # greatest distance in time of an answer and its truth
+MAX_GAP_NS = 500_000_000  # of true poses around a time, where nobody says
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

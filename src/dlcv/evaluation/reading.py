@@ -10,7 +10,6 @@ import numpy as np
 from dlcv import messages
 from dlcv.bags import Bag
 from dlcv.bags.reader import floats
-from dlcv.bags.vocabulary import typestore
 from dlcv.evaluation.dense import Depth, Flow
 from dlcv.evaluation.features import Features
 from dlcv.evaluation.odometry import Covered
@@ -33,6 +32,7 @@ class Answers:
         depth: Topic of the true depth; empty for none.
         flow: Topic of the true flow; empty for none.
         caps: What of the depth counts.
+        stamps: Times of the images, ascending.
 
     Attributes:
         depth: Errors of depth.
@@ -50,8 +50,10 @@ class Answers:
         depth: str,
         flow: str,
         caps: DepthCaps,
+        stamps: Sequence[int],
     ) -> None:
-        self.depth, self.flow, self.features = Depth(caps), Flow(), Features()
+        before = dict(zip(stamps[1:], stamps[:-1], strict=True))
+        self.depth, self.flow, self.features = Depth(caps), Flow(before), Features(before)
         self.found: dict[int, FloatArray] = {}
         self._bag = outputs
         self._topics = {(n.node, o.name): o.topic for n in nodes for o in n.outputs}
@@ -72,6 +74,7 @@ class Answers:
         takers = {
             self.topic('monodepth', 'depth/image_rect'): self._on_depth,
             self.topic('flownet', '~/flow'): self._on_flow,
+            self.topic('flownet', '~/flow_interval'): self._on_interval,
             self.topic('superpoint', '~/keypoints'): self._on_keypoints,
             self.topic('superpoint', '~/matches'): self._on_matches,
             self.topic('deepvo', '~/odometry'): self._on_odometry,
@@ -79,8 +82,7 @@ class Answers:
         }
         there = {t.name: t.count for t in self._bag.topics if takers.get(t.name) and t.count}
         total = sum(there.values())
-        for number, raw in enumerate(self._bag.raw(list(there)) if there else (), start=1):
-            message = typestore().deserialize_cdr(raw.data, raw.msgtype)
+        for number, (raw, message) in enumerate(self._bag.read(there) if there else (), start=1):
             takers[raw.topic](messages.stamp_ns(message.header.stamp), message)
             progress('evaluate', number, total)
 
@@ -109,6 +111,9 @@ class Answers:
 
     def _on_flow(self, stamp_ns: int, message: Any) -> None:
         self.flow.add(stamp_ns, floats(message, 'flow'), self._flows.at(stamp_ns))
+
+    def _on_interval(self, stamp_ns: int, message: Any) -> None:
+        self.flow.add_interval(stamp_ns, messages.stamp_ns(message.time_ref))
 
     def _on_keypoints(self, stamp_ns: int, message: Any) -> None:
         points = messages.points_of(message)

@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from dlcv.evaluation.model import Metric, Plot, Section, Series
-from dlcv.evaluation.parts import NO_TRUTH, Kind, Worst
+from dlcv.evaluation.parts import MAX_GAP_NS, NO_TRUTH, Kind, Worst
 from dlcv.geometry.trajectory import pose_at
 from dlcv.metrics.relocalization import BOUNDS, bound_name, relocalizations
 from dlcv.types import FloatArray, Trajectory
 
 SHOTTON = 'Shotton et al., CVPR 2013'
-MAX_GAP_NS = 500_000_000
 
 
 def relocalization_section(
@@ -23,6 +22,7 @@ def relocalization_section(
     *,
     elsewhere: bool = False,
     why: str = NO_TRUTH,
+    max_gap_ns: int = MAX_GAP_NS,
 ) -> tuple[Section, Worst]:
     """Return what poses in a map are worth, and the worst of them.
 
@@ -33,6 +33,7 @@ def relocalization_section(
         elsewhere: Whether the pictures are of another place than the map, so that each pose is a
             false one.
         why: Why there is no truth.
+        max_gap_ns: Time between two true poses beyond which none is taken between them.
     """
     answered = [100.0 * (stamp in found) for stamp in stamps]
     accepted = Kind(
@@ -47,24 +48,25 @@ def relocalization_section(
     )
     worst = Worst('distance', 'm')
     if elsewhere:
-        why = 'another place'
-    metrics += _errors(found, stamps, None if elsewhere else truth, why, worst)
-    plots = [_from_above(found, truth)] if found and not elsewhere else []
-    title = 'Relocalization'
-    return Section(
-        name='relocalization', title=title, metrics=tuple(metrics), plots=tuple(plots)
-    ), worst
+        truth, why = None, 'another place'
+    elif truth is not None:
+        why = f'{NO_TRUTH} at the times of the images'
+    poses = {s: pose_at(truth, s, max_gap_ns) for s in stamps} if truth is not None else {}
+    true = {stamp: pose for stamp, pose in poses.items() if pose is not None}
+    metrics += _errors(found, true, why, worst)
+    section = Section(
+        name='relocalization',
+        title='Relocalization',
+        metrics=tuple(metrics),
+        plots=(_from_above(found, truth),) if found and not elsewhere else (),
+        notes=(f'{len(true)} of {len(stamps)} images have a true pose.',) if true else (),
+    )
+    return section, worst
 
 
 def _errors(
-    found: dict[int, FloatArray],
-    stamps: list[int],
-    truth: Trajectory | None,
-    why: str,
-    worst: Worst,
+    found: dict[int, FloatArray], true: dict[int, FloatArray], why: str, worst: Worst
 ) -> list[Metric]:
-    poses = {s: pose_at(truth, s, MAX_GAP_NS) for s in stamps} if truth is not None else {}
-    true = {stamp: pose for stamp, pose in poses.items() if pose is not None}
     errors = relocalizations([found.get(s) for s in true], list(true.values()))
     for stamp, metres in zip(true, errors.metres, strict=True):
         worst.add(float(metres), stamp)
