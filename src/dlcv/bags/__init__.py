@@ -1,6 +1,6 @@
 """Read and write rosbags without ROS."""
 
-from dlcv.bags.errors import BagError
+from dlcv.bags.errors import BagError, DamagedBagError
 from dlcv.bags.layout import BagLayout
 from dlcv.bags.reader import Bag
 from dlcv.bags.recording import WriteOptions, Written, write_recording
@@ -12,6 +12,7 @@ __all__ = [
     'BagError',
     'BagLayout',
     'BagWriter',
+    'DamagedBagError',
     'RawMessage',
     'Topic',
     'WriteOptions',

@@ -14,7 +14,7 @@ import numpy as np
 
 from dlcv import messages
 from dlcv.bags.chain import chained
-from dlcv.bags.errors import BagError
+from dlcv.bags.errors import BagError, DamagedBagError
 from dlcv.bags.poses import Edge, edges_of, pose_of, trajectory_of
 from dlcv.bags.sources import RawMessage, Source, Topic, merge, open_sources
 from dlcv.bags.vocabulary import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, ODOMETRY, TF
@@ -49,8 +49,8 @@ class Bag:
         damage: What is damaged about it, in words; empty for a whole bag. Reading may add to it.
 
     Raises:
-        BagError: There is no such bag, or it is damaged; the message says how much of it can be
-            read.
+        BagError: There is no such bag, or nothing of it can be read.
+        DamagedBagError: It is damaged; the message says how much of it can be read.
     """
 
     def __init__(self, path: Path | str, *, keep_damaged: bool = False) -> None:
@@ -69,7 +69,7 @@ class Bag:
         )
         if self.damage and not keep_damaged:
             self.close()
-            raise BagError(
+            raise DamagedBagError(
                 f'{"; ".join(self.damage)}; before the damage {self.message_count} messages on '
                 f'{len(self.topics)} topics can be read'
             )
@@ -109,6 +109,8 @@ class Bag:
 
     def describe(self) -> str:
         """List the topics with their types and counts, one a line."""
+        if not self.topics:
+            return 'none'
         width = max((len(t.name) for t in self.topics), default=0)
         return '\n'.join(f'{t.name:<{width}}  {t.count:>6}  {t.msgtype}' for t in self.topics)
 
@@ -253,7 +255,7 @@ class Bag:
             try:
                 camera = messages.camera(info) if info is not None else None
                 yield messages.frame(message, camera)
-            except messages.MessageError as err:
+            except messages.MessageError as err:  # noqa: PERF203  (each picture by itself)
                 text = f'{self.path}: {image_topic} at {raw.stamp_ns} ns: {err}'
                 if skipped is None:
                     raise BagError(text) from err
@@ -451,6 +453,15 @@ def _first(items: Iterator[Any]) -> list[Any]:
 
 
 def floats(message: Any, place: str) -> FloatArray:
+    """Return the values of an image of numbers, as `Bag.arrays` gives them.
+
+    Args:
+        message: The Image message.
+        place: Where it lies, for errors.
+
+    Raises:
+        BagError: Its encoding holds no numbers, or its bytes do not fill its size.
+    """
     if message.encoding not in _FLOATS:
         raise BagError(
             f'{place}: encoding {message.encoding!r} holds no numbers; known are {list(_FLOATS)}'

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dlcv.bags import Bag
+from dlcv.bags.sources import STORAGE
+from dlcv.bags.vocabulary import CAMERA_INFO as CAMERA_INFO_TYPE
 from dlcv.bags.vocabulary import COMPRESSED_IMAGE
+from dlcv.bags.vocabulary import IMAGE as IMAGE_TYPE
 from dlcv.bringup.plan import NodeStart, Plan, make_plan
 from dlcv.contract import launch
 from dlcv.contract.launch import SWITCH, Argument, LaunchError
@@ -53,6 +56,16 @@ class ReplayOptions:
     peak: bool = False
     patience: float = 30.0
     keep_damaged: bool = False
+
+    def __post_init__(self) -> None:
+        if self.most < 0:
+            raise LaunchError(f'the most images must not be negative, got {self.most}; 0 is all')
+
+
+def name_of(bag: Path) -> str:
+    """Return what a replay of a bag is called: its name, without the suffix of a file."""
+    name = bag.stem if bag.suffix in STORAGE else bag.name
+    return name if name.strip('.') else bag.resolve().name
 
 
 def _own(name: str, default: str, doc: str, choices: tuple[str, ...] = ()) -> Argument:
@@ -111,8 +124,7 @@ def evaluation_of(values: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _folder(values: Mapping[str, str]) -> Path:
-    bag = Path(values['bag'])
-    return Path(values['output'] or f'{bag.name.split(".")[0] or bag.resolve().name}_evaluation')
+    return Path(values['output'] or f'{name_of(Path(values["bag"]))}_evaluation')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,8 +158,10 @@ def plan_replay(
     """
     with Bag(options.bag, keep_damaged=options.keep_damaged) as bag:
         images = options.images or bag.find_images()
-        compressed = bag.topic(images).msgtype == COMPRESSED_IMAGE
+        compressed = bag.topic(images, (IMAGE_TYPE, COMPRESSED_IMAGE)).msgtype == COMPRESSED_IMAGE
         info = options.camera_info or bag.find_camera_info(images) or ''
+        if info:
+            bag.topic(info, (CAMERA_INFO_TYPE,))
         there = {topic.name for topic in bag.topics}
     if missing := [name for name in options.kept if name not in there]:
         raise LaunchError(f'{options.bag}: no topic {missing[0]}; there are {sorted(there)}')
@@ -165,11 +179,18 @@ def plan_replay(
     )
     job = _job(options, shown, nodes)
     files = Folder(job.folder)
-    files.path.mkdir(parents=True, exist_ok=True)
+    _make(files.path)
     write(job, files.job)
     over_ros = options.mode != 'in-process'
     player = ('-m', 'dlcv.ros.replay', str(files.job)) if over_ros else ()
     return ReplayPlan(plan=replace(plan, nodes=nodes, player=player), job=job)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise LaunchError(f'{folder} is a file; a folder for the answers is needed') from None
 
 
 def changes(mode: Mode, node: str) -> dict[str, Any]:

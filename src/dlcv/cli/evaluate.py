@@ -107,27 +107,54 @@ def run(args: argparse.Namespace) -> int:
         return _again(args)
     if args.mode != 'in-process':
         need('rclpy')
-    return max([_try(args, bag) for bag in args.bags])
+    trials = [_trial(args, bag) for bag in args.bags]
+    _check_folders([trial.replay.folder for trial in trials])
+    if len(trials) == 1:
+        return _try(trials[0])
+    codes = [_go_on(trial) for trial in trials]
+    return max(codes) if min(codes) == max(codes) else 1
 
 
-def _try(args: argparse.Namespace, bag: Path) -> int:
+def _check_folders(folders: list[Path]) -> None:
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise CommandError(
+            'bags of the same name would have one folder; evaluate them one by one, with -o'
+        )
+
+
+def _go_on(trial: Trial) -> int:
+    """Try one of several bags; what goes wrong with it does not keep the others from theirs."""
+    try:
+        return _try(trial)
+    except (ValueError, OSError) as err:
+        sys.stderr.write(f'dlcv evaluate: {err}\n')
+        return 2
+
+
+def _try(trial: Trial) -> int:
     from dlcv.bringup import Console
+    from dlcv.trial import UnevaluatedError
     from dlcv.trial import run as run_trial
 
-    trial = _trial(args, bag)
     console = Console(sys.stderr, [*trial.arguments['nodes'].split(','), 'replay'])
     with bars(lines=True) as progress:
-        written = run_trial(trial, console, progress)
+        try:
+            written = run_trial(trial, console, progress)
+        except UnevaluatedError as err:
+            sys.stderr.write(f'dlcv evaluate: {err}\n')
+            return 1
     return _tell(written)
 
 
 def _again(args: argparse.Namespace) -> int:
+    from dlcv.bringup.replay import name_of
     from dlcv.replay.job import Folder, ReplayJob, read
     from dlcv.trial import again
 
-    bag = read(Folder(args.again).job, ReplayJob).shown.bag
+    shown = read(Folder(args.again).job, ReplayJob).shown
+    truth = _truth(args, shown.bag, damaged=shown.keep_damaged)
     with bars(lines=True) as progress:
-        return _tell(again(args.again, _truth(args, bag), bag.stem, progress))
+        return _tell(again(args.again, truth, name_of(shown.bag), progress))
 
 
 def _tell(written: Written) -> int:
@@ -135,17 +162,15 @@ def _tell(written: Written) -> int:
 
     out = sys.stdout.write
     out(f'\n{text_table(written.evaluation)}\n')
-    for warning in written.evaluation.warnings:
-        out(f'warning: {warning}\n')
     out(f'report: {written.page}\n')
     return 1 if written.failed else 0
 
 
 def _trial(args: argparse.Namespace, bag: Path) -> Trial:
-    from dlcv.bringup.replay import ReplayOptions
+    from dlcv.bringup.replay import ReplayOptions, name_of
     from dlcv.trial import Trial
 
-    named = bag.name.split('.')[0] or bag.resolve().name
+    named = name_of(bag)
     folder = args.output or Path(f'{named}_evaluation')
     replay = ReplayOptions(
         bag=bag,
@@ -162,22 +187,24 @@ def _trial(args: argparse.Namespace, bag: Path) -> Trial:
     arguments = {
         'nodes': args.nodes, 'params_file': args.params, 'map': args.map, 'device': args.device,
     }  # fmt: skip
-    truth = _truth(args, bag)
+    truth = _truth(args, bag, damaged=args.damaged)
     return Trial(replay=replay, truth=truth, arguments=arguments, title=named)
 
 
-def _truth(args: argparse.Namespace, bag: Path) -> TruthChoice:
-    from dlcv.bags import Bag, BagLayout
+def _truth(args: argparse.Namespace, bag: Path, *, damaged: bool) -> TruthChoice:
+    from dlcv.bags import Bag, BagLayout, DamagedBagError
     from dlcv.evaluation.evaluate import TruthChoice
     from dlcv.metrics.depth import DepthCaps
     from dlcv.recordings.truth import TruthOptions
+    from dlcv.trial.checks import dense_truth
 
-    with Bag(bag, keep_damaged=args.damaged) as opened:
-        there = {topic.name for topic in opened.topics if topic.count}
     layout = BagLayout()
-    for name in (args.true_depth, args.true_flow):
-        if name and name not in there:
-            raise CommandError(f'{bag}: no topic {name}; there are {sorted(there)}')
+    try:
+        with Bag(bag, keep_damaged=damaged) as opened:
+            depth = dense_truth(opened, args.true_depth, layout.depth, 'depth')
+            flow = dense_truth(opened, args.true_flow, layout.flow, 'flow')
+    except DamagedBagError as err:
+        raise CommandError(f'{err}; --damaged evaluates these') from err
     poses = TruthOptions(
         source=args.truth,
         frame=args.truth_frame,
@@ -186,8 +213,8 @@ def _truth(args: argparse.Namespace, bag: Path) -> TruthChoice:
     )
     return TruthChoice(
         poses=None if args.truth == 'none' else poses,
-        depth=args.true_depth or (layout.depth if layout.depth in there else ''),
-        flow=args.true_flow or (layout.flow if layout.flow in there else ''),
+        depth=depth,
+        flow=flow,
         caps=DepthCaps(farthest=args.depth_cap, crop=args.depth_crop),
         elsewhere=args.elsewhere,
     )

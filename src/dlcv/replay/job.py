@@ -128,6 +128,16 @@ class Folder:
         return self.path / 'outputs.mcap'
 
     @property
+    def partial(self) -> Path:
+        """Where the answers are until the bag is complete; stays behind when that fails."""
+        return self.path / 'outputs.mcap.partial'
+
+    @property
+    def answers(self) -> Path:
+        """The bag of answers; of a replay that could not complete it, what there is of it."""
+        return self.outputs if self.outputs.exists() or not self.partial.exists() else self.partial
+
+    @property
     def log(self) -> Path:
         """What became of each image."""
         return self.path / 'frames.jsonl'

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +13,7 @@ from time import perf_counter
 from typing import Any
 
 from dlcv import messages
-from dlcv.bags import Bag, RawMessage
+from dlcv.bags import Bag, BagError, RawMessage
 from dlcv.bags.vocabulary import COMPOSER
 from dlcv.geometry.frames import TransformBuffer
 from dlcv.replay.job import Folder, NodeFacts, ReplayError, RunFacts, write
@@ -81,6 +83,7 @@ class LocalNode:
         if hasattr(self.task, 'frames'):
             self.task.frames.merge(frames)
         self._order = Order()
+        self._told = ''
         self._load()
 
     @property
@@ -109,8 +112,7 @@ class LocalNode:
         except messages.MessageError:
             name, milliseconds = 'rejected_invalid', None
         except Exception as err:  # noqa: BLE001 - as in a node, a bad frame must not end the rest
-            self._host.say(f'image failed: {type(err).__name__}: {err}')
-            self._host.say(traceback.format_exc())
+            self._tell(err)
             self.task.estimator.reset()
             self.task.interrupt()
             return Outcome('failed'), []
@@ -128,6 +130,15 @@ class LocalNode:
             raise ReplayError(f'{self.run.spec.name}: {err}') from err
         self._forget()
 
+    def _tell(self, err: Exception) -> None:
+        """Say why an image failed, once for all that fail in the same way."""
+        text = f'image failed: {type(err).__name__}: {str(err).partition(chr(10))[0]}'
+        if text != self._told:
+            self._host.say(text)
+            if os.environ.get('DLCV_TRACEBACK'):
+                self._host.say(traceback.format_exc())
+        self._told = text
+
     def _forget(self) -> None:
         self.task.estimator.reset()
         self.task.reset()
@@ -136,6 +147,7 @@ class LocalNode:
         p, stamp = self.run.settings, messages.stamp_ns(message.header.stamp)
         verdict = self._order.judge(stamp, p.time_jump_back_threshold, p.max_rate)
         if verdict == 'time_jumps':
+            self._host.say('time jumped backwards; starting anew')
             self._forget()
         elif verdict:
             return verdict, None
@@ -176,8 +188,10 @@ def replay_local(
     folder: Path,
     say: Say,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
-) -> None:
+) -> bool:
     """Replay a bag, and write the answers to another, a log, and facts (see `Folder`).
+
+    When the bag turns out damaged on the way, or the disk is full, what was answered is kept.
 
     Args:
         shown: What is shown.
@@ -186,9 +200,12 @@ def replay_local(
         say: Told what people should know.
         progress: Told how far it is.
 
+    Returns:
+        Whether it came to its end; if not, a warning of the facts says why.
+
     Raises:
         ReplayError: An estimator cannot be loaded.
-        BagError: A bag cannot be read or written.
+        BagError: The bag cannot be read, or no answer be written.
     """
     from dlcv.inference.device import set_threads
     from dlcv.inference.memory import keep_freed_memory
@@ -199,21 +216,28 @@ def replay_local(
         nodes = [LocalNode(run, bag.static_frames(), say) for run in runs]
         set_threads(runs[0].settings.num_threads)
         outputs = [output for run in runs for output in outputs_of(run)]
-        begin, images, count = perf_counter(), 0, shown.count(bag)
-        with OutputBag(files.outputs, outputs) as answers, FrameLog(files.log) as log:
-            answers.keep(bag, shown.kept)
-            for raw, message, info in _images(bag, shown):
-                _show(nodes, raw, message, info, answers, log)
-                images += 1
-                progress('replay', images, count)
+        begin, images, count, trouble = perf_counter(), 0, shown.count(bag), ''
+        try:
+            with OutputBag(files.outputs, outputs) as answers, FrameLog(files.log) as log:
+                answers.keep(bag, shown.kept)
+                for raw, message, info in _images(bag, shown):
+                    _show(nodes, raw, message, info, answers, log)
+                    images += 1
+                    progress('replay', images, count)
+        except (BagError, OSError) as err:
+            if not images:
+                raise
+            trouble = f'the replay broke off after {images} of {count} images: {err}'
     facts = RunFacts(
         mode='in-process',
         seconds=perf_counter() - begin,
         images=images,
         nodes={node.run.spec.name: node.facts for node in nodes},
-        warnings=tuple(bag.damage),
+        warnings=(*filter(None, [trouble]), *bag.damage),
     )
-    write(facts, files.facts)
+    with suppress(OSError) if trouble else nullcontext():  # the disk may be full
+        write(facts, files.facts)
+    return not trouble
 
 
 def _show(

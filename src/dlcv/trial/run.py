@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dlcv.bringup import Command, Console, Job, supervise
@@ -14,8 +15,10 @@ from dlcv.evaluation.evaluate import Subject, TruthChoice, evaluate
 from dlcv.replay.job import Folder, ReplayJob, RunFacts, read
 from dlcv.replay.local import replay_local
 from dlcv.replay.log import read_log
+from dlcv.trial.checks import check_folder, check_truth
 from dlcv.trial.facts import facts
-from dlcv.trial.written import TrialError, Written
+from dlcv.trial.mishaps import mishaps
+from dlcv.trial.written import TrialError, UnevaluatedError, Written, forget
 from dlcv.trial.written import write as write_down
 
 Progress = Callable[[str, int, int], None]
@@ -47,21 +50,29 @@ def run(trial: Trial, console: Console, progress: Progress) -> Written:
         progress: Told how far it is.
 
     Raises:
-        TrialError: Nothing was answered.
+        TrialError: Nothing was answered, or the folder is no place for it.
+        UnevaluatedError: The answers are there, but cannot be evaluated or not be written down.
         ValueError: What the rooms below refuse: bags, truth, arguments, parameters.
     """
+    check_folder(trial.replay.folder, trial.replay.bag, trial.truth.poses)
     planned = plan_replay(trial.replay, trial.arguments, os.environ, colour=console.colour)
     folder = Folder(planned.job.folder)
-    for old in (folder.outputs, folder.log, folder.facts):
-        old.unlink(missing_ok=True)
+    check_truth(planned.job.shown, trial.truth.poses)
+    _clear(folder)
     if trial.replay.mode == 'in-process':
-        shown = planned.job.shown
-        replay_local(shown, planned.plan.nodes, folder.path, _teller(console), progress)
-        failed = False
+        shown, nodes = planned.job.shown, planned.plan.nodes
+        failed = not replay_local(shown, nodes, folder.path, _teller(console), progress)
     else:
         environment = {**os.environ, **planned.plan.environment, 'PYTHONUNBUFFERED': '1'}
         failed = supervise(_processes(planned), environment, console) != 0
-    return _evaluated(trial, folder, failed=failed, progress=progress)
+    try:
+        return _evaluated(trial, folder, failed=failed, progress=progress)
+    except TrialError:
+        raise
+    except (ValueError, OSError) as err:
+        raise UnevaluatedError(
+            f'{err}; the answers are kept: dlcv evaluate --again {folder.path}'
+        ) from err
 
 
 def again(folder: Path, truth: TruthChoice, title: str, progress: Progress) -> Written:
@@ -69,9 +80,13 @@ def again(folder: Path, truth: TruthChoice, title: str, progress: Progress) -> W
 
     Raises:
         ReplayError: The folder is none of a replay.
+        TrialError: It holds no answers, or the truth is a file that would be written.
+        ValueError: What the rooms below refuse: bags, truth.
     """
     job = read(Folder(folder).job, ReplayJob)
     replay = ReplayOptions(bag=job.shown.bag, folder=folder, mode=job.mode)
+    check_folder(folder, job.shown.bag, truth.poses)
+    check_truth(job.shown, truth.poses)
     return _evaluated(
         Trial(replay=replay, truth=truth, title=title),
         Folder(folder),
@@ -81,17 +96,20 @@ def again(folder: Path, truth: TruthChoice, title: str, progress: Progress) -> W
 
 
 def _evaluated(trial: Trial, folder: Folder, *, failed: bool, progress: Progress) -> Written:
-    if not folder.outputs.exists():
-        raise TrialError(f'{trial.replay.bag}: no node answered to any image; see above')
     job = read(folder.job, ReplayJob)
+    log = list(read_log(folder.log)) if folder.log.exists() else []
+    wrong = mishaps(log)
+    if not folder.answers.exists():
+        why = '; '.join(wrong) or 'see above'
+        raise TrialError(f'{trial.replay.bag}: no node answered to any image: {why}')
     told = read(folder.facts, RunFacts) if folder.facts.exists() else _broken_off(trial)
     subject = Subject(
-        outputs=folder.outputs,
+        outputs=folder.answers,
         shown=job.shown,
         nodes=job.nodes,
         mode=trial.replay.mode,
-        log=list(read_log(folder.log)),
-        facts=told,
+        log=log,
+        facts=replace(told, warnings=(*told.warnings, *wrong)),
         base_frame=job.base_frame,
     )
     evaluation = evaluate(
@@ -101,7 +119,16 @@ def _evaluated(trial: Trial, folder: Folder, *, failed: bool, progress: Progress
         facts=facts(),
         progress=progress,
     )
+    forget(folder.path)
     return write_down(evaluation, folder.path, failed=failed)
+
+
+def _clear(folder: Folder) -> None:
+    """Remove what the last replay left: with nothing new it must not pass for the new one's."""
+    for old in (folder.outputs, folder.log, folder.facts):
+        old.unlink(missing_ok=True)
+    shutil.rmtree(folder.partial, ignore_errors=True)
+    forget(folder.path)
 
 
 def _broken_off(trial: Trial) -> RunFacts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,14 @@ from dlcv.report.evaluation_page import write_page
 
 class TrialError(ValueError):
     """A trial cannot be made as asked; the message says why."""
+
+
+class UnevaluatedError(TrialError):
+    """A replay was made, but not its evaluation; the message says how to make it up."""
+
+
+PATHS = ('odometry', 'relocalized', 'truth')
+"""Names of the trajectories of an evaluation, as far as it has them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -28,6 +37,20 @@ class Written:
     evaluation: Evaluation
     page: Path
     failed: bool
+
+
+def own(folder: Path) -> Iterator[Path]:
+    """Give all files that an evaluation may write."""
+    for name in ('evaluation.json', 'index.html'):
+        yield folder / name
+    for name in PATHS:
+        yield from (folder / f'{name}{end}' for end in ('.tum', '.kitti', '_times.txt'))
+
+
+def forget(folder: Path) -> None:
+    """Remove the evaluation that is there, and nothing else."""
+    for old in own(folder):
+        old.unlink(missing_ok=True)
 
 
 def write(evaluation: Evaluation, folder: Path, *, failed: bool) -> Written:

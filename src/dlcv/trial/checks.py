@@ -1,0 +1,103 @@
+"""What can be known to be wrong before hours of replay, and what must not be overwritten."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from dlcv import messages
+from dlcv.bags import Bag, BagError
+from dlcv.bags.vocabulary import IMAGE
+from dlcv.recordings.truth import TruthOptions, read_truth
+from dlcv.replay.job import Folder
+from dlcv.replay.shown import Shown
+from dlcv.trial.written import TrialError, own
+
+DIMENSIONS = {'depth': 2, 'flow': 3}
+
+
+def check_folder(folder: Path, bag: Path, poses: TruthOptions | None) -> None:
+    """Refuse a folder in which a trial would overwrite what it reads.
+
+    Raises:
+        TrialError: The folder is the bag or in it, or the bag or the truth has the name of one of
+            the files that are written.
+    """
+    place, played = folder.resolve(), bag.resolve()
+    if bag.is_dir() and played in (place, *place.parents):
+        raise TrialError(
+            f'{folder}: the answers cannot go into the bag itself; name another folder'
+        )
+    files = Folder(place)
+    written = {files.outputs, files.partial, files.log, files.job, files.facts, *own(place)}
+    sources = {'bag': played}
+    if poses is not None and poses.source and Path(poses.source).is_file():
+        sources['truth'] = Path(poses.source).resolve()
+    for what, path in sources.items():
+        if path in written:
+            raise TrialError(
+                f'{path}: the evaluation writes a file of this name there, so it cannot be the '
+                f'{what}; name another folder, or copy the file'
+            )
+
+
+def check_truth(shown: Shown, poses: TruthOptions | None) -> None:
+    """Read the true poses that somebody asked for, to find out whether they are of use.
+
+    Poses that are taken only because they are in the bag may be of none.
+
+    Raises:
+        RecordingError: They are not there, or belong to no image.
+        BagError: The bag cannot be read.
+    """
+    if poses is None or not _asked_for(poses):
+        return
+    with Bag(shown.bag, keep_damaged=True) as bag:
+        images = bag.raw([shown.image_topic])
+        some = islice(images, shown.most) if shown.most else images
+        stamps = sorted({messages.header_stamp_ns(raw.data) for raw in some})
+        first = next(bag.read([shown.image_topic]), None)
+        if first is not None:
+            frame = first[1].header.frame_id
+            read_truth(bag, poses, frame, np.array(stamps, np.int64))
+
+
+def _asked_for(poses: TruthOptions) -> bool:
+    given = poses.extrinsics is not None
+    return bool(poses.source or poses.frame or given or poses.time_offset)
+
+
+def dense_truth(bag: Bag, asked: str, usual: str, kind: Literal['depth', 'flow']) -> str:
+    """Return the topic of the true depth or flow.
+
+    Args:
+        bag: The open bag.
+        asked: The topic that somebody named; empty for the usual one.
+        usual: Its name where we write it.
+        kind: Which.
+
+    Returns:
+        Empty where none was named and the usual one is not there, or holds something else.
+
+    Raises:
+        TrialError: The topic that was named holds something else.
+        BagError: There is no such topic.
+    """
+    try:
+        topic = bag.topic(asked or usual, (IMAGE,))
+        first = next(bag.arrays(topic.name), None)
+    except BagError:
+        if asked:
+            raise
+        return ''
+    if first is not None and first[1].ndim != DIMENSIONS[kind]:
+        if asked:
+            raise TrialError(
+                f'{bag.path}: {asked} holds no {kind}: an image of it has the shape '
+                f'{first[1].shape}'
+            )
+        return ''
+    return topic.name

@@ -1,0 +1,35 @@
+"""Images that came to nothing, in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from dlcv.replay.log import Handled
+
+# outcomes that tell of something wrong with the images or the node, not of a lack of time
+WORDS = {
+    'rejected_encoding': 'have an encoding that is none of pictures',
+    'rejected_invalid': 'are broken',
+    'rejected_camera': 'have no calibration that fits them',
+    'rejected_order': 'are not newer than the one before',
+    'failed': 'made it fail',
+}
+
+
+def mishaps(log: Iterable[Handled]) -> tuple[str, ...]:
+    """Return what went wrong with the images of each node, one line for each kind.
+
+    Args:
+        log: What became of each image.
+    """
+    images: Counter[str] = Counter()
+    wrong: Counter[tuple[str, str]] = Counter()
+    for line in log:
+        images[line.node] += 1
+        if line.outcome.name in WORDS:
+            wrong[line.node, line.outcome.name] += 1
+    return tuple(
+        f'{node}: {count} of {images[node]} images {WORDS[name]} ({name})'
+        for (node, name), count in wrong.items()
+    )
