@@ -108,6 +108,13 @@ configurations: {{a: {{weights: {{flownet: {name}}}}}, b: {{weights: {{dsac: roo
     assert files.merged(b.parameters.items(), '/dsac')['weights'] == folder / 'room.safetensors'
 
 
+@pytest.mark.parametrize('truth', ['none', '/tf:map:base_link', '/odometry'])
+def test_a_truth_that_is_no_file_is_passed_on(folder, truth):
+    text = f"bags: {{a: {{bag: kitti.mcap, truth: '{truth}'}}}}\nconfigurations: {{b: }}"
+    (cell,) = load(written(folder, text)).cells
+    assert cell.arguments[1:3] == ('--truth', truth)
+
+
 MISTAKES = {
     'bags: {a: kitti.mcap}': "'configurations' is required",
     '- a': 'expected a mapping with bags and configurations',

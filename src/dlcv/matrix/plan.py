@@ -20,7 +20,10 @@ from dlcv.matrix.errors import MatrixError
 
 EVERY_NODE = '/**'
 NAME = re.compile(r'[A-Za-z0-9][\w.+-]*', re.ASCII)
-OURS = ('-o', '--output', '--mode', '--nodes', '--params', '--matrix', '--compare')
+OURS = (
+    *('-o', '--output', '--mode', '--nodes', '--params', '--graph'),
+    *('--again', '--compare', '--matrix', '--jobs', '--ray', '--retries'),
+)
 
 Mode = Literal['lock-step', 'real-time', 'in-process']
 Argument = str | int | float
@@ -32,7 +35,7 @@ class BagEntry:
 
     Attributes:
         bag: File or folder.
-        truth: Topic or file.
+        truth: Topic, or file; ``none`` for none though the bag has poses.
         truth_frame: Frame whose poses the truth tells.
         time_offset: Seconds to be added to the truth's stamps.
         images: Image topic.
@@ -253,7 +256,7 @@ class _Cells:
         """Return a file if there is one of that name, else a topic."""
         if (self._folder / truth).exists():
             return self._folder / truth
-        if truth.startswith('/'):
+        if truth.startswith('/') or truth == 'none':
             return truth
         raise ConfigError(
             f'{where}.truth: no file {self._folder / truth}; names of topics begin with /'
