@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SUMMARY = 'Replay a bag through the nodes, compare their answers with the truth, write a report.'
 EXAMPLES = """\
+What stands in brackets is what holds when an option is left out.
+
 examples:
   dlcv evaluate drive.mcap                                  lock-step, truth found by its type
   dlcv evaluate drive.mcap --truth poses.txt --mode in-process         without ROS
@@ -52,14 +54,26 @@ def _add_replay(group: argparse._ArgumentGroup) -> None:
     add('--nodes', default='', metavar='A,B', help='which nodes (all; dsac with a map only)')
     add('--params', '--graph', default='', metavar='FILE',
         help='parameters of the nodes (config/vo.yaml)')  # fmt: skip
-    add('--map', default='', metavar='FILE', help='map for dsac')
+    add('--map', default='', metavar='FILE', help='map for dsac, as `dlcv map` makes it')
     add('--device', default='', help='auto, cpu, cuda or cuda:N (as in the parameters)')
     add('--images', default='', metavar='TOPIC', help='pictures (the only camera)')
     add('--camera-info', default='', metavar='TOPIC', help='their calibration (the one beside)')
-    add('--max-frames', type=int, default=0, metavar='N', help='images at most (all)')
-    add('--rate', type=float, default=1.0, metavar='R', help='speed in real time (1)')
+    add('--max-frames', type=int, default=0, metavar='N', help='show the first N images only (all)')
+    add(
+        '--rate',
+        type=float,
+        default=1.0,
+        metavar='R',
+        help='speed in real time; 2 is twice as fast as recorded (1)',
+    )
     add('--no-peak', action='store_true', help='do not look for the highest rate, in real time')
-    add('--patience', type=float, default=30.0, metavar='S', help='to wait for an answer (30)')
+    add(
+        '--patience',
+        type=float,
+        default=30.0,
+        metavar='S',
+        help='seconds to wait for an answer (30)',
+    )
     add('--damaged', action='store_true', help='of a damaged bag, replay what can be read')
 
 
@@ -74,17 +88,31 @@ def _add_truth(group: argparse._ArgumentGroup) -> None:
         help="body_from_camera: 'x y z qx qy qz qw', or a file (/tf_static)")  # fmt: skip
     add('--time-offset', type=float, default=0.0, metavar='S',
         help='seconds to add to the times of the poses')  # fmt: skip
-    add('--true-depth', default='', metavar='TOPIC', help='(/ground_truth/depth if there)')
-    add('--true-flow', default='', metavar='TOPIC', help='(/ground_truth/flow if there)')
-    add('--depth-cap', type=float, default=80.0, metavar='M', help='farther does not count (80)')
-    add('--depth-crop', choices=('none', 'garg', 'eigen'), default='none', help="of KITTI's depth")
+    add('--true-depth', default='', metavar='TOPIC',
+        help='images of true depth (/ground_truth/depth if there)')  # fmt: skip
+    add('--true-flow', default='', metavar='TOPIC',
+        help='images of true flow (/ground_truth/flow if there)')  # fmt: skip
+    add(
+        '--depth-cap',
+        type=float,
+        default=80.0,
+        metavar='M',
+        help='true depth beyond does not count (80)',
+    )
+    add('--depth-crop', choices=('none', 'garg', 'eigen'), default='none',
+        help='part of the picture where depth counts, as for KITTI (none)')  # fmt: skip
     add('--elsewhere', action='store_true',
         help='the bag is of another place than the map: each pose is a false one')  # fmt: skip
 
 
 def _add_others(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add('--again', type=Path, metavar='DIR', help='evaluate the answers of this folder anew')
+    add(
+        '--again',
+        type=Path,
+        metavar='DIR',
+        help='evaluate the answers in this folder anew, with other truth',
+    )
     add('--compare', nargs='+', type=Path, metavar='JSON', help='compare with the first of these')
     add('--thresholds', type=Path, metavar='YAML', help='limits for --compare')
     add('--matrix', type=Path, metavar='YAML', help='bags times configurations')

@@ -79,7 +79,7 @@ class FrameLog:
     """A log being written, one JSON object a line, so that nothing is lost with a crash."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open('w', encoding='utf-8')
+        self._file = path.open('w', encoding='utf-8', buffering=1)  # by lines
 
     def __enter__(self) -> Self:
         """Return itself."""

@@ -1,0 +1,106 @@
+"""A replay without ROS: what it leaves behind, and what it keeps in memory."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+from dlcv.bags import Bag, BagWriter
+from dlcv.bags.vocabulary import CAMERA_INFO, COMPOSER, IMAGE
+from dlcv.bringup.replay import ReplayOptions, plan_replay
+from dlcv.replay import local
+from dlcv.replay.job import Folder, RunFacts, read
+from dlcv.replay.local import replay_local
+from dlcv.replay.log import read_log
+from dlcv.types import Camera
+
+COUNT = 12
+CAMERA = Camera(width=64, height=48, fx=50.0, fy=50.0, cx=31.5, cy=23.5)
+
+
+@pytest.fixture
+def noise_bag(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / 'noise.mcap'
+    with BagWriter(path) as bag:
+        bag.add_topic('/camera/camera_info', CAMERA_INFO)
+        bag.add_topic('/camera/image_raw', IMAGE)
+        for i in range(COUNT):
+            stamp = 10**9 + i * 10**8
+            header = COMPOSER.header(stamp, 'camera')
+            picture = rng.integers(0, 256, (48, 64, 3), np.uint8)
+            info = COMPOSER.camera_info(header, CAMERA, (48, 64))
+            bag.write('/camera/camera_info', stamp, info)
+            bag.write('/camera/image_raw', stamp, COMPOSER.image(header, picture))
+    return path
+
+
+@pytest.fixture
+def replayed(noise_bag, tmp_path):
+    """Replay the bag to nodes; returns the folder, what was said, whether it came to its end."""
+
+    def go(nodes='superpoint', **options):
+        asked = ReplayOptions(bag=noise_bag, folder=tmp_path / 'out', mode='in-process', **options)
+        planned = plan_replay(asked, {'nodes': nodes}, {}, colour=False)
+        said, shown = [], planned.job.shown
+        ended = replay_local(shown, planned.plan.nodes, tmp_path / 'out', said.append)
+        return Folder(tmp_path / 'out'), said, ended
+
+    return go
+
+
+def test_every_image_has_a_line_for_every_node(replayed):
+    files, said, ended = replayed('superpoint,flownet')
+    lines = list(read_log(files.log))
+    assert [line.node for line in lines] == ['superpoint', 'flownet'] * COUNT
+    assert [line.stamp_ns for line in lines[::2]] == [10**9 + i * 10**8 for i in range(COUNT)]
+    assert ended
+    assert not said
+    facts = read(files.facts, RunFacts)
+    assert facts.images == COUNT
+    assert facts.nodes['superpoint'].trained
+
+
+def test_answers_lie_under_the_receive_time_of_their_image(replayed):
+    files, _, _ = replayed()
+    with Bag(files.outputs) as bag:
+        stamps = [raw.stamp_ns for raw in bag.raw(['/superpoint/keypoints'])]
+    assert stamps == [10**9 + i * 10**8 for i in range(COUNT)]
+
+
+def test_topics_that_are_to_be_kept_are_there_unchanged(replayed, noise_bag):
+    files, _, _ = replayed(kept=('/camera/camera_info',))
+    with Bag(files.outputs) as kept, Bag(noise_bag) as bag:
+        topic = ['/camera/camera_info']
+        assert list(kept.raw(topic)) == list(bag.raw(topic))
+
+
+def test_no_image_is_kept_longer_than_it_is_needed(replayed, monkeypatch):
+    pixels, most = [], []
+    frame = local.LocalNode._frame
+
+    def watched(self, message, info):
+        made = frame(self, message, info)
+        pixels.extend(map(weakref.ref, (message.data, made.image)))
+        gc.collect()
+        most.append(sum(one() is not None for one in pixels))
+        return made
+
+    monkeypatch.setattr(local.LocalNode, '_frame', watched)
+    replayed('superpoint,flownet')
+    assert len(most) == 2 * COUNT
+    assert most[-1] == most[COUNT + 1] <= 6
+
+
+def test_failures_of_one_kind_are_told_once(replayed, monkeypatch):
+    def fails(self, message, info):
+        raise RuntimeError('out of luck')
+
+    monkeypatch.setattr(local.LocalNode, '_frame', fails)
+    files, said, ended = replayed()
+    assert said == ['superpoint: image failed: RuntimeError: out of luck']
+    assert {str(line.outcome) for line in read_log(files.log)} == {'failed'}
+    assert ended
