@@ -19,7 +19,7 @@ from launch_ros.descriptions import ComposableNode
 
 from dlcv.bringup import make_plan
 from dlcv.contract.launch import ARGUMENTS
-from dlcv.ros.launching import declared, given, node, python, then
+from dlcv.launching import declared, given, node, python, then
 
 
 def generate_launch_description():

@@ -85,3 +85,18 @@ def test_a_node_with_a_bad_parameter_lives_and_says_so(environment: dict[str, st
                 break
         assert "did you mean 'max_keypoints'" in line
         assert process.poll() is None
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.skipif(not Path('/dev/shm').is_dir(), reason='no shared memory to look at')
+def test_a_node_leaves_no_shared_memory_behind(environment: dict[str, str]) -> None:
+    with _node('flownet', environment) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if 'weights' in line:
+                break
+        lines = Path(f'/proc/{process.pid}/maps').read_text().splitlines()
+        paths = {Path(line.split()[-1]) for line in lines if '/dev/shm/fastrtps_' in line}
+        segments = {path for path in paths if 'port' not in path.name}
+        assert segments
+    assert not [path for path in segments if path.exists()]

@@ -50,6 +50,8 @@ class Job:
         recorder: Runs as long as they do, and is ended before them.
         player: When it ends, so does the job.
         report: Runs after all others, when the player came to its end and nothing failed.
+        tell_player: Whether the player reads the names of services that have died for good on its
+            standard input, one a line.
         interrupt_patience: Seconds from SIGINT to SIGTERM.
         terminate_patience: Seconds from SIGTERM to SIGKILL.
     """
@@ -58,6 +60,7 @@ class Job:
     recorder: Command | None = None
     player: Command | None = None
     report: Command | None = None
+    tell_player: bool = False
     interrupt_patience: float = 15.0
     terminate_patience: float = 5.0
 
@@ -126,6 +129,8 @@ class _Supervisor:
         self._asked = asyncio.Event()
         self._impatient = asyncio.Event()
         self._failed = False
+        self._player: list[_Child] = []
+        self._dead: list[str] = []  # services of which the player is to be told
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -134,6 +139,7 @@ class _Supervisor:
         services = [self._start(command) for command in self._job.services]
         recorder = [self._start(self._job.recorder)] if self._job.recorder else []
         player = [self._start(self._job.player)] if self._job.player else []
+        self._player = player
         try:
             await self._wait_for_end(services, recorder, player)
         finally:
@@ -185,6 +191,9 @@ class _Supervisor:
                 return
             if delay is None:
                 self._fail(f'{name} died: {describe(code)}')
+                if child.command in self._job.services:
+                    self._dead.append(name)
+                    self._tell_player()
                 return
             deaths = 0 if monotonic() - begin > STABLE else deaths + 1
             pause = min(delay * 2 ** max(deaths - 1, 0), max(LONGEST_DELAY, delay))
@@ -194,11 +203,12 @@ class _Supervisor:
             await child.pause(pause)
 
     async def _run_once(self, child: _Child) -> int:
+        told = self._job.tell_player and child.command is self._job.player
         try:
             process = await asyncio.create_subprocess_exec(
                 *child.command.argv,
                 env=dict(self._environment),
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE if told else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
@@ -208,6 +218,8 @@ class _Supervisor:
             self._console.complain(f'{child.command.name} cannot be started: {err}')
             return 127
         child.process = process
+        if told:
+            self._tell_player()
         if child.stopping:  # asked to stop while it was being started
             child.send(signal.SIGINT)
         reading = asyncio.create_task(self._relay(child.command.name, process))
@@ -231,6 +243,14 @@ class _Supervisor:
             self._fail(f'{child.command.name} ended badly: {describe(code)}')
         elif not child.stopping and child.command in self._job.services:
             self._console.say(f'{child.command.name} ended')
+
+    def _tell_player(self) -> None:
+        """Tell the player, once it runs, which services have died."""
+        for player in self._player if self._job.tell_player else ():
+            if player.process is not None and player.process.stdin is not None:
+                names, self._dead = self._dead, []
+                with suppress(ConnectionError):
+                    player.process.stdin.write(''.join(f'{name}\n' for name in names).encode())
 
     def _fail(self, text: str) -> None:
         self._failed = True

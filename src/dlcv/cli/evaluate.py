@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -253,8 +254,18 @@ def _compare(args: argparse.Namespace) -> int:
 
     from dlcv.evaluation.compare_files import run_compare
 
-    return run_compare(args.compare, args.thresholds, args.output, Console())
+    wide = None if sys.stdout.isatty() else 180  # a log need not be narrow
+    return run_compare(args.compare, args.thresholds, args.output, Console(width=wide))
 
 
 def _matrix(args: argparse.Namespace) -> int:
-    raise CommandError('--matrix: not wired yet')
+    from dlcv import matrix
+
+    if args.output is None:
+        raise CommandError('--matrix: needs -o DIR, where finished cells are kept')
+    plan = matrix.load(args.matrix)
+    if args.ray:
+        need('ray')
+    runner = matrix.RayPool(args.ray, plan.ray) if args.ray else matrix.LocalPool(args.jobs or None)
+    say = functools.partial(print, flush=True)
+    return matrix.run(plan, args.output, runner, retries=args.retries, say=say).exit_code

@@ -10,6 +10,7 @@ _EXTRAS = {
     'jinja2': 'eval',
     'lightning_fabric': 'train',
     'matplotlib': 'eval',
+    'ray': 'ray',
     'rclpy': 'ros',
     'rosbags': 'bags',
 }

@@ -264,9 +264,14 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         return self.on_cleanup(state)
 
     def destroy_node(self) -> None:
-        """Stop the worker, then destroy the node."""
+        """Stop the worker, then destroy the node.
+
+        rclpy's state machine holds on to the node, and with it to the middleware's shared memory: as
+        long as it is there, a process that ends leaves megabytes behind in /dev/shm.
+        """
         self._stop()
         super().destroy_node()
+        self.__dict__.pop('_state_machine', None)
 
     def _say_weights(self) -> None:
         origin = self.task.estimator.origin
@@ -332,6 +337,8 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             return
         session.inbox.close()
         self._calibration.close()
+        if session.worker.ident is None:  # a Ctrl-C came before it was started
+            return
         if not session.abandoned:
             session.worker.join(timeout=self.parameters.inference_timeout)
         if session.worker.is_alive():  # it cannot be stopped; it ends when its call returns

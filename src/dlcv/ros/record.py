@@ -129,8 +129,11 @@ def record(
     try:
         with BagWriter(path, overwrite=overwrite, notes={'writer': 'dlcv'}) as writer:
             node: Any = Recorder(writer, topics, sim_time=sim_time, patience=patience)
-            with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
-                rclpy.spin(node)
+            try:
+                with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
+                    rclpy.spin(node)
+            finally:
+                node.destroy_node()  # or its shared memory would be left behind
             return writer.messages, node.failure
     finally:
         rclpy.try_shutdown()

@@ -7,9 +7,11 @@ were recorded. Either way all answers are kept, with a log of what became of eac
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -56,6 +58,7 @@ class Replay:
         self.images = 0
         self.silent: dict[str, str] = {}  # nodes that are waited for no longer, and why
         self.warnings: list[str] = []
+        self._dead: set[str] = set()
         self._inference_ms: dict[str, list[float]] = {}
 
     @property
@@ -71,6 +74,8 @@ class Replay:
         """
         deadline = monotonic() + self.job.start_patience
         while missing := self._missing():
+            if dead := self._deaths():
+                raise ReplayError(f'{", ".join(sorted(dead))}: its process has died; see above')
             if refusal := self._listener.refusal():
                 raise ReplayError(f'a node does not run: {refusal}')
             if monotonic() > deadline:
@@ -155,6 +160,14 @@ class Replay:
         """Give the publishers and subscriptions back."""
         self._executor.shutdown()
         self._player.destroy_node()
+
+    def _deaths(self) -> set[str]:
+        """Return the nodes whose processes have died, as far as a supervisor has told of it."""
+        with suppress(OSError, ValueError):  # nobody tells
+            if not sys.stdin.isatty():
+                os.set_blocking(sys.stdin.fileno(), False)
+                self._dead |= set(os.read(sys.stdin.fileno(), 4096).decode().split())
+        return self._dead
 
     def _first(self, bag: Bag, most: int) -> Iterator[RawMessage]:
         """Give what is played up to so many images."""
@@ -241,7 +254,7 @@ class Replay:
                 if word.stamp_ns == stamp_ns:
                     words[word.node] = word
             self._listener.words.clear()
-            gone = set(self._listener.absent())
+            gone = set(self._listener.absent()) | self._deaths()
             late = monotonic() > deadline
             for name in waiting:
                 if name not in words and (late or name in gone):

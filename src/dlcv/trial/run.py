@@ -150,6 +150,7 @@ def _processes(planned: ReplayPlan) -> Job:
             for node in plan.nodes
         ),
         player=Command(name='replay', argv=(sys.executable, *plan.player)),
+        tell_player=True,
     )
 
 
