@@ -266,8 +266,8 @@ class VisionNode(LifecycleNode, Generic[P, R]):
     def destroy_node(self) -> None:
         """Stop the worker, then destroy the node.
 
-        rclpy's state machine holds on to the node, and with it to the middleware's shared memory: as
-        long as it is there, a process that ends leaves megabytes behind in /dev/shm.
+        rclpy's state machine holds on to the node, and with it to the middleware's shared memory:
+        as long as it is there, a process that ends leaves megabytes behind in /dev/shm.
         """
         self._stop()
         super().destroy_node()
