@@ -292,13 +292,21 @@ def _paths(pairs: PosePairs) -> Plot:
 
 
 def _from_above(paths: list[tuple[str, FloatArray, bool]]) -> Plot:
+    """Return paths in the plane in which the first of them extends most: some worlds have no up."""
+    extents = np.ptp(paths[0][1][:, :3, 3], axis=0)
+    first, second = sorted(np.argsort(-extents, kind='stable')[:2].tolist())
     return Plot(
-        title='Path from above',
-        x='x (m)',
-        y='y (m)',
+        title='Path from above' if (first, second) == (0, 1) else 'Path',
+        x=f'{"xyz"[first]} (m)',
+        y=f'{"xyz"[second]} (m)',
         equal=True,
         series=tuple(
-            Series(name=name, x=poses[:, 0, 3], y=poses[:, 1, 3], style='truth' if true else 'line')
+            Series(
+                name=name,
+                x=poses[:, first, 3],
+                y=poses[:, second, 3],
+                style='truth' if true else 'line',
+            )
             for name, poses, true in paths
         ),
     )
