@@ -9,7 +9,8 @@ import pytest
 
 from dlcv.bags import Bag, BagWriter
 from dlcv.bags.vocabulary import COMPOSER, IMAGE
-from dlcv.evaluation.parts import APART_NS, Beside, Kind, Worst
+from dlcv.evaluation.parts import Kind, Worst
+from dlcv.recordings.bag import APART_NS, Beside
 
 MS = 1_000_000
 

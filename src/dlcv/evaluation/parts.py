@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import heapq
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Literal
 
-from dlcv.bags import Bag
 from dlcv.evaluation.model import Metric, Statistic, summary
 from dlcv.types import FloatArray
 
 NO_TRUTH = 'no truth'
 WORST = 3  # frames that are shown
-APART_NS = 20_000_000  # greatest distance in time of an answer and its truth
 MAX_GAP_NS = 500_000_000  # of true poses around a time, where nobody says
 
 
@@ -87,27 +84,3 @@ class Worst:
     def frames(self) -> list[tuple[float, int]]:
         """Return errors and times, the worst first; of the same error the earlier first."""
         return [(error, -negative) for error, negative in sorted(self._heap, reverse=True)]
-
-
-class Beside:
-    """Images of numbers on a topic of a bag, such as true depth, read as far as they are asked for.
-
-    Args:
-        bag: The bag.
-        topic: Empty for none.
-    """
-
-    def __init__(self, bag: Bag, topic: str) -> None:
-        self._rest: Iterator[tuple[int, FloatArray]] = bag.arrays(topic) if topic else iter(())
-        self._waiting: deque[tuple[int, FloatArray]] = deque()
-
-    def at(self, stamp_ns: int) -> FloatArray | None:
-        """Return the values at a time, None where there are none; times must not decrease."""
-        while not self._waiting or self._waiting[-1][0] <= stamp_ns + APART_NS:
-            if (found := next(self._rest, None)) is None:
-                break
-            self._waiting.append(found)
-        while self._waiting and self._waiting[0][0] < stamp_ns - APART_NS:
-            self._waiting.popleft()
-        near = min(self._waiting, key=lambda one: abs(one[0] - stamp_ns), default=None)
-        return near[1] if near is not None and abs(near[0] - stamp_ns) <= APART_NS else None

@@ -13,8 +13,8 @@ from dlcv.bags.reader import floats
 from dlcv.evaluation.dense import Depth, Flow
 from dlcv.evaluation.features import Features
 from dlcv.evaluation.odometry import Covered
-from dlcv.evaluation.parts import Beside
 from dlcv.metrics.depth import DepthCaps
+from dlcv.recordings.bag import Beside
 from dlcv.replay.job import Answering
 from dlcv.types import FloatArray, Trajectory
 

@@ -17,7 +17,7 @@ from dlcv.recordings.errors import RecordingError
 from dlcv.recordings.truth import TruthOptions, find_truth
 from dlcv.types import Camera, FloatArray, Frame, Snapshot, Trajectory
 
-_APART_NS = 20_000_000  # greatest distance in time of a picture and its depth
+APART_NS = 20_000_000  # greatest distance in time of a picture and its depth
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +130,7 @@ class BagRecording:
     def __iter__(self) -> Iterator[Snapshot]:
         gap = round(1e9 * self._options.max_gap)
         with Bag(self.path) as bag:
-            depths = _Depths(bag, self._options.depth_topic)
+            depths = Beside(bag, self._options.depth_topic)
             for frame in self._frames(bag):
                 known = self.trajectory
                 pose = None if known is None else pose_at(known, frame.stamp_ns, gap)
@@ -152,20 +152,25 @@ class BagRecording:
         return np.array([stamp_ns(message.header.stamp) for message in pictures], np.int64)
 
 
-class _Depths:
-    """The depth pictures of a bag, read as far as they are needed."""
+class Beside:
+    """Images of numbers on a topic of a bag, such as depth, read as far as they are asked for.
+
+    Args:
+        bag: The open bag.
+        topic: Empty for none.
+    """
 
     def __init__(self, bag: Bag, topic: str) -> None:
         self._rest = bag.arrays(topic) if topic else iter(())
         self._waiting: deque[tuple[int, FloatArray]] = deque()
 
     def at(self, stamp_ns: int) -> FloatArray | None:
-        """Return the depth at a time, None where there is none; times must increase."""
-        while not self._waiting or self._waiting[-1][0] <= stamp_ns + _APART_NS:
+        """Return the values at a time, None where there are none; times must not decrease."""
+        while not self._waiting or self._waiting[-1][0] <= stamp_ns + APART_NS:
             if (found := next(self._rest, None)) is None:
                 break
             self._waiting.append(found)
-        while self._waiting and self._waiting[0][0] < stamp_ns - _APART_NS:
+        while self._waiting and self._waiting[0][0] < stamp_ns - APART_NS:
             self._waiting.popleft()
         near = min(self._waiting, key=lambda one: abs(one[0] - stamp_ns), default=None)
-        return near[1] if near is not None and abs(near[0] - stamp_ns) <= _APART_NS else None
+        return near[1] if near is not None and abs(near[0] - stamp_ns) <= APART_NS else None
