@@ -16,12 +16,15 @@ from launch.actions import DeclareLaunchArgument, ExecuteProcess, SetEnvironment
 from launch.utilities import perform_substitutions
 from launch_ros.actions import ComposableNodeContainer, Node
 
-from dlcv.bringup import make_plan
+from dlcv.bags import write_recording
+from dlcv.bringup import make_plan, replay
 from dlcv.contract.launch import ARGUMENTS, environment
 from dlcv.contract.nodes import NODES
+from dlcv.world import WorldRecording, ideal_camera
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / 'launch/vo.launch.py'
+REPLAY = ROOT / 'launch/replay.launch.py'
 CASES = {
     'nothing': {},
     'all five': {'nodes': ','.join(NODES)},
@@ -43,7 +46,12 @@ def _plain_environment(monkeypatch):
 
 @pytest.fixture
 def description():
-    spec = importlib.util.spec_from_file_location('vo_launch', FILE)
+    return described(FILE)
+
+
+def described(file):
+    """Return the launch description of a launch file."""
+    spec = importlib.util.spec_from_file_location(file.name.replace('.', '_'), file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.generate_launch_description()
@@ -144,3 +152,32 @@ def test_rviz_opens_our_view(description):
 def test_nonsense_is_refused_before_anything_starts(description):
     with pytest.raises(ValueError, match="no node 'orb'"):
         evaluated(description, {'nodes': 'orb'})
+
+
+@pytest.mark.parametrize('evaluate', ['true', 'false'])
+def test_a_replay_starts_the_nodes_and_shows_them_the_bag(tmp_path, evaluate):
+    camera = ideal_camera(96, 64, 70)
+    walk = WorldRecording('room', seed=5, frames=2, rate_hz=5, camera=camera, workers=1)
+    write_recording(walk, tmp_path / 'walk.mcap')
+    description = described(REPLAY)
+    declared = [e for e in description.entities if isinstance(e, DeclareLaunchArgument)]
+    assert [d.name for d in declared] == [a.name for a in replay.ARGUMENTS]
+    assert all(d.description for d in declared)
+    given = {a.name: a.default for a in replay.ARGUMENTS} | {
+        'bag': str(tmp_path / 'walk.mcap'), 'output': str(tmp_path / 'out'),
+        'nodes': 'flownet,deepvo', 'evaluate': evaluate,
+    }  # fmt: skip
+    actions, context = evaluated(description, given)
+    nodes = [a for a in actions if isinstance(a, Node)]
+    assert [n.node_executable for n in nodes] == ['flownet_node', 'deepvo_node']
+    for action in nodes:
+        parameters = given_parameters(command_of(action, context))
+        changed = replay.changes('lock-step', 'deepvo')
+        assert {name: parameters[name] for name in changed} == changed
+    (shown,) = (a for a in actions if type(a) is ExecuteProcess)
+    words = [perform_substitutions(context, part) for part in shown.cmd]
+    assert words[1:] == ['-m', 'dlcv.ros.replay', str(tmp_path / 'out' / 'job.json')]
+    assert (tmp_path / 'out' / 'job.json').is_file()
+    assert replay.evaluation_of(given)[:5] == (
+        '-m', 'dlcv', 'evaluate', '--again', str(tmp_path / 'out'),
+    )  # fmt: skip
