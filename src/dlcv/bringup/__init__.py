@@ -6,6 +6,16 @@ supervises them itself, where ROS's launch is not installed. Nothing here import
 
 from dlcv.bringup.console import Console
 from dlcv.bringup.plan import NodeStart, Plan, make_plan
+from dlcv.bringup.processes import job_of
 from dlcv.bringup.supervisor import Command, Job, supervise
 
-__all__ = ['Command', 'Console', 'Job', 'NodeStart', 'Plan', 'make_plan', 'supervise']
+__all__ = [
+    'Command',
+    'Console',
+    'Job',
+    'NodeStart',
+    'Plan',
+    'job_of',
+    'make_plan',
+    'supervise',
+]

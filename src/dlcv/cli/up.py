@@ -42,14 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Start the nodes and wait for their end."""
     need(*_needed(args))
-    from dlcv.bringup import Console, make_plan, supervise
+    from dlcv.bringup import Console, job_of, make_plan, supervise
 
     given = {a.name: getattr(args, a.name, None) for a in ARGUMENTS}
     console = Console(sys.stdout, ())
     plan = make_plan(
         {name: _text(value) for name, value in given.items()}, os.environ, colour=console.colour
     )
-    job = _job(plan)
+    job = job_of(plan)
     if args.print_only:
         sys.stdout.write(_shell(plan, job))
         return 0
@@ -79,27 +79,6 @@ def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
 
 def _text(value: bool | str | None) -> str:
     return str(value).lower() if isinstance(value, bool) else value or ''
-
-
-def _job(plan: Plan) -> Job:
-    from dlcv.bringup import Command, Job
-
-    def python(name: str, arguments: tuple[str, ...]) -> Command | None:
-        return Command(name=name, argv=(sys.executable, *arguments)) if arguments else None
-
-    return Job(
-        services=tuple(
-            Command(
-                name=node.spec.name,
-                argv=(sys.executable, '-m', node.spec.module, *node.arguments),
-                respawn_delay=plan.respawn_delay,
-            )
-            for node in plan.nodes
-        ),
-        recorder=python('recorder', plan.recorder),
-        player=python('player', plan.player),
-        report=python('report', plan.report),
-    )
 
 
 def _shell(plan: Plan, job: Job) -> str:

@@ -285,3 +285,12 @@ DSAC = NodeSpec(
 )  # fmt: skip
 
 NODES: dict[str, NodeSpec] = {n.name: n for n in (SUPERPOINT, FLOWNET, MONODEPTH, DEEPVO, DSAC)}
+
+ANSWERS = {
+    'superpoint': '~/keypoints',
+    'flownet': '~/flow',
+    'monodepth': 'depth/image_rect',
+    'deepvo': '~/odometry',
+    'dsac': '~/hypotheses',
+}
+"""The output that answers an image, for each node."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from dlcv import messages
 from dlcv.bags import Bag, BagError
+from dlcv.contract.nodes import ANSWERS
 from dlcv.evaluation.files import EvaluationError
 from dlcv.evaluation.model import Evaluation, Mode, Moment, NodeResult, Section
 from dlcv.evaluation.moments import Pictures, Sources, pictures, spread
@@ -27,14 +28,6 @@ from dlcv.replay.log import Handled
 from dlcv.replay.shown import Shown
 from dlcv.types import Trajectory
 
-# the output that answers an image, for each node
-ANSWERS = {
-    'superpoint': '~/keypoints',
-    'flownet': '~/flow',
-    'monodepth': 'depth/image_rect',
-    'deepvo': '~/odometry',
-    'dsac': '~/hypotheses',
-}
 SAMPLES = 4
 Progress = Callable[[str, int, int], None]
 

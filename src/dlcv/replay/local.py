@@ -213,7 +213,8 @@ def replay_local(
     keep_freed_memory()
     files = Folder(folder)
     with Bag(shown.bag, keep_damaged=shown.keep_damaged) as bag:
-        nodes = [LocalNode(run, bag.static_frames(), say) for run in runs]
+        frames = bag.static_frames()
+        nodes = [LocalNode(run, frames, say) for run in runs]
         set_threads(runs[0].settings.num_threads)
         outputs = [output for run in runs for output in outputs_of(run)]
         begin, images, count, trouble = perf_counter(), 0, shown.count(bag), ''

@@ -12,20 +12,12 @@ import numpy as np
 from dlcv import messages
 from dlcv.bags import Bag, BagError
 from dlcv.contract.launch import full_name
-from dlcv.contract.nodes import DIAGNOSTICS, NODES
+from dlcv.contract.nodes import ANSWERS, DIAGNOSTICS, NODES
 from dlcv.geometry.trajectory import pose_at
 from dlcv.metrics.relocalization import relocalizations
 from dlcv.types import ByteImage, FloatArray, Trajectory
 
 MAX_GAP_NS = 500_000_000  # of true poses around a time
-# the output that answers an image, for each node
-ANSWERS = {
-    'superpoint': '~/keypoints',
-    'flownet': '~/flow',
-    'monodepth': 'depth/image_rect',
-    'deepvo': '~/odometry',
-    'dsac': '~/hypotheses',
-}
 PICTURES = {'superpoint': '~/overlay', 'flownet': '~/color', 'monodepth': 'depth/color'}
 SAMPLES = 4
 

@@ -56,7 +56,7 @@ class Replay:
         self._image = job.shown.image_topic
         self._count = job.shown.count(bag)
         self.images = 0
-        self.silent: dict[str, str] = {}  # nodes that are waited for no longer, and why
+        self.silent: set[str] = set()  # nodes that are waited for no longer
         self.warnings: list[str] = []
         self._dead: set[str] = set()
         self._inference_ms: dict[str, list[float]] = {}
@@ -259,7 +259,7 @@ class Replay:
             for name in waiting:
                 if name not in words and (late or name in gone):
                     why = 'its process is gone' if name in gone else 'it does not answer'
-                    self.silent[name] = why
+                    self.silent.add(name)
                     self._warn(f'{name}: {why} since image {self.images}; going on without it')
             self.spin(STEP)
         lost = {n: Word(n, stamp_ns, Outcome(LOST), monotonic()) for n in names}

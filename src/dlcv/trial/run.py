@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dlcv.bringup import Command, Console, Job, supervise
-from dlcv.bringup.replay import ReplayOptions, ReplayPlan, plan_replay
+from dlcv.bringup import Console, job_of, supervise
+from dlcv.bringup.replay import ReplayOptions, plan_replay
 from dlcv.evaluation.evaluate import Subject, TruthChoice, evaluate
 from dlcv.replay.job import Folder, ReplayJob, RunFacts, read
 from dlcv.replay.local import replay_local
@@ -64,7 +63,8 @@ def run(trial: Trial, console: Console, progress: Progress) -> Written:
         failed = not replay_local(shown, nodes, folder.path, _teller(console), progress)
     else:
         environment = {**os.environ, **planned.plan.environment, 'PYTHONUNBUFFERED': '1'}
-        failed = supervise(_processes(planned), environment, console) != 0
+        job = replace(job_of(planned.plan, player='replay'), tell_player=True)
+        failed = supervise(job, environment, console) != 0
     try:
         return _evaluated(trial, folder, failed=failed, progress=progress)
     except TrialError:
@@ -137,20 +137,6 @@ def _broken_off(trial: Trial) -> RunFacts:
         seconds=0.0,
         images=0,
         warnings=('the replay broke off before its end; what was answered until then counts',),
-    )
-
-
-def _processes(planned: ReplayPlan) -> Job:
-    plan = planned.plan
-    return Job(
-        services=tuple(
-            Command(
-                name=node.spec.name, argv=(sys.executable, '-m', node.spec.module, *node.arguments)
-            )
-            for node in plan.nodes
-        ),
-        player=Command(name='replay', argv=(sys.executable, *plan.player)),
-        tell_player=True,
     )
 
 
