@@ -19,13 +19,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dlcv.host import processor
 from dlcv.inference.depth import DepthEstimator
 from dlcv.inference.device import set_threads
 from dlcv.inference.features import FeatureEstimator
@@ -70,7 +70,7 @@ def main() -> None:
     keep_freed_memory()
     threads = set_threads(1 if args.cpu_time else args.threads)
     clock = time.thread_time if args.cpu_time else time.perf_counter
-    print(f'{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {platform.node()}, {_processor()}')
+    print(f'{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {platform.node()}, {processor()}')
     print(f'{threads} threads, PyTorch {torch.__version__}, load {os.getloadavg()[0]:.1f}')
     kind = 'processor' if args.cpu_time else 'wall'
     print(f'{WIDTH}x{HEIGHT}, {kind} time, medians of {args.repeats} interleaved runs\n')
@@ -93,14 +93,6 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument('--only', nargs='+', choices=list(PAPER))
     return parser.parse_args()
-
-
-def _processor() -> str:
-    try:
-        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()
-        return next(line.split(': ')[1].strip() for line in lines if 'model name' in line)
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 def _measure(name: str, size: str, repeats: int, clock: Clock) -> tuple[float, float]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
 import pytest
+
+from dlcv.types import Snapshot
 
 DOMAINS = 99  # above 101 their ports meet those that the kernel gives away
 TURN = count(os.getpid())  # the last test's domain may still be saying goodbye
@@ -56,3 +58,25 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
             yield number
             return
     pytest.fail(f'all ROS domains from 1 to {DOMAINS} are in use')
+
+
+class _Recording:
+    """Snapshots as a recording."""
+
+    name, baseline = 'given', 0.0
+
+    def __init__(self, snapshots: Sequence[Snapshot]) -> None:
+        self._snapshots = snapshots
+        self.camera = snapshots[0].frame.camera
+
+    def __len__(self) -> int:
+        return len(self._snapshots)
+
+    def __iter__(self) -> Iterator[Snapshot]:
+        return iter(self._snapshots)
+
+
+@pytest.fixture(scope='session')
+def recording_of() -> type[_Recording]:
+    """Make a recording of snapshots."""
+    return _Recording

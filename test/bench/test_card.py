@@ -9,7 +9,8 @@ import pytest
 
 from dlcv.bench.card import insert, renew
 from dlcv.bench.options import BenchError
-from dlcv.bench.report import Column, Report, Row, Table, environment, write_json
+from dlcv.bench.report import Report, Row, Table, environment, write_json
+from dlcv.metrics.quantity import Quantity
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / 'README.md', *sorted((ROOT / 'docs' / 'models').glob('*.md'))]
@@ -30,7 +31,7 @@ The end.
 
 @pytest.fixture
 def folder(tmp_path):
-    columns = (Column(name='MLE', unit='px', better='low', doc='how far off'),)
+    columns = (Quantity(name='MLE', unit='px', better='low', doc='how far off'),)
     tables = [
         Table(name=name, title=f'On {name}', columns=columns, rows=(Row(name='A', values=(1.5,)),))
         for name in ('photos', 'graf')

@@ -10,7 +10,6 @@ from rich.console import Console
 
 from dlcv.bench.options import BenchError, BenchOptions, check_sets
 from dlcv.bench.report import (
-    Column,
     Report,
     Row,
     Table,
@@ -21,11 +20,12 @@ from dlcv.bench.report import (
     time_column,
     write_json,
 )
+from dlcv.metrics.quantity import Quantity
 
 COLUMNS = (
-    Column(name='MLE', unit='px', better='low', digits=2),
-    Column(name='mAP', better='high'),
-    Column(name='pairs', digits=0),
+    Quantity(name='MLE', unit='px', better='low', digits=2),
+    Quantity(name='mAP', better='high'),
+    Quantity(name='pairs', digits=0),
 )
 
 
@@ -87,7 +87,7 @@ def test_the_best_is_what_a_reader_of_the_print_would_call_best():
 
 def test_times_are_not_repeatable():
     assert not time_column('pair').repeatable
-    assert not Column(name='making', unit='s').repeatable
+    assert not Quantity(name='making', unit='s').repeatable
     assert all(column.repeatable for column in COLUMNS)
 
 

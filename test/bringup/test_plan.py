@@ -169,13 +169,22 @@ def test_a_recording_of_inputs_is_enough_to_make_a_map_of(bag, tmp_path):
 
 def test_the_report_lies_beside_the_recording(bag, tmp_path):
     out = tmp_path / 'out.mcap'
-    report = plan(bag=bag, record=str(out), evaluate=TRUTH).report
+    given = {'namespace': '/robot/', 'camera': '/camera', 'evaluate': TRUTH}
+    report = plan(bag=bag, record=str(out), **given).report
     options = dict(zip(report[4::2], report[5::2], strict=True))
-    assert report[:4] == ('-m', 'dlcv', 'report', str(out))
+    assert report[:4] == ('-m', 'dlcv', 'evaluate', bag)
     assert options == {
-        '-o': str(tmp_path / 'out_report'), '--input': bag, '--image': '/camera/image_raw',
-        '--truth': TRUTH,
+        '--answers': str(out), '-o': str(tmp_path / 'out_evaluation'), '--namespace': 'robot',
+        '--images': '/camera/image_raw', '--truth': TRUTH,
     }  # fmt: skip
+
+
+def test_the_truth_may_be_transforms_or_a_file(bag, tmp_path):
+    poses = tmp_path / 'poses.txt'
+    poses.touch()
+    for truth in ('/tf', '/tf:world:base_link', str(poses)):
+        report = plan(bag=bag, record=str(tmp_path / 'out.mcap'), evaluate=truth).report
+        assert report[-2:] == ('--truth', truth)
 
 
 def test_a_live_recording_needs_no_bag(tmp_path):
@@ -260,7 +269,10 @@ def test_a_bag_without_the_cameras_images_says_where_they_are(bag):
 
 @pytest.mark.parametrize(
     ('given', 'message'),
-    [({'evaluate': '/nix'}, 'no topic /nix'), ({'evaluate': '/tf'}, '/tf is tf2_msgs')],
+    [
+        ({'evaluate': '/nix'}, 'no topic /nix'),
+        ({'evaluate': '/camera/image_raw'}, 'image_raw is sensor_msgs'),
+    ],
 )
 def test_a_bag_without_the_truth_is_refused(bag, tmp_path, given, message):
     from dlcv.bags import BagError

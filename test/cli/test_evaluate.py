@@ -57,6 +57,8 @@ def test_a_bag_becomes_a_report(evaluate, drive, tmp_path):
         ((), 'name bags, or one of --again'),
         (('nope.mcap', '--mode', 'in-process'), 'nope.mcap: no such bag'),
         (('--again', 'nope'), 'nope/job.json'),
+        (('--again', 'x', '--no-peak'), '--again: there is no replay, so --no-peak means nothing'),
+        (('a.mcap', '--answers', 'b.mcap', '--max-frames', '3'), 'no replay, so --max-frames'),
         (('--again', 'nope', 'a.mcap'), 'name bags, or one of --again'),
     ],
 )
@@ -167,3 +169,15 @@ def test_the_help_names_modes_examples_and_exit_codes(evaluate, capsys):
     text = capsys.readouterr().out
     for words in ('in-process', '--again', 'examples:', 'Exit code: 0', '--damaged'):
         assert words in text
+
+
+def test_a_recording_is_evaluated_without_a_replay(evaluate, drive, tmp_path):
+    evaluate(drive, *in_process('-o', tmp_path / 'replay'))
+    answers = tmp_path / 'replay/outputs.mcap'
+    code, out, err = evaluate(drive, '--answers', answers)
+    assert (code, err) == (0, '')
+    assert 'report: outputs_evaluation/index.html' in out
+    data = json.loads((tmp_path / 'outputs_evaluation/evaluation.json').read_text())
+    assert (data['mode'], data['nodes'][0]['answered']) == ('recording', FRAMES)
+    code, _, err = evaluate(drive, drive, '--answers', answers)
+    assert (code, err) == (2, 'dlcv evaluate: --answers are those to one bag, not to 2\n')

@@ -52,9 +52,9 @@ def test_help_needs_neither_torch_nor_ros_nor_opencv(name):
 
 
 def test_a_door_error_is_one_line(capsys):
-    assert main(['report', 'no/such.mcap']) == 2
+    assert main(['evaluate', 'no/such.mcap']) == 2
     err = capsys.readouterr().err
-    assert err.startswith('dlcv report: ')
+    assert err.startswith('dlcv evaluate: ')
     assert 'no/such.mcap' in err
     assert 'Traceback' not in err
 
@@ -62,7 +62,7 @@ def test_a_door_error_is_one_line(capsys):
 def test_a_programmers_traceback_is_there_on_request(monkeypatch):
     monkeypatch.setenv('DLCV_TRACEBACK', '1')
     with pytest.raises(ValueError, match='no/such'):
-        main(['report', 'no/such.mcap'])
+        main(['evaluate', 'no/such.mcap'])
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_a_reader_that_leaves_early_is_no_error():
         (['play', 'w.mcap'], 'rclpy', 'rclpy needed but not installed: source ROS 2, or pip'),
         (['up'], 'rclpy', 'source ROS 2, or pip install ".[ros]"'),
         (['up', '--bag', 'w.mcap'], 'rosbags', 'pip install ".[bags]"'),
-        (['report', 'w.mcap'], 'jinja2', 'pip install ".[eval]"'),
-        (['demo', '-o', 'no/demo'], 'matplotlib', 'pip install ".[eval]"'),
+        (['evaluate', 'w.mcap'], 'jinja2', 'pip install ".[eval]"'),
+        (['demo', '-o', 'no/demo'], 'jinja2', 'pip install ".[eval]"'),
         (
             ['infer', 'deepvo', 'a.png', '-o', 'a.npz', '--view', 'a.png'],
             'matplotlib',

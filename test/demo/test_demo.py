@@ -12,50 +12,58 @@ from dlcv.weights import shipped
 
 
 @pytest.fixture
-def options(tmp_path, domain):
+def options(tmp_path):
     from dlcv.demo import DemoOptions
 
-    return DemoOptions(
-        out=tmp_path, scene='room', seed=1, frames=8, rate_hz=2.0, size=(160, 96), domain=domain
-    )
+    return DemoOptions(out=tmp_path, scene='room', seed=1, frames=8, rate_hz=2.0, size=(160, 96))
 
 
 @pytest.mark.ros
-def test_every_node_answers_and_those_without_weights_are_called_untrained(options):
+@pytest.mark.usefixtures('domain')
+def test_every_node_answers_and_is_compared_with_the_truth(options):
     from dlcv.demo import run_demo
 
     told = []
-    summary, page = run_demo(options, told.append)
-    assert [node.name for node in summary.nodes] == options.nodes == list(NODES)[:4]
-    assert [node.name for node in summary.nodes if not node.answered] == []
-    assert summary.untrained == [name for name in options.nodes if shipped(name) is None]
-    assert summary.truth is not None
-    assert summary.estimate is not None
-    assert all({name for name, _ in s.pictures} >= {'input'} for s in summary.samples)
-    assert ('Untrained networks' in page.read_text()) == bool(summary.untrained)
+    written = run_demo(options, told.append)
+    found = written.evaluation
+    assert not written.failed
+    assert [node.name for node in found.nodes] == options.nodes == list(NODES)[:4]
+    assert [node.name for node in found.nodes if not node.answered or not node.age_ms] == []
+    trained = {node.name: node.trained for node in found.nodes}
+    assert trained == {name: shipped(name) is not None for name in options.nodes}
+    for section, metric in (
+        ('odometry', 'ATE (SE3)'),
+        ('depth', 'Abs Rel'),
+        ('flow', 'EPE'),
+        ('features', 'repeatability'),
+    ):
+        assert found.metric(section, metric).value is not None
+    assert written.page == options.out / 'index.html'
+    assert written.page.is_file()
     assert any('dsac is left out' in line for line in told)
-    assert any('playing 4 s' in line for line in told)
+    assert any('showing them 4 s' in line for line in told)
 
 
 @pytest.mark.ros
-def test_the_shipped_map_knows_the_room_that_is_shown(tmp_path, domain):
+@pytest.mark.usefixtures('domain')
+def test_the_shipped_map_knows_the_room_that_is_shown(tmp_path):
     from dlcv.demo import DemoOptions, run_demo
 
-    options = DemoOptions(out=tmp_path, frames=8, rate_hz=2.0, domain=domain)
-    summary, _ = run_demo(options, lambda _: None)
-    assert [node.name for node in summary.nodes if not node.answered] == []
+    options = DemoOptions(out=tmp_path, frames=8, rate_hz=2.0)
+    found = run_demo(options, lambda _: None).evaluation
+    assert [node.name for node in found.nodes if not node.answered] == []
     assert options.nodes == list(NODES)
-    assert summary.poses > 4
-    assert summary.relocalization_error < 0.25
-    assert 'dsac' not in summary.untrained
+    assert found.metric('relocalization', 'answered').value > 50
+    assert found.metric('relocalization', 'median distance').value < 0.25
+    assert [node.name for node in found.nodes if not node.trained] == []
 
 
 def test_a_failure_shows_the_end_of_the_nodes_log(options, monkeypatch):
-    from dlcv.demo import DemoError, run
+    from dlcv.demo import DemoError, run_demo
 
     monkeypatch.setattr(sys, 'executable', '/bin/false')
-    with pytest.raises(DemoError, match='exit code 1'):
-        run.run_demo(options, lambda _: None)
+    with pytest.raises(DemoError, match=r'(?s)no node answered.*ends with.*exit code 1'):
+        run_demo(options, lambda _: None)
 
 
 @pytest.mark.parametrize(

@@ -62,26 +62,10 @@ def walk():
     return list(WorldRecording('room', seed=3, frames=FRAMES, camera=camera, workers=1))
 
 
-class Given:
-    """Snapshots as a recording."""
-
-    name, baseline = 'given', 0.0
-
-    def __init__(self, snapshots):
-        self.snapshots = snapshots
-        self.camera = snapshots[0].frame.camera
-
-    def __len__(self):
-        return len(self.snapshots)
-
-    def __iter__(self):
-        return iter(self.snapshots)
-
-
 @pytest.fixture(scope='module')
-def played(walk, tmp_path_factory):
+def played(recording_of, walk, tmp_path_factory):
     path = tmp_path_factory.mktemp('played') / 'walk.mcap'
-    write_recording(Given(walk), path)
+    write_recording(recording_of(walk), path)
     return path
 
 
@@ -359,9 +343,9 @@ def test_truth_of_another_clock_is_refused_where_it_was_asked_for(subject, walk,
         judged(subject, poses=TruthOptions(source=str(path), frame='base_link'))
 
 
-def test_truth_of_another_size(subject, walk, tmp_path):
+def test_truth_of_another_size(recording_of, subject, walk, tmp_path):
     small = [replace(s, depth=s.depth[::3, ::3], flow=None) for s in walk]
-    write_recording(Given(small), tmp_path / 'small.mcap')
+    write_recording(recording_of(small), tmp_path / 'small.mcap')
     shown = replace(subject.shown, bag=tmp_path / 'small.mcap')
     found = judged(replace(subject, shown=shown), depth=LAYOUT.depth)
     why = 'the truth is of another size: 22x16, the estimate 64x48'

@@ -21,26 +21,10 @@ def walk():
     return list(WorldRecording('room', seed=3, frames=FRAMES, camera=camera, workers=1))
 
 
-class Given:
-    """Snapshots as a recording."""
-
-    name, baseline = 'given', 0.0
-
-    def __init__(self, snapshots):
-        self.snapshots = snapshots
-        self.camera = snapshots[0].frame.camera
-
-    def __len__(self):
-        return len(self.snapshots)
-
-    def __iter__(self):
-        return iter(self.snapshots)
-
-
 @pytest.fixture(scope='module')
-def bag(walk, tmp_path_factory):
+def bag(recording_of, walk, tmp_path_factory):
     path = tmp_path_factory.mktemp('bag') / 'walk.mcap'
-    write_recording(Given(walk), path)
+    write_recording(recording_of(walk), path)
     return path
 
 
@@ -103,9 +87,9 @@ def test_a_seat_that_the_bag_does_not_tell_is_asked_for(bag):
         BagRecording(bag, BagOptions(base_frame='body'))
 
 
-def test_no_pose_is_taken_across_a_gap(walk, tmp_path):
+def test_no_pose_is_taken_across_a_gap(recording_of, walk, tmp_path):
     file = tum(tmp_path / 'gaps.txt', [walk[0], walk[-1]])
-    write_recording(Given(walk), tmp_path / 'gaps.mcap')
+    write_recording(recording_of(walk), tmp_path / 'gaps.mcap')
     found = list(BagRecording(tmp_path / 'gaps.mcap', BagOptions(truth=str(file), max_gap=0.05)))
     assert [s.world_from_camera is None for s in found] == [False, *[True] * (FRAMES - 2), False]
 
@@ -117,24 +101,24 @@ def test_depth_is_that_of_the_pictures_time(bag, walk):
         assert np.array_equal(mine.depth, given.depth)
 
 
-def test_depth_that_comes_seldom_is_there_seldom(walk, tmp_path):
+def test_depth_that_comes_seldom_is_there_seldom(recording_of, walk, tmp_path):
     some = [s if i % 2 else replace(s, depth=None) for i, s in enumerate(walk)]
-    write_recording(Given(some), tmp_path / 'some.mcap')
+    write_recording(recording_of(some), tmp_path / 'some.mcap')
     found = BagRecording(tmp_path / 'some.mcap', BagOptions(depth_topic=BagLayout().depth))
     assert [s.depth is None for s in found] == [True, False, True, False]
 
 
-def test_a_bag_without_poses_has_pictures(walk, tmp_path):
+def test_a_bag_without_poses_has_pictures(recording_of, walk, tmp_path):
     blind = [replace(s, world_from_camera=None) for s in walk]
-    write_recording(Given(blind), tmp_path / 'blind.mcap')
+    write_recording(recording_of(blind), tmp_path / 'blind.mcap')
     recording = BagRecording(tmp_path / 'blind.mcap')
     assert recording.trajectory is None
     assert [s.world_from_camera for s in recording] == [None] * FRAMES
 
 
-def test_a_camera_without_calibration_is_said_when_it_is_asked_for(walk, tmp_path):
+def test_a_camera_without_calibration_is_said_when_it_is_asked_for(recording_of, walk, tmp_path):
     raw = [replace(s, frame=replace(s.frame, camera=None)) for s in walk]
-    write_recording(Given(raw), tmp_path / 'raw.mcap')
+    write_recording(recording_of(raw), tmp_path / 'raw.mcap')
     with pytest.raises(RecordingError, match='without calibration'):
         BagRecording(tmp_path / 'raw.mcap').camera  # noqa: B018
 

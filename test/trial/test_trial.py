@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from dlcv.bags import Bag, BagError, DamagedBagError
+from dlcv.bags import Bag, BagError, DamagedBagError, write_recording
 from dlcv.bags.vocabulary import TF, typestore
 from dlcv.contract.launch import LaunchError
 from dlcv.contract.parameters import ParameterError
@@ -21,6 +23,7 @@ from dlcv.recordings.truth import TruthOptions
 from dlcv.replay.job import ReplayError
 from dlcv.tasks.features import FeatureTask
 from dlcv.trial import TrialError, UnevaluatedError, again
+from dlcv.world import WorldRecording, ideal_camera
 
 FRAMES = 5
 SECOND = 10**9
@@ -211,6 +214,18 @@ def test_a_jump_back_in_time_starts_anew(rows, restamped, bag_of, attempt):
     assert node(written, 'flownet').outcomes == {'processed': FRAMES}
     assert node(written, 'flownet').answered == FRAMES - 2  # the first before and after it
     assert attempt.said.getvalue().count('time jumped backwards') == 1
+
+
+def test_of_odometry_over_a_jump_back_the_longest_way_counts(
+    room_bag, rows, restamped, bag_of, attempt
+):
+    changed = restamped(rows, lambda i, stamp: stamp - SECOND if i > 2 else stamp)
+    cut, whole = attempt(bag_of(changed), 'deepvo'), attempt(room_bag, 'deepvo')
+    found, expected = (written.evaluation.paths['odometry'] for written in (cut, whole))
+    np.testing.assert_array_equal(found.stamps_ns, expected.stamps_ns[:3])
+    np.testing.assert_array_equal(found.world_from_body, expected.world_from_body[:3])
+    notes = next(s.notes for s in cut.evaluation.sections if s.name == 'odometry')
+    assert notes[0].startswith('Time jumped back: the odometry began 2 times.')
 
 
 def test_without_calibration_those_that_need_it_say_so(rows, bag_of, attempt):
@@ -424,7 +439,7 @@ def test_the_bag_that_is_read_is_never_overwritten(room_bag, rows, bag_of, attem
         attempt(bag)
     assert bag.read_bytes() == room_bag.read_bytes()
     inside = bag_of(rows, 'folder')
-    with pytest.raises(TrialError, match=r'cannot go into the bag itself'):
+    with pytest.raises(TrialError, match=r'nothing is written into the bag'):
         attempt(inside, folder='folder/results')
     assert not (inside / 'results').exists()
 
@@ -443,3 +458,33 @@ def test_a_file_is_no_folder(room_bag, attempt, tmp_path):
     with pytest.raises(LaunchError, match=r'out is a file'):
         attempt(room_bag)
     assert (tmp_path / 'out').read_text() == 'mine'
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+from dlcv.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def limited(limit, *arguments):
+    """Run the command where no file may be larger than so many bytes: the disk is full there."""
+    command = [sys.executable, '-c', LIMITED.format(limit=limit), 'evaluate', *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_answers_on_a_full_disk_can_be_evaluated_elsewhere(tmp_path):
+    walk = WorldRecording(camera=ideal_camera(320, 240), frames=10, workers=1)
+    write_recording(walk, tmp_path / 'walk.mcap')
+    where = ('--mode', 'in-process', '--nodes', 'superpoint', '-o', tmp_path / 'out')
+    done = limited(1_500_000, tmp_path / 'walk.mcap', *where)
+    assert done.returncode == 1, done.stderr
+    assert 'Traceback' not in done.stderr
+    assert 'the replay broke off after' in done.stderr
+    assert 'File too large' in done.stderr
+    elsewhere = tmp_path / 'elsewhere'
+    found = again(tmp_path / 'out', TruthChoice(), 'again', lambda *_: None, elsewhere).evaluation
+    assert 0 < found.nodes[0].answered < 10
+    assert any('broke off' in warning for warning in found.warnings)
+    assert (elsewhere / 'index.html').is_file()

@@ -18,6 +18,7 @@ from dlcv.bags.errors import BagError, DamagedBagError
 from dlcv.bags.poses import Edge, edges_of, pose_of, trajectory_of
 from dlcv.bags.sources import RawMessage, Source, Topic, merge, open_sources
 from dlcv.bags.vocabulary import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, ODOMETRY, TF
+from dlcv.contract.launch import is_output
 from dlcv.geometry.frames import TransformBuffer, TransformError
 from dlcv.messages import take_transforms
 from dlcv.types import Camera, FloatArray, Frame, Trajectory
@@ -200,13 +201,13 @@ class Bag:
     def find_images(self) -> str:
         """Return the image topic of a bag that has one camera.
 
-        Of several, one with calibration goes before those without, a raw topic before the same
-        pictures compressed, and the left camera before the right one.
+        What our nodes draw is none. Of several, one with calibration goes before those without, a
+        raw topic before the same pictures compressed, and the left camera before the right one.
 
         Raises:
             BagError: There is none, or several fit; the message lists them.
         """
-        pictures = self.image_topics()
+        pictures = [topic for topic in self.image_topics() if not is_output(topic)]
         if not pictures:
             raise BagError(f'{self.path}: no topic with pictures; there are\n{self.describe()}')
         fitting = [t for t in pictures if not (t.endswith('/compressed') and t[:-11] in pictures)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -128,7 +129,8 @@ class BagWriter:
         try:
             self._finish()
         except OSError as err:
-            self._writer.abort()
+            with suppress(OSError):  # it cannot write its last bytes either
+                self._writer.abort()
             raise BagError(
                 f'{self._folder}: closing failed after {self.messages} messages: {err}'
             ) from err

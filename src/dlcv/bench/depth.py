@@ -13,13 +13,21 @@ import numpy as np
 
 from dlcv.bench.options import BenchError, BenchOptions, Progress, check_sets
 from dlcv.bench.recordings import WorldViews, open_data
-from dlcv.bench.report import Column, Report, Row, Table, environment, time_column
+from dlcv.bench.report import Report, Row, Table, environment, time_column
 from dlcv.bench.sets import ItemSet, add_set
 from dlcv.bench.weight_files import weight_files
 from dlcv.datasets import DatasetError
 from dlcv.datasets.files import read_picture
 from dlcv.methods.depth import mean_depth
-from dlcv.metrics.depth import CROPS, DepthCaps, DepthErrors, depth_errors, mean_of_pictures
+from dlcv.metrics.depth import (
+    CROPS,
+    QUANTITIES,
+    DepthCaps,
+    DepthErrors,
+    depth_errors,
+    mean_of_pictures,
+)
+from dlcv.metrics.quantity import Quantity
 from dlcv.types import Camera, FloatArray, Frame, Snapshot
 
 if TYPE_CHECKING:
@@ -37,17 +45,10 @@ _MOTORCYCLE_BASELINE, _MOTORCYCLE_OFFSET = 0.193001, 31.086
 offset is how far apart the principal points of the two cameras are, in pixels."""
 
 COLUMNS = (
-    Column(name='Abs Rel', better='low', digits=3, doc='mean of |d - d*| / d*'),
-    Column(name='Sq Rel', unit='m', better='low', digits=3, doc='mean of (d - d*)^2 / d*'),
-    Column(name='RMSE', unit='m', better='low', digits=3, doc='root of the mean square error'),
-    Column(name='RMSE log', better='low', digits=3, doc='the same of natural logarithms'),
-    Column(name='<1.25', better='high', digits=3,
-           doc='share of pixels with max(d / d*, d* / d) below 1.25'),
-    Column(name='<1.25^2', better='high', digits=3, doc='the same below 1.25^2'),
-    Column(name='<1.25^3', better='high', digits=3, doc='the same below 1.25^3'),
-    Column(name='scale', digits=2, doc='what depths were multiplied with, on average'),
+    *QUANTITIES,
+    Quantity(name='scale', digits=2, doc='what depths were multiplied with, on average'),
     time_column('picture'),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -250,8 +251,7 @@ def _motorcycle(folder: Path) -> ViewSet:
 
 
 def _values(errors: DepthErrors) -> tuple[float, ...]:
-    e = errors
-    return (e.abs_rel, e.sq_rel, e.rmse, e.rmse_log, e.a1, e.a2, e.a3, e.scale)
+    return (*errors.figures, errors.scale)
 
 
 def _settings(options: Options) -> dict[str, str]:

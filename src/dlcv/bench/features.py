@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from dlcv.bench.options import BenchError, BenchOptions, Progress, check_sets, silent
 from dlcv.bench.photo_pairs import PhotoPairs
-from dlcv.bench.report import Column, Report, Row, Table, environment
+from dlcv.bench.report import Report, Row, Table, environment
 from dlcv.datasets.homographies import open_homographies
 from dlcv.inference.load import load_features
 from dlcv.methods.features import (
@@ -34,7 +34,8 @@ from dlcv.methods.features import (
     neighbours,
 )
 from dlcv.metrics import features as metrics
-from dlcv.metrics.features import TrueMotion
+from dlcv.metrics.features import MATCHING_SCORE, MLE, REPEATABILITY, TrueMotion, mma
+from dlcv.metrics.quantity import Quantity
 from dlcv.nn.threads import one_thread
 from dlcv.types import ByteImage, FloatArray, HomographyPair
 
@@ -45,15 +46,15 @@ DETECTOR_SIDE = 320
 DESCRIPTOR_SIDE = 640
 
 COLUMNS = (
-    Column(name='Rep.', better='high', doc='repeatability at 3 px'),
-    Column(name='MLE', unit='px', better='low', doc='mean localization error'),
-    Column(name='M.Score', better='high', doc='matching score at 3 px'),
-    Column(name='NN mAP', better='high', doc='nearest-neighbour mean average precision'),
-    Column(name='MMA@3', better='high', doc='mean matching accuracy at 3 px'),
-    Column(name='H@1', better='high', doc='homographies with a corner error up to 1 px'),
-    Column(name='H@3', better='high', doc='homographies with a corner error up to 3 px'),
-    Column(name='H@5', better='high', doc='homographies with a corner error up to 5 px'),
-    Column(name='points', digits=0, doc='mean number of points for the descriptor metrics'),
+    replace(REPEATABILITY, name='Rep.'),
+    MLE,
+    replace(MATCHING_SCORE, name='M.Score'),
+    Quantity(name='NN mAP', better='high', doc='nearest-neighbour mean average precision'),
+    mma(3),
+    Quantity(name='H@1', better='high', doc='homographies with a corner error up to 1 px'),
+    Quantity(name='H@3', better='high', doc='homographies with a corner error up to 3 px'),
+    Quantity(name='H@5', better='high', doc='homographies with a corner error up to 5 px'),
+    Quantity(name='points', digits=0, doc='mean number of points for the descriptor metrics'),
 )
 
 

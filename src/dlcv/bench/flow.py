@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from time import perf_counter
 
@@ -13,25 +13,34 @@ from dlcv.bench import flow_sets
 from dlcv.bench.flow_methods import Method, classical, networks
 from dlcv.bench.flow_sets import PairSet
 from dlcv.bench.options import BenchOptions, Progress, check_sets
-from dlcv.bench.report import Column, Report, Row, Table, environment, time_column
+from dlcv.bench.report import Report, Row, Table, environment, time_column
 from dlcv.methods.flow import FARNEBACK
-from dlcv.metrics.flow import FlowErrors, Mean, WarpError, flow_errors, warp_error
+from dlcv.metrics.flow import (
+    AE,
+    EPE,
+    FL_ALL,
+    FlowErrors,
+    Mean,
+    WarpError,
+    flow_errors,
+    warp_error,
+)
+from dlcv.metrics.quantity import Quantity
 from dlcv.types import FlowPair
 
 SUMMARY = 'optical flow: FlowNetS and FlowNetC beside DIS and Farneback'
 SETS = flow_sets.SETS
 
 COLUMNS = (
-    Column(name='EPE', unit='px', better='low', digits=2, doc='end-point error'),
-    Column(name='0-10', unit='px', better='low', digits=2,
-           doc='end-point error where the true displacement is below 10 px'),
-    Column(name='10-40', unit='px', better='low', digits=2, doc='the same from 10 to 40 px'),
-    Column(name='40+', unit='px', better='low', digits=2, doc='the same from 40 px on'),
-    Column(name='AE', unit='deg', better='low', digits=2, doc='angular error (Barron et al. 1994)'),
-    Column(name='Fl-all', unit='%', better='low', digits=1,
-           doc='pixels whose error exceeds 3 px and 5 % of the true displacement'),
-    Column(name='warp', unit='grey', better='low', digits=2,
-           doc='difference of the first picture and the second warped back, of 255 levels'),
+    replace(EPE, digits=2),
+    replace(EPE, name='0-10', digits=2,
+            doc='end-point error where the true displacement is below 10 px'),
+    replace(EPE, name='10-40', digits=2, doc='the same from 10 to 40 px'),
+    replace(EPE, name='40+', digits=2, doc='the same from 40 px on'),
+    replace(AE, digits=2),
+    replace(FL_ALL, digits=1),
+    Quantity(name='warp', unit='grey', better='low', digits=2,
+             doc='difference of the first picture and the second warped back, of 255 levels'),
     time_column('pair'),
 )  # fmt: skip
 

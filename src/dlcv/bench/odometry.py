@@ -16,13 +16,19 @@ import numpy.typing as npt
 
 from dlcv.bench.options import BenchError, BenchOptions, Progress, check_sets
 from dlcv.bench.recordings import open_data
-from dlcv.bench.report import Column, Report, Row, Table, environment, time_column
+from dlcv.bench.report import Report, Row, Table, environment, time_column
 from dlcv.bench.sets import add_set
 from dlcv.bench.weight_files import weight_files
 from dlcv.datasets import DatasetError
 from dlcv.methods.odometry import ConstantVelocity, FivePoint, Odometry, StraightLine
 from dlcv.metrics.consistency import inside
+from dlcv.metrics.quantity import Quantity
 from dlcv.metrics.trajectory import (
+    ATE,
+    R_REL,
+    RPE,
+    RPE_TURN,
+    T_REL,
     Drift,
     PoseErrors,
     PosePairs,
@@ -55,22 +61,17 @@ SETS = {f'world-{motion}': f'generated worlds, seen by a {motion}' for motion in
 """Every motion of the worlds by itself."""
 
 COLUMNS = (
-    Column(name='t_rel', unit='%', better='low', digits=2,
-           doc="KITTI's drift of the position, over its lengths or, of shorter ways, eighths"),
-    Column(name='r_rel', unit='deg/100 m', better='low', digits=2,
-           doc="KITTI's drift of the rotation over the same lengths"),
-    Column(name='t_rel, scaled', unit='%', better='low', digits=2,
-           doc='the same with the best scale of each way'),
-    Column(name='ATE', unit='m', better='low', digits=3,
-           doc='root of the mean square error of the positions after the best rigid motion'),
-    Column(name='ATE, Sim3', unit='m', better='low', digits=3,
-           doc='the same after the best rigid motion and scale'),
-    Column(name='RPE', unit='cm', better='low', digits=2,
-           doc='root of the mean square error of the motions between neighbouring frames'),
-    Column(name='RPE turn', unit='deg', better='low', digits=3, doc='the same of their turns'),
-    Column(name='in 95 %', unit='%', digits=1,
-           doc='motions whose error lies in the ellipsoid that should hold 95 % of them'),
-    Column(name='lost', digits=0, doc='frames without a motion that could be believed'),
+    replace(T_REL,
+            doc="KITTI's drift of the position, over its lengths or, of shorter ways, eighths"),
+    replace(R_REL, doc="KITTI's drift of the rotation over the same lengths"),
+    replace(T_REL, name='t_rel, scaled', doc='the same with the best scale of each way'),
+    replace(ATE, doc=f'{ATE.doc} after the best rigid motion'),
+    replace(ATE, name='ATE, Sim3', doc='the same after the best rigid motion and scale'),
+    replace(RPE, unit='cm', digits=2),
+    RPE_TURN,
+    Quantity(name='in 95 %', unit='%', digits=1,
+             doc='motions whose error lies in the ellipsoid that should hold 95 % of them'),
+    Quantity(name='lost', digits=0, doc='frames without a motion that could be believed'),
     time_column('frame'),
 )  # fmt: skip
 

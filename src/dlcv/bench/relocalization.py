@@ -16,13 +16,23 @@ from typing import cast
 from dlcv.bench import relocalization_sets
 from dlcv.bench.options import BenchError, BenchOptions, Progress, check_sets
 from dlcv.bench.relocalization_sets import PlaceSet
-from dlcv.bench.report import Column, Report, Row, Table, environment, time_column
+from dlcv.bench.report import Report, Row, Table, environment, time_column
 from dlcv.inference.relocalization import (
     RelocalizationEstimator,
     RelocalizationSettings,
 )
 from dlcv.methods.relocalization import PointMap, Relocalizer
-from dlcv.metrics.relocalization import BOUNDS, bound_name, false_accepts, relocalizations
+from dlcv.metrics.quantity import Quantity
+from dlcv.metrics.relocalization import (
+    ANSWERED,
+    BOUNDS,
+    FALSE_ACCEPTS,
+    MEDIAN,
+    MEDIAN_TURN,
+    false_accepts,
+    relocalizations,
+    within,
+)
 from dlcv.models.dsac import SceneCoordinateNet
 from dlcv.train.end_to_end import EndToEndConfig
 from dlcv.train.looks import known_views
@@ -40,20 +50,14 @@ MAPS = {
 """Row of the tables -> how such a map is made of an encoder and of pictures with poses."""
 
 COLUMNS = (
-    *(
-        Column(name=bound_name(*bound), unit='%', better='high', digits=1,
-               doc='frames whose pose is off by less, of all')
-        for bound in BOUNDS
-    ),
-    Column(name='median', unit='cm', better='low', digits=1,
-           doc='how far positions are off; frames without an answer are off without end'),
-    Column(name='median turn', unit='deg', better='low', digits=2, doc='the same of the axes'),
-    Column(name='answered', unit='%', digits=1, doc='frames with a pose that could be believed'),
-    Column(name='false accepts', unit='%', better='low', digits=1,
-           doc='frames of another place with a pose that could be believed'),
-    Column(name='map', unit='MB', better='low', digits=1, doc='size of the map'),
-    Column(name='making', unit='s', better='low', digits=0,
-           doc='time to make the map, without reading the pictures'),
+    *(within(*bound) for bound in BOUNDS),
+    replace(MEDIAN, name='median', unit='cm', digits=1),
+    replace(MEDIAN_TURN, digits=2),
+    ANSWERED,
+    FALSE_ACCEPTS,
+    Quantity(name='map', unit='MB', better='low', digits=1, doc='size of the map'),
+    Quantity(name='making', unit='s', better='low', digits=0,
+             doc='time to make the map, without reading the pictures'),
     time_column('frame'),
 )  # fmt: skip
 

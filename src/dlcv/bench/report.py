@@ -5,19 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import platform
-import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from dlcv import __version__
 from dlcv.bench.options import BenchError
 from dlcv.config import ConfigError, from_dict
+from dlcv.host import command, host, versions
+from dlcv.metrics.quantity import Quantity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,38 +23,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """Of the JSON; raised when a reader of the old one would misread the new one."""
 
-_TIMES = ('ms', 's')
 _LIBRARIES = ('numpy', 'torch', 'opencv-python-headless')
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Column:
-    """One quantity.
-
-    Attributes:
-        name: As the field writes it, such as ``MLE``.
-        unit: ``px``, ``deg``, ``%``; empty for a ratio or a count.
-        better: Whether a ``high`` or a ``low`` value is better; empty when neither is.
-        digits: Printed after the decimal point.
-        doc: What it is, in a line.
-    """
-
-    name: str
-    unit: str = ''
-    better: Literal['high', 'low', ''] = ''
-    digits: int = 3
-    doc: str = ''
-
-    @property
-    def title(self) -> str:
-        """Name, unit and which direction is better, for a table's head."""
-        arrow = {'high': ' ↑', 'low': ' ↓', '': ''}[self.better]
-        return f'{self.name}{f" ({self.unit})" if self.unit else ""}{arrow}'
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether another run finds the same: times differ."""
-        return self.unit not in _TIMES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +52,7 @@ class Table:
 
     name: str
     title: str
-    columns: tuple[Column, ...]
+    columns: tuple[Quantity, ...]
     rows: tuple[Row, ...]
 
     def __post_init__(self) -> None:
@@ -122,7 +89,7 @@ class Table:
         """Return, for every column, the rows whose printed number no other one betters."""
         return [self._best(i, column) for i, column in enumerate(self.columns)]
 
-    def _best(self, index: int, column: Column) -> set[int]:
+    def _best(self, index: int, column: Quantity) -> set[int]:
         texts = [printed(column, row.values[index]) for row in self.rows]
         known = [float(text) for text in texts if text != '-']
         if not column.better or len(known) < 2:
@@ -182,14 +149,14 @@ class Report:
         raise BenchError(f'no table {name!r}; there are {[t.name for t in self.tables]}')
 
 
-def printed(column: Column, value: float | None) -> str:
+def printed(column: Quantity, value: float | None) -> str:
     """Return a number as it is shown everywhere: rounded to the column's digits."""
     return '-' if value is None or not math.isfinite(value) else f'{value:.{column.digits}f}'
 
 
-def time_column(item: str) -> Column:
+def time_column(item: str) -> Quantity:
     """Return the column of the milliseconds that a method takes for an item, such as a pair."""
-    return Column(
+    return Quantity(
         name='time',
         unit='ms',
         better='low',
@@ -207,10 +174,10 @@ def environment(weights: Iterable[Path | None] = ()) -> Environment:
     files = dict.fromkeys(path for path in weights if path is not None)
     return Environment(
         date=datetime.now(timezone.utc).isoformat(timespec='seconds'),
-        host=f'{_processor()}, {len(os.sched_getaffinity(0))} cores',
+        host=host(),
         python=platform.python_version(),
-        versions={'dlcv': __version__, **{name: _version(name) for name in _LIBRARIES}},
-        command=' '.join(['dlcv', *sys.argv[1:]]),
+        versions=versions(*_LIBRARIES),
+        command=command(),
         files={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
     )
 
@@ -273,20 +240,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _version(library: str) -> str:
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return 'unknown'  # such as OpenCV of the system
-
-
-def _processor() -> str:
-    """Return the processor's model as Linux names it, its architecture elsewhere."""
-    try:
-        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()
-    except OSError:
-        lines = []
-    models = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
-    return models[0] if models else platform.machine()

@@ -198,11 +198,11 @@ def _report(node: NodeStart, values: Mapping[str, str]) -> tuple[str, ...]:
     if not (values['bag'] and values['record']):
         raise LaunchError('evaluate: needs bag (what is played) and record (what is evaluated)')
     recording = Path(values['record'])
-    out = recording.with_name(f'{recording.stem}_report')
-    namespace = ('--namespace', values['namespace']) if values['namespace'] else ()
+    out = recording.with_name(f'{recording.stem}_evaluation')
     return (
-        *('-m', 'dlcv', 'report', str(recording), '-o', str(out), '--input', values['bag']),
-        *('--image', _image(node), '--truth', values['evaluate'], *namespace),
+        *('-m', 'dlcv', 'evaluate', values['bag'], '--answers', str(recording), '-o', str(out)),
+        *('--namespace', values['namespace'].strip('/'), '--images', _image(node)),
+        *('--truth', values['evaluate']),
     )
 
 
@@ -217,6 +217,8 @@ def _look_into_bag(nodes: tuple[NodeStart, ...], values: Mapping[str, str]) -> t
         return ()
     try:
         from dlcv.bags import Bag
+        from dlcv.bags.reader import POSE_TYPES
+        from dlcv.bags.vocabulary import TF
     except ImportError as err:
         raise LaunchError(f'bag: {err.name} is needed: pip install rosbags') from None
     with Bag(values['bag']) as bag:
@@ -229,10 +231,10 @@ def _look_into_bag(nodes: tuple[NodeStart, ...], values: Mapping[str, str]) -> t
                     'image_topic (and image_transport for compressed ones)'
                 )
             bag.topic(name, [IMAGE_TYPES[node.settings.image_transport]])
-        if values['evaluate']:
-            bag.topic(values['evaluate'], ['nav_msgs/msg/Odometry'])
-        static = [topic.name for topic in bag.topics if topic.name == TF_STATIC]
-    return (*static, *filter(None, [values['evaluate']]))
+        truth, _, of = values['evaluate'].partition(':')  # as in /tf:map:base_link
+        if truth and not Path(values['evaluate']).is_file():
+            bag.topic(truth, [TF] if of else [*POSE_TYPES, TF])
+        return tuple(topic.name for topic in bag.topics if topic.name in {TF_STATIC, truth})
 
 
 def _check_choices(values: Mapping[str, str]) -> None:

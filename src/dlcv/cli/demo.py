@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dlcv.cli.extras import need
 
-SUMMARY = 'Generate a walk, replay it through the five nodes, record, and write a report.'
+SUMMARY = 'Generate a walk, replay it through the five nodes, and report what they are worth on it.'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo and print its table."""
-    need('rclpy', 'rosbags', 'jinja2', 'matplotlib')
+    need('rclpy', 'rosbags', 'jinja2')
     from dlcv.demo import DemoOptions, run_demo
-    from dlcv.report import table
+    from dlcv.report.evaluation_text import text_table
 
     options = DemoOptions(
         out=args.output,
@@ -53,11 +53,6 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         map=args.map,
     )
-    summary, page = run_demo(options, lambda text: print(text, flush=True))
-    sys.stdout.write(f'\n{table(summary)}\n\n')
-    if summary.untrained:
-        sys.stdout.write(
-            f'Untrained networks: {", ".join(summary.untrained)}. Their results mean nothing yet.\n'
-        )
-    sys.stdout.write(f'report: {page}\n')
-    return 0
+    written = run_demo(options, lambda text: print(text, flush=True))
+    sys.stdout.write(f'\n{text_table(written.evaluation)}\n\nreport: {written.page}\n')
+    return 1 if written.failed else 0

@@ -26,6 +26,8 @@ examples:
   dlcv evaluate drive.mcap --mode real-time --rate 2        drops, ages, CPU, the highest rate
   dlcv evaluate kitchen.mcap --nodes dsac --map kitchen.safetensors
   dlcv evaluate --again drive_evaluation --truth poses.txt  other truth, the same answers
+  dlcv evaluate drive.mcap --answers outputs.mcap           what `dlcv up` has recorded
+  dlcv evaluate robot.mcap --answers robot.mcap --truth mocap.txt      all in one bag
   dlcv evaluate --compare main.json mine.json --thresholds limits.yaml
   dlcv evaluate --matrix matrix.yaml -o nightly --jobs 4
 
@@ -33,6 +35,11 @@ Exit code: 0 when all went well, 1 when a node died, a replay broke off or a thr
 (what is finished is kept), 2 when nothing could be done.
 """
 MODES = ('lock-step', 'real-time', 'in-process')
+OF_REPLAY = {
+    'mode': 'lock-step', 'nodes': '', 'params': '', 'map': '', 'device': '', 'camera_info': '',
+    'max_frames': 0, 'rate': 1.0, 'no_peak': False, 'patience': 30.0,
+}  # fmt: skip
+"""Options that mean nothing without a replay -> what holds when they are left out."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,21 +56,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_replay(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add('--mode', choices=MODES, default='lock-step',
+    add('--mode', choices=MODES, default=OF_REPLAY['mode'],
         help='lock-step: the next image waits for all answers to the last; real-time: as recorded; '
         'in-process: the same as lock-step, without ROS (default: lock-step)')  # fmt: skip
-    add('--nodes', default='', metavar='A,B', help='which nodes (all; dsac with a map only)')
-    add('--params', '--graph', default='', metavar='FILE',
+    add(
+        '--nodes',
+        default=OF_REPLAY['nodes'],
+        metavar='A,B',
+        help='which nodes (all; dsac with a map only)',
+    )
+    add('--params', '--graph', default=OF_REPLAY['params'], metavar='FILE',
         help='parameters of the nodes (config/vo.yaml)')  # fmt: skip
-    add('--map', default='', metavar='FILE', help='map for dsac, as `dlcv map` makes it')
-    add('--device', default='', help='auto, cpu, cuda or cuda:N (as in the parameters)')
+    add(
+        '--map',
+        default=OF_REPLAY['map'],
+        metavar='FILE',
+        help='map for dsac, as `dlcv map` makes it',
+    )
+    add(
+        '--device',
+        default=OF_REPLAY['device'],
+        help='auto, cpu, cuda or cuda:N (as in the parameters)',
+    )
     add('--images', default='', metavar='TOPIC', help='pictures (the only camera)')
-    add('--camera-info', default='', metavar='TOPIC', help='their calibration (the one beside)')
-    add('--max-frames', type=int, default=0, metavar='N', help='show the first N images only (all)')
+    add(
+        '--camera-info',
+        default=OF_REPLAY['camera_info'],
+        metavar='TOPIC',
+        help='their calibration (the one beside)',
+    )
+    add(
+        '--max-frames',
+        type=int,
+        default=OF_REPLAY['max_frames'],
+        metavar='N',
+        help='show the first N images only (all)',
+    )
     add(
         '--rate',
         type=float,
-        default=1.0,
+        default=OF_REPLAY['rate'],
         metavar='R',
         help='speed in real time; 2 is twice as fast as recorded (1)',
     )
@@ -71,7 +103,7 @@ def _add_replay(group: argparse._ArgumentGroup) -> None:
     add(
         '--patience',
         type=float,
-        default=30.0,
+        default=OF_REPLAY['patience'],
         metavar='S',
         help='seconds to wait for an answer (30)',
     )
@@ -114,6 +146,10 @@ def _add_others(group: argparse._ArgumentGroup) -> None:
         metavar='DIR',
         help='evaluate the answers in this folder anew, with other truth',
     )
+    add('--answers', type=Path, metavar='BAG2',
+        help='evaluate what nodes that ran by themselves sent to the images of BAG, as '
+        '`dlcv up --record` or rosbag2 recorded it')  # fmt: skip
+    add('--namespace', metavar='NAME', help='of the nodes of --answers (the only one)')
     add('--compare', nargs='+', type=Path, metavar='JSON', help='compare with the first of these')
     add('--thresholds', type=Path, metavar='YAML', help='limits for --compare')
     add('--matrix', type=Path, metavar='YAML', help='bags times configurations')
@@ -134,6 +170,8 @@ def run(args: argparse.Namespace) -> int:
         return _matrix(args)
     if args.again:
         return _again(args)
+    if args.answers:
+        return _recorded(args)
     if args.mode != 'in-process':
         need('rclpy')
     trials = [_trial(args, bag) for bag in args.bags]
@@ -175,15 +213,44 @@ def _try(trial: Trial) -> int:
     return _tell(written)
 
 
+def _check_no_replay(args: argparse.Namespace, way: str) -> None:
+    given = [name for name, default in OF_REPLAY.items() if getattr(args, name) != default]
+    if given:
+        options = ', '.join(f'--{name.replace("_", "-")}' for name in given)
+        raise CommandError(f'{way}: there is no replay, so {options} means nothing; leave it out')
+
+
 def _again(args: argparse.Namespace) -> int:
     from dlcv.bringup.replay import name_of
     from dlcv.replay.job import Folder, ReplayJob, read
     from dlcv.trial import again
 
+    _check_no_replay(args, '--again')
     shown = read(Folder(args.again).job, ReplayJob).shown
     truth = _truth(args, shown.bag, damaged=shown.keep_damaged)
     with bars(lines=True) as progress:
-        return _tell(again(args.again, truth, name_of(shown.bag), progress))
+        return _tell(again(args.again, truth, name_of(shown.bag), progress, args.output))
+
+
+def _recorded(args: argparse.Namespace) -> int:
+    from dlcv.bringup.replay import name_of
+    from dlcv.trial import Recording, evaluate_recording
+
+    _check_no_replay(args, '--answers')
+    if len(args.bags) > 1:
+        raise CommandError(f'--answers are those to one bag, not to {len(args.bags)}')
+    named = name_of(args.answers)
+    recording = Recording(
+        shown=args.bags[0],
+        answers=args.answers,
+        folder=args.output or Path(f'{named}_evaluation'),
+        images=args.images,
+        namespace=args.namespace,
+        truth=_truth(args, args.bags[0], damaged=args.damaged),
+        title=named,
+    )
+    with bars(lines=True) as progress:
+        return _tell(evaluate_recording(recording, progress))
 
 
 def _tell(written: Written) -> int:

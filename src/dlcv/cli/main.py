@@ -25,11 +25,10 @@ COMMANDS: dict[str, str] = {
     'play': 'publish the messages of a bag',
     'up': 'start the nodes without ROS launch',
     'evaluate': 'replay a bag, compare the answers with the truth, write a report',
-    'report': 'write a page about a recording of the nodes',
     'nodes': 'print the tables of nodes, topics, parameters and services',
     'train': 'train a network by a recipe',
     'map': 'make a map of a place, for relocalization, from recordings with poses',
-    'demo': 'generate, replay, record and report',
+    'demo': 'generate a walk, replay it, and report',
 }
 
 

@@ -64,7 +64,7 @@ def _needed(args: argparse.Namespace) -> Iterator[str]:
     if args.bag or args.record:
         yield 'rosbags'
     if args.evaluate:
-        yield from ('jinja2', 'matplotlib')
+        yield 'jinja2'
 
 
 def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dlcv.contract.nodes import CAMERA_INFO, COMPRESSED, IMAGE, NODES, NodeSpec
+from dlcv.contract.nodes import (
+    CAMERA_INFO,
+    COMPRESSED,
+    FILTERED_ODOMETRY,
+    IMAGE,
+    NODES,
+    NodeSpec,
+)
 from dlcv.contract.parameters import describe
 
 
@@ -95,7 +102,7 @@ ARGUMENTS: tuple[Argument, ...] = (
     Argument(
         name='evaluate',
         default='',
-        doc='Topic of the true odometry in the bag: a report is written beside the recording.',
+        doc='Topic or file of the true poses: a report is written beside the recording.',
     ),
     _switch('points', 'false', 'Point cloud of the depth, by depth_image_proc.'),
     _switch('nav2', 'false', 'Preset for an EKF: no TF from deepvo, odometry on camera_odom.'),
@@ -171,7 +178,7 @@ def remappings(spec: NodeSpec, values: Mapping[str, str]) -> list[tuple[str, str
         (CAMERA_INFO.name, info),
     ]
     if spec.name == 'deepvo' and _true(values.get('nav2', 'false')):
-        pairs.append(('~/odometry', 'camera_odom'))
+        pairs.append(('~/odometry', FILTERED_ODOMETRY))
     return pairs
 
 
@@ -190,6 +197,26 @@ def full_name(name: str, node: str, namespace: str) -> str:
         within.append(node)
         name = name[2:]
     return '/' + '/'.join([*within, name])
+
+
+_OUTPUTS = (
+    *(
+        full_name(topic.name, spec.name, '')
+        for spec in NODES.values()
+        for topic in spec.outputs
+        if not topic.name.startswith('/')
+    ),
+    f'/{FILTERED_ODOMETRY}',
+)
+
+
+def is_output(topic: str) -> bool:
+    """Return whether a full name is one that our nodes publish on, in whatever namespace.
+
+    A recording of a robot that runs them has these topics too: they are neither its camera nor the
+    truth.
+    """
+    return topic.endswith(_OUTPUTS)
 
 
 def environment(present: Mapping[str, str], profile: str, *, colour: bool) -> dict[str, str]:

@@ -286,6 +286,9 @@ DSAC = NodeSpec(
 
 NODES: dict[str, NodeSpec] = {n.name: n for n in (SUPERPOINT, FLOWNET, MONODEPTH, DEEPVO, DSAC)}
 
+FILTERED_ODOMETRY = 'camera_odom'
+"""Where deepvo's odometry goes that is meant for a filter, such as Nav2's."""
+
 ANSWERS = {
     'superpoint': '~/keypoints',
     'flownet': '~/flow',

@@ -1,10 +1,7 @@
-"""Generate a walk, replay it through the five nodes in their own processes, record, report."""
+"""Generate a walk, and try the five nodes on it, each in a process of its own."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +9,15 @@ from math import inf
 from pathlib import Path
 from time import monotonic
 
-from dlcv.bags import write_recording
+from dlcv.bags import BagLayout, write_recording
+from dlcv.bringup import Console
+from dlcv.bringup.replay import ReplayOptions
 from dlcv.contract.nodes import NODES
 from dlcv.contract.share import share_file
-from dlcv.report import Summary, summarise, write_report
+from dlcv.evaluation.evaluate import TruthChoice
+from dlcv.trial import Trial, TrialError, Written, run
 from dlcv.world import WorldRecording, ideal_camera
 
-TRUTH = '/ground_truth/odometry'
 MAP = Path(__file__).parent / 'room.safetensors'
 """Of the world that is generated when nothing else is asked for; docs/models/demo_room.md."""
 TAIL = 40  # lines of the nodes' log that are shown when they fail
@@ -43,7 +42,6 @@ class DemoOptions:
         seed: Of the world.
         map: Map of the world for dsac; None for the shipped one where the world is the one that
             it is a map of. Without a map dsac is left out.
-        domain: ROS domain that the nodes talk in; None takes that of the environment.
     """
 
     out: Path
@@ -54,7 +52,6 @@ class DemoOptions:
     speed: float = 1.0
     seed: int = 0
     map: Path | None = None
-    domain: int | None = None
 
     def __post_init__(self) -> None:
         for name in ('rate_hz', 'speed'):
@@ -75,8 +72,8 @@ class DemoOptions:
         return [name for name in NODES if name != 'dsac' or self.known_map]
 
 
-def run_demo(options: DemoOptions, say: Say) -> tuple[Summary, Path]:
-    """Run every step and return the summary and the path of the page.
+def run_demo(options: DemoOptions, say: Say) -> Written:
+    """Run every step and return what was found.
 
     Args:
         options: What and where.
@@ -91,19 +88,16 @@ def run_demo(options: DemoOptions, say: Say) -> tuple[Summary, Path]:
         say(f'[{monotonic() - begin:4.0f} s] {text}')
 
     options.out.mkdir(parents=True, exist_ok=True)
-    walk, outputs = options.out / 'walk.mcap', options.out / 'outputs.mcap'
+    walk = options.out / 'walk.mcap'
     tell(f'generating a {options.scene} of {options.frames} pictures: {walk}')
     _generate(options, walk)
     seconds = options.frames / options.rate_hz / options.speed
     if not options.known_map:
         tell(f'no map of this {options.scene} is known (see dlcv map): dsac is left out')
-    tell(f'starting {len(options.nodes)} nodes, then playing {seconds:.0f} s into them: {outputs}')
-    _replay(options, walk, outputs)
-    tell('reading the recording')
-    summary = summarise(outputs, inputs=walk, truth_topic=TRUTH)
-    page = write_report(summary, options.out, title='dlcv demo', command='make demo')
+    tell(f'starting {len(options.nodes)} nodes, then showing them {seconds:.0f} s of pictures')
+    written = _try(_trial(options, walk), options, lambda: tell('comparing with the truth'))
     tell('done')
-    return summary, page
+    return written
 
 
 def _generate(options: DemoOptions, walk: Path) -> None:
@@ -117,25 +111,35 @@ def _generate(options: DemoOptions, walk: Path) -> None:
     write_recording(world, walk, overwrite=True)
 
 
-def _replay(options: DemoOptions, walk: Path, outputs: Path) -> None:
-    """Run ``dlcv up`` on the walk; its log is kept beside the recording."""
-    outputs.unlink(missing_ok=True)
-    command = [
-        sys.executable, '-m', 'dlcv', 'up', str(share_file('config/demo.yaml')),
-        '--bag', str(walk), '--bag-rate', str(options.speed),
-        '--record', str(outputs), '--nodes', ','.join(options.nodes),
-        *(('--map', str(options.known_map)) if options.known_map else ()),
-    ]  # fmt: skip
-    environment = dict(os.environ)
-    if options.domain is not None:
-        environment['ROS_DOMAIN_ID'] = str(options.domain)
+def _trial(options: DemoOptions, walk: Path) -> Trial:
+    """Return what ``dlcv evaluate walk.mcap --mode real-time`` would try."""
+    layout = BagLayout()
+    return Trial(
+        replay=ReplayOptions(bag=walk, folder=options.out, mode='real-time', rate=options.speed),
+        truth=TruthChoice(depth=layout.depth, flow=layout.flow),
+        arguments={
+            'params_file': str(share_file('config/demo.yaml')),
+            'nodes': ','.join(options.nodes),
+            'map': str(options.known_map or ''),
+        },
+        title='dlcv demo',
+    )
+
+
+def _try(trial: Trial, options: DemoOptions, then: Callable[[], None]) -> Written:
+    """Run a trial, what the nodes print kept beside its answers."""
+    told = False
+
+    def progress(what: str, _done: int, _of: int) -> None:
+        nonlocal told
+        if what == 'evaluate' and not told:
+            told = True
+            then()
+
     log = options.out / 'nodes.log'
-    with log.open('w') as sink:
-        done = subprocess.run(
-            command, env=environment, stdout=sink, stderr=subprocess.STDOUT, check=False
-        )
-    if done.returncode != 0 or not outputs.exists():
-        tail = '\n'.join(deque(log.open(), maxlen=TAIL))
-        raise DemoError(
-            f'the nodes ended with exit code {done.returncode}; {log} ends with\n{tail}'
-        )
+    try:
+        with log.open('w') as sink:
+            return run(trial, Console(sink, [*options.nodes, 'replay']), progress)
+    except TrialError as err:
+        tail = ''.join(deque(log.open(), maxlen=TAIL))
+        raise DemoError(f'{err}; {log} ends with\n{tail}') from err

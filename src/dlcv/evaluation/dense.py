@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
 from dlcv.evaluation.model import Metric, Plot, Section, Series
 from dlcv.evaluation.parts import NO_TRUTH, Kind, Worst
 from dlcv.inference.refinement import cell_means
-from dlcv.metrics.depth import DepthCaps, DepthErrors, depth_errors
-from dlcv.metrics.flow import FlowErrors, flow_errors
+from dlcv.metrics.depth import QUANTITIES, DepthCaps, DepthErrors, depth_errors
+from dlcv.metrics.flow import AE, EPE, FL_ALL, FlowErrors, flow_errors
 from dlcv.types import FloatArray
-
-EIGEN = 'Eigen et al., NIPS 2014'
-DEPTH = (
-    ('abs_rel', Kind(name='Abs Rel', better='low', doc='mean of |d - d*| / d*', source=EIGEN)),
-    ('sq_rel', Kind(name='Sq Rel', unit='m', better='low', doc='mean of (d - d*)^2 / d*',
-                    source=EIGEN)),
-    ('rmse', Kind(name='RMSE', unit='m', better='low', doc='root of the mean of (d - d*)^2',
-                  source=EIGEN)),
-    ('rmse_log', Kind(name='RMSE log', better='low', doc='the same of natural logarithms',
-                      source=EIGEN)),
-    ('a1', Kind(name='<1.25', better='high', doc='share of pixels off by less than this factor',
-                source=EIGEN)),
-    ('a2', Kind(name='<1.25^2', better='high', doc='the same of its square', source=EIGEN)),
-    ('a3', Kind(name='<1.25^3', better='high', doc='the same of its cube', source=EIGEN)),
-)  # fmt: skip
-FLOW = (
-    Kind(name='EPE', unit='px', better='low', doc='mean distance of end points',
-         source='Otte and Nagel, ECCV 1994'),
-    Kind(name='AE', unit='deg', better='low', doc='mean angle of (u, v, 1)',
-         source='Barron et al., IJCV 1994'),
-    Kind(name='Fl-all', unit='%', better='low', digits=2,
-         doc='pixels off by more than 3 px and more than 5 %',
-         source='Menze and Geiger, CVPR 2015'),
-)  # fmt: skip
 
 
 class Depth:
@@ -76,16 +51,18 @@ class Depth:
         """Return what was found."""
         why = self._why
         metrics = [
-            kind.of([getattr(error, name) for error in self._plain], why) for name, kind in DEPTH
+            Kind.like(quantity).of([error.figures[i] for error in self._plain], why)
+            for i, quantity in enumerate(QUANTITIES)
         ]
-        for name, kind in DEPTH:
-            scaled = replace(
-                kind,
-                name=f'{kind.name} (median-scaled)',
-                doc=f'{kind.doc}, times the ratio of the medians',
+        metrics += [
+            Kind.like(
+                quantity,
+                name=f'{quantity.name} (median-scaled)',
+                doc=f'{quantity.doc}; the estimate scaled to the true median',
                 source='Zhou et al., CVPR 2017',
-            )
-            metrics.append(scaled.of([getattr(error, name) for error in self._scaled], why))
+            ).of([error.figures[i] for error in self._scaled], why)
+            for i, quantity in enumerate(QUANTITIES)
+        ]
         metrics.append(_scale([error.scale for error in self._scaled], why))
         caps = self._caps
         note = (
@@ -164,11 +141,10 @@ class Flow:
         """Return what was found."""
         errors = self._errors
         why = 'all lead over images that were left out' if self._found else self._why
-        epe, angle, outlying = FLOW
-        metrics: tuple[Metric, ...] = (
-            epe.of([error.epe.value for error in errors.values()], why),
-            angle.of([error.angle.value for error in errors.values()], why),
-            outlying.of([error.fl_all.value for error in errors.values()], why),
+        metrics = (
+            Kind.like(EPE).of([error.epe.value for error in errors.values()], why),
+            Kind.like(AE).of([error.angle.value for error in errors.values()], why),
+            Kind.like(FL_ALL).of([error.fl_all.value for error in errors.values()], why),
         )
         notes = [f'{len(errors)} of {self._seen} fields have truth; means of the fields.']
         if skipping := len(self._found) - len(errors):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dlcv import messages
 from dlcv.bags import Bag, BagError
 from dlcv.contract.nodes import ANSWERS
 from dlcv.evaluation.files import EvaluationError
@@ -104,7 +103,9 @@ def evaluate(
         Bag(subject.outputs, keep_damaged=True) as outputs,
         Bag(subject.shown.bag, keep_damaged=True) as source,
     ):
-        stamps = _stamps(source, subject.shown)
+        stamps = subject.shown.stamps(source)
+        if not stamps:
+            raise EvaluationError(f'{subject.shown.bag}: no image on {subject.shown.image_topic}')
         truth, why = _truth(source, subject.shown, choice.poses, stamps)
         answers = Answers(
             outputs,
@@ -134,18 +135,6 @@ def evaluate(
         paths=_paths(answers, base, subject.base_frame),
         warnings=tuple(dict.fromkeys([*subject.facts.warnings, *damage])),
     )
-
-
-def _stamps(source: Bag, shown: Shown) -> list[int]:
-    """Return the header stamps of the images that were shown, ascending."""
-    found = []
-    for raw in source.raw([shown.image_topic]):
-        found.append(messages.header_stamp_ns(raw.data))
-        if shown.most and len(found) == shown.most:
-            break
-    if not found:
-        raise EvaluationError(f'{shown.bag}: no image on {shown.image_topic}')
-    return sorted(set(found))
 
 
 def _truth(
@@ -250,7 +239,8 @@ def _facts(subject: Subject, truth: Truth | None, why: str, stamps: list[int]) -
         'images': f'{len(stamps)} on {subject.shown.image_topic}, '
         f'{(stamps[-1] - stamps[0]) / 1e9:.2f} s',
         'truth': why if truth is None else truth.source,
-        'replay': f'{subject.facts.seconds:.1f} s for {subject.facts.images} images',
+        'recording' if subject.mode == 'recording' else 'replay': f'{subject.facts.seconds:.1f} s '
+        f'for {subject.facts.images} images',
     }
     if truth is not None and truth.notes:
         made['truth'] += f' ({"; ".join(truth.notes)})'

@@ -9,10 +9,9 @@ import numpy.typing as npt
 
 from dlcv.evaluation.model import Metric, Section
 from dlcv.evaluation.parts import NO_TRUTH, Kind, Worst
+from dlcv.metrics.features import CORRECT_WITHIN, MATCHING_SCORE, MLE, REPEATABILITY, mma
 from dlcv.types import FloatArray
 
-DETONE = 'DeTone et al., CVPRW 2018'
-WITHIN = 3  # px
 MMA = (1, 3, 5)  # px
 
 
@@ -50,7 +49,7 @@ class Features:
         seen = there[np.isfinite(there).all(axis=1)]
         if len(seen):
             gaps = _nearest(seen, xy)
-            again = gaps <= WITHIN
+            again = gaps <= CORRECT_WITHIN
             self._repeated.append(float(np.mean(again)))
             self._errors.append(float(np.mean(gaps[again])) if again.any() else np.nan)
 
@@ -72,7 +71,7 @@ class Features:
         worst = Worst('share of wrong matches')
         for stamp, (known, *right) in self._known.items():
             if known:
-                worst.add(1 - right[MMA.index(WITHIN)] / known, stamp)
+                worst.add(1 - right[MMA.index(CORRECT_WITHIN)] / known, stamp)
         return worst
 
     @property
@@ -83,7 +82,7 @@ class Features:
     @property
     def _scores(self) -> list[float]:
         """Right matches per keypoint of each picture; without a match none is right."""
-        place = 1 + MMA.index(WITHIN)
+        place = 1 + MMA.index(CORRECT_WITHIN)
         counts = ((right[place], self._counts.get(s)) for s, right in self._known.items())
         return [right / count for right, count in counts if count]
 
@@ -101,29 +100,22 @@ class Features:
             Kind(name='matches', digits=0, doc='to the last picture').of(
                 self._matches, 'none sent'
             ),
-            Kind(
-                name='repeatability',
-                better='high',
-                doc=f'points of the last picture with one within {WITHIN:g} px of their place',
-                source=DETONE,
+            Kind.like(
+                REPEATABILITY,
+                doc=f'points of the last picture that are found within {CORRECT_WITHIN:g} px again',
             ).of(self._repeated),
-            Kind(
-                name='MLE', unit='px', better='low', doc='how far off those are', source=DETONE
-            ).of(self._errors, 'no point was found again' if self._errors else NO_TRUTH),
+            Kind.like(MLE, doc='how far off those are').of(
+                self._errors, 'no point was found again' if self._errors else NO_TRUTH
+            ),
             *(
-                Kind(
-                    name=f'MMA@{pixels}',
-                    better='high',
-                    doc=f'share of the matches that are off by {pixels} px at most',
-                    source='Dusmanu et al., CVPR 2019',
+                Kind.like(
+                    mma(pixels), doc=f'share of the matches that are off by {pixels} px at most'
                 ).of([right[place] / right[0] for right in known])
                 for place, pixels in enumerate(MMA, start=1)
             ),
-            Kind(
-                name='matching score',
-                better='high',
-                doc=f'matches right within {WITHIN:g} px, per keypoint of the picture',
-                source=DETONE,
+            Kind.like(
+                MATCHING_SCORE,
+                doc=f'matches right within {CORRECT_WITHIN:g} px, per keypoint of the picture',
             ).of(scores),
             Kind(name='homography', doc='share of pictures whose homography is found').value(
                 None, 'no truth: the scene of a bag is no plane'

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from dlcv.metrics.quantity import Quantity
 from dlcv.types import ByteImage, FloatArray, Trajectory
 
 SCHEMA = 'dlcv-evaluation/1'
@@ -20,30 +21,20 @@ Mode = Literal['lock-step', 'real-time', 'in-process', 'recording']
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Metric:
+class Metric(Quantity):
     """One number and all that is needed to read it.
 
+    Its name says which alignment was made, where one was: ``ATE (Sim3)``.
+
     Attributes:
-        name: As the field writes it, with the alignment where one was made: ``ATE (Sim3)``.
         value: The number; None where it could not be computed.
-        unit: ``m``, ``deg``, ``%``, ``px``, ``ms``; empty for a ratio or a count.
-        better: Whether a ``high`` or a ``low`` value is better; empty when neither is.
-        digits: Printed after the decimal point.
-        doc: Its definition, in a line.
-        source: Who defined it so, such as ``Geiger et al., CVPR 2012``.
         why: Why there is no value, such as ``no truth``; empty where there is one.
         statistic: How the value follows from the samples; empty where it does not.
         samples: One number for each frame, segment or pair, in the order of time, in the unit of
             the value: what bootstraps draw from. None for what has no number of its own.
     """
 
-    name: str
     value: float | None
-    unit: str = ''
-    better: Literal['high', 'low', ''] = ''
-    digits: int = 3
-    doc: str = ''
-    source: str = ''
     why: str = ''
     statistic: Statistic = ''
     samples: tuple[float, ...] = ()

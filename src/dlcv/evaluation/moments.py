@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +14,6 @@ from dlcv.bags import Bag
 from dlcv.bags.reader import floats
 from dlcv.bags.vocabulary import typestore
 from dlcv.types import ByteImage, FloatArray
-
-MAX_DISPLACEMENT = 0.0  # of the colour wheel: each picture its own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,17 +55,19 @@ def pictures(outputs: Bag, source: Bag, topics: Sources, stamps: Iterable[int]) 
     for stamp, message in _of(outputs, topics.keypoints, wanted):
         if stamp in images:
             found[stamp].append(('keypoints', _keypoints(images[stamp], message)))
-    rows: tuple[tuple[str, Bag, str, Callable[[FloatArray], ByteImage]], ...] = (
-        ('depth', outputs, topics.depth, _depth),
-        ('true depth', source, topics.true_depth, _depth),
-        ('flow', outputs, topics.flow, _flow),
-        ('true flow', source, topics.true_flow, _flow),
-    )
-    for title, bag, topic, drawn in rows:
-        for stamp, message in _of(bag, topic, wanted):
-            if stamp in found:
-                found[stamp].append((title, drawn(floats(message, f'{bag.path}: {topic}'))))
+    for name, topic, truth, drawn in (
+        ('depth', topics.depth, topics.true_depth, _depths),
+        ('flow', topics.flow, topics.true_flow, _flows),
+    ):
+        estimates, truths = _arrays(outputs, topic, wanted), _arrays(source, truth, wanted)
+        for stamp in sorted((estimates.keys() | truths.keys()) & found.keys()):
+            both = {name: estimates.get(stamp), f'true {name}': truths.get(stamp)}
+            found[stamp] += drawn({title: a for title, a in both.items() if a is not None})
     return found
+
+
+def _arrays(bag: Bag, topic: str, wanted: set[int]) -> dict[int, FloatArray]:
+    return {s: floats(message, f'{bag.path}: {topic}') for s, message in _of(bag, topic, wanted)}
 
 
 def _images(bag: Bag, topic: str, wanted: set[int]) -> Iterator[tuple[int, ByteImage]]:
@@ -93,16 +93,21 @@ def _keypoints(image: ByteImage, message: Any) -> ByteImage:
     return draw_keypoints(image, np.stack((points['u'], points['v']), 1), points['score'])
 
 
-def _depth(depth: FloatArray) -> ByteImage:
-    from dlcv.view.depth import depth_colours
+def _depths(depths: dict[str, FloatArray]) -> list[tuple[str, ByteImage]]:
+    """Draw depth and its truth in the colours of the truth."""
+    from dlcv.view.depth import depth_colours, depth_range
 
-    return depth_colours(depth)
+    near, far = depth_range(list(depths.values())[-1])
+    return [(title, depth_colours(depth, near, far)) for title, depth in depths.items()]
 
 
-def _flow(flow: FloatArray) -> ByteImage:
+def _flows(flows: dict[str, FloatArray]) -> list[tuple[str, ByteImage]]:
+    """Draw flow and its truth in the colours of the truth."""
     from dlcv.view.flow import flow_colours
 
-    return flow_colours(flow, MAX_DISPLACEMENT)
+    lengths = np.linalg.norm(list(flows.values())[-1], axis=-1)
+    longest = float(np.max(lengths, initial=0.0, where=np.isfinite(lengths)))
+    return [(title, flow_colours(flow, longest)) for title, flow in flows.items()]
 
 
 def spread(stamps: list[int], count: int) -> list[int]:

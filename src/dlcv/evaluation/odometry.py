@@ -13,7 +13,12 @@ from dlcv.inference.body import twist_of
 from dlcv.metrics.consistency import ConsistencyError, nees
 from dlcv.metrics.trajectory import (
     ALIGNMENTS,
+    ATE,
     KITTI_LENGTHS,
+    R_REL,
+    RPE,
+    RPE_TURN,
+    T_REL,
     Alignment,
     PosePairs,
     absolute_errors,
@@ -26,8 +31,6 @@ from dlcv.metrics.trajectory import (
 )
 from dlcv.types import FloatArray, Trajectory
 
-STURM = 'Sturm et al., IROS 2012; Umeyama, PAMI 1991; as evo'
-KITTI = 'Geiger et al., CVPR 2012'
 BAR_SHALOM = 'Bar-Shalom et al. 2001, 5.4'
 SHOWN: tuple[tuple[Alignment, str], ...] = (
     ('origin', 'first pose'),
@@ -51,12 +54,15 @@ class Covered:
         covariances: ``(N, 6, 6)`` of x y z (m), rx ry rz (rad), in odom axes.
         twists: ``(N, 6)`` m/s and rad/s in the axes of the body.
         twist_covariances: ``(N, 6, 6)`` of them.
+        beginnings: How often the odometry began, as it does when time jumps back; this is the
+            longest of these ways.
     """
 
     path: Trajectory
     covariances: FloatArray
     twists: FloatArray
     twist_covariances: FloatArray
+    beginnings: int = 1
 
 
 def odometry_section(
@@ -113,13 +119,8 @@ def paired(path: Trajectory, truth: Trajectory, max_gap_ns: int = MAX_GAP_NS) ->
 def _metrics(pairs: PosePairs | None, why: str) -> list[Metric]:
     made = []
     for alignment, word in SHOWN:
-        kind = Kind(
-            name=f'ATE ({word})',
-            unit='m',
-            better='low',
-            doc=f'root of the mean squared distance of positions; {ALIGNMENTS[alignment]}',
-            source=STURM,
-            statistic='rms',
+        kind = Kind.like(
+            ATE, 'rms', name=f'{ATE.name} ({word})', doc=f'{ATE.doc}; {ALIGNMENTS[alignment]}'
         )
         made.append(kind.of(absolute_errors(pairs, alignment).metres if pairs else (), why))
     made += _relative(pairs, why)
@@ -154,14 +155,12 @@ def _relative(pairs: PosePairs | None, why: str) -> list[Metric]:
     made = []
     for alignment, word in SCALED:
         errors = relative_errors(pairs, alignment=alignment) if pairs else None
-        doc = f'error of motions from frame to frame; scale: {ALIGNMENTS[alignment]}'
-        kind = Kind(
-            name=f'RPE ({word})', unit='m', better='low', doc=doc, source=STURM, statistic='rms'
+        kind = Kind.like(
+            RPE, 'rms', name=f'{RPE.name} ({word})', doc=f'{RPE.doc}; {ALIGNMENTS[alignment]}'
         )
         made.append(kind.of(errors.metres if errors else (), why))
         if alignment == 'none':
-            turn = replace(kind, name='RPE turn', unit='deg', doc='the same of their turns')
-            made.append(turn.of(errors.degrees if errors else (), why))
+            made.append(Kind.like(RPE_TURN, 'rms').of(errors.degrees if errors else (), why))
     return made
 
 
@@ -170,22 +169,7 @@ def _kitti(pairs: PosePairs | None, why: str) -> list[Metric]:
     if found is not None and not found.segments:
         why = f'the way is {found.path:.1f} m; the shortest segment is {KITTI_LENGTHS[0]:.0f} m'
     segments = found.segments if found else ()
-    t_rel = Kind(
-        name='t_rel',
-        unit='%',
-        better='low',
-        digits=2,
-        doc='error of the position per length, segments of 100 to 800 m, no alignment',
-        source=KITTI,
-    )
-    r_rel = Kind(
-        name='r_rel',
-        unit='deg/100 m',
-        better='low',
-        digits=2,
-        doc='error of the rotation per length, the same segments',
-        source=KITTI,
-    )
+    t_rel, r_rel = Kind.like(T_REL), Kind.like(R_REL)
     made = [
         t_rel.of([100 * s.metres / s.length for s in segments], why),
         r_rel.of([100 * s.degrees / s.length for s in segments], why),
@@ -279,9 +263,14 @@ def _inside(values: FloatArray, bound: float) -> FloatArray:
 
 def _notes(pairs: PosePairs, found: Covered) -> tuple[str, ...]:
     way = float(np.linalg.norm(np.diff(pairs.truth[:, :3, 3], axis=0), axis=1).sum())
-    counted = f'{len(pairs)} of {len(found.path.stamps_ns)} poses have a true one'
+    poses = len(found.path.stamps_ns)
+    anew = (
+        f'Time jumped back: the odometry began {found.beginnings} times. This is the longest of '
+        f'these ways, {poses} poses.'
+    )
     return (
-        f'{counted}; the true way is {way:.1f} m long.',
+        *([anew] if found.beginnings > 1 else ()),
+        f'{len(pairs)} of {poses} poses have a true one; the true way is {way:.1f} m long.',
         'ATE and RPE say how the estimate was aligned; a robot has the numbers without alignment.',
     )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import isfinite
-from typing import Literal
+from typing import Any
 
 from dlcv.evaluation.model import Metric, Statistic, summary
+from dlcv.metrics.quantity import Quantity
 from dlcv.types import FloatArray
 
 NO_TRUTH = 'no truth'
@@ -17,16 +18,15 @@ MAX_GAP_NS = 500_000_000  # of true poses around a time, where nobody says
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kind:
-    """A metric before there is a number: see `Metric` for the fields."""
+class Kind(Quantity):
+    """A metric before there is a number; see `Metric` for the statistic."""
 
-    name: str
-    unit: str = ''
-    better: Literal['high', 'low', ''] = ''
-    digits: int = 3
-    doc: str = ''
-    source: str = ''
     statistic: Statistic = 'mean'
+
+    @classmethod
+    def like(cls, quantity: Quantity, statistic: Statistic = 'mean', **changes: str) -> Kind:
+        """Return a quantity as a kind of metric, some of its fields changed."""
+        return cls(**{**_fields(quantity), **changes}, statistic=statistic)
 
     def of(self, samples: Sequence[float] | FloatArray, why: str = NO_TRUTH) -> Metric:
         """Return the metric of samples; of none, say why there is none."""
@@ -43,18 +43,11 @@ class Kind:
     def _made(
         self, value: float | None, why: str, statistic: Statistic, samples: tuple[float, ...]
     ) -> Metric:
-        return Metric(
-            name=self.name,
-            value=value,
-            unit=self.unit,
-            better=self.better,
-            digits=self.digits,
-            doc=self.doc,
-            source=self.source,
-            why=why,
-            statistic=statistic,
-            samples=samples,
-        )
+        return Metric(**_fields(self), value=value, why=why, statistic=statistic, samples=samples)
+
+
+def _fields(quantity: Quantity) -> dict[str, Any]:
+    return {field.name: getattr(quantity, field.name) for field in fields(Quantity)}
 
 
 class Worst:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,17 @@ from dlcv.types import FloatArray, Trajectory
 
 Take = Callable[[int, Any], None]
 Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Pose:
+    """A message of odometry; see `Covered`."""
+
+    stamp_ns: int
+    pose: FloatArray
+    covariance: FloatArray
+    twist: FloatArray
+    twist_covariance: FloatArray
 
 
 class Answers:
@@ -58,11 +70,9 @@ class Answers:
         self._bag = outputs
         self._topics = {(n.node, o.name): o.topic for n in nodes for o in n.outputs}
         self._depths = Beside(source, depth)
-        # each reader goes on by itself: the answers of one image come one after the other
-        self._flows, self._flows_of_points, self._flows_of_matches = (
-            Beside(source, flow) for _ in range(3)
-        )
-        self._odometry: list[tuple[int, FloatArray, FloatArray, FloatArray, FloatArray]] = []
+        # one reader for each node: in real time one may be some images ahead of the other
+        self._flows, self._flows_of_points = Beside(source, flow), Beside(source, flow)
+        self._odometry: list[_Pose] = []
         self._frames = ('', '')
 
     def topic(self, node: str, name: str) -> str:
@@ -88,22 +98,23 @@ class Answers:
 
     @property
     def odometry(self) -> Covered | None:
-        """The odometry; None without two poses."""
-        if len(self._odometry) < 2:
+        """The odometry, of several ways the longest; None without two poses."""
+        ways = _ways([pose.stamp_ns for pose in self._odometry])
+        longest = [self._odometry[i] for i in max(ways, key=len, default=[])]
+        if len(longest) < 2:
             return None
-        stamps, poses, spreads, twists, twist_spreads = zip(*self._odometry, strict=True)
-        order = np.unique(np.array(stamps, np.int64), return_index=True)[1]
         frame, child = self._frames
         return Covered(
             path=Trajectory(
-                stamps_ns=np.array(stamps, np.int64)[order],
-                world_from_body=np.stack(poses)[order],
+                stamps_ns=np.array([pose.stamp_ns for pose in longest], np.int64),
+                world_from_body=np.stack([pose.pose for pose in longest]),
                 frame_id=frame,
                 child_frame_id=child,
             ),
-            covariances=np.stack(spreads)[order],
-            twists=np.stack(twists)[order],
-            twist_covariances=np.stack(twist_spreads)[order],
+            covariances=np.stack([pose.covariance for pose in longest]),
+            twists=np.stack([pose.twist for pose in longest]),
+            twist_covariances=np.stack([pose.twist_covariance for pose in longest]),
+            beginnings=len(ways),
         )
 
     def _on_depth(self, stamp_ns: int, message: Any) -> None:
@@ -123,21 +134,32 @@ class Answers:
     def _on_matches(self, stamp_ns: int, message: Any) -> None:
         points = messages.points_of(message)
         before, after = (np.stack((points[x], points[y]), 1) for x, y in (('u0', 'v0'), ('u', 'v')))
-        self.features.add_matches(stamp_ns, before, after, self._flows_of_matches.at(stamp_ns))
+        self.features.add_matches(stamp_ns, before, after, self._flows_of_points.at(stamp_ns))
 
     def _on_odometry(self, stamp_ns: int, message: Any) -> None:
         twist = message.twist.twist
         velocity = [getattr(v, axis) for v in (twist.linear, twist.angular) for axis in 'xyz']
         self._frames = message.header.frame_id, message.child_frame_id
         self._odometry.append(
-            (
-                stamp_ns,
-                messages.pose_matrix(message.pose.pose),
-                messages.covariance_matrix(message.pose.covariance),
-                np.array(velocity),
-                messages.covariance_matrix(message.twist.covariance),
+            _Pose(
+                stamp_ns=stamp_ns,
+                pose=messages.pose_matrix(message.pose.pose),
+                covariance=messages.covariance_matrix(message.pose.covariance),
+                twist=np.array(velocity),
+                twist_covariance=messages.covariance_matrix(message.twist.covariance),
             )
         )
 
     def _on_pose(self, stamp_ns: int, message: Any) -> None:
         self.found[stamp_ns] = messages.pose_matrix(message.pose.pose)
+
+
+def _ways(stamps: Sequence[int]) -> list[list[int]]:
+    """Cut places of stamps where time goes back: the odometry begins anew there."""
+    ways: list[list[int]] = []
+    for i, stamp in enumerate(stamps):
+        if i == 0 or stamp < stamps[i - 1]:
+            ways.append([])
+        if not ways[-1] or stamp > stamps[ways[-1][-1]]:
+            ways[-1].append(i)
+    return ways

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from dlcv.evaluation.model import Metric, Plot, Section, Series
 from dlcv.evaluation.parts import MAX_GAP_NS, NO_TRUTH, Kind, Worst
 from dlcv.geometry.trajectory import pose_at
-from dlcv.metrics.relocalization import BOUNDS, bound_name, relocalizations
+from dlcv.metrics.relocalization import (
+    ANSWERED,
+    BOUNDS,
+    FALSE_ACCEPTS,
+    MEDIAN,
+    MEDIAN_TURN,
+    relocalizations,
+    within,
+)
 from dlcv.types import FloatArray, Trajectory
-
-SHOTTON = 'Shotton et al., CVPR 2013'
 
 
 def relocalization_section(
@@ -36,12 +40,8 @@ def relocalization_section(
         max_gap_ns: Time between two true poses beyond which none is taken between them.
     """
     answered = [100.0 * (stamp in found) for stamp in stamps]
-    accepted = Kind(
-        name='answered', unit='%', digits=1, doc='images with an accepted pose', statistic='share'
-    )
-    false = replace(
-        accepted, name='false accepts', better='low', doc='images of another place with a pose'
-    )
+    accepted = Kind.like(ANSWERED, 'share', doc='images with an accepted pose')
+    false = Kind.like(FALSE_ACCEPTS, 'share', doc='images of another place with a pose')
     metrics = [accepted.of(answered, 'no images')]
     metrics.append(
         false.of(answered, 'no images') if elsewhere else false.value(None, 'not asked for')
@@ -70,30 +70,18 @@ def _errors(
     errors = relocalizations([found.get(s) for s in true], list(true.values()))
     for stamp, metres in zip(true, errors.metres, strict=True):
         worst.add(float(metres), stamp)
-    within = [
-        Kind(
-            name=bound_name(*bound),
-            unit='%',
-            better='high',
-            digits=1,
+    shares = [
+        Kind.like(
+            within(*bound),
+            'share',
             doc='images whose pose is off by less, of all that have a true one',
-            source=SHOTTON,
-            statistic='share',
         ).of(100.0 * errors.inside(*bound), why)
         for bound in BOUNDS
     ]
-    median = Kind(
-        name='median distance',
-        unit='m',
-        better='low',
-        doc='of all images; those without a pose are off without end',
-        source=SHOTTON,
-        statistic='median',
-    )
-    turn = replace(median, name='median turn', unit='deg', doc='the same of the axes')
+    median, turn = Kind.like(MEDIAN, 'median'), Kind.like(MEDIAN_TURN, 'median')
     metres, degrees = errors.medians
     lost = 'most images have no pose' if true else why
-    return [*within, median.value(metres, lost), turn.value(degrees, lost)]
+    return [*shares, median.value(metres, lost), turn.value(degrees, lost)]
 
 
 def _from_above(found: dict[int, FloatArray], truth: Trajectory | None) -> Plot:

@@ -17,7 +17,27 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.metrics.quantity import Quantity
 from dlcv.types import FloatArray
+
+_EIGEN = 'Eigen et al., NIPS 2014'
+QUANTITIES = (
+    Quantity(name='Abs Rel', better='low', doc='mean of |d - d*| / d*', source=_EIGEN),
+    Quantity(name='Sq Rel', unit='m', better='low', doc='mean of (d - d*)^2 / d*', source=_EIGEN),
+    Quantity(
+        name='RMSE', unit='m', better='low', doc='root of the mean square error', source=_EIGEN
+    ),
+    Quantity(name='RMSE log', better='low', doc='the same of natural logarithms', source=_EIGEN),
+    Quantity(
+        name='<1.25',
+        better='high',
+        doc='share of pixels with max(d / d*, d* / d) below 1.25',
+        source=_EIGEN,
+    ),
+    Quantity(name='<1.25^2', better='high', doc='the same below 1.25^2', source=_EIGEN),
+    Quantity(name='<1.25^3', better='high', doc='the same below 1.25^3', source=_EIGEN),
+)
+"""The seven, see `DepthErrors.figures`."""
 
 Mask = npt.NDArray[np.bool_]
 Crop = Literal['none', 'garg', 'eigen']
@@ -83,6 +103,13 @@ class DepthErrors:
     a3: float = nan
     scale: float = nan
     pixels: int = 0
+
+    @property
+    def figures(self) -> tuple[float, ...]:
+        """The seven, in the order of `QUANTITIES`."""
+        return (
+            self.abs_rel, self.sq_rel, self.rmse, self.rmse_log, self.a1, self.a2, self.a3,
+        )  # fmt: skip
 
 
 def depth_errors(

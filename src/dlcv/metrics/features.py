@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.metrics.quantity import Quantity
 from dlcv.types import FloatArray
 
 Indices = npt.NDArray[np.integer[Any]]
@@ -25,6 +26,32 @@ Flags = npt.NDArray[np.bool_]
 
 CORRECT_WITHIN = 3.0
 """Pixels; the paper's epsilon of detector and descriptor metrics."""
+
+
+_DETONE = 'DeTone et al., CVPRW 2018'
+REPEATABILITY = Quantity(
+    name='repeatability',
+    better='high',
+    doc=f'repeatability at {CORRECT_WITHIN:g} px',
+    source=_DETONE,
+)
+MLE = Quantity(name='MLE', unit='px', better='low', doc='mean localization error', source=_DETONE)
+MATCHING_SCORE = Quantity(
+    name='matching score',
+    better='high',
+    doc=f'matching score at {CORRECT_WITHIN:g} px',
+    source=_DETONE,
+)
+
+
+def mma(pixels: int) -> Quantity:
+    """Return the mean matching accuracy within a bound."""
+    return Quantity(
+        name=f'MMA@{pixels}',
+        better='high',
+        doc=f'mean matching accuracy at {pixels} px',
+        source='Dusmanu et al., CVPR 2019',
+    )
 
 
 class FeatureMetricError(ValueError):

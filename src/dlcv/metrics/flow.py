@@ -18,7 +18,27 @@ from math import inf, nan
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.metrics.quantity import Quantity
 from dlcv.types import ByteImage, FloatArray
+
+EPE = Quantity(
+    name='EPE', unit='px', better='low', doc='end-point error', source='Otte and Nagel, ECCV 1994'
+)
+AE = Quantity(
+    name='AE',
+    unit='deg',
+    better='low',
+    doc='angular error, that of (u, v, 1)',
+    source='Barron et al., IJCV 1994',
+)
+FL_ALL = Quantity(
+    name='Fl-all',
+    unit='%',
+    better='low',
+    digits=2,
+    doc='pixels whose error exceeds 3 px and 5 % of the true displacement',
+    source='Menze and Geiger, CVPR 2015',
+)
 
 Mask = npt.NDArray[np.bool_]
 

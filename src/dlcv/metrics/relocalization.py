@@ -14,11 +14,47 @@ from math import inf, nan
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.metrics.quantity import Quantity
 from dlcv.metrics.trajectory import rotation_degrees
 from dlcv.types import FloatArray
 
 BOUNDS = ((0.05, 5.0), (0.10, 10.0), (0.02, 2.0))
 """Metres and degrees of the usual shares, the most usual first."""
+
+
+_SHOTTON = 'Shotton et al., CVPR 2013'
+MEDIAN = Quantity(
+    name='median distance',
+    unit='m',
+    better='low',
+    doc='how far positions are off; frames without an answer are off without end',
+    source=_SHOTTON,
+)
+MEDIAN_TURN = Quantity(
+    name='median turn', unit='deg', better='low', doc='the same of the axes', source=_SHOTTON
+)
+ANSWERED = Quantity(
+    name='answered', unit='%', digits=1, doc='frames with a pose that could be believed'
+)
+FALSE_ACCEPTS = Quantity(
+    name='false accepts',
+    unit='%',
+    better='low',
+    digits=1,
+    doc='frames of another place with a pose that could be believed',
+)
+
+
+def within(metres: float, degrees: float) -> Quantity:
+    """Return the share of frames within a bound."""
+    return Quantity(
+        name=bound_name(metres, degrees),
+        unit='%',
+        better='high',
+        digits=1,
+        doc='frames whose pose is off by less, of all',
+        source=_SHOTTON,
+    )
 
 
 class RelocalizationMetricError(ValueError):

@@ -18,7 +18,44 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.geometry.trajectory import nearest
+from dlcv.metrics.quantity import Quantity
 from dlcv.types import FloatArray, Trajectory
+
+_STURM = 'Sturm et al., IROS 2012; Umeyama, PAMI 1991; as evo'
+_KITTI = 'Geiger et al., CVPR 2012'
+ATE = Quantity(
+    name='ATE',
+    unit='m',
+    better='low',
+    doc='root of the mean square error of the positions',
+    source=_STURM,
+)
+RPE = Quantity(
+    name='RPE',
+    unit='m',
+    better='low',
+    doc='root of the mean square error of the motions between neighbouring frames',
+    source=_STURM,
+)
+RPE_TURN = Quantity(
+    name='RPE turn', unit='deg', better='low', doc='the same of their turns', source=_STURM
+)
+T_REL = Quantity(
+    name='t_rel',
+    unit='%',
+    better='low',
+    digits=2,
+    doc='error of the position per length, segments of 100 to 800 m, no alignment',
+    source=_KITTI,
+)
+R_REL = Quantity(
+    name='r_rel',
+    unit='deg/100 m',
+    better='low',
+    digits=2,
+    doc='error of the rotation per length, the same segments',
+    source=_KITTI,
+)
 
 Alignment = Literal['none', 'origin', 'scale', 'se3', 'sim3']
 Unit = Literal['frames', 'metres']

@@ -14,6 +14,7 @@ from dlcv.bags import Bag, BagError
 from dlcv.bags.poses import trajectory_of
 from dlcv.bags.reader import POSE_TYPES
 from dlcv.bags.vocabulary import TF
+from dlcv.contract.launch import is_output
 from dlcv.geometry.frames import TransformBuffer, TransformError
 from dlcv.geometry.trajectory import pose_at, time_order
 from dlcv.recordings.clocks import clock_hint, span
@@ -36,7 +37,7 @@ class TruthOptions:
         source: Topic of poses (Odometry, PoseStamped, PoseWithCovarianceStamped, Path);
             ``/tf:PARENT:CHILD`` for transforms, over as many as lie between the two (``/tf`` alone
             if it moves one frame only); or a file as TUM, KITTI or EuRoC write them. Empty for
-            the only topic of poses; TF is taken only when it is named.
+            the only topic of poses that is none of our nodes'; TF is taken only when it is named.
         frame: Frame that the poses place: ``camera`` for the camera itself; empty for the messages'
             child frame where the bag says how the camera sits on it, else ``base_frame``.
         base_frame: Body frame.
@@ -214,9 +215,9 @@ def _poses(bag: Bag | None, source: str, image_stamps: Callable[[], Stamps]) -> 
         return None
     if source:
         return _of_topic(bag, *_topic(bag, source))
-    topics = bag.pose_topics()
+    topics = [topic for topic in bag.pose_topics() if not is_output(topic)]
     if len(topics) > 1:
-        raise RecordingError(f'{bag.path}: several topics have poses, name one: {list(topics)}')
+        raise RecordingError(f'{bag.path}: several topics have poses, name one: {topics}')
     return _of_topic(bag, topics[0]) if topics else None
 
 

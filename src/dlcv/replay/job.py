@@ -163,9 +163,19 @@ def answering(node: NodeRun) -> Answering:
     )
 
 
+def broken_off(images: int, of: int, error: Exception) -> str:
+    """Return the warning of a replay that did not come to its end."""
+    return f'the replay broke off after {images} of {of} images: {error}'
+
+
 def write(value: ReplayJob | RunFacts, path: Path) -> None:
-    """Write as JSON."""
-    path.write_text(json.dumps(to_dict(value), indent=1, ensure_ascii=False) + '\n', 'utf-8')
+    """Write as JSON; where that fails, no half of it stays."""
+    text = json.dumps(to_dict(value), indent=1, ensure_ascii=False) + '\n'
+    try:
+        path.write_text(text, 'utf-8')
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def read(path: Path, cls: type[T]) -> T:

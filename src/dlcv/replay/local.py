@@ -16,7 +16,7 @@ from dlcv import messages
 from dlcv.bags import Bag, BagError, RawMessage
 from dlcv.bags.vocabulary import COMPOSER
 from dlcv.geometry.frames import TransformBuffer
-from dlcv.replay.job import Folder, NodeFacts, ReplayError, RunFacts, write
+from dlcv.replay.job import Folder, NodeFacts, ReplayError, RunFacts, broken_off, write
 from dlcv.replay.log import PROCESSED, FrameLog, Handled, Outcome
 from dlcv.replay.outputs import NodeRun, OutputBag, outputs_of
 from dlcv.replay.shown import Shown
@@ -228,7 +228,8 @@ def replay_local(
         except (BagError, OSError) as err:
             if not images:
                 raise
-            trouble = f'the replay broke off after {images} of {count} images: {err}'
+            trouble = broken_off(images, count, err)
+            say(f'replay: {trouble}')
     facts = RunFacts(
         mode='in-process',
         seconds=perf_counter() - begin,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+from dlcv import messages
 from dlcv.bags import Bag
 
 
@@ -32,3 +34,8 @@ class Shown:
         """Return how many images are shown."""
         there = bag.topic(self.image_topic).count
         return min(there, self.most) if self.most else there
+
+    def stamps(self, bag: Bag) -> list[int]:
+        """Return the header stamps of the images that are shown, in nanoseconds, ascending."""
+        images = islice(bag.raw([self.image_topic]), self.most or None)
+        return sorted({messages.header_stamp_ns(raw.data) for raw in images})

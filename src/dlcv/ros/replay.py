@@ -11,8 +11,8 @@ import os
 import sys
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
@@ -24,7 +24,7 @@ from dlcv import messages
 from dlcv.bags import Bag, BagError, RawMessage
 from dlcv.inference.memory import keep_freed_memory
 from dlcv.progress import Show, bars
-from dlcv.replay.job import Folder, ReplayError, ReplayJob, RunFacts, read, write
+from dlcv.replay.job import Folder, ReplayError, ReplayJob, RunFacts, broken_off, read, write
 from dlcv.replay.log import LOST, PROCESSED, FrameLog, Handled, Outcome
 from dlcv.replay.outputs import OutputBag
 from dlcv.ros.listener import Listener, Word
@@ -43,11 +43,28 @@ PEAK_SECONDS = 6.0  # of images at each rate
 GAP_NS = 10**9  # of the nodes' time between two of these
 
 
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """An image that all nodes are done with.
+
+    Attributes:
+        received_ns: When the bag received it.
+        words: What each node said of it, in their order.
+        arrived: All that arrived since the image before: topic and bytes.
+    """
+
+    received_ns: int
+    words: tuple[Word, ...]
+    arrived: tuple[tuple[str, bytes], ...]
+
+
 class Replay:
     """One replay: publishers, subscriptions, and where the answers go."""
 
-    def __init__(self, job: ReplayJob, bag: Bag, answers: OutputBag, log: FrameLog) -> None:
-        self.job, self.answers, self.log = job, answers, log
+    def __init__(self, job: ReplayJob, bag: Bag) -> None:
+        self.job = job
+        self.answers: OutputBag
+        self.log: FrameLog
         topics = [bag.topic(name) for name in _topics(job, bag)]
         self._player = Player(topics, PlayOptions(clock=True))
         self._listener = Listener(self._player, job.nodes)
@@ -66,8 +83,8 @@ class Replay:
         """What is played."""
         return self._player.topics
 
-    def begin(self, stamp_ns: int) -> None:
-        """Wait for the nodes.
+    def begin(self, bag: Bag) -> None:
+        """Wait for the nodes, and tell them what stands still.
 
         Raises:
             ReplayError: If one refuses to run, or they do not come in time.
@@ -76,26 +93,54 @@ class Replay:
         while missing := self._missing():
             if dead := self._deaths():
                 raise ReplayError(f'{", ".join(sorted(dead))}: its process has died; see above')
-            if refusal := self._listener.refusal():
+            if refusal := self._listener.states.refusal():
                 raise ReplayError(f'a node does not run: {refusal}')
             if monotonic() > deadline:
                 raise ReplayError(f'after {self.job.start_patience:g} s there is still {missing}')
-            self._player.tick(stamp_ns)
+            self._player.tick(bag.start_ns)
             self.spin(STEP)
-        self.spin_for(SETTLE)
-        self._listener.begin()
+        for raw in bag.raw([TF_STATIC]) if TF_STATIC in self.topics else ():
+            self._player.publish(raw)  # before all else, wherever in the bag it is
+        self._player.finish()
+        self.spin_for(SETTLE)  # the nodes have nothing else to do than to take it in
+        self._listener.states.begin()
+
+    def play(self, bag: Bag, show: Show) -> bool:
+        """Show the bag; all answers are kept, with what became of each image.
+
+        Returns:
+            Whether it came to its end; if not, a warning says why.
+
+        Raises:
+            BagError: Not even the first image can be shown and answered.
+        """
+        files = Folder(self.job.folder)
+        outputs = [output for one in self.job.nodes for output in one.outputs]
+        try:
+            with OutputBag(files.outputs, outputs) as answers, FrameLog(files.log) as log:
+                answers.keep(bag, self.job.shown.kept)
+                self.answers, self.log = answers, log
+                (self.lock_step if self.job.mode == 'lock-step' else self.real_time)(bag, show)
+        except (BagError, OSError) as err:
+            if not self.images:
+                raise
+            self._warn(broken_off(self.images, self._count, err))
+            return False
+        return not self.silent
 
     def lock_step(self, bag: Bag, show: Show) -> None:
         """Show image after image, each when the last one is done with."""
-        for raw in self._shown(bag):
-            self._player.settle(raw.stamp_ns)
-            self._player.publish(raw)
-            if raw.topic == TF_STATIC:
-                self._player.finish()
-                self.spin_for(SETTLE)  # the nodes have nothing else to do than to take it in
-            if raw.topic == self._image:
-                self._collect(raw)
-                show('replay', self.images, self._count)
+        done: deque[_Answered] = deque()
+        try:
+            for raw in self._shown(bag):
+                self._player.settle(raw.stamp_ns)
+                self._player.publish(raw)
+                if raw.topic == self._image:
+                    self._keep(done)  # while the nodes work on this one
+                    done.append(self._collect(raw))
+                    show('replay', self.images, self._count)
+        finally:  # the bag may break off, or somebody stop it
+            self._keep(done)
 
     def real_time(self, bag: Bag, show: Show) -> None:
         """Show images at the pace at which they were recorded, times the rate."""
@@ -152,7 +197,7 @@ class Replay:
             mode=self.job.mode,
             seconds=seconds,
             images=self.images,
-            nodes={name: self._listener.facts(name, seconds) for name in names},
+            nodes={name: self._listener.states.facts(name, seconds) for name in names},
             warnings=(*damage, *self.warnings),
         )
 
@@ -214,8 +259,6 @@ class Replay:
 
     def _shown(self, bag: Bag) -> Iterator[RawMessage]:
         """Give what is played, up to the last image that is to be shown."""
-        if TF_STATIC in self.topics:  # before all else, wherever in the bag it is
-            yield from bag.raw([TF_STATIC])
         others = [name for name in self.topics if name != TF_STATIC]
         for raw in bag.raw(others):
             if raw.topic == self._image:
@@ -224,8 +267,8 @@ class Replay:
                 self.images += 1
             yield raw
 
-    def _collect(self, raw: RawMessage) -> None:
-        """Wait until every node is done with an image, and keep what they sent, in order."""
+    def _collect(self, raw: RawMessage) -> _Answered:
+        """Wait until every node is done with an image; return what they sent."""
         words = self._words_on(_stamp(raw))
         wanted = Counter(topic for word in words.values() for topic in self._topics_of(word))
         deadline = monotonic() + self.job.patience
@@ -234,14 +277,24 @@ class Replay:
                 self._warn(f'answers to image {self.images} were lost on their way')
                 break
             self.spin(STEP)
-        heard: dict[str, deque[bytes]] = {}
-        for topic, data in self._listener.arrived:
-            heard.setdefault(topic, deque()).append(data)
+        arrived = tuple(self._listener.arrived)
         self._listener.arrived.clear()
-        for word in words.values():
+        return _Answered(raw.stamp_ns, tuple(words.values()), arrived)
+
+    def _keep(self, done: deque[_Answered]) -> None:
+        """Write what the nodes sent to images that are done with, and forget it."""
+        while done:
+            self._write(done.popleft())
+
+    def _write(self, answered: _Answered) -> None:
+        """Write what the nodes sent to an image, in their order."""
+        heard: dict[str, deque[bytes]] = {}
+        for topic, data in answered.arrived:
+            heard.setdefault(topic, deque()).append(data)
+        for word in answered.words:
             for topic in self._topics_of(word):
                 if heard.get(topic):
-                    self.answers.add_raw(topic, raw.stamp_ns, heard[topic].popleft())
+                    self.answers.add_raw(topic, answered.received_ns, heard[topic].popleft())
             self.log.add(Handled(word.node, word.stamp_ns, word.outcome))
 
     def _words_on(self, stamp_ns: int) -> dict[str, Word]:
@@ -296,37 +349,33 @@ class Replay:
         self._player.get_logger().warning(text)
 
 
-def replay(job: ReplayJob) -> RunFacts:
+def replay(job: ReplayJob) -> bool:
     """Run a job; the bag of answers, the log and the facts are in its folder then.
+
+    Returns:
+        Whether it came to its end with all nodes; if not, a warning of the facts says why.
 
     Raises:
         BagError: The bag cannot be read, or the answers not be written.
         ReplayError: The nodes do not come.
     """
-    files = Folder(job.folder)
-    outputs = [output for one in job.nodes for output in one.outputs]
     with (
         Bag(job.shown.bag, keep_damaged=job.shown.keep_damaged) as bag,
-        OutputBag(files.outputs, outputs) as answers,
-        FrameLog(files.log) as log,
         bars(lines=True) as show,
     ):
-        answers.keep(bag, job.shown.kept)
-        run = Replay(job, bag, answers, log)
+        run = Replay(job, bag)
         try:
-            run.begin(bag.start_ns)
+            run.begin(bag)
             begin = monotonic()
-            if job.mode == 'lock-step':
-                run.lock_step(bag, show)
-            else:
-                run.real_time(bag, show)
+            complete = run.play(bag, show)
             facts = run.facts(monotonic() - begin, bag.damage)
-            if job.peak:
+            if job.peak and complete:
                 facts = replace(facts, peak_hz=run.peak(bag))
         finally:
             run.close()
-    write(facts, files.facts)
-    return facts
+    with nullcontext() if complete else suppress(OSError):  # the disk may be full
+        write(facts, Folder(job.folder).facts)
+    return complete
 
 
 def _topics(job: ReplayJob, bag: Bag) -> list[str]:
@@ -348,16 +397,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         keep_freed_memory()
         rclpy.init()
         try:
-            facts = replay(job)
+            complete = replay(job)
         except (KeyboardInterrupt, ExternalShutdownException):
             sys.stderr.write('replay: stopped; what was answered is kept\n')
             return 130
         finally:
             rclpy.try_shutdown()
-    except (ReplayError, BagError) as err:
+    except (ReplayError, BagError, OSError) as err:
         sys.stderr.write(f'replay: {err}\n')
         return 1
-    return 1 if any('going on without it' in text for text in facts.warnings) else 0
+    return 0 if complete else 1
 
 
 if __name__ == '__main__':

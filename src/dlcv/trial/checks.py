@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from dlcv import messages
 from dlcv.bags import Bag, BagError
 from dlcv.bags.vocabulary import IMAGE
 from dlcv.recordings.truth import TruthOptions, read_truth
@@ -19,25 +18,31 @@ from dlcv.trial.written import TrialError, own
 DIMENSIONS = {'depth': 2, 'flow': 3}
 
 
-def check_folder(folder: Path, bag: Path, poses: TruthOptions | None) -> None:
+def check_folder(
+    folder: Path, read: Mapping[str, Path], poses: TruthOptions | None, *, replayed: bool = True
+) -> None:
     """Refuse a folder in which a trial would overwrite what it reads.
 
+    Args:
+        folder: Where it would write.
+        read: Bags that it reads; what they are in words -> path.
+        poses: The truth.
+        replayed: Whether it makes the answers too.
+
     Raises:
-        TrialError: The folder is the bag or in it, or the bag or the truth has the name of one of
-            the files that are written.
+        TrialError: The folder is a bag or in it, or a bag or the truth has the name of one of the
+            files that are written.
     """
-    place, played = folder.resolve(), bag.resolve()
-    if bag.is_dir() and played in (place, *place.parents):
-        raise TrialError(
-            f'{folder}: the answers cannot go into the bag itself; name another folder'
-        )
-    files = Folder(place)
-    written = {files.outputs, files.partial, files.log, files.job, files.facts, *own(place)}
-    sources = {'bag': played}
+    place, sources = folder.resolve(), {what: path.resolve() for what, path in read.items()}
+    for what, path in sources.items():
+        if path.is_dir() and path in (place, *place.parents):
+            raise TrialError(f'{folder}: nothing is written into the {what}; name another folder')
     if poses is not None and poses.source and Path(poses.source).is_file():
         sources['truth'] = Path(poses.source).resolve()
+    files = Folder(place)
+    made = (files.outputs, files.partial, files.log, files.job, files.facts) if replayed else ()
     for what, path in sources.items():
-        if path in written:
+        if path in {*made, *own(place)}:
             raise TrialError(
                 f'{path}: the evaluation writes a file of this name there, so it cannot be the '
                 f'{what}; name another folder, or copy the file'
@@ -56,9 +61,7 @@ def check_truth(shown: Shown, poses: TruthOptions | None) -> None:
     if poses is None or not _asked_for(poses):
         return
     with Bag(shown.bag, keep_damaged=True) as bag:
-        images = bag.raw([shown.image_topic])
-        some = islice(images, shown.most) if shown.most else images
-        stamps = sorted({messages.header_stamp_ns(raw.data) for raw in some})
+        stamps = shown.stamps(bag)
         first = next(bag.read([shown.image_topic]), None)
         if first is not None:
             frame = first[1].header.frame_id

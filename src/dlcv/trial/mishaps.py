@@ -18,7 +18,7 @@ WORDS = {
 
 
 def mishaps(log: Iterable[Handled]) -> tuple[str, ...]:
-    """Return what went wrong with the images of each node, one line for each kind.
+    """Return what went wrong with the images, one line for each kind and number of them.
 
     Args:
         log: What became of each image.
@@ -29,7 +29,10 @@ def mishaps(log: Iterable[Handled]) -> tuple[str, ...]:
         images[line.node] += 1
         if line.outcome.name in WORDS:
             wrong[line.node, line.outcome.name] += 1
+    nodes: dict[tuple[int, int, str], list[str]] = {}
+    for (node, name), count in wrong.items():
+        nodes.setdefault((count, images[node], name), []).append(node)
     return tuple(
-        f'{node}: {count} of {images[node]} images {WORDS[name]} ({name})'
-        for (node, name), count in wrong.items()
+        f'{", ".join(names)}: {count} of {all_of_them} images {WORDS[name]} ({name})'
+        for (count, all_of_them, name), names in nodes.items()
     )

@@ -53,7 +53,7 @@ def run(trial: Trial, console: Console, progress: Progress) -> Written:
         UnevaluatedError: The answers are there, but cannot be evaluated or not be written down.
         ValueError: What the rooms below refuse: bags, truth, arguments, parameters.
     """
-    check_folder(trial.replay.folder, trial.replay.bag, trial.truth.poses)
+    check_folder(trial.replay.folder, {'bag': trial.replay.bag}, trial.truth.poses)
     planned = plan_replay(trial.replay, trial.arguments, os.environ, colour=console.colour)
     folder = Folder(planned.job.folder)
     check_truth(planned.job.shown, trial.truth.poses)
@@ -66,17 +66,27 @@ def run(trial: Trial, console: Console, progress: Progress) -> Written:
         job = replace(job_of(planned.plan, player='replay'), tell_player=True)
         failed = supervise(job, environment, console) != 0
     try:
-        return _evaluated(trial, folder, failed=failed, progress=progress)
+        return _evaluated(trial, folder, folder.path, failed=failed, progress=progress)
     except TrialError:
         raise
     except (ValueError, OSError) as err:
+        elsewhere = ' -o ELSEWHERE' if isinstance(err, OSError) else ''
         raise UnevaluatedError(
-            f'{err}; the answers are kept: dlcv evaluate --again {folder.path}'
+            f'{err}; the answers are kept: dlcv evaluate --again {folder.path}{elsewhere}'
         ) from err
 
 
-def again(folder: Path, truth: TruthChoice, title: str, progress: Progress) -> Written:
+def again(
+    folder: Path, truth: TruthChoice, title: str, progress: Progress, out: Path | None = None
+) -> Written:
     """Evaluate the answers of a replay that was made before.
+
+    Args:
+        folder: Of the replay.
+        truth: What the answers are compared with.
+        title: Headline.
+        progress: Told how far it is.
+        out: Where the evaluation goes; None for beside the answers.
 
     Raises:
         ReplayError: The folder is none of a replay.
@@ -85,17 +95,22 @@ def again(folder: Path, truth: TruthChoice, title: str, progress: Progress) -> W
     """
     job = read(Folder(folder).job, ReplayJob)
     replay = ReplayOptions(bag=job.shown.bag, folder=folder, mode=job.mode)
-    check_folder(folder, job.shown.bag, truth.poses)
+    out = out or folder
+    check_folder(out, {'bag': job.shown.bag}, truth.poses)
     check_truth(job.shown, truth.poses)
+    out.mkdir(parents=True, exist_ok=True)
     return _evaluated(
         Trial(replay=replay, truth=truth, title=title),
         Folder(folder),
+        out,
         failed=False,
         progress=progress,
     )
 
 
-def _evaluated(trial: Trial, folder: Folder, *, failed: bool, progress: Progress) -> Written:
+def _evaluated(
+    trial: Trial, folder: Folder, out: Path, *, failed: bool, progress: Progress
+) -> Written:
     job = read(folder.job, ReplayJob)
     log = list(read_log(folder.log)) if folder.log.exists() else []
     wrong = mishaps(log)
@@ -119,8 +134,8 @@ def _evaluated(trial: Trial, folder: Folder, *, failed: bool, progress: Progress
         facts=facts(),
         progress=progress,
     )
-    forget(folder.path)
-    return write_down(evaluation, folder.path, failed=failed)
+    forget(out)
+    return write_down(evaluation, out, failed=failed)
 
 
 def _clear(folder: Folder) -> None:

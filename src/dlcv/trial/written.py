@@ -54,9 +54,14 @@ def forget(folder: Path) -> None:
 
 
 def write(evaluation: Evaluation, folder: Path, *, failed: bool) -> Written:
-    """Write the page, the JSON and the trajectories."""
-    for name, path in evaluation.paths.items():
-        write_tum(path, folder / f'{name}.tum')
-        write_kitti(path, folder / f'{name}.kitti')
-    write_json(evaluation, folder / 'evaluation.json')
-    return Written(evaluation=evaluation, page=write_page(evaluation, folder), failed=failed)
+    """Write the page, the JSON and the trajectories, all or none of them."""
+    try:
+        for name, path in evaluation.paths.items():
+            write_tum(path, folder / f'{name}.tum')
+            write_kitti(path, folder / f'{name}.kitti')
+        write_json(evaluation, folder / 'evaluation.json')
+        page = write_page(evaluation, folder)
+    except OSError:
+        forget(folder)
+        raise
+    return Written(evaluation=evaluation, page=page, failed=failed)

@@ -21,13 +21,19 @@ def depth_colours(depth: FloatArray, near: float = 0.0, far: float = 0.0) -> Byt
         ``(H, W, 3)`` RGB, uint8.
     """
     depth = np.asarray(depth, np.float32)
-    usable = depth[np.isfinite(depth) & (depth > 0)]
-    low, high = np.percentile(usable, (1, 99)) if usable.size else (1.0, 2.0)
-    near, far = near or float(low), far or float(high)
+    low, high = depth_range(depth)
+    near, far = near or low, far or high
     with np.errstate(divide='ignore'):
         inverse = 1 / np.where(depth == -np.inf, np.float32(1e-6), depth)
     span = max(1 / near - 1 / far, 1e-9)
     return _colours((inverse - 1 / far) / span, np.isnan(depth))
+
+
+def depth_range(depth: FloatArray) -> tuple[float, float]:
+    """Return the 1st and 99th percentile of depth in metres; 1 and 2 m where nothing is known."""
+    usable = depth[np.isfinite(depth) & (depth > 0)]
+    low, high = np.percentile(usable, (1, 99)) if usable.size else (1.0, 2.0)
+    return float(low), float(high)
 
 
 def disparity_colours(disparity: FloatArray) -> ByteImage:

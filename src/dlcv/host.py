@@ -1,0 +1,45 @@
+"""Where and with what something is computed: what a reader needs to compute it again."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+
+from dlcv import __version__
+
+
+def command() -> str:
+    """Return the command line of this process, as it is typed."""
+    program, *arguments = sys.argv
+    name = 'dlcv' if Path(program).name in ('dlcv', '__main__.py') else program
+    return shlex.join([name, *arguments])
+
+
+def host() -> str:
+    """Return the processor, and how many of its cores this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    return f'{processor()}, {cores} cores'
+
+
+def processor() -> str:
+    """Return the processor's model as Linux names it, its architecture elsewhere."""
+    try:
+        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+    return models[0] if models else platform.machine()
+
+
+def versions(*libraries: str) -> dict[str, str]:
+    """Return the versions of dlcv and of those of some libraries that are installed."""
+    found = {'dlcv': __version__}
+    for library in libraries:
+        with suppress(metadata.PackageNotFoundError):  # such as OpenCV of the system
+            found[library] = metadata.version(library)
+    return found

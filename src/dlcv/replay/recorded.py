@@ -1,0 +1,160 @@
+"""A recording of nodes that ran by themselves, read as if a replay had made it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from dlcv import messages
+from dlcv.bags import Bag
+from dlcv.contract.launch import full_name
+from dlcv.contract.nodes import ANSWERS, DIAGNOSTICS, FILTERED_ODOMETRY, HANDLED, NODES, NodeSpec
+from dlcv.replay.job import Answering, ReplayError, RunFacts
+from dlcv.replay.log import PROCESSED, Handled, Outcome
+from dlcv.replay.outputs import APART, Output
+from dlcv.replay.states import NodeStates
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """What a recording tells of its nodes.
+
+    Attributes:
+        nodes: Who answered, and where.
+        log: What became of each image.
+        facts: What the nodes said of themselves.
+        base_frame: Body whose odometry they published.
+    """
+
+    nodes: tuple[Answering, ...]
+    log: tuple[Handled, ...]
+    facts: RunFacts
+    base_frame: str
+
+
+def read_recorded(bag: Bag, stamps: Sequence[int], namespace: str | None = None) -> Recorded:
+    """Read what nodes sent.
+
+    Args:
+        bag: The open recording.
+        stamps: Times of the images that they were shown, ascending.
+        namespace: Theirs; None for the only one.
+
+    Raises:
+        ReplayError: No node answered to any of the images, or there are several namespaces; the
+            message says what there is.
+        BagError: A message in the bag is wrong.
+    """
+    there = {topic.name for topic in bag.topics if topic.count}
+    found = _namespaces(there)
+    if namespace is None and len(found) > 1:
+        raise ReplayError(f'{bag.path}: nodes in several namespaces, name one: {sorted(found)}')
+    space = (namespace if namespace is not None else next(iter(found), '')).strip('/')
+    nodes = tuple(_nodes(space, there))
+    shown, log = set(stamps), []
+    for node in nodes:
+        log += [line for line in _log(bag, node, there) if line.stamp_ns in shown]
+    if not any(line.outcome.sent for line in log):
+        place = f'in namespace {space}' if space else 'without a namespace'
+        raise ReplayError(
+            f'{bag.path}: no answer of a node {place} has the stamp of an image that was shown; '
+            f'there are\n{bag.describe()}'
+        )
+    return Recorded(
+        nodes=nodes,
+        log=tuple(_by_a_clock(log)),
+        facts=_facts(bag, space, nodes, stamps, there),
+        base_frame=_base(bag, nodes),
+    )
+
+
+def _namespaces(topics: set[str]) -> set[str]:
+    """Return the namespaces in which a node has a private output."""
+    tails = [
+        full_name(topic.name, spec.name, '')
+        for spec in NODES.values()
+        for topic in spec.outputs
+        if topic.name.startswith('~/')
+    ]
+    return {
+        name[: -len(tail)].strip('/') for name in topics for tail in tails if name.endswith(tail)
+    }
+
+
+def _nodes(namespace: str, there: set[str]) -> Iterator[Answering]:
+    for spec in NODES.values():
+        outputs = tuple(_outputs(spec, namespace, there))
+        handled = full_name(HANDLED.name, spec.name, namespace)
+        if handled in there or any(output.name == ANSWERS[spec.name] for output in outputs):
+            yield Answering(node=spec.name, handled=handled, inputs=(), outputs=outputs)
+
+
+def _outputs(spec: NodeSpec, namespace: str, there: set[str]) -> Iterator[Output]:
+    for topic in spec.outputs:
+        name = full_name(topic.name, spec.name, namespace)
+        if (spec.name, topic.name) == ('deepvo', ANSWERS['deepvo']) and name not in there:
+            name = full_name(FILTERED_ODOMETRY, spec.name, namespace)
+        if topic not in APART and name in there:
+            yield Output(name=topic.name, topic=name, type=topic.type)
+
+
+def _log(bag: Bag, node: Answering, there: set[str]) -> Iterator[Handled]:
+    """Give what a node said of its images; of one that was not listened to, what it answered."""
+    if node.handled in there:
+        for _, message in bag.read([node.handled]):
+            stamp = messages.stamp_ns(message.header.stamp)
+            age_ms = (messages.stamp_ns(message.time_ref) - stamp) / 1e6
+            outcome = Outcome.parse(message.source)
+            yield Handled(node.node, stamp, outcome, age_ms if age_ms >= 0 else None)
+        return
+    answer = ANSWERS[node.node]
+    (topic,) = (output.topic for output in node.outputs if output.name == answer)
+    for raw in bag.raw([topic]):
+        stamp = messages.header_stamp_ns(raw.data)
+        yield Handled(node.node, stamp, Outcome(PROCESSED, sent=(answer,)))
+
+
+def _by_a_clock(log: Sequence[Handled]) -> list[Handled]:
+    """Leave the ages out where the nodes' clock was too coarse for them, as that of a bag is.
+
+    Such a clock is known by answers that are younger than what their inference took.
+    """
+    coarse = any(
+        line.age_ms is not None and line.age_ms < (line.outcome.inference_ms or 0) for line in log
+    )
+    return [replace(line, age_ms=None) for line in log] if coarse else list(log)
+
+
+def _facts(
+    bag: Bag, namespace: str, nodes: Sequence[Answering], stamps: Sequence[int], there: set[str]
+) -> RunFacts:
+    states = NodeStates([node.node for node in nodes], namespace)
+    times: list[int] = []
+    for raw, array in bag.read([DIAGNOSTICS.name]) if DIAGNOSTICS.name in there else ():
+        states.add(array)
+        if len(states.known) == len(nodes):
+            if not times:
+                states.begin()
+            times.append(raw.stamp_ns)
+    seconds = (times[-1] - times[0]) / 1e9 if times else 0.0
+    deaf = [node.node for node in nodes if node.handled not in there]
+    warnings = [f'{name}: what it dropped is not in the recording (~/handled)' for name in deaf]
+    return RunFacts(
+        mode='recording',
+        seconds=(stamps[-1] - stamps[0]) / 1e9,
+        images=len(stamps),
+        nodes={node.node: states.facts(node.node, seconds) for node in nodes},
+        warnings=tuple(warnings),
+    )
+
+
+def _base(bag: Bag, nodes: Sequence[Answering]) -> str:
+    """Return the body that the odometry moves."""
+    topics = [
+        output.topic
+        for node in nodes
+        for output in node.outputs
+        if (node.node, output.name) == ('deepvo', ANSWERS['deepvo'])
+    ]
+    _, first = next(bag.read(topics) if topics else iter(()), (None, None))
+    return (first.child_frame_id if first is not None else '') or 'base_link'
