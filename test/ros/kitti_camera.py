@@ -1,6 +1,6 @@
 """A camera in a process of its own, run by test_processes: shows an image, waits for the answers.
 
-    python kitti_camera.py COUNT TOPIC=package/msg/Name ...
+    python kitti_camera.py COUNT NODE:TOPIC:package/msg/Name ...
 
 Prints, as JSON, for each image the topics on which a message of its stamp came back.
 """
@@ -14,11 +14,16 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
 from dlcv import messages
+from dlcv.contract.nodes import DIAGNOSTICS
 from dlcv.inference.memory import keep_freed_memory
+from dlcv.replay.job import Answering
+from dlcv.replay.states import NodeStates
+from dlcv.ros.qos import profile
 from dlcv.ros.vocabulary import COMPOSER, message_class
 from dlcv.types import Camera
 
@@ -26,8 +31,18 @@ CAMERA = Camera(width=1241, height=376, fx=718.0, fy=718.0, cx=607.0, cy=185.0)
 PATIENCE = 60.0  # seconds, for processes that are just starting
 
 
-def main(count: int, topics: dict[str, str]) -> None:
-    """Show ``count`` images, each when the one before was answered on all topics."""
+def main(count: int, watched: list[list[str]]) -> None:
+    """Show ``count`` images, each when the one before was answered on all topics.
+
+    Args:
+        count: Of images.
+        watched: Of each node its name, a topic, and the type of that.
+    """
+    topics = {topic: kind for _, topic, kind in watched}
+    nodes = [
+        Answering(node=name, handled=f'/{name}/handled', inputs=(), outputs=())
+        for name, *_ in watched
+    ]
     keep_freed_memory()
     rclpy.init()
     node = Node('kitti_camera')
@@ -51,14 +66,20 @@ def main(count: int, topics: dict[str, str]) -> None:
     images = node.create_publisher(Image, 'image', 10)
     infos = node.create_publisher(CameraInfo, 'camera_info', 10)
     pictures = np.random.default_rng(0).integers(0, 256, (count, 376, 1241, 3), np.uint8)
-    matched = until(
-        lambda: (
-            all(s.get_publisher_count() for s in subscriptions)
-            and min(p.get_subscription_count() for p in (images, infos)) == len(topics)
-        )
+    states = NodeStates({one.node for one in nodes})
+    node.create_subscription(
+        DiagnosticArray, DIAGNOSTICS.name, states.add, profile(DIAGNOSTICS.qos)
     )
+
+    def missing() -> str:
+        played = {one.topic_name: one.get_subscription_count() for one in (images, infos)}
+        heard = {one.topic_name: one.get_publisher_count() for one in subscriptions}
+        return states.unmatched(nodes, played, heard)
+
+    if not until(lambda: not missing()):
+        sys.exit(f'after {PATIENCE:g} s there is still {missing()}')
     stamps = []
-    for picture in pictures if matched else ():
+    for picture in pictures:
         stamp = node.get_clock().now().nanoseconds
         header = COMPOSER.header_in('camera', COMPOSER.time(stamp))
         infos.publish(COMPOSER.camera_info(header, CAMERA))
@@ -71,4 +92,4 @@ def main(count: int, topics: dict[str, str]) -> None:
 
 
 if __name__ == '__main__':
-    main(int(sys.argv[1]), dict(argument.split('=') for argument in sys.argv[2:]))
+    main(int(sys.argv[1]), [argument.split(':') for argument in sys.argv[2:]])

@@ -10,6 +10,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image, TimeReference
 
 from dlcv.tasks.base import Level, Verdict
 
@@ -17,7 +18,8 @@ pytestmark = pytest.mark.ros
 KEYS = """
 state device precision weights_sha256 input_hz output_hz received processed superseded
 rejected_encoding rejected_age lost_by_middleware incompatible_qos time_jumps inference_ms_p50
-inference_ms_p95 inference_ms_max latency_ms_p50 latency_ms_p95 latency_ms_max gpu_mem_mb
+inference_ms_p95 inference_ms_max latency_ms_p50 latency_ms_p95 latency_ms_max gpu_mem_mb publishers
+subscribers
 """
 
 
@@ -46,7 +48,28 @@ def test_keys_values_and_levels_through_a_life(ros: Any, plain: Any) -> None:
     assert values['device'] == 'cpu'
     assert float(values['inference_ms_p50']) >= 0
     ros.until(lambda: _next(ros, heard)[0] == 2, 'the silence to be noticed')
-    assert 'no image for' in _next(ros, heard)[1]
+    text = _next(ros, heard)[1]
+    assert text.startswith('no image for')
+    assert text.endswith('/image has 1 publisher, silent')
+
+
+def test_whom_the_node_has_found_is_told_at_once(ros: Any, plain: Any) -> None:
+    ros.run(plain, diagnostic_period=10.0, input_timeout=0.1)
+    heard = ros.listen(DiagnosticArray, '/diagnostics')
+
+    def told() -> dict[str, str]:
+        statuses = [status for array in heard for status in array.status]
+        return {p.key: p.value for p in statuses[-1].values} if statuses else {}
+
+    image = ros.peer.create_publisher(Image, 'image', 10)
+    ros.until(lambda: told().get('publishers', '').startswith('/camera_info 0, /image 1'))
+    assert '/superpoint/handled 0' in told()['subscribers']
+    listener = ros.peer.create_subscription(TimeReference, 'superpoint/handled', print, 10)
+    ros.until(lambda: '/superpoint/handled 1' in told()['subscribers'])
+    ros.peer.destroy_subscription(listener)
+    ros.peer.destroy_publisher(image)
+    ros.until(lambda: heard[-1].status[0].message.endswith(': /image has no publisher'))
+    assert '/superpoint/handled 0' in told()['subscribers']
 
 
 def test_one_status_names_the_node(ros: Any, plain: Any) -> None:

@@ -60,20 +60,21 @@ def _node(name: str, environment: dict[str, str], *parameters: str) -> Iterator[
 
 @pytest.mark.timeout(180)
 def test_every_image_of_kittis_size_is_answered(environment: dict[str, str]) -> None:
-    topics = []
+    topics, watched = [], []
     for name, output in WATCHED.items():
         kind = next(t.type for t in NODES[name].outputs if t.name == output)
-        topics.append(f'{output.replace("~", name)}={kind}')
+        topics.append(output.replace('~', name))
+        watched.append(f'{name}:{topics[-1]}:{kind}')
     camera = [sys.executable, str(Path(__file__).with_name('kitti_camera.py')), str(IMAGES)]
     with ExitStack() as nodes:
         for name in WATCHED:
             nodes.enter_context(_node(name, environment, *PATIENT))
         shown = subprocess.run(
-            [*camera, *topics], env=environment, capture_output=True, text=True, timeout=170
+            [*camera, *watched], env=environment, capture_output=True, text=True, timeout=170
         )
     assert shown.returncode == 0, shown.stderr
     answered = json.loads(shown.stdout)
-    assert answered == [[topic.split('=')[0] for topic in topics]] * IMAGES
+    assert answered == [topics] * IMAGES
 
 
 @pytest.mark.timeout(60)

@@ -107,7 +107,8 @@ DIAGNOSTICS = Topic(
     name='/diagnostics',
     type='diagnostic_msgs/msg/DiagnosticArray',
     qos='R10',
-    doc='State, rates, counters and latencies of the node, every diagnostic_period.',
+    doc='State, rates, counters and latencies of the node and whom it has found, every '
+    'diagnostic_period and when somebody is found or lost.',
 )
 HANDLED = Topic(
     name='~/handled',

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from dlcv.replay.job import NodeFacts
+from dlcv.contract.diagnostics import PUBLISHERS, SUBSCRIBERS, read_peers
+from dlcv.replay.job import Answering, NodeFacts
 
 ERROR = (2, b'\x02')  # of diagnostic_msgs/DiagnosticStatus, as rosbags and as rclpy read it
 
@@ -21,6 +23,9 @@ class _State:
     @property
     def cpu_s(self) -> float:
         return float(self.values.get('cpu_s', 'nan'))
+
+    def peers(self, key: str) -> dict[str, int]:
+        return read_peers(self.values.get(key, ''))
 
 
 class NodeStates:
@@ -65,6 +70,36 @@ class NodeStates:
         for name, state in self._states.items():
             if state.values.get('state') == 'unconfigured' and state.error:
                 return f'{name}: {state.message}'
+        return ''
+
+    def unmatched(
+        self, nodes: Sequence[Answering], played: Mapping[str, int], listened: Mapping[str, int]
+    ) -> str:
+        """Return who has not found whom yet, by the word of both; empty when none is missing.
+
+        Args:
+            nodes: Who answers.
+            played: Topics that are shown to them, and how many listeners each is known to have.
+            listened: Topics that are listened to, and how many publishers each is known to have.
+        """
+        wanted: Counter[str] = Counter()
+        for node in nodes:
+            state = self._states.get(node.node)
+            if state is None:
+                return f'no word of {node.node}'
+            publishers, subscribers = state.peers(PUBLISHERS), state.peers(SUBSCRIBERS)
+            if not publishers or node.handled not in subscribers:
+                return f'{node.node} {state.values.get("state", "of another version")}'
+            for topic, count in publishers.items():
+                if topic in played and not count:
+                    return f'{node.node} without a publisher of {topic}'
+            for topic, count in subscribers.items():
+                if topic in listened and not (count and listened[topic]):
+                    return f'{topic} of {node.node} unheard'
+            wanted.update(publishers)
+        for topic, count in played.items():
+            if count < wanted[topic]:
+                return f'{count} of {wanted[topic]} listeners to {topic}'
         return ''
 
     def facts(self, name: str, seconds: float) -> NodeFacts:

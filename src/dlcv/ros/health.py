@@ -105,16 +105,18 @@ class Health:
             pairs |= _percentiles('latency_ms', self._latency_ms)
             return pairs
 
-    def verdict(self, input_timeout: float, max_input_age: float) -> Verdict:
+    def verdict(self, input_timeout: float, max_input_age: float, source: str = '') -> Verdict:
         """Judge the work of an active node.
 
         Args:
             input_timeout: Seconds without an image that are an error.
             max_input_age: Age in seconds over which outputs are called late; 0 for never.
+            source: What is known of where images come from, for when they do not.
         """
         silent = self.silent_for()
         if silent > input_timeout:
-            return Verdict(Level.ERROR, f'no image for {silent:.1f} s')
+            why = f': {source}' if source else ''
+            return Verdict(Level.ERROR, f'no image for {silent:.1f} s{why}')
         with self._lock:
             received = self._counts['received'] + self._counts['lost_by_middleware']
             dropped = sum(self._counts[name] for name in DROPS)

@@ -56,22 +56,26 @@ class Listener:
         self._node = node
         self.states = NodeStates({one.node for one in nodes})
         outputs = {output.topic: output for one in nodes for output in one.outputs}
-        for output in outputs.values():
-            self._keep(output)
+        self._kept = [self._keep(output) for output in outputs.values()]
         self._heard = {one.node: self._hear(one) for one in nodes}
         node.create_subscription(
             DiagnosticArray, DIAGNOSTICS.name, self.states.add, profile(DIAGNOSTICS.qos)
         )
 
     def absent(self) -> list[str]:
-        """Return the nodes that do not tell what becomes of images: not yet, or no more."""
+        """Return the nodes that tell no more what becomes of images."""
         return [name for name, heard in self._heard.items() if not heard.get_publisher_count()]
 
-    def _keep(self, output: Output) -> None:
+    def publishers(self) -> dict[str, int]:
+        """Return how many publishers each topic that is listened to has found."""
+        every = (*self._kept, *self._heard.values())
+        return {one.topic_name: one.get_publisher_count() for one in every}
+
+    def _keep(self, output: Output) -> Any:
         qos = QoSProfile(depth=DEPTH)
         if output.latched:
             qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
-        self._node.create_subscription(
+        return self._node.create_subscription(
             message_class(output.type),
             output.topic,
             lambda data: self.arrived.append((output.topic, data)),

@@ -25,6 +25,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
 from dlcv import messages
+from dlcv.contract.diagnostics import PUBLISHERS, SUBSCRIBERS, peers_text
 from dlcv.contract.nodes import (
     CAMERA_INFO,
     COMPRESSED,
@@ -83,6 +84,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self.task = self.task_class(self, COMPOSER)
         self._outputs: dict[str, Any] = {}
         self._inputs: list[Any] = []
+        self._matches_told: dict[str, str] = {}
         self._enabled, self._state = True, 'unconfigured'
         self._fault = ''
         self._condition: Verdict | None = None
@@ -408,7 +410,13 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             self._reset_wanted.set()
 
     def _watch(self) -> None:
-        """Deactivate after a fault in the worker, or when a frame takes too long."""
+        """Tell of new peers; deactivate after a fault in the worker or when a frame takes too long.
+
+        Who waits for this node knows from its peers alone whether both sides have found each other:
+        a publisher may see a subscription well before the subscription hears the publisher.
+        """
+        if self._matches() != self._matches_told:
+            self._report()
         session = self._session
         if session is None:
             return
@@ -424,6 +432,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
 
     def _report(self) -> None:
         verdict, estimator = self._verdict(), self.task.estimator
+        self._matches_told = matches = self._matches()
         origin = getattr(estimator, 'origin', None)
         values = {
             'state': self._state,
@@ -435,6 +444,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             **self.health.values(),
             **usage(),
             'gpu_mem_mb': f'{_gpu_memory(estimator):.1f}',
+            **matches,
         }
         status = DiagnosticStatus(
             level=bytes([verdict.level]),
@@ -455,12 +465,24 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         if not self._enabled:
             return Verdict(Level.OK, 'disabled')
         p = self.parameters
-        verdicts = [self.health.verdict(p.input_timeout, p.max_input_age)]
+        verdicts = [self.health.verdict(p.input_timeout, p.max_input_age, self._source())]
         if self._condition is not None:
             verdicts.append(self._condition)
         if not self.task.estimator.origin.trained:
             verdicts.append(Verdict(Level.WARN, 'the network is untrained'))
         return max(verdicts, key=lambda verdict: verdict.level)
+
+    def _matches(self) -> dict[str, str]:
+        """Return how many peers the node itself has found, by topic, for the diagnostics."""
+        heard = {one.topic_name: one.get_publisher_count() for one in self._inputs}
+        told = {one.topic_name: one.get_subscription_count() for one in self._outputs.values()}
+        return {PUBLISHERS: peers_text(heard), SUBSCRIBERS: peers_text(told)}
+
+    def _source(self) -> str:
+        _, images, *_ = self._inputs
+        count = images.get_publisher_count()
+        who = f'{count} publisher{"s" * (count > 1)}, silent' if count else 'no publisher'
+        return f'{images.topic_name} has {who}'
 
     # worker thread -------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from dlcv.ros.vocabulary import message_class
 
 READY_TOPIC = '/dlcv_recorder/ready'
 QUEUE = 100  # messages that a reliable listener may be behind before it loses one
+SETTLE = 0.5  # seconds after which who is counted as a listener has found the publisher, too
 CLOCK_PERIOD = 0.025  # seconds between two messages on /clock; each costs each node 0.5 ms
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 Progress = Callable[[float, float], None]
@@ -91,6 +92,10 @@ class Player(Node):
         """The topics it publishes."""
         return list(self._publishers_of)
 
+    def listeners(self) -> dict[str, int]:
+        """Return how many subscriptions each topic has found."""
+        return {name: p.get_subscription_count() for name, p in self._publishers_of.items()}
+
     def wait(self, stamp_ns: int) -> None:
         """Wait for those the options name, with the clock standing at ``stamp_ns``.
 
@@ -101,8 +106,14 @@ class Player(Node):
         while missing := self._missing():
             if monotonic() > deadline:
                 raise PlayError(f'after {self._options.patience:g} s there is still {missing}')
-            self.tick(stamp_ns)
-            rclpy.spin_once(self, timeout_sec=0.05)
+            self._stand(stamp_ns)
+        settled = monotonic() + (SETTLE if self._options.wait_subscribers else 0.0)
+        while monotonic() < settled:
+            self._stand(stamp_ns)
+
+    def _stand(self, stamp_ns: int) -> None:
+        self.tick(stamp_ns)
+        rclpy.spin_once(self, timeout_sec=0.05)
 
     def publish(self, message: RawMessage) -> None:
         """Publish the serialised bytes of one message."""
@@ -141,11 +152,7 @@ class Player(Node):
         return self.create_publisher(cls, topic.name, qos)
 
     def _missing(self) -> str:
-        counts = {
-            name: self._publishers_of[name].get_subscription_count()
-            for name in self._images
-            if name in self._publishers_of
-        }
+        counts = {name: n for name, n in self.listeners().items() if name in self._images}
         wanted = self._options.wait_subscribers
         if wanted and max(counts.values(), default=0) < wanted:
             return f'no image topic with {wanted} subscribers: {counts or "no images at all"}'

@@ -31,7 +31,7 @@ from dlcv.ros.listener import Listener, Word
 from dlcv.ros.play import CLOCK_PERIOD, Player, PlayOptions
 from dlcv.ros.start import leave
 
-SETTLE = 0.5  # seconds after which the nodes, too, know that they have a listener
+SETTLE = 0.5  # seconds for the nodes to take in what stands still
 STEP = 0.05  # seconds between two looks at the time while nothing arrives
 LINGER = 3.0  # seconds to wait for the last answers in real time
 LAST_WORDS = 1.2  # seconds in which every node sends diagnostics once more
@@ -102,7 +102,7 @@ class Replay:
         for raw in bag.raw([TF_STATIC]) if TF_STATIC in self.topics else ():
             self._player.publish(raw)  # before all else, wherever in the bag it is
         self._player.finish()
-        self.spin_for(SETTLE)  # the nodes have nothing else to do than to take it in
+        self.spin_for(SETTLE)
         self._listener.states.begin()
 
     def play(self, bag: Bag, show: Show) -> bool:
@@ -252,10 +252,9 @@ class Replay:
         return 1 - min(done[one.node] for one in self.job.nodes) / images, spin()
 
     def _missing(self) -> str:
-        if absent := self._listener.absent():
-            return f'no word of {", ".join(absent)}'
-        there, wanted = self._player.count_subscribers(self._image), len(self.job.nodes)
-        return f'{there} of {wanted} listeners to {self._image}' if there < wanted else ''
+        """Return who is not there yet: nodes and replay must have found each other, both ways."""
+        played, listened = self._player.listeners(), self._listener.publishers()
+        return self._listener.states.unmatched(self.job.nodes, played, listened)
 
     def _shown(self, bag: Bag) -> Iterator[RawMessage]:
         """Give what is played, up to the last image that is to be shown."""
