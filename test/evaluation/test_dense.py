@@ -151,3 +151,17 @@ def test_flow_without_truth_has_no_numbers(truth, why):
     assert [metric.value for metric in section.metrics] == [None] * 3
     assert {metric.text for metric in section.metrics} == {why}
     assert section.plots == ()
+
+
+def test_a_picture_that_is_mostly_out_of_range_is_not_scaled():
+    """Depth beyond the node's range is published as infinite (REP 117)."""
+    far = np.where(np.arange(DEPTH.size).reshape(DEPTH.shape) % 3, np.inf, DEPTH)
+    depth = Depth(DepthCaps())
+    depth.add(0, far, DEPTH)
+    metrics = {metric.name: metric for metric in depth.section().metrics}
+    assert metrics['Abs Rel'].value is not None
+    assert metrics['Abs Rel (median-scaled)'].text == 'the median of the estimate is no depth'
+    depth.add(1, 2 * DEPTH, DEPTH)
+    assert values(depth)['scale'] == pytest.approx(0.5)
+    assert values(depth)['Abs Rel (median-scaled)'] == pytest.approx(0, abs=1e-6)
+    assert depth.section().notes[1].startswith('1 of them can be scaled')

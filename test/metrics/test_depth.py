@@ -111,3 +111,14 @@ def test_what_cannot_be_compared_is_refused():
         DepthCaps(nearest=5, farthest=2)
     with pytest.raises(DepthMetricError, match="no crop 'middle'"):
         DepthCaps(crop='middle')
+
+
+@pytest.mark.parametrize('most', [np.inf, -np.inf, 0.0, -1.0])
+def test_a_median_that_is_no_depth_has_no_scale(most):
+    depth = np.array([[most, most, most, 4.0]])
+    truth = np.full((1, 4), 2.0)
+    assert depth_errors(depth, truth, median_scaling=True).pixels == 0
+    depth[0, :2] = 4.0
+    scaled = depth_errors(np.c_[depth, [[4.0]]], np.full((1, 5), 2.0), median_scaling=True)
+    assert (scaled.scale, scaled.pixels) == (0.5, 5)
+    assert math.isfinite(scaled.rmse_log)

@@ -13,6 +13,8 @@ from dlcv.metrics.depth import QUANTITIES, DepthCaps, DepthErrors, depth_errors
 from dlcv.metrics.flow import AE, EPE, FL_ALL, FlowErrors, flow_errors
 from dlcv.types import FloatArray
 
+NO_MEDIAN = 'the median of the estimate is no depth'
+
 
 class Depth:
     """Collects the errors of depth pictures, with and without median scaling.
@@ -50,6 +52,8 @@ class Depth:
     def section(self) -> Section:
         """Return what was found."""
         why = self._why
+        scaled = sum(error.pixels > 0 for error in self._scaled)
+        why_scaled = NO_MEDIAN if self._plain else why
         metrics = [
             Kind.like(quantity).of([error.figures[i] for error in self._plain], why)
             for i, quantity in enumerate(QUANTITIES)
@@ -60,18 +64,21 @@ class Depth:
                 name=f'{quantity.name} (median-scaled)',
                 doc=f'{quantity.doc}; the estimate scaled to the true median',
                 source='Zhou et al., CVPR 2017',
-            ).of([error.figures[i] for error in self._scaled], why)
+            ).of([error.figures[i] for error in self._scaled], why_scaled)
             for i, quantity in enumerate(QUANTITIES)
         ]
-        metrics.append(_scale([error.scale for error in self._scaled], why))
+        metrics.append(_scale([error.scale for error in self._scaled], why_scaled))
         caps = self._caps
         note = (
             f'{len(self._plain)} of {self._seen} pictures have truth; it counts from '
             f'{caps.nearest:g} to {caps.farthest:g} m, crop: {caps.crop}; means of the pictures.'
         )
+        notes: tuple[str, ...] = (note,)
+        if scaled < len(self._plain):
+            notes += (f'{scaled} of them can be scaled: {NO_MEDIAN} in the others.',)
         plots = (self._plot(),) if self._plain else ()
         return Section(
-            name='depth', title='Depth', metrics=tuple(metrics), notes=(note,), plots=plots
+            name='depth', title='Depth', metrics=tuple(metrics), notes=notes, plots=plots
         )
 
     def _plot(self) -> Plot:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from math import nan
+from math import inf, nan
 from typing import Literal
 
 import numpy as np
@@ -126,7 +126,8 @@ def depth_errors(
         truth: ``(H, W)`` metres.
         caps: What counts; by default everything up to 80 m.
         median_scaling: Whether the estimate is multiplied with the ratio of the medians first, as
-            is usual for networks that cannot know the unit (Zhou et al., CVPR 2017).
+            is usual for networks that cannot know the unit (Zhou et al., CVPR 2017). Nothing counts
+            where the median of the estimate is not positive and finite.
 
     Raises:
         DepthMetricError: If the sizes differ.
@@ -140,7 +141,12 @@ def depth_errors(
     if not counts.any():
         return DepthErrors()
     true, found = truth[counts].astype(np.float64), depth[counts].astype(np.float64)
-    scale = float(np.median(true) / np.median(found)) if median_scaling else 1.0
+    scale = 1.0
+    if median_scaling:
+        middle = float(np.median(found))
+        if not 0 < middle < inf:  # half of the picture, or more, is endlessly far or nowhere
+            return DepthErrors()
+        scale = float(np.median(true)) / middle
     found = np.clip(found * scale, caps.nearest, caps.farthest)
     difference, ratio = found - true, np.maximum(found / true, true / found)
     return DepthErrors(
