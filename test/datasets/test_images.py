@@ -96,6 +96,11 @@ def test_a_camera_has_one_size_also_without_calibration(folder, write_picture):
         list(open_folder('images', folder))
 
 
+def test_a_scale_without_depth_is_refused(folder):
+    with pytest.raises(DatasetError, match='rgb: a depth scale is given, but there is no folder'):
+        open_folder('images', folder / 'rgb', FolderOptions(depth_scale=1000))
+
+
 def test_depth_of_another_size_is_named(folder, write_picture):
     for path in (folder / 'rgb').iterdir():
         write_picture(path, size=(32, 20))

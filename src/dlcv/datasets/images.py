@@ -90,8 +90,10 @@ def _stamps(pictures: list[Path], truth: Trajectory | None, rate: float | None) 
 
 def _depths(pictures: list[Path], root: Path, options: FolderOptions) -> dict[str, Path]:
     """Return the depth pictures by name; the units must be known to use them."""
-    if not options.depth or options.depth_scale is None or not (root / 'depth').is_dir():
+    if not options.depth or options.depth_scale is None:
         return {}
+    if not (root / 'depth').is_dir():
+        raise DatasetError(f'{root}: a depth scale is given, but there is no folder depth/ in it')
     depths = {path.stem: path for path in pictures_in(root / 'depth')}
     missing = [p.name for p in pictures if p.stem not in depths]
     if missing:
