@@ -1,0 +1,94 @@
+"""Show images at the pace at which they were recorded, times a rate, whoever keeps up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import monotonic
+
+from dlcv.bags import Bag
+from dlcv.progress import Show
+from dlcv.replay.log import LOST, FrameLog, Handled, Outcome
+from dlcv.replay.outputs import OutputBag
+from dlcv.ros.play import CLOCK_PERIOD
+from dlcv.ros.replay.stage import Stage, stamp_of
+
+LINGER = 3.0  # seconds to wait for the last answers
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """An image that not all nodes have told of yet.
+
+    Attributes:
+        at: When it was published, by the monotonic clock.
+        silent: The nodes that have not.
+    """
+
+    at: float
+    silent: set[str]
+
+
+class RealTime:
+    """A replay in real time.
+
+    Args:
+        stage: Where.
+        answers: What the nodes send goes there, at the time of the bag at which it arrives.
+        log: What became of each image goes there, with the age at which that was heard.
+    """
+
+    def __init__(self, stage: Stage, answers: OutputBag, log: FrameLog) -> None:
+        self._stage, self._answers, self._log = stage, answers, log
+        self._nodes = [one.node for one in stage.job.nodes]
+        self._shown: dict[int, _Shown] = {}  # by header stamp
+        self._begin, self._first_ns = monotonic(), 0
+
+    def show(self, bag: Bag, progress: Show) -> None:
+        """Show the bag."""
+        stage = self._stage
+        self._begin, self._first_ns = monotonic(), bag.start_ns
+        for raw in stage.shown(bag):
+            due = self._begin + (raw.stamp_ns - self._first_ns) / 1e9 / stage.job.rate
+            while (ahead := due - monotonic()) > 0:
+                self._pass(min(ahead, CLOCK_PERIOD / 2))
+            stage.player.settle(raw.stamp_ns)
+            stage.player.publish(raw)
+            if stage.is_image(raw):
+                self._shown[stamp_of(raw)] = _Shown(monotonic(), set(self._nodes))
+                stage.lose_the_gone()
+                progress('replay', stage.images, stage.count)
+        end = monotonic() + LINGER
+        while monotonic() < end:
+            self._pass(CLOCK_PERIOD / 2)
+        stage.lose_the_gone()
+        self._give_up()
+
+    def _pass(self, seconds: float) -> None:
+        """Let time go by, at most so much, and keep what arrives."""
+        now_ns = self._first_ns + int((monotonic() - self._begin) * self._stage.job.rate * 1e9)
+        self._stage.player.tick(now_ns)
+        self._stage.spin(seconds)
+        self._take(now_ns)
+
+    def _take(self, now_ns: int) -> None:
+        """Keep what has arrived."""
+        heard = self._stage.listener
+        for topic, data in heard.arrived:
+            self._answers.add_raw(topic, now_ns, data)
+        heard.arrived.clear()
+        for word in heard.words:
+            shown = self._shown.get(word.stamp_ns)
+            age_ms = None if shown is None else 1e3 * (word.at - shown.at)
+            self._log.add(Handled(word.node, word.stamp_ns, word.outcome, age_ms))
+            if shown is not None:
+                shown.silent.discard(word.node)
+                if not shown.silent:
+                    del self._shown[word.stamp_ns]
+        heard.words.clear()
+
+    def _give_up(self) -> None:
+        """Log the images as lost of which a node has not told what became of them."""
+        for stamp_ns, shown in self._shown.items():
+            for name in self._nodes:
+                if name in shown.silent:
+                    self._log.add(Handled(name, stamp_ns, Outcome(LOST)))
