@@ -108,6 +108,31 @@ def test_a_node_that_dies_is_left_behind_and_told_of(
 
 
 @pytest.mark.timeout(240)
+def test_a_node_that_falls_silent_in_real_time_is_told_of(
+    bag: Path, tmp_path: Path, domain: Any
+) -> None:
+    """Nobody tells of it, as nobody does under ROS's launch of one that was killed."""
+    out = tmp_path / 'out'
+    pace = ('--mode', 'real-time', '--rate', '0.3', '--no-peak', '--patience', '3')
+    process = _start(bag, out, '--nodes', 'flownet,deepvo', *pace)
+    victim = _descendant(process.pid, 'dlcv.ros.nodes.flownet')
+    _until(lambda: (out / 'frames.jsonl').exists() and list(read_log(out / 'frames.jsonl')))
+    os.kill(victim, signal.SIGSTOP)
+    assert process.stdout is not None
+    assert any('flownet: it does not answer' in line for line in process.stdout)
+    os.kill(victim, signal.SIGCONT)  # so that it can be ended
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, said
+    found = read_json(out / 'evaluation.json')
+    flownet, deepvo = found.nodes
+    assert deepvo.answered == FRAMES
+    told = flownet.outcomes['processed']
+    assert flownet.outcomes['lost'] == FRAMES - told
+    (warning,) = found.warnings
+    assert warning.startswith(f'flownet: it does not answer since image {told + 1};')
+
+
+@pytest.mark.timeout(240)
 def test_a_node_that_does_not_start_ends_the_replay(bag: Path, tmp_path: Path, domain: Any) -> None:
     process = _start(bag, tmp_path / 'out', '--nodes', 'flownet,deepvo')
     os.kill(_descendant(process.pid, 'dlcv.ros.nodes.flownet'), signal.SIGKILL)

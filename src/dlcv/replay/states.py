@@ -39,12 +39,17 @@ class NodeStates:
     def __init__(self, nodes: Collection[str], namespace: str | None = None) -> None:
         self._nodes, self._namespace = nodes, namespace
         self._states: dict[str, _State] = {}
+        self._heard: Counter[str] = Counter()
         self._cpu_s: dict[str, float] = {}  # at the beginning
 
     @property
     def known(self) -> list[str]:
         """The nodes that have said anything."""
         return list(self._states)
+
+    def heard(self, name: str) -> int:
+        """Return how often a node has said something."""
+        return self._heard[name]
 
     def add(self, array: Any) -> None:
         """Take a ``diagnostic_msgs/DiagnosticArray``."""
@@ -55,6 +60,7 @@ class NodeStates:
                 text = status.message
                 if older is not None and text.startswith('no image'):  # the bag has ended
                     text = older.message
+                self._heard[name] += 1
                 self._states[name] = _State(text, status.level in ERROR, values)
 
     def _is_meant(self, full_name: str) -> bool:

@@ -82,10 +82,10 @@ class LockStep:
         stage, said = self._stage, dict[str, Word]()
         deadline = monotonic() + stage.job.patience
         while silent := self._hear(stamp_ns, said):
-            stage.lose_the_gone()
-            if monotonic() > deadline:
-                for name in silent:
-                    stage.lose(name, 'it does not answer')
+            gone, late = stage.gone(), monotonic() > deadline
+            for name in silent:
+                if late or name in gone:
+                    stage.lose(name, stage.images, gone=name in gone)
             stage.spin(STEP)
         nothing = Outcome(LOST)
         return tuple(

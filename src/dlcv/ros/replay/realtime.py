@@ -12,7 +12,7 @@ from dlcv.replay.outputs import OutputBag
 from dlcv.ros.play import CLOCK_PERIOD
 from dlcv.ros.replay.stage import Stage, stamp_of
 
-LINGER = 3.0  # seconds to wait for the last answers
+LINGER = 3.0  # seconds to wait for the last answers; a node that lives sends diagnostics thrice
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,12 @@ class _Shown:
     """An image that not all nodes have told of yet.
 
     Attributes:
+        number: 1 for the first image.
         at: When it was published, by the monotonic clock.
         silent: The nodes that have not.
     """
 
+    number: int
     at: float
     silent: set[str]
 
@@ -41,6 +43,7 @@ class RealTime:
         self._stage, self._answers, self._log = stage, answers, log
         self._nodes = [one.node for one in stage.job.nodes]
         self._shown: dict[int, _Shown] = {}  # by header stamp
+        self._told = dict.fromkeys(self._nodes, 0)  # the last image that each has told of
         self._begin, self._first_ns = monotonic(), 0
 
     def show(self, bag: Bag, progress: Show) -> None:
@@ -54,14 +57,31 @@ class RealTime:
             stage.player.settle(raw.stamp_ns)
             stage.player.publish(raw)
             if stage.is_image(raw):
-                self._shown[stamp_of(raw)] = _Shown(monotonic(), set(self._nodes))
-                stage.lose_the_gone()
+                shown = _Shown(stage.images, monotonic(), set(self._nodes))
+                self._shown[stamp_of(raw)] = shown
+                self._lose(stage.gone())
                 progress('replay', stage.images, stage.count)
-        end = monotonic() + LINGER
-        while monotonic() < end:
-            self._pass(CLOCK_PERIOD / 2)
-        stage.lose_the_gone()
+        self._hear_out()
         self._give_up()
+
+    def _hear_out(self) -> None:
+        """Wait for the last answers, and longer where nothing tells whether a node still lives."""
+        stage, states = self._stage, self._stage.listener.states
+        before = {name: states.heard(name) for name in self._nodes}
+        end = monotonic() + LINGER
+        late = end + stage.job.patience
+        while (now := monotonic()) < late:
+            mute = {name for name in self._nodes if states.heard(name) == before[name]}
+            if now > end and not mute - stage.lost:
+                return
+            self._lose(stage.gone())
+            self._pass(CLOCK_PERIOD / 2)
+        self._lose(mute, gone=False)
+
+    def _lose(self, names: set[str], *, gone: bool = True) -> None:
+        for name in self._nodes:
+            if name in names - self._stage.lost:
+                self._stage.lose(name, self._told[name] + 1, gone=gone)
 
     def _pass(self, seconds: float) -> None:
         """Let time go by, at most so much, and keep what arrives."""
@@ -81,6 +101,7 @@ class RealTime:
             age_ms = None if shown is None else 1e3 * (word.at - shown.at)
             self._log.add(Handled(word.node, word.stamp_ns, word.outcome, age_ms))
             if shown is not None:
+                self._told[word.node] = max(self._told[word.node], shown.number)
                 shown.silent.discard(word.node)
                 if not shown.silent:
                     del self._shown[word.stamp_ns]

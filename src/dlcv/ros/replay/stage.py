@@ -103,16 +103,15 @@ class Stage:
         while monotonic() < end:
             self.spin(STEP)
 
-    def lose_the_gone(self) -> None:
-        """Wait no longer for nodes whose processes have ended."""
-        for name in sorted({*self.listener.absent(), *self._deaths()}):
-            self.lose(name, 'its process is gone')
+    def gone(self) -> set[str]:
+        """Return the nodes whose processes have ended; the middleware takes 20 s to see a kill."""
+        return {*self.listener.absent(), *self._deaths()}
 
-    def lose(self, name: str, why: str) -> None:
-        """Wait for a node no longer, and say so once."""
-        if name not in self.lost:
-            self.lost.add(name)
-            self.warn(f'{name}: {why} since image {self.images}; going on without it')
+    def lose(self, name: str, image: int, *, gone: bool) -> None:
+        """Wait no longer for a node that has been silent since an image, and say so."""
+        self.lost.add(name)
+        why = 'its process is gone' if gone else 'it does not answer'
+        self.warn(f'{name}: {why} since image {image}; going on without it')
 
     def warn(self, text: str) -> None:
         """Tell people what went wrong, now and with the facts."""
