@@ -28,7 +28,7 @@ def started(context):
     done = Shutdown(reason='the bag is done')
     if values['evaluate'] == 'true':  # also what a replay that broke off has left
         report = python('evaluate', evaluation_of(values))
-        chain = [then(replay, report, anyhow=True), then(report, done)]
+        chain = [then(replay, report, anyhow=True), then(report, done, earlier=[replay])]
     else:
         chain = [then(replay, done)]
     return [

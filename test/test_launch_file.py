@@ -11,8 +11,13 @@ import yaml
 
 pytest.importorskip('launch_ros', reason="ROS's launch_ros is not installed")
 
-from launch import LaunchContext
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, SetEnvironmentVariable
+from launch import LaunchContext, LaunchDescription, LaunchService
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    SetEnvironmentVariable,
+    Shutdown,
+)
 from launch.utilities import perform_substitutions
 from launch_ros.actions import ComposableNodeContainer, Node
 
@@ -20,6 +25,7 @@ from dlcv.bags import write_recording
 from dlcv.bringup import make_plan, replay
 from dlcv.contract.launch import ARGUMENTS, environment
 from dlcv.contract.nodes import NODES
+from dlcv.launching import python, then
 from dlcv.world import WorldRecording, ideal_camera
 
 ROOT = Path(__file__).parents[1]
@@ -181,3 +187,20 @@ def test_a_replay_starts_the_nodes_and_shows_them_the_bag(tmp_path, evaluate):
     assert replay.evaluation_of(given)[:5] == (
         '-m', 'dlcv', 'evaluate', '--again', str(tmp_path / 'out'),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('replayed', 'reported', 'code'),
+    [(0, 0, 0), (1, 0, 1), (0, 2, 1)],
+    ids=['all is well', 'a replay that broke off', 'no report'],
+)
+def test_the_end_of_a_launch_says_whether_all_went_well(tmp_path, replayed, reported, code):
+    """As in replay.launch.py: the report comes anyhow, the exit code tells of both."""
+    first = python('replay', ['-c', f'raise SystemExit({replayed})'])
+    mark = f'open({str(tmp_path / "report")!r}, "w"); raise SystemExit({reported})'
+    second = python('evaluate', ['-c', mark])
+    chain = [then(first, second, anyhow=True), then(second, Shutdown(), earlier=[first])]
+    service = LaunchService(noninteractive=True)
+    service.include_launch_description(LaunchDescription([*chain, first]))
+    assert service.run() == code
+    assert (tmp_path / 'report').exists()

@@ -54,20 +54,23 @@ def python(name: str, arguments: Iterable[str]) -> Any:
     return ExecuteProcess(cmd=[sys.executable, *arguments], name=name, output='screen')
 
 
-def then(action: Any, after: Any, *, anyhow: bool = False) -> Any:
+def then(action: Any, after: Any, *, anyhow: bool = False, earlier: Iterable[Any] = ()) -> Any:
     """Return the action that lets another one follow on the end of a process.
 
     Args:
         action: The process.
         after: What follows.
         anyhow: Whether it follows also when the process has failed; else the launch ends badly.
+        earlier: Processes that have ended before, of which one that failed also lets it end badly.
     """
 
     def on_exit(event: Any, context: Any) -> Any:
         if context.is_shutdown:
             return None
-        if event.returncode != 0 and not anyhow:
-            raise RuntimeError(f'{event.process_name} failed: exit code {event.returncode}')
+        for process in () if anyhow else (*earlier, action):
+            if process.return_code:
+                name = process.process_details['name']
+                raise RuntimeError(f'{name} failed: exit code {process.return_code}')
         return [LogInfo(msg=f'{event.process_name} is done'), after]
 
     return RegisterEventHandler(OnProcessExit(target_action=action, on_exit=on_exit))

@@ -1,7 +1,8 @@
 """What a replay starts: the nodes as on the robot, but for what a replay must change.
 
 The changes are few and all named in `changes`: in lock-step an image waits for as long as it takes
-and may be as old as it is, and a relocalizer is asked about every image.
+and may be as old as it is, a relocalizer is asked about every image, and diagnostics come each
+second.
 """
 
 from __future__ import annotations
@@ -195,7 +196,8 @@ def _make(folder: Path) -> None:
 
 def changes(mode: Mode, node: str) -> dict[str, Any]:
     """Return the parameters that a replay sets, whatever the parameter file says."""
-    changed: dict[str, Any] = {'use_sim_time': True}
+    # a replay takes diagnostics for a sign of life
+    changed: dict[str, Any] = {'use_sim_time': True, 'diagnostic_period': 1.0}
     if mode != 'real-time':
         changed |= {'image_qos': 'default', 'max_input_age': 0.0}
     if node == 'dsac':
