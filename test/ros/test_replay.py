@@ -128,6 +128,7 @@ def test_a_node_that_falls_silent_in_real_time_is_told_of(
     assert deepvo.answered == FRAMES
     told = flownet.outcomes['processed']
     assert flownet.outcomes['lost'] == FRAMES - told
+    assert 'highest rate' not in found.facts
     (warning,) = found.warnings
     assert warning.startswith(f'flownet: it does not answer since image {told + 1};')
 

@@ -16,7 +16,7 @@ LINGER = 3.0  # seconds to wait for the last answers; a node that lives sends di
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _Awaited:
     """An image that not all nodes have told of yet.
 
     Attributes:
@@ -42,7 +42,7 @@ class RealTime:
     def __init__(self, stage: Stage, answers: OutputBag, log: FrameLog) -> None:
         self._stage, self._answers, self._log = stage, answers, log
         self._nodes = [one.node for one in stage.job.nodes]
-        self._shown: dict[int, _Shown] = {}  # by header stamp
+        self._awaited: dict[int, _Awaited] = {}  # by header stamp
         self._told = dict.fromkeys(self._nodes, 0)  # the last image that each has told of
         self._begin, self._first_ns = monotonic(), 0
 
@@ -57,8 +57,8 @@ class RealTime:
             stage.player.settle(raw.stamp_ns)
             stage.player.publish(raw)
             if stage.is_image(raw):
-                shown = _Shown(stage.images, monotonic(), set(self._nodes))
-                self._shown[stamp_of(raw)] = shown
+                image = _Awaited(stage.images, monotonic(), set(self._nodes))
+                self._awaited[stamp_of(raw)] = image
                 self._lose(stage.gone())
                 progress('replay', stage.images, stage.count)
         self._hear_out()
@@ -97,19 +97,19 @@ class RealTime:
             self._answers.add_raw(topic, now_ns, data)
         heard.arrived.clear()
         for word in heard.words:
-            shown = self._shown.get(word.stamp_ns)
-            age_ms = None if shown is None else 1e3 * (word.at - shown.at)
+            image = self._awaited.get(word.stamp_ns)
+            age_ms = None if image is None else 1e3 * (word.at - image.at)
             self._log.add(Handled(word.node, word.stamp_ns, word.outcome, age_ms))
-            if shown is not None:
-                self._told[word.node] = max(self._told[word.node], shown.number)
-                shown.silent.discard(word.node)
-                if not shown.silent:
-                    del self._shown[word.stamp_ns]
+            if image is not None:
+                self._told[word.node] = max(self._told[word.node], image.number)
+                image.silent.discard(word.node)
+                if not image.silent:
+                    del self._awaited[word.stamp_ns]
         heard.words.clear()
 
     def _give_up(self) -> None:
         """Log the images as lost of which a node has not told what became of them."""
-        for stamp_ns, shown in self._shown.items():
+        for stamp_ns, image in self._awaited.items():
             for name in self._nodes:
-                if name in shown.silent:
+                if name in image.silent:
                     self._log.add(Handled(name, stamp_ns, Outcome(LOST)))
