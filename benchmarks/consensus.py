@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlcv.consensus import ConsensusSettings, solve_pose
+from dlcv.estimation.consensus import ConsensusSettings, solve_pose
 from dlcv.geometry.rotation import from_parts, invert, so3_exp, transform
-from dlcv.losses.dsac import rotation_error, translation_error
+from dlcv.networks.losses.dsac import rotation_error, translation_error
 from dlcv.types import Camera
 
 CAMERA = Camera(width=640, height=480, fx=525.0, fy=525.0, cx=319.5, cy=239.5)

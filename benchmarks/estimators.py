@@ -25,22 +25,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dlcv.estimation.deepvo import OdometryEstimator, OdometrySettings
+from dlcv.estimation.device import set_threads
+from dlcv.estimation.dsac import RelocalizationEstimator
+from dlcv.estimation.flownet import FlowEstimator, FlowSettings
+from dlcv.estimation.memory import keep_freed_memory
+from dlcv.estimation.monodepth import DepthEstimator
+from dlcv.estimation.superpoint import FeatureEstimator
 from dlcv.host import processor
-from dlcv.inference.depth import DepthEstimator
-from dlcv.inference.device import set_threads
-from dlcv.inference.features import FeatureEstimator
-from dlcv.inference.flow import FlowEstimator, FlowSettings
-from dlcv.inference.memory import keep_freed_memory
-from dlcv.inference.odometry import OdometryEstimator, OdometrySettings
-from dlcv.inference.relocalization import RelocalizationEstimator
-from dlcv.models import build
-from dlcv.models.deepvo import DeepVOConfig
-from dlcv.models.dsac import DsacConfig
-from dlcv.models.flownet import FlowNetConfig
-from dlcv.models.monodepth import MonodepthConfig
-from dlcv.models.superpoint import SuperPointConfig
+from dlcv.networks.deepvo import DeepVOConfig
+from dlcv.networks.dsac import DsacConfig
+from dlcv.networks.flownet import FlowNetConfig
+from dlcv.networks.monodepth import MonodepthConfig
+from dlcv.networks.registry import build
+from dlcv.networks.superpoint import SuperPointConfig
+from dlcv.networks.weights import untrained
 from dlcv.types import Camera, Frame
-from dlcv.weights import untrained
 
 Clock = Callable[[], float]
 

@@ -54,8 +54,8 @@ PARAMETERS = (
 def main() -> None:
     """Print one row for each node and size."""
     args = _arguments()
-    from dlcv.inference.device import set_threads
-    from dlcv.inference.memory import keep_freed_memory
+    from dlcv.estimation.device import set_threads
+    from dlcv.estimation.memory import keep_freed_memory
 
     threads = set_threads(args.threads)
     keep_freed_memory()
@@ -110,8 +110,8 @@ def _once(
 
 
 def _weights(name: str, size: str, folder: Path) -> Path:
-    from dlcv.models import NAMES, build
-    from dlcv.weights import save_network, untrained
+    from dlcv.networks.registry import NAMES, build
+    from dlcv.networks.weights import save_network, untrained
 
     network = untrained(name) if size == 'small' else build(NAMES[name]()).eval()
     return save_network(network, folder / f'{name}.safetensors', trained=False)
@@ -123,7 +123,7 @@ def _estimator(name: str, weights: Path) -> Callable[[Any], object]:
 
     import rclpy
 
-    from dlcv.contract.nodes import NODES
+    from dlcv.interface.nodes import NODES
     from dlcv.ros.node import VisionNode
 
     classes = vars(import_module(NODES[name].module)).values()
@@ -146,7 +146,7 @@ def _estimator(name: str, weights: Path) -> Callable[[Any], object]:
 
 @contextmanager
 def _running(name: str, weights: Path, threads: int) -> Iterator[None]:
-    from dlcv.contract.nodes import NODES
+    from dlcv.interface.nodes import NODES
 
     given = (*PARAMETERS, f'weights:={weights}', f'num_threads:={threads}')
     options = [word for parameter in given for word in ('-p', parameter)]
@@ -169,8 +169,8 @@ def _camera(name: str) -> Iterator[Callable[[], tuple[float, Any]]]:
     from rclpy.node import Node
     from sensor_msgs.msg import CameraInfo, Image
 
-    from dlcv import messages
-    from dlcv.contract.nodes import NODES
+    from dlcv.interface import messages
+    from dlcv.interface.nodes import NODES
     from dlcv.ros import convert
     from dlcv.ros.qos import message_class, profile
     from dlcv.types import Camera, Frame

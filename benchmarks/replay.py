@@ -110,15 +110,15 @@ def _evaluated(bag: Path, out: Path, mode: str) -> Path:
 
 
 def _facts(out: Path):
-    from dlcv.replay.job import Folder, RunFacts, read
+    from dlcv.evaluation.replay.job import Folder, RunFacts, read
 
     return read(Folder(out).facts, RunFacts)
 
 
 def _inference(out: Path) -> float:
     """Return the seconds of inference of all nodes and images."""
-    from dlcv.replay.job import Folder
-    from dlcv.replay.log import read_log
+    from dlcv.evaluation.replay.job import Folder
+    from dlcv.evaluation.replay.log import read_log
 
     lines = read_log(Folder(out).log)
     return sum(line.outcome.inference_ms or 0.0 for line in lines) / 1e3

@@ -17,8 +17,8 @@ import time
 import numpy as np
 import torch
 
-from dlcv.world import BASELINES, SCENES, Extras, WorldRecording, ideal_camera
-from dlcv.world.recording import renderer_of
+from dlcv.data.world import BASELINES, SCENES, Extras, WorldRecording, ideal_camera
+from dlcv.data.world.recording import renderer_of
 
 
 def measure(scene: str, baseline: float, args: argparse.Namespace) -> tuple[float, float, float]:

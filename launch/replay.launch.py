@@ -13,7 +13,7 @@ from launch import LaunchDescription
 from launch.actions import OpaqueFunction, SetEnvironmentVariable, Shutdown
 
 from dlcv.bringup.replay import ARGUMENTS, evaluation_of, options_of, plan_replay
-from dlcv.launching import declared, given, node, python, then
+from dlcv.ros.launching import declared, given, node, python, then
 
 
 def generate_launch_description():

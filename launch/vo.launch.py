@@ -18,8 +18,8 @@ from launch_ros.actions import ComposableNodeContainer, Node
 from launch_ros.descriptions import ComposableNode
 
 from dlcv.bringup import make_plan
-from dlcv.contract.launch import ARGUMENTS
-from dlcv.launching import declared, given, node, python, then
+from dlcv.interface.launch import ARGUMENTS
+from dlcv.ros.launching import declared, given, node, python, then
 
 
 def generate_launch_description():

@@ -21,12 +21,12 @@ from launch.actions import (
 from launch.utilities import perform_substitutions
 from launch_ros.actions import ComposableNodeContainer, Node
 
-from dlcv.bags import write_recording
 from dlcv.bringup import make_plan, replay
-from dlcv.contract.launch import ARGUMENTS, environment
-from dlcv.contract.nodes import NODES
-from dlcv.launching import python, then
-from dlcv.world import WorldRecording, ideal_camera
+from dlcv.data.bags import write_recording
+from dlcv.data.world import WorldRecording, ideal_camera
+from dlcv.interface.launch import ARGUMENTS, environment
+from dlcv.interface.nodes import NODES
+from dlcv.ros.launching import python, then
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / 'launch/vo.launch.py'

@@ -35,7 +35,7 @@ from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
 from dlcv.bringup import make_plan
-from dlcv.contract.nodes import NODES
+from dlcv.interface.nodes import NODES
 from dlcv.ros.qos import profile
 from dlcv.ros.vocabulary import message_class
 

@@ -9,10 +9,10 @@ import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
-from dlcv.bags import Bag
 from dlcv.cli.main import main
-from dlcv.evaluation.evaluate import TruthChoice
-from dlcv.trial import Recording, evaluate_recording
+from dlcv.data.bags import Bag
+from dlcv.evaluation.pipeline.recorded import Recording, evaluate_recording
+from dlcv.evaluation.scoring.evaluate import TruthChoice
 
 TRUTH = '/ground_truth/odometry'
 SETTINGS = """

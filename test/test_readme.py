@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dlcv.cli.main import COMMANDS
-from dlcv.contract import tables
-from dlcv.contract.nodes import NODES
+from dlcv.interface import tables
+from dlcv.interface.nodes import NODES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / 'README.md').read_text()
@@ -20,7 +20,7 @@ def test_tables_are_those_of_the_code():
 
 
 def test_every_parameter_topic_and_service_is_named():
-    from dlcv.contract.parameters import describe
+    from dlcv.interface.parameters import describe
 
     for spec in NODES.values():
         names = [p.name for p in describe(spec.parameters)]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from dlcv.bringup import make_plan
-from dlcv.contract.launch import ARGUMENTS, LaunchError
-from dlcv.contract.nodes import NODES
-from dlcv.contract.parameters import ParameterError
+from dlcv.interface.launch import ARGUMENTS, LaunchError
+from dlcv.interface.nodes import NODES
+from dlcv.interface.parameters import ParameterError
 from dlcv.types import Camera, Frame, Snapshot
 
 TRUTH = '/ground_truth/odometry'
@@ -49,7 +49,7 @@ class TwoPictures:
 def bag(tmp_path_factory):
     """A bag of two pictures with calibration and truth."""
     pytest.importorskip('rosbags', reason='rosbags is not installed')
-    from dlcv.bags import write_recording
+    from dlcv.data.bags import write_recording
 
     path = tmp_path_factory.mktemp('bag') / 'two.mcap'
     write_recording(TwoPictures(), path)
@@ -275,7 +275,7 @@ def test_a_bag_without_the_cameras_images_says_where_they_are(bag):
     ],
 )
 def test_a_bag_without_the_truth_is_refused(bag, tmp_path, given, message):
-    from dlcv.bags import BagError
+    from dlcv.data.bags import BagError
 
     with pytest.raises(BagError, match=message):
         plan(bag=bag, record=str(tmp_path / 'o'), **given)
@@ -283,7 +283,7 @@ def test_a_bag_without_the_truth_is_refused(bag, tmp_path, given, message):
 
 def test_an_unreadable_bag_is_refused(tmp_path):
     pytest.importorskip('rosbags', reason='rosbags is not installed')
-    from dlcv.bags import BagError
+    from dlcv.data.bags import BagError
 
     path = tmp_path / 'broken.mcap'
     path.write_bytes(np.random.default_rng(0).bytes(1000))

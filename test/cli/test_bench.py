@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.bench.report import read_json
 from dlcv.cli.main import main
-from dlcv.weights import save_network, untrained
+from dlcv.evaluation.bench.report import read_json
+from dlcv.networks.weights import save_network, untrained
 
 
 @pytest.fixture(scope='module')

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.bags import Bag
 from dlcv.cli.main import main
-from dlcv.datasets.files import read_picture
+from dlcv.data.bags import Bag
+from dlcv.data.datasets.files import read_picture
 from dlcv.geometry.camera import write_camera
 from dlcv.types import Camera
 
@@ -121,7 +121,7 @@ def test_ctrl_c_leaves_a_whole_bag(tmp_path, folder, capsys, monkeypatch):
             raise KeyboardInterrupt
         return read(path)
 
-    monkeypatch.setattr('dlcv.datasets.folder.read_picture', interrupted)
+    monkeypatch.setattr('dlcv.data.datasets.folder.read_picture', interrupted)
     assert main(['convert', 'images', str(folder), str(tmp_path / 'b.mcap')]) == 130
     assert 'interrupted' in capsys.readouterr().err
     with Bag(tmp_path / 'b.mcap') as bag:

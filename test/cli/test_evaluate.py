@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from dlcv.bags import write_recording
 from dlcv.cli.main import main
-from dlcv.world import WorldRecording, ideal_camera
+from dlcv.data.bags import write_recording
+from dlcv.data.world import WorldRecording, ideal_camera
 
 FRAMES = 4
 
@@ -128,7 +128,7 @@ def test_a_report_that_cannot_be_written_is_exit_code_1(evaluate, drive, monkeyp
     def fails(*_):
         raise OSError(errno.ENOSPC, 'No space left on device')
 
-    monkeypatch.setattr('dlcv.trial.written.write_json', fails)
+    monkeypatch.setattr('dlcv.evaluation.pipeline.written.write_json', fails)
     code, _, err = evaluate(drive, *in_process())
     assert code == 1
     assert 'the answers are kept: dlcv evaluate --again' in err

@@ -13,11 +13,11 @@ import pytest
 from dlcv.cli.infer import _OPTIONS, _read_image
 from dlcv.cli.main import main
 from dlcv.geometry.camera import write_camera
-from dlcv.models.deepvo import DeepVO, DeepVOConfig
-from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
-from dlcv.models.flownet import FlowNet, FlowNetConfig
-from dlcv.models.monodepth import Monodepth, MonodepthConfig
-from dlcv.models.superpoint import SuperPoint, SuperPointConfig
+from dlcv.networks.deepvo import DeepVO, DeepVOConfig
+from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.networks.flownet import FlowNet, FlowNetConfig
+from dlcv.networks.monodepth import Monodepth, MonodepthConfig
+from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
 from dlcv.types import Camera
 
 WIDTH, HEIGHT = 96, 64
@@ -45,7 +45,7 @@ def tiny(name):
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     """Three pictures, a calibration and a weight file for each network."""
-    from dlcv.weights import save_network
+    from dlcv.networks.weights import save_network
 
     path = tmp_path_factory.mktemp('infer')
     rng = np.random.default_rng(0)
@@ -235,7 +235,7 @@ def test_nothing_that_is_read_is_overwritten(folder, tmp_path, capsys):
 
 
 def test_a_digest_without_a_file_is_not_passed_over(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr('dlcv.inference.load.chosen', lambda *_: None)
+    monkeypatch.setattr('dlcv.estimation.load.chosen', lambda *_: None)
     given = [str(folder / 'rgb' / '0.png'), '-o', str(tmp_path / 'out.npz'), '--sha256', 'a' * 64]
     assert main(['infer', 'superpoint', *given]) == 2
     assert 'aaaa is asked for, but there is no weight file to have it' in capsys.readouterr().err
@@ -293,7 +293,11 @@ def test_sizes_must_fit(folder, tmp_path, capsys):
 
 
 def test_every_option_is_a_setting_of_its_estimator():
-    from dlcv.inference import depth, features, flow, odometry, relocalization
+    from dlcv.estimation import deepvo as odometry
+    from dlcv.estimation import dsac as relocalization
+    from dlcv.estimation import flownet as flow
+    from dlcv.estimation import monodepth as depth
+    from dlcv.estimation import superpoint as features
 
     settings = {
         'superpoint': features.FeatureSettings,

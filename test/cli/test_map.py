@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dlcv.bags import write_recording
 from dlcv.cli.main import main
-from dlcv.inference.load import load_relocalization
-from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
-from dlcv.weights import save_network
-from dlcv.world import WorldRecording, ideal_camera
+from dlcv.data.bags import write_recording
+from dlcv.data.world import WorldRecording, ideal_camera
+from dlcv.estimation.load import load_relocalization
+from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.networks.weights import save_network
 
 QUICK = ['--set', 'map.cells=900', '--set', 'map.batch=128', '--set', 'map.epochs=2',
          '--set', 'map.per_view=60', '--threads', '1']  # fmt: skip

@@ -14,12 +14,12 @@ import pytest
 import yaml
 
 from dlcv.cli.main import main
-from dlcv.inference.load import load_flow
-from dlcv.train.configuration import build, read, recipe_file, shipped_recipes
-from dlcv.train.log import read_table
-from dlcv.train.recipes import RECIPES
+from dlcv.estimation.load import load_flow
+from dlcv.networks.weights import load_network
+from dlcv.training.configuration import build, read, recipe_file, shipped_recipes
+from dlcv.training.log import read_table
+from dlcv.training.recipes import RECIPES
 from dlcv.types import Frame
-from dlcv.weights import load_network
 
 pytest.importorskip('lightning_fabric', reason='lightning-fabric is not installed')
 
@@ -163,7 +163,7 @@ def test_resuming_another_run_says_what_differs(tiny, tmp_path, capsys):
 def test_an_interrupted_run_says_how_to_go_on_and_can_be_shipped(
     tiny, tmp_path, capsys, monkeypatch
 ):
-    from dlcv.train import log
+    from dlcv.training import log
 
     add = log.Table.add
 

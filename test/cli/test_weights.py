@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from dlcv.cli.main import main
-from dlcv.models import build
-from dlcv.models.flownet import FlowNetConfig
-from dlcv.models.superpoint import SuperPointConfig
-from dlcv.weights import describe, load_network, save_network
+from dlcv.networks.flownet import FlowNetConfig
+from dlcv.networks.registry import build
+from dlcv.networks.superpoint import SuperPointConfig
+from dlcv.networks.weights import describe, load_network, save_network
 
 SUPERPOINT = SuperPointConfig(variant='vgg_bn', width=1 / 16)
 FLOWNET = FlowNetConfig(width=1 / 32, batch_norm=True)
@@ -99,7 +99,7 @@ def test_import_can_halve_license_and_configure(call, public, tmp_path):
 def test_import_keeps_nothing_that_gives_other_outputs(call, public, tmp_path, monkeypatch):
     out_path = tmp_path / 'new.safetensors'
     out_path.write_bytes(b'what was there before')
-    monkeypatch.setattr('dlcv.weights.check.difference', lambda *_: 0.5)
+    monkeypatch.setattr('dlcv.networks.weights.check.difference', lambda *_: 0.5)
     code, _, err = call('import', public, '-o', out_path)
     assert code == 1
     assert 'outputs differ by 0.5 once stored; not kept' in err
@@ -126,7 +126,7 @@ def test_verify_tells_when_the_network_overflows(call, tmp_path):
 
 
 def test_verify_tells_when_the_prepared_network_differs(call, ours, monkeypatch):
-    monkeypatch.setattr('dlcv.nn.inference.optimise', lambda _: build(SUPERPOINT))
+    monkeypatch.setattr('dlcv.networks.layers.folding.optimise', lambda _: build(SUPERPOINT))
     code, _, err = call('verify', ours, '--parity')
     assert code == 1
     assert 'prepared for inference, outputs differ by' in err

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.bags import Bag
 from dlcv.cli.main import main
-from dlcv.world import MOTIONS, SCENES, SENSORS, Extras, WorldRecording, ideal_camera
+from dlcv.data.bags import Bag
+from dlcv.data.world import MOTIONS, SCENES, SENSORS, Extras, WorldRecording, ideal_camera
 
 
 def test_a_bag_and_pictures_are_written(tmp_path, capsys):

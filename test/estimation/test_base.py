@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from dlcv.inference.depth import DepthEstimator
-from dlcv.inference.device import DeviceError
-from dlcv.inference.features import FeatureEstimator
-from dlcv.inference.flow import FlowEstimator
-from dlcv.inference.mapping import MappingError
-from dlcv.inference.odometry import OdometryEstimator
-from dlcv.inference.relocalization import RelocalizationEstimator
-from dlcv.models.deepvo import DeepVO, DeepVOConfig
-from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
-from dlcv.models.flownet import FlowNet, FlowNetConfig
-from dlcv.models.monodepth import Monodepth, MonodepthConfig
-from dlcv.models.superpoint import SuperPoint, SuperPointConfig
+from dlcv.estimation.deepvo import OdometryEstimator
+from dlcv.estimation.device import DeviceError
+from dlcv.estimation.dsac import RelocalizationEstimator
+from dlcv.estimation.flownet import FlowEstimator
+from dlcv.estimation.monodepth import DepthEstimator
+from dlcv.estimation.pictures import MappingError
+from dlcv.estimation.superpoint import FeatureEstimator
+from dlcv.networks.deepvo import DeepVO, DeepVOConfig
+from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.networks.flownet import FlowNet, FlowNetConfig
+from dlcv.networks.monodepth import Monodepth, MonodepthConfig
+from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
 from dlcv.types import Frame
 
 MAKE = {

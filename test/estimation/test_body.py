@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dlcv.inference.body import (
+from dlcv.estimation.body import (
     BodyOdometry,
     BodySettings,
     compounded,

@@ -10,16 +10,16 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import nn
 
-from dlcv.geometry.euler import euler_to_matrix
-from dlcv.geometry.trajectory import extent
-from dlcv.inference.odometry import (
+from dlcv.estimation.deepvo import (
     Lost,
     OdometryEstimator,
     OdometrySettings,
     last_of_window,
 )
-from dlcv.losses.odometry import motions, pair_labels, window_labels
-from dlcv.models.deepvo import DeepVO, DeepVOConfig
+from dlcv.geometry.euler import euler_to_matrix
+from dlcv.geometry.trajectory import extent
+from dlcv.networks.deepvo import DeepVO, DeepVOConfig
+from dlcv.networks.losses.deepvo import motions, pair_labels, window_labels
 from dlcv.types import Camera, Motion
 
 CONFIG = DeepVOConfig(input_size=(64, 96), sequence='stateful', labels='pair')

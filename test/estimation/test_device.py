@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dlcv.inference import device as dev
+from dlcv.estimation import device as dev
 
 CPU = torch.device('cpu')
 GPUS = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from dlcv.geometry.camera import grid_rays
-from dlcv.geometry.euler import euler_to_matrix
-from dlcv.inference.relocalization import (
+from dlcv.estimation.dsac import (
     RelocalizationError,
     RelocalizationEstimator,
     RelocalizationSettings,
 )
-from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
-from dlcv.models.place import Place
+from dlcv.geometry.camera import grid_rays
+from dlcv.geometry.euler import euler_to_matrix
+from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.networks.place import Place
 from dlcv.types import Camera
 
 TINY = DsacConfig(variant='tiny', width=0.0625, input_height=96)

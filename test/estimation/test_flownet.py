@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from dlcv.inference.flow import FlowEstimator, FlowSettings, checked, grid_camera
-from dlcv.models.flownet import FlowNet, FlowNetConfig
+from dlcv.estimation.flownet import FlowEstimator, FlowSettings, checked, grid_camera
+from dlcv.networks.flownet import FlowNet, FlowNetConfig
 
 
 class Brightness(nn.Module):

@@ -8,11 +8,11 @@ from importlib import import_module
 import pytest
 import torch
 
-from dlcv.inference import load
-from dlcv.inference.depth import DepthSettings
-from dlcv.models.flownet import FlowNet, FlowNetConfig
-from dlcv.models.superpoint import SuperPoint, SuperPointConfig
-from dlcv.weights import WeightsError, save_network, shipped
+from dlcv.estimation import load
+from dlcv.estimation.monodepth import DepthSettings
+from dlcv.networks.flownet import FlowNet, FlowNetConfig
+from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
+from dlcv.networks.weights import WeightsError, save_network, shipped
 
 LOADERS = {
     'superpoint': load.load_features,
@@ -69,7 +69,7 @@ def test_each_estimator_starts_without_a_file(name):
 
 
 def test_shipped_weights_may_be_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(import_module('dlcv.weights.shipped'), '_FOLDER', tmp_path)
+    monkeypatch.setattr(import_module('dlcv.networks.weights.shipped'), '_FOLDER', tmp_path)
     network = FlowNet(FlowNetConfig(variant='c', width=0.125))
     with pytest.raises(WeightsError, match='no flownet_c weights are shipped yet'):
         load.load_flow('flownet_c', device='cpu')

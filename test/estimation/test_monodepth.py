@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from dlcv.estimation.monodepth import DepthEstimator, DepthSettings, height_over_ground
 from dlcv.geometry.camera import grid_rays
-from dlcv.inference.depth import DepthEstimator, DepthSettings, height_over_ground
-from dlcv.models.monodepth import Monodepth, MonodepthConfig
+from dlcv.networks.monodepth import Monodepth, MonodepthConfig
 from dlcv.types import Camera
 
 CONFIG = MonodepthConfig(input_size=(128, 256), baseline=0.5)

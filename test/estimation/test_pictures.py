@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dlcv.estimation.pictures import Fit, MappingError, View, colour, grey
 from dlcv.geometry.camera import pixel_rays
-from dlcv.inference.mapping import Fit, MappingError, View, colour, grey
 from dlcv.types import Camera, Frame
 
 SOURCE = (101, 67)  # odd sizes: nothing divides

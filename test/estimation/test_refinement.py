@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from dlcv.inference.flow import FlowEstimator, FlowSettings
-from dlcv.inference.refinement import cell_means, refine
+from dlcv.estimation.flownet import FlowEstimator, FlowSettings
+from dlcv.estimation.refinement import cell_means, refine
 from dlcv.types import Frame
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from dlcv.estimation.superpoint import FeatureEstimator, FeatureSettings
 from dlcv.geometry.camera import pixel_rays
-from dlcv.inference.features import FeatureEstimator, FeatureSettings
-from dlcv.models.superpoint import SuperPoint, SuperPointConfig
+from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
 from dlcv.types import Frame, Keypoints
 
 

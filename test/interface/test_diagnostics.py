@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dlcv.contract.diagnostics import peers_text, read_peers
+from dlcv.interface.diagnostics import peers_text, read_peers
 
 
 @pytest.mark.parametrize('peers', [{}, {'/image': 1}, {'/image': 2, '/robot/camera_info': 0}])

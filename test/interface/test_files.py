@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dlcv.contract import files
-from dlcv.contract.nodes import NODES
-from dlcv.contract.parameters import ParameterError, describe
+from dlcv.interface import files
+from dlcv.interface.nodes import NODES
+from dlcv.interface.parameters import ParameterError, describe
 
 CONFIG = Path(__file__).parents[2] / 'config'
 SPEC = NODES['superpoint']

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dlcv.contract import launch
-from dlcv.contract.nodes import NODES
+from dlcv.interface import launch
+from dlcv.interface.nodes import NODES
 
 
 def test_every_argument_is_described_and_its_default_allowed():

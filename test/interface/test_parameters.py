@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dlcv.contract.nodes import NODES, QOS_TEXT
-from dlcv.contract.parameters import (
+from dlcv.interface.nodes import NODES, QOS_TEXT
+from dlcv.interface.parameters import (
     DeepVOParameters,
     FlowNetParameters,
     MonodepthParameters,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import dlcv
-from dlcv.contract.share import ShareError, share_file
+from dlcv.interface.share import ShareError, share_file
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dlcv.contract.launch import full_name
-from dlcv.contract.nodes import NODES
+from dlcv.interface.launch import full_name
+from dlcv.interface.nodes import NODES
 
 CONFIG = Path(__file__).parents[2] / 'config'
 OUTPUTS = {full_name(t.name, s.name, ''): t.type for s in NODES.values() for t in s.outputs}

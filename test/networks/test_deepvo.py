@@ -8,9 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dlcv.models import deepvo
-from dlcv.models.deepvo import DeepVO, DeepVOConfig
-from dlcv.nn.shapes import ShapeError
+from dlcv.networks import deepvo
+from dlcv.networks.deepvo import DeepVO, DeepVOConfig
+from dlcv.networks.layers.shapes import ShapeError
 
 TINY = DeepVOConfig(width=0.03125, memory=6, input_size=(64, 128))
 STRIDES = {'conv1': 2, 'conv2': 2, 'conv3': 2, 'conv3_1': 1, 'conv4': 2, 'conv4_1': 1, 'conv5': 2}

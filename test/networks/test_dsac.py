@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dlcv.models import dsac
-from dlcv.models.dsac import (
+from dlcv.networks import dsac
+from dlcv.networks.dsac import (
     DsacConfig,
     PatchCoordinateNet,
     SceneCoordinateNet,
@@ -17,7 +17,7 @@ from dlcv.models.dsac import (
     ScoreNet,
     coordinate_network,
 )
-from dlcv.nn.shapes import ShapeError
+from dlcv.networks.layers.shapes import ShapeError
 
 WIDTH = 0.0625
 STAR = ['full', 'tiny', 'ace']

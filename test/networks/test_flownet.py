@@ -9,8 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dlcv.models.flownet import FlowNet, FlowNetConfig
-from dlcv.nn.shapes import ShapeError
+from dlcv.networks.flownet import FlowNet, FlowNetConfig
+from dlcv.networks.layers.shapes import ShapeError
 
 TINY = FlowNetConfig(width=0.0625, max_displacement=4)
 FLOWNET2 = {'mean': 'pair', 'deconv_bias': True, 'predict_bias': True}

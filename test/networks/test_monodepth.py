@@ -7,9 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dlcv.models import monodepth
-from dlcv.models.monodepth import Monodepth, MonodepthConfig, blend_mirrored
-from dlcv.nn.shapes import ShapeError
+from dlcv.networks import monodepth
+from dlcv.networks.layers.shapes import ShapeError
+from dlcv.networks.monodepth import Monodepth, MonodepthConfig, blend_mirrored
 
 ENCODERS = ['vgg', 'resnet50']
 

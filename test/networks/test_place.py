@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dlcv.config import from_dict, to_dict
-from dlcv.models.place import Place
+from dlcv.networks.place import Place
 from dlcv.types import Camera
 
 PLACE = Place(frame='map', focal=(0.8, 1.6), low=(0, 0, 0), high=(3, 4, 0), pictures=10)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dlcv.config import from_dict, to_dict
-from dlcv.models import NAMES, build
+from dlcv.networks.registry import NAMES, build
 
 
 def test_the_names_are_those_of_the_suite():
@@ -19,7 +19,7 @@ def test_each_name_builds_its_network(name):
     with torch.device('meta'):  # paper size, but no memory
         network = build(config)
     assert network.config is config
-    assert type(network).__module__ == f'dlcv.models.{name}'
+    assert type(network).__module__ == f'dlcv.networks.{name}'
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dlcv.models.sfmlearner import DispNetS, DispNetSConfig, PoseExpNet, PoseExpNetConfig
-from dlcv.nn.shapes import ShapeError
+from dlcv.networks.layers.shapes import ShapeError
+from dlcv.networks.sfmlearner import DispNetS, DispNetSConfig, PoseExpNet, PoseExpNetConfig
 
 
 def with_biases(network):

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dlcv.models.superpoint import SuperPoint, SuperPointConfig
-from dlcv.nn.shapes import ShapeError
+from dlcv.networks.layers.shapes import ShapeError
+from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
 
 VARIANTS = ['vgg', 'vgg_bn', 'unet_bn']
 LAYERS = ['1a', '1b', '2a', '2b', '3a', '3b', '4a', '4b', 'Pa', 'Pb', 'Da', 'Db']

@@ -235,8 +235,8 @@ def with_fake(fake: Any) -> Callable[..., Any]:
 def plain(with_fake: Any) -> Any:
     """Return the smallest node class: superpoint's contract, and frames as results."""
     pytest.importorskip('rclpy', reason='rclpy is not installed')
+    from dlcv.estimation.tasks.superpoint import FeatureTask
     from dlcv.ros.node import VisionNode
-    from dlcv.tasks.features import FeatureTask
 
     class Plain(VisionNode):  # type: ignore[type-arg]
         task_class = FeatureTask

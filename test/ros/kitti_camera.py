@@ -18,11 +18,11 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
-from dlcv import messages
-from dlcv.contract.nodes import DIAGNOSTICS
-from dlcv.inference.memory import keep_freed_memory
-from dlcv.replay.job import Answering
-from dlcv.replay.states import NodeStates
+from dlcv.estimation.memory import keep_freed_memory
+from dlcv.evaluation.replay.job import Answering
+from dlcv.evaluation.replay.states import NodeStates
+from dlcv.interface import messages
+from dlcv.interface.nodes import DIAGNOSTICS
 from dlcv.ros.qos import profile
 from dlcv.ros.vocabulary import COMPOSER, message_class
 from dlcv.types import Camera

@@ -15,9 +15,9 @@ import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
-from dlcv.bags import Bag, BagWriter
-from dlcv.bags.vocabulary import CAMERA_INFO, COMPOSER, IMAGE
-from dlcv.messages import stamp_ns
+from dlcv.data.bags import Bag, BagWriter
+from dlcv.data.bags.vocabulary import CAMERA_INFO, COMPOSER, IMAGE
+from dlcv.interface.messages import stamp_ns
 from dlcv.types import Camera
 
 pytestmark = pytest.mark.ros

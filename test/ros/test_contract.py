@@ -11,8 +11,8 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, ReliabilityPolicy
 
-from dlcv.contract.nodes import COMPRESSED, NODES, QOS_TEXT, NodeSpec, Topic
-from dlcv.contract.parameters import describe
+from dlcv.interface.nodes import COMPRESSED, NODES, QOS_TEXT, NodeSpec, Topic
+from dlcv.interface.parameters import describe
 from dlcv.ros.node import VisionNode
 from dlcv.ros.qos import profile
 from dlcv.ros.vocabulary import message_class

@@ -13,8 +13,8 @@ from geometry_msgs.msg import PoseWithCovarianceStamped
 from scipy.spatial.transform import Rotation
 from std_srvs.srv import Trigger
 
-from dlcv import messages
-from dlcv.inference.odometry import Lost
+from dlcv.estimation.deepvo import Lost
+from dlcv.interface import messages
 from dlcv.ros.nodes.deepvo import DeepVONode
 from dlcv.ros.qos import profile
 from dlcv.ros.vocabulary import COMPOSER, message_class
@@ -215,7 +215,7 @@ def test_set_pose_is_taken(ros: Any, with_fake: Any) -> None:
 def test_the_path_is_latched_and_bounded(
     ros: Any, with_fake: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr('dlcv.tasks.odometry.PATH_PERIOD_NS', 0)
+    monkeypatch.setattr('dlcv.estimation.tasks.deepvo.PATH_PERIOD_NS', 0)
     node = ros.run(with_fake(DeepVONode, Drive()), path_max_size=3)
     odometry = ros.hears(node, '~/odometry')
     _drive(ros, node, range(5))

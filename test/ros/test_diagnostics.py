@@ -12,7 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image, TimeReference
 
-from dlcv.tasks.base import Level, Verdict
+from dlcv.estimation.tasks.base import Level, Verdict
 
 pytestmark = pytest.mark.ros
 KEYS = """

@@ -17,8 +17,8 @@ from rclpy.parameter import Parameter
 from scipy.spatial.transform import Rotation
 from std_srvs.srv import Trigger
 
-from dlcv import messages
 from dlcv.geometry.frames import BODY_FROM_OPTICAL, TransformBuffer, inverse
+from dlcv.interface import messages
 from dlcv.ros.nodes.dsac import Anchor, DsacNode
 from dlcv.ros.qos import profile
 from dlcv.ros.vocabulary import COMPOSER
@@ -121,9 +121,9 @@ def test_images_of_another_camera_are_refused_and_counted(ros: Any, with_fake: A
 
 
 def _map_of(frame: str, folder: Any) -> str:
-    from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
-    from dlcv.models.place import Place
-    from dlcv.weights import save_network
+    from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
+    from dlcv.networks.place import Place
+    from dlcv.networks.weights import save_network
 
     place = Place(frame=frame, focal=(0.5, 2), low=(0, 0, 0), high=(1, 1, 1), pictures=9)
     config = DsacConfig(variant='ace', width=1 / 16, input_height=32, place=place)

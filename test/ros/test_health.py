@@ -2,8 +2,8 @@
 
 import pytest
 
+from dlcv.estimation.tasks.base import Level
 from dlcv.ros.health import COUNTERS, Health
-from dlcv.tasks.base import Level
 
 
 class Time:

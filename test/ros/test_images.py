@@ -15,10 +15,10 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import SetBool, Trigger
 
-from dlcv import messages
+from dlcv.estimation.tasks.superpoint import FeatureTask
+from dlcv.interface import messages
 from dlcv.ros.nodes.superpoint import SuperPointNode
 from dlcv.ros.vocabulary import COMPOSER
-from dlcv.tasks.features import FeatureTask
 from dlcv.types import Camera
 
 pytestmark = pytest.mark.ros

@@ -45,7 +45,7 @@ def test_bad_weights_fail_configure_and_name_the_file(ros: Any, tmp_path: Path, 
 
 
 def test_without_weights_configure_says_what_to_do(ros: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr('dlcv.inference.load.chosen', lambda *_: None)
+    monkeypatch.setattr('dlcv.estimation.load.chosen', lambda *_: None)
     node = ros.make(SuperPointNode, allow_random_weights=False)
     assert node.trigger_configure() == FAILURE
     assert 'allow_random_weights' in node._fault
@@ -55,7 +55,7 @@ def test_without_weights_configure_says_what_to_do(ros: Any, monkeypatch: Any) -
 
 
 def test_a_wrong_digest_is_refused(ros: Any, tmp_path: Path) -> None:
-    from dlcv.weights import save_network, untrained
+    from dlcv.networks.weights import save_network, untrained
 
     path = save_network(untrained('superpoint'), tmp_path / 'ours.safetensors')
     node = ros.make(SuperPointNode, weights=str(path), weights_sha256='0' * 64)
@@ -70,14 +70,14 @@ def test_a_wrong_digest_is_refused(ros: Any, tmp_path: Path) -> None:
 
 
 def test_a_digest_without_a_file_is_refused(ros: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr('dlcv.inference.load.chosen', lambda *_: None)
+    monkeypatch.setattr('dlcv.estimation.load.chosen', lambda *_: None)
     node = ros.make(SuperPointNode, weights_sha256='0' * 64)
     assert node.trigger_configure() == FAILURE
     assert 'no weight file' in node._fault
 
 
 def test_weights_of_another_network_are_refused(ros: Any, tmp_path: Path) -> None:
-    from dlcv.weights import save_network, untrained
+    from dlcv.networks.weights import save_network, untrained
 
     path = save_network(untrained('flownet'), tmp_path / 'flow.safetensors', half=True)
     node = ros.make(SuperPointNode, weights=str(path))

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
-from dlcv import messages
-from dlcv.contract.nodes import DIAGNOSTICS, HANDLED
-from dlcv.inference.flow import grid_camera
+from dlcv.estimation.flownet import grid_camera
+from dlcv.interface import messages
+from dlcv.interface.nodes import DIAGNOSTICS, HANDLED
 from dlcv.ros.nodes.flownet import FlowNetNode
 from dlcv.ros.nodes.monodepth import MonodepthNode
 from dlcv.ros.nodes.superpoint import SuperPointNode

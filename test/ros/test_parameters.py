@@ -12,8 +12,8 @@ from rcl_interfaces.srv import DescribeParameters, SetParametersAtomically
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from dlcv.contract.nodes import NODES, SUPERPOINT
-from dlcv.contract.parameters import describe
+from dlcv.interface.nodes import NODES, SUPERPOINT
+from dlcv.interface.parameters import describe
 
 pytestmark = pytest.mark.ros
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE

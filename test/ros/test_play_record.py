@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcv.bags import Bag, BagError, write_recording
 from dlcv.cli.main import main
+from dlcv.data.bags import Bag, BagError, write_recording
 from dlcv.types import Camera, Frame, Snapshot
 
 pytestmark = pytest.mark.ros

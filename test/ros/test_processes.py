@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dlcv.contract.nodes import NODES
+from dlcv.interface.nodes import NODES
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytestmark = pytest.mark.ros

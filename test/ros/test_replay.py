@@ -14,10 +14,10 @@ import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
-from dlcv.bags import write_recording
-from dlcv.evaluation.files import read_json
-from dlcv.replay.log import read_log
-from dlcv.world import WorldRecording, ideal_camera
+from dlcv.data.bags import write_recording
+from dlcv.data.world import WorldRecording, ideal_camera
+from dlcv.evaluation.replay.log import read_log
+from dlcv.evaluation.scoring.files import read_json
 
 pytestmark = pytest.mark.ros
 FRAMES = 12

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.augment.homographies import IDENTITY
-from dlcv.synthetic.photos import PhotoPool
-from dlcv.train.adaptation import (
+from dlcv.data.augment.homographies import IDENTITY
+from dlcv.data.synthetic.photos import PhotoPool
+from dlcv.training.adaptation import (
     AdaptationConfig,
     LabelConfig,
     adapted_heat,
@@ -19,7 +19,7 @@ from dlcv.train.adaptation import (
     make_labels,
     snapped,
 )
-from dlcv.train.recipe import TrainError
+from dlcv.training.recipe import TrainError
 
 SIZE = (96, 128)
 CONFIG = LabelConfig(
@@ -111,7 +111,7 @@ def test_flat_places_are_not_labelled():
 
 def test_slow_reference():
     """Each pixel is the mean over the views that show it, one pixel and one view at a time."""
-    from dlcv.augment.homographies import sample_homography, warp_image, warp_points
+    from dlcv.data.augment.homographies import sample_homography, warp_image, warp_points
 
     image = dots((40, 30), (90, 60))
     config = AdaptationConfig(views=4, border=3)

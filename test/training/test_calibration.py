@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcv.inference.odometry import OdometrySettings
+from dlcv.data.world import WorldRecording, ideal_camera
+from dlcv.estimation.deepvo import OdometrySettings
 from dlcv.metrics.consistency import inside
-from dlcv.models.deepvo import DeepVO, DeepVOConfig, Spread
-from dlcv.train.calibration import Errors, fit_spread, odometry_errors
-from dlcv.train.recipe import TrainError
-from dlcv.world import WorldRecording, ideal_camera
+from dlcv.networks.deepvo import DeepVO, DeepVOConfig, Spread
+from dlcv.training.calibration import Errors, fit_spread, odometry_errors
+from dlcv.training.recipe import TrainError
 
 SPREAD = Spread(
     per_meter=(0.02, 0.01, 0.1), per_radian=(0.05, 0.2, 0.1),
@@ -68,7 +68,7 @@ def test_an_odometry_is_run_over_whole_drives():
 def test_settings_of_the_user_go_before_the_measured_spread():
     from dataclasses import replace
 
-    from dlcv.inference.odometry import OdometryEstimator
+    from dlcv.estimation.deepvo import OdometryEstimator
 
     network = DeepVO(DeepVOConfig(input_size=(64, 64), width=1 / 16, memory=8, spread=SPREAD))
     estimator = OdometryEstimator(network, device='cpu')

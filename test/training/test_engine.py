@@ -23,13 +23,13 @@ from torch.optim.optimizer import (
 
 pytest.importorskip('lightning_fabric', reason='lightning-fabric is not installed')
 
-from dlcv.losses.flow import multiscale_epe
-from dlcv.models.flownet import FlowNet, FlowNetConfig
-from dlcv.train import engine
-from dlcv.train.engine import Interrupted, export_checkpoint, fit, learning_rate
-from dlcv.train.log import read_table
-from dlcv.train.recipe import RunConfig, TrainError
-from dlcv.weights import load_network
+from dlcv.networks.flownet import FlowNet, FlowNetConfig
+from dlcv.networks.losses.flownet import multiscale_epe
+from dlcv.networks.weights import load_network
+from dlcv.training import engine
+from dlcv.training.engine import Interrupted, export_checkpoint, fit, learning_rate
+from dlcv.training.log import read_table
+from dlcv.training.recipe import RunConfig, TrainError
 
 RUN = RunConfig(steps=6, batch=2, learning_rate=1e-3, log_every=1, half=False, seed=3)
 

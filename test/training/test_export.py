@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dlcv.models.flownet import FlowNet, FlowNetConfig
-from dlcv.train.export import folded_flownet
+from dlcv.networks.flownet import FlowNet, FlowNetConfig
+from dlcv.training.export import folded_flownet
 
 
 @pytest.mark.parametrize('batch_norm', [True, False])

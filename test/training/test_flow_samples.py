@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlcv.augment.flow import FlowAugmentConfig
-from dlcv.augment.photometric import OFF
-from dlcv.train.flow_samples import Eased, FlowSamples, Mixed, backwards
+from dlcv.data.augment.flow import FlowAugmentConfig
+from dlcv.data.augment.photometric import OFF
+from dlcv.training.flow_samples import Eased, FlowSamples, Mixed, backwards
 from dlcv.types import FlowPair
 
 

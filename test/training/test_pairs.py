@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.augment.homographies import IDENTITY, HomographyConfig, warp_image, warp_points
-from dlcv.augment.photometric import OFF
-from dlcv.train.adaptation import Labelled
-from dlcv.train.pairs import PairConfig, SuperPointPairs
+from dlcv.data.augment.homographies import IDENTITY, HomographyConfig, warp_image, warp_points
+from dlcv.data.augment.photometric import OFF
+from dlcv.training.adaptation import Labelled
+from dlcv.training.pairs import PairConfig, SuperPointPairs
 
 SIZE = (64, 80)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcv.train.recipe import Sample, TrainError
-from dlcv.train.shards import KeptSamples, kept
+from dlcv.training.recipe import Sample, TrainError
+from dlcv.training.shards import KeptSamples, kept
 
 
 class Counted:

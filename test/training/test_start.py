@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dlcv.models.superpoint import SuperPoint, SuperPointConfig
-from dlcv.train.recipe import TrainError
-from dlcv.train.start import filled
-from dlcv.weights import save_network
+from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
+from dlcv.networks.weights import save_network
+from dlcv.training.recipe import TrainError
+from dlcv.training.start import filled
 
 
 def tiny(variant='vgg', width=0.125, seed=0):

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dlcv.contract import files, launch
-from dlcv.contract.launch import LaunchError
-from dlcv.contract.nodes import NodeSpec
-from dlcv.contract.parameters import CommonParameters, ParameterError
-from dlcv.contract.share import share_file
+from dlcv.interface import files, launch
+from dlcv.interface.launch import LaunchError
+from dlcv.interface.nodes import NodeSpec
+from dlcv.interface.parameters import CommonParameters, ParameterError
+from dlcv.interface.share import share_file
 
 IMAGE_TYPES = {
     'raw': 'sensor_msgs/msg/Image',
@@ -216,9 +216,9 @@ def _look_into_bag(nodes: tuple[NodeStart, ...], values: Mapping[str, str]) -> t
     if not values['bag']:
         return ()
     try:
-        from dlcv.bags import Bag
-        from dlcv.bags.reader import POSE_TYPES
-        from dlcv.bags.vocabulary import TF
+        from dlcv.data.bags import Bag
+        from dlcv.data.bags.reader import POSE_TYPES
+        from dlcv.data.bags.vocabulary import TF
     except ImportError as err:
         raise LaunchError(f'bag: {err.name} is needed: pip install rosbags') from None
     with Bag(values['bag']) as bag:

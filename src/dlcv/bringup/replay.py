@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from dlcv.bags import Bag
-from dlcv.bags.sources import STORAGE
-from dlcv.bags.vocabulary import CAMERA_INFO as CAMERA_INFO_TYPE
-from dlcv.bags.vocabulary import COMPRESSED_IMAGE
-from dlcv.bags.vocabulary import IMAGE as IMAGE_TYPE
 from dlcv.bringup.plan import NodeStart, Plan, make_plan
-from dlcv.contract import launch
-from dlcv.contract.launch import SWITCH, Argument, LaunchError
-from dlcv.contract.nodes import CAMERA_INFO, COMPRESSED, IMAGE
-from dlcv.contract.parameters import describe
-from dlcv.replay.job import Folder, ReplayJob, answering, write
-from dlcv.replay.shown import Shown
+from dlcv.data.bags import Bag
+from dlcv.data.bags.sources import STORAGE
+from dlcv.data.bags.vocabulary import CAMERA_INFO as CAMERA_INFO_TYPE
+from dlcv.data.bags.vocabulary import COMPRESSED_IMAGE
+from dlcv.data.bags.vocabulary import IMAGE as IMAGE_TYPE
+from dlcv.evaluation.replay.job import Folder, ReplayJob, answering, write
+from dlcv.evaluation.replay.shown import Shown
+from dlcv.interface import launch
+from dlcv.interface.launch import SWITCH, Argument, LaunchError
+from dlcv.interface.nodes import CAMERA_INFO, COMPRESSED, IMAGE
+from dlcv.interface.parameters import describe
 
 Mode = Literal['lock-step', 'real-time', 'in-process']
 

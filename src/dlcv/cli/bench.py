@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(f'there is no document {", ".join(missing)}')
     if args.bench != 'cards':
         _measure(args)
-    from dlcv.bench.card import renew
+    from dlcv.evaluation.bench.card import renew
 
     for path in args.documents:
         sys.stderr.write(f'{path}: {"written anew" if renew(path) else "is up to date"}\n')
@@ -114,11 +114,11 @@ def run(args: argparse.Namespace) -> int:
 def _measure(args: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from dlcv.bench.report import print_tables, write_json
+    from dlcv.evaluation.bench.report import print_tables, write_json
 
     if args.output is not None and not args.output.parent.is_dir():
         raise CommandError(f'{args.output}: there is no folder {args.output.parent}')
-    module = import_module(f'dlcv.bench.{args.bench}')
+    module = import_module(f'dlcv.evaluation.bench.{args.bench}')
     options = _options(args, module.Options)
     _limit_threads(args.threads)
     with bars() as progress:

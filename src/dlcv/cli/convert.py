@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from dlcv.cli.extras import need
 from dlcv.cli.progress import progress_bar
-from dlcv.datasets import KINDS
+from dlcv.data.datasets import KINDS
 
 if TYPE_CHECKING:
-    from dlcv.bags import WriteOptions, Written
-    from dlcv.datasets import FolderRecording
+    from dlcv.data.bags import WriteOptions, Written
+    from dlcv.data.datasets import FolderRecording
 
 SUMMARY = 'Turn a data set (or any pictures) into a rosbag2 with calibration and ground truth.'
 
@@ -95,7 +95,7 @@ def _add_bag_arguments(group: argparse._ArgumentGroup) -> None:
 def run(args: argparse.Namespace) -> int:
     """Convert, with a progress bar, and say what was written and how to use it."""
     need('rosbags')
-    from dlcv.bags import write_recording
+    from dlcv.data.bags import write_recording
 
     recording, options = _recording(args), _options(args)
     with progress_bar(recording.name, args.out) as progress:
@@ -113,7 +113,7 @@ def _has_unread_depth(source: Path, written: Written) -> bool:
 
 
 def _recording(args: argparse.Namespace) -> FolderRecording:
-    from dlcv.datasets import FolderOptions, open_folder
+    from dlcv.data.datasets import FolderOptions, open_folder
     from dlcv.geometry.camera import read_camera
     from dlcv.geometry.frames import BODY_FROM_OPTICAL
 
@@ -134,7 +134,7 @@ def _recording(args: argparse.Namespace) -> FolderRecording:
 
 
 def _options(args: argparse.Namespace) -> WriteOptions:
-    from dlcv.bags import WriteOptions
+    from dlcv.data.bags import WriteOptions
 
     return WriteOptions(
         codec=args.compressed or 'raw',

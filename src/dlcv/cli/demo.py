@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the demo and print its table."""
     need('rclpy', 'rosbags', 'jinja2')
-    from dlcv.demo import DemoOptions, run_demo
-    from dlcv.report.evaluation_text import text_table
+    from dlcv.bringup.demo import DemoOptions, run_demo
+    from dlcv.evaluation.report.evaluation_text import text_table
 
     options = DemoOptions(
         out=args.output,

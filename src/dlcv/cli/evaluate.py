@@ -13,8 +13,9 @@ from dlcv.cli.main import CommandError
 from dlcv.progress import bars
 
 if TYPE_CHECKING:
-    from dlcv.evaluation.evaluate import TruthChoice
-    from dlcv.trial import Trial, Written
+    from dlcv.bringup.evaluate import EvaluationRequest
+    from dlcv.evaluation.pipeline.written import Written
+    from dlcv.evaluation.scoring.evaluate import TruthChoice
 
 SUMMARY = 'Replay a bag through the nodes, compare their answers with the truth, write a report.'
 EXAMPLES = """\
@@ -174,11 +175,11 @@ def run(args: argparse.Namespace) -> int:
         return _recorded(args)
     if args.mode != 'in-process':
         need('rclpy')
-    trials = [_trial(args, bag) for bag in args.bags]
-    _check_folders([trial.replay.folder for trial in trials])
-    if len(trials) == 1:
-        return _try(trials[0])
-    codes = [_go_on(trial) for trial in trials]
+    requests = [_request(args, bag) for bag in args.bags]
+    _check_folders([request.replay.folder for request in requests])
+    if len(requests) == 1:
+        return _try(requests[0])
+    codes = [_go_on(request) for request in requests]
     return max(codes) if min(codes) == max(codes) else 1
 
 
@@ -189,24 +190,24 @@ def _check_folders(folders: list[Path]) -> None:
         )
 
 
-def _go_on(trial: Trial) -> int:
+def _go_on(request: EvaluationRequest) -> int:
     """Try one of several bags; what goes wrong with it does not keep the others from theirs."""
     try:
-        return _try(trial)
+        return _try(request)
     except (ValueError, OSError) as err:
         sys.stderr.write(f'dlcv evaluate: {err}\n')
         return 2
 
 
-def _try(trial: Trial) -> int:
+def _try(request: EvaluationRequest) -> int:
     from dlcv.bringup import Console
-    from dlcv.trial import UnevaluatedError
-    from dlcv.trial import run as run_trial
+    from dlcv.bringup.evaluate import replay_and_evaluate
+    from dlcv.evaluation.pipeline.written import UnevaluatedError
 
-    console = Console(sys.stderr, [*trial.arguments['nodes'].split(','), 'replay'])
+    console = Console(sys.stderr, [*request.arguments['nodes'].split(','), 'replay'])
     with bars(lines=True) as progress:
         try:
-            written = run_trial(trial, console, progress)
+            written = replay_and_evaluate(request, console, progress)
         except UnevaluatedError as err:
             sys.stderr.write(f'dlcv evaluate: {err}\n')
             return 1
@@ -222,19 +223,19 @@ def _check_no_replay(args: argparse.Namespace, way: str) -> None:
 
 def _again(args: argparse.Namespace) -> int:
     from dlcv.bringup.replay import name_of
-    from dlcv.replay.job import Folder, ReplayJob, read
-    from dlcv.trial import again
+    from dlcv.evaluation.pipeline.answers import evaluate_again
+    from dlcv.evaluation.replay.job import Folder, ReplayJob, read
 
     _check_no_replay(args, '--again')
     shown = read(Folder(args.again).job, ReplayJob).shown
     truth = _truth(args, shown.bag, damaged=shown.keep_damaged)
     with bars(lines=True) as progress:
-        return _tell(again(args.again, truth, name_of(shown.bag), progress, args.output))
+        return _tell(evaluate_again(args.again, truth, name_of(shown.bag), progress, args.output))
 
 
 def _recorded(args: argparse.Namespace) -> int:
     from dlcv.bringup.replay import name_of
-    from dlcv.trial import Recording, evaluate_recording
+    from dlcv.evaluation.pipeline.recorded import Recording, evaluate_recording
 
     _check_no_replay(args, '--answers')
     if len(args.bags) > 1:
@@ -254,7 +255,7 @@ def _recorded(args: argparse.Namespace) -> int:
 
 
 def _tell(written: Written) -> int:
-    from dlcv.report.evaluation_text import text_table
+    from dlcv.evaluation.report.evaluation_text import text_table
 
     out = sys.stdout.write
     out(f'\n{text_table(written.evaluation)}\n')
@@ -262,9 +263,9 @@ def _tell(written: Written) -> int:
     return 1 if written.failed else 0
 
 
-def _trial(args: argparse.Namespace, bag: Path) -> Trial:
+def _request(args: argparse.Namespace, bag: Path) -> EvaluationRequest:
+    from dlcv.bringup.evaluate import EvaluationRequest
     from dlcv.bringup.replay import ReplayOptions, name_of
-    from dlcv.trial import Trial
 
     named = name_of(bag)
     folder = args.output or Path(f'{named}_evaluation')
@@ -284,15 +285,15 @@ def _trial(args: argparse.Namespace, bag: Path) -> Trial:
         'nodes': args.nodes, 'params_file': args.params, 'map': args.map, 'device': args.device,
     }  # fmt: skip
     truth = _truth(args, bag, damaged=args.damaged)
-    return Trial(replay=replay, truth=truth, arguments=arguments, title=named)
+    return EvaluationRequest(replay=replay, truth=truth, arguments=arguments, title=named)
 
 
 def _truth(args: argparse.Namespace, bag: Path, *, damaged: bool) -> TruthChoice:
-    from dlcv.bags import Bag, BagLayout, DamagedBagError
-    from dlcv.evaluation.evaluate import TruthChoice
+    from dlcv.data.bags import Bag, BagLayout, DamagedBagError
+    from dlcv.data.recordings.truth import TruthOptions
+    from dlcv.evaluation.pipeline.checks import dense_truth
+    from dlcv.evaluation.scoring.evaluate import TruthChoice
     from dlcv.metrics.depth import DepthCaps
-    from dlcv.recordings.truth import TruthOptions
-    from dlcv.trial.checks import dense_truth
 
     layout = BagLayout()
     try:
@@ -319,14 +320,14 @@ def _truth(args: argparse.Namespace, bag: Path, *, damaged: bool) -> TruthChoice
 def _compare(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from dlcv.evaluation.compare_files import run_compare
+    from dlcv.evaluation.comparison.files import run_compare
 
     wide = None if sys.stdout.isatty() else 180  # a log need not be narrow
     return run_compare(args.compare, args.thresholds, args.output, Console(width=wide))
 
 
 def _matrix(args: argparse.Namespace) -> int:
-    from dlcv import matrix
+    from dlcv.evaluation import matrix
 
     if args.output is None:
         raise CommandError('--matrix: needs -o DIR, where finished cells are kept')

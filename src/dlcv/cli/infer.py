@@ -18,11 +18,11 @@ import numpy as np
 
 from dlcv.cli.extras import need
 from dlcv.cli.main import CommandError
-from dlcv.inference.memory import keep_freed_memory
+from dlcv.estimation.memory import keep_freed_memory
 from dlcv.types import ByteImage, Camera, FloatArray, Frame
 
 if TYPE_CHECKING:
-    from dlcv.inference.base import Estimator
+    from dlcv.estimation.base import Estimator
 
 SUMMARY = 'Run one network on image files, without ROS.'
 EXAMPLES = """\
@@ -197,7 +197,7 @@ def run(args: argparse.Namespace) -> int:
     keep_freed_memory()
     frames = list(_frames(paths, camera, args))
     if args.threads:
-        from dlcv.inference.device import set_threads
+        from dlcv.estimation.device import set_threads
 
         set_threads(args.threads)
     outcome = _RUNNERS[args.network](args, frames)
@@ -232,7 +232,7 @@ def _check_outputs(args: argparse.Namespace, images: Sequence[Path]) -> None:
 
 def _check_settings(args: argparse.Namespace) -> None:
     """Refuse what the parameters of the node of the same name refuse, in the same words."""
-    from dlcv.contract.nodes import NODES
+    from dlcv.interface.nodes import NODES
 
     parameters = NODES[args.network].parameters
     known = {field.name for field in fields(parameters)}
@@ -406,8 +406,8 @@ def _note(text: str) -> None:
 
 
 def _superpoint(args: argparse.Namespace, frames: Sequence[Frame]) -> _Outcome:
-    from dlcv.inference.features import FeatureSettings
-    from dlcv.inference.load import load_features
+    from dlcv.estimation.load import load_features
+    from dlcv.estimation.superpoint import FeatureSettings
     from dlcv.view.features import draw_keypoints, draw_tracks
 
     estimator = load_features(settings=FeatureSettings(**_settings(args)), **_loading(args))
@@ -439,8 +439,8 @@ def _superpoint(args: argparse.Namespace, frames: Sequence[Frame]) -> _Outcome:
 
 
 def _flownet(args: argparse.Namespace, frames: Sequence[Frame]) -> _Outcome:
-    from dlcv.inference.flow import FlowSettings
-    from dlcv.inference.load import load_flow
+    from dlcv.estimation.flownet import FlowSettings
+    from dlcv.estimation.load import load_flow
     from dlcv.view.flow import colour_wheel, flow_colours
 
     estimator = load_flow(settings=FlowSettings(**_settings(args)), **_loading(args))
@@ -472,8 +472,8 @@ def _flownet(args: argparse.Namespace, frames: Sequence[Frame]) -> _Outcome:
 
 
 def _monodepth(args: argparse.Namespace, frames: Sequence[Frame]) -> _Outcome:
-    from dlcv.inference.depth import DepthSettings
-    from dlcv.inference.load import load_depth
+    from dlcv.estimation.load import load_depth
+    from dlcv.estimation.monodepth import DepthSettings
     from dlcv.view.depth import depth_colours, disparity_colours
 
     estimator = load_depth(settings=DepthSettings(**_settings(args)), **_loading(args))
@@ -501,8 +501,8 @@ def _monodepth(args: argparse.Namespace, frames: Sequence[Frame]) -> _Outcome:
 
 
 def _deepvo(args: argparse.Namespace, frames: Sequence[Frame]) -> _Outcome:
-    from dlcv.inference.load import load_odometry
-    from dlcv.inference.odometry import OdometrySettings
+    from dlcv.estimation.deepvo import OdometrySettings
+    from dlcv.estimation.load import load_odometry
     from dlcv.types import Motion
     from dlcv.view.trajectory import path_length, trajectory_plot
 
@@ -529,8 +529,8 @@ def _deepvo(args: argparse.Namespace, frames: Sequence[Frame]) -> _Outcome:
 
 
 def _dsac(args: argparse.Namespace, frames: Sequence[Frame]) -> _Outcome:
-    from dlcv.inference.load import load_relocalization
-    from dlcv.inference.relocalization import RelocalizationSettings
+    from dlcv.estimation.dsac import RelocalizationSettings
+    from dlcv.estimation.load import load_relocalization
 
     settings = RelocalizationSettings(**_settings(args))
     estimator = load_relocalization(settings=settings, **_loading(args))

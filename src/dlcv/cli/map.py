@@ -14,8 +14,8 @@ from dlcv.cli.recordings import add_recording_arguments, bag_options, open_sourc
 from dlcv.progress import bars
 
 if TYPE_CHECKING:
-    from dlcv.train.map_files import MapReport
-    from dlcv.train.places import PlaceConfig
+    from dlcv.training.maps.files import MapReport
+    from dlcv.training.maps.places import PlaceConfig
 
 SUMMARY = 'Make a map of a place, for relocalization, from recordings with poses.'
 
@@ -57,10 +57,10 @@ def run(args: argparse.Namespace) -> int:
     """Make the map, measure it, write it, and tell what it is worth."""
     _check(args)
     need('matplotlib')
-    from dlcv.inference.device import pick_device, set_threads
-    from dlcv.inference.memory import keep_freed_memory
-    from dlcv.train.map_files import write_map
-    from dlcv.train.places import make_place, open_encoder, read_views
+    from dlcv.estimation.device import pick_device, set_threads
+    from dlcv.estimation.memory import keep_freed_memory
+    from dlcv.training.maps.files import write_map
+    from dlcv.training.maps.places import make_place, open_encoder, read_views
 
     keep_freed_memory()
     if args.threads:
@@ -88,8 +88,8 @@ def _check(args: argparse.Namespace) -> None:
 
 def _config(args: argparse.Namespace) -> PlaceConfig:
     from dlcv.config import from_dict
-    from dlcv.train import configuration
-    from dlcv.train.places import PlaceConfig
+    from dlcv.training import configuration
+    from dlcv.training.maps.places import PlaceConfig
 
     given = {'frame': args.frame, 'every': args.every, 'hold_out': args.hold_out}
     if args.end_to_end:

@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables, or write them into a document and into parameter files."""
-    from dlcv.contract import files, tables
-    from dlcv.contract.nodes import NODES
+    from dlcv.interface import files, tables
+    from dlcv.interface.nodes import NODES
 
     if args.write is None and args.config is None:
         sys.stdout.write(tables.markdown())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dlcv.progress import bars
 
 if TYPE_CHECKING:
-    from dlcv.bags.recording import Progress
+    from dlcv.data.bags.recording import Progress
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dlcv.cli.extras import need
 
 if TYPE_CHECKING:
-    from dlcv.recordings import BagOptions
+    from dlcv.data.recordings import BagOptions
     from dlcv.types import Recording
 
 
@@ -35,7 +35,7 @@ def add_recording_arguments(parser: argparse.ArgumentParser) -> None:
 
 def bag_options(args: argparse.Namespace) -> BagOptions:
     """Return the options as they were given."""
-    from dlcv.recordings import BagOptions
+    from dlcv.data.recordings import BagOptions
 
     return BagOptions(
         image_topic=args.images,
@@ -50,7 +50,7 @@ def bag_options(args: argparse.Namespace) -> BagOptions:
 
 def open_sources(paths: list[Path], options: BagOptions) -> list[Recording]:
     """Open bags and folders."""
-    from dlcv.recordings import is_bag, open_recording
+    from dlcv.data.recordings import is_bag, open_recording
 
     if any(is_bag(path) for path in paths):
         need('rosbags')

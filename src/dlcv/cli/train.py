@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlcv.cli.extras import need
-from dlcv.inference.memory import keep_freed_memory
+from dlcv.estimation.memory import keep_freed_memory
 
 if TYPE_CHECKING:
-    from dlcv.train.engine import Report
-    from dlcv.train.recipe import Recipe, RunConfig
+    from dlcv.training.engine import Report
+    from dlcv.training.recipe import Recipe, RunConfig
 
 SUMMARY = 'Train a network: on the CPU, a GPU or many, resumable at any time.'
 
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     keep_freed_memory()  # a step takes a quarter less time
     if args.list:
         return _list()
-    from dlcv.train.recipe import TrainError
+    from dlcv.training.recipe import TrainError
 
     if args.name is None:
         raise TrainError('which recipe? `dlcv train --list` prints them')
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
         torch.set_num_threads(args.threads)
     if args.export:
-        from dlcv.train.engine import export_checkpoint
+        from dlcv.training.engine import export_checkpoint
 
         sys.stdout.write(f'wrote {export_checkpoint(recipe, run, output, args.export)}\n')
         return 0
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list() -> int:
-    from dlcv.train.configuration import read, recipe_file, shipped_recipes
+    from dlcv.training.configuration import read, recipe_file, shipped_recipes
 
     names = shipped_recipes()
     width = max(map(len, names))
@@ -105,7 +105,7 @@ def _list() -> int:
 
 
 def _resolved(args: argparse.Namespace) -> tuple[Recipe, RunConfig]:
-    from dlcv.train import configuration as files
+    from dlcv.training import configuration as files
 
     data: Mapping[str, Any] = files.read(files.recipe_file(args.name))
     if args.config:
@@ -117,7 +117,7 @@ def _resolved(args: argparse.Namespace) -> tuple[Recipe, RunConfig]:
 
 def _folders(texts: list[str]) -> dict[str, list[str]]:
     """Return ``['photos=a', 'photos=b']`` as lists of folders by key."""
-    from dlcv.train.recipe import TrainError
+    from dlcv.training.recipe import TrainError
 
     found: dict[str, list[str]] = {}
     for text in texts:
@@ -129,7 +129,7 @@ def _folders(texts: list[str]) -> dict[str, list[str]]:
 
 
 def _train(args: argparse.Namespace, recipe: Recipe, run: RunConfig, output: Path) -> int:
-    from dlcv.train.engine import Interrupted, fit
+    from dlcv.training.engine import Interrupted, fit
 
     first = os.environ.get('LOCAL_RANK', '0') == '0'  # of the processes that --devices starts
     with _progress(args.name, run.steps) if first else nullcontext(_silent) as report:
@@ -153,8 +153,8 @@ def _train(args: argparse.Namespace, recipe: Recipe, run: RunConfig, output: Pat
 
 
 def _smoke(name: str, recipe: Recipe, run: RunConfig) -> int:
-    from dlcv.train.engine import Interrupted
-    from dlcv.train.smoke import smoke
+    from dlcv.training.engine import Interrupted
+    from dlcv.training.smoke import smoke
 
     try:
         first, last = smoke(recipe, run)

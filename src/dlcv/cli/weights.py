@@ -15,7 +15,7 @@ from dlcv.cli.main import CommandError
 from dlcv.config import to_dict
 
 if TYPE_CHECKING:
-    from dlcv.weights import Loaded, Weights
+    from dlcv.networks.weights import Loaded, Weights
 
 SUMMARY = 'Show, convert or check a weight file.'
 EXAMPLES = """\
@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what was asked and return the exit code."""
-    from dlcv.weights import WeightsError
+    from dlcv.networks.weights import WeightsError
 
     options = dict(map(_option, getattr(args, 'option', ())))
     try:
@@ -103,7 +103,7 @@ def _option(text: str) -> tuple[str, Any]:
 
 
 def _info(args: argparse.Namespace) -> int:
-    from dlcv.weights import describe
+    from dlcv.networks.weights import describe
 
     weights = describe(args.file, sha256=args.sha256, ace_encoder=args.ace_encoder)
     if args.json:
@@ -132,7 +132,7 @@ def _rows(weights: Weights) -> list[tuple[str, str]]:
 
 def _print(rows: list[tuple[str, str]]) -> None:
     """Print a table on a terminal, and lines that a script can split elsewhere."""
-    from dlcv.weights.files import printable
+    from dlcv.networks.weights.files import printable
 
     rows = [(printable(key), printable(value)) for key, value in rows]
     if not sys.stdout.isatty():
@@ -171,8 +171,8 @@ def _import(args: argparse.Namespace, options: dict[str, Any]) -> int:
 
 def _store(loaded: Loaded, path: Path, args: argparse.Namespace) -> float:
     """Write our own file, read it back and return how far the outputs are apart."""
-    from dlcv.weights import WeightsError, load, save_network
-    from dlcv.weights.check import difference, probe
+    from dlcv.networks.weights import WeightsError, load, save_network
+    from dlcv.networks.weights.check import difference, probe
 
     save_network(
         loaded.network,
@@ -189,9 +189,9 @@ def _store(loaded: Loaded, path: Path, args: argparse.Namespace) -> float:
 
 
 def _verify(args: argparse.Namespace, options: dict[str, Any]) -> int:
-    from dlcv.nn.inference import optimise
-    from dlcv.weights import WeightsError
-    from dlcv.weights.check import difference, probe
+    from dlcv.networks.layers.folding import optimise
+    from dlcv.networks.weights import WeightsError
+    from dlcv.networks.weights.check import difference, probe
 
     loaded = _load(args, '', options)
     outputs = probe(loaded.network)
@@ -210,6 +210,6 @@ def _verify(args: argparse.Namespace, options: dict[str, Any]) -> int:
 
 
 def _load(args: argparse.Namespace, name: str, options: dict[str, Any]) -> Loaded:
-    from dlcv.weights import load
+    from dlcv.networks.weights import load
 
     return load(name, args.file, sha256=args.sha256, ace_encoder=args.ace_encoder, **options)

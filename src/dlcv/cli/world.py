@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from dlcv.cli.extras import need
 from dlcv.cli.progress import progress_bar
-from dlcv.types import Camera, Snapshot
-from dlcv.world import (
+from dlcv.data.world import (
     BASELINES,
     MOTIONS,
     NATURAL,
@@ -22,9 +21,10 @@ from dlcv.world import (
     WorldRecording,
     ideal_camera,
 )
+from dlcv.types import Camera, Snapshot
 
 if TYPE_CHECKING:
-    from dlcv.bags import Written
+    from dlcv.data.bags import Written
 
 SUMMARY = 'Generate a recording of the built-in world, with exact depth, pose and flow.'
 
@@ -84,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Generate, with a progress bar, and say what was written and how to play it."""
     need('rosbags')
-    from dlcv.bags import WriteOptions, write_recording
+    from dlcv.data.bags import WriteOptions, write_recording
 
     recording = _Illustrated(_recording(args), args.images)
     with progress_bar(f'{args.scene} {args.seed}', args.out) as progress:

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dlcv.inference.device import dtype_of, pick_device, pick_precision, to_tensor
-from dlcv.inference.mapping import check_image
-from dlcv.nn.inference import optimise
+from dlcv.estimation.device import dtype_of, pick_device, pick_precision, to_tensor
+from dlcv.estimation.pictures import check_image
+from dlcv.networks.layers.folding import optimise
 from dlcv.types import ByteImage, Camera, FloatArray, Frame
 
 N = TypeVar('N', bound=nn.Module)
@@ -50,7 +50,7 @@ class Estimator(Generic[N]):
         network: The network that runs, on ``device``.
         device: Where it runs.
         precision: How precisely.
-        origin: Where its weights come from; set by `dlcv.inference.load`.
+        origin: Where its weights come from; set by `dlcv.estimation.load`.
 
     Raises:
         DeviceError: If the device or the precision is not to be had.

@@ -15,13 +15,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from dlcv.estimation.base import Estimator, to_array
+from dlcv.estimation.pictures import Fit, View, colour, size_of
 from dlcv.geometry.euler import euler_to_matrix
 from dlcv.geometry.trajectory import extent
-from dlcv.inference.base import Estimator, to_array
-from dlcv.inference.mapping import Fit, View, colour, size_of
-from dlcv.losses.odometry import motions
-from dlcv.models.deepvo import DeepVO, Spread
-from dlcv.nn.recurrent import Memory
+from dlcv.networks.deepvo import DeepVO, Spread
+from dlcv.networks.layers.recurrent import Memory
+from dlcv.networks.losses.deepvo import motions
 from dlcv.types import ByteImage, Camera, FloatArray, Frame, Motion
 
 Matrix = npt.NDArray[np.float64]

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlcv.consensus import ConsensusSettings, PoseEstimate, Score, solve_pose
+from dlcv.estimation.base import Estimator, to_array
+from dlcv.estimation.consensus import ConsensusSettings, PoseEstimate, Score, solve_pose
+from dlcv.estimation.pictures import Fit, View, colour, grey
 from dlcv.geometry.camera import Rectifier, reprojection_errors
-from dlcv.inference.base import Estimator, to_array
-from dlcv.inference.mapping import Fit, View, colour, grey
-from dlcv.models.dsac import PatchCoordinateNet, SceneCoordinateNet, cell_centres
-from dlcv.models.place import Place
+from dlcv.networks.dsac import PatchCoordinateNet, SceneCoordinateNet, cell_centres
+from dlcv.networks.place import Place
 from dlcv.types import Camera, FloatArray, Frame, Localization
 
 _ROWS = 480  # of DSAC*'s pictures, in whose pixels the gates count

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlcv.inference.base import Estimator, to_array
-from dlcv.inference.mapping import Fit, colour, size_of
-from dlcv.inference.refinement import cell_means, refine
-from dlcv.models.flownet import FlowNet
+from dlcv.estimation.base import Estimator, to_array
+from dlcv.estimation.pictures import Fit, colour, size_of
+from dlcv.estimation.refinement import cell_means, refine
+from dlcv.networks.flownet import FlowNet
 from dlcv.types import Camera, FloatArray, FlowField, Frame
 
 _NETWORK_STRIDE = 4  # FlowNet's finest prediction
@@ -29,7 +29,7 @@ class FlowSettings:
         max_interval: Longest pause in seconds that flow is computed over.
         consistency_threshold: Forward-backward difference in pixels at which confidence is one
             half; 0 for no such check.
-        refinement: ``variational`` lets `dlcv.inference.refinement.refine` follow the network, on
+        refinement: ``variational`` lets `dlcv.estimation.refinement.refine` follow the network, on
             the CPU and on all pixels whatever the stride.
     """
 

@@ -11,21 +11,21 @@ from typing import cast
 
 from torch import nn
 
-from dlcv.inference.base import Origin
-from dlcv.inference.depth import DepthEstimator, DepthSettings
-from dlcv.inference.features import FeatureEstimator, FeatureSettings
-from dlcv.inference.flow import FlowEstimator, FlowSettings
-from dlcv.inference.odometry import OdometryEstimator, OdometrySettings
-from dlcv.inference.relocalization import (
+from dlcv.estimation.base import Origin
+from dlcv.estimation.deepvo import OdometryEstimator, OdometrySettings
+from dlcv.estimation.dsac import (
     CoordinateNet,
     RelocalizationEstimator,
     RelocalizationSettings,
 )
-from dlcv.models.deepvo import DeepVO
-from dlcv.models.flownet import FlowNet
-from dlcv.models.monodepth import Monodepth
-from dlcv.models.superpoint import SuperPoint
-from dlcv.weights import WeightsError, chosen, load, untrained
+from dlcv.estimation.flownet import FlowEstimator, FlowSettings
+from dlcv.estimation.monodepth import DepthEstimator, DepthSettings
+from dlcv.estimation.superpoint import FeatureEstimator, FeatureSettings
+from dlcv.networks.deepvo import DeepVO
+from dlcv.networks.flownet import FlowNet
+from dlcv.networks.monodepth import Monodepth
+from dlcv.networks.superpoint import SuperPoint
+from dlcv.networks.weights import WeightsError, chosen, load, untrained
 
 _NOT_SHIPPED = 'no {} weights are shipped yet: name a file, or allow random ones'
 _LACKING = {

@@ -16,10 +16,10 @@ from typing import Literal
 import numpy as np
 import torch
 
+from dlcv.estimation.base import Estimator, to_array
+from dlcv.estimation.pictures import Fit, View, colour
 from dlcv.geometry.camera import back_project
-from dlcv.inference.base import Estimator, to_array
-from dlcv.inference.mapping import Fit, View, colour
-from dlcv.models.monodepth import Monodepth, blend_mirrored
+from dlcv.networks.monodepth import Monodepth, blend_mirrored
 from dlcv.types import ByteImage, Camera, DepthMap, FloatArray, Frame
 
 _GROUND_TILT = np.deg2rad(10)  # between the camera's y axis and a surface that counts as ground

@@ -7,11 +7,10 @@ from typing import Literal
 
 import torch
 
+from dlcv.estimation.base import Estimator, to_array
+from dlcv.estimation.pictures import Fit, colour, grey, size_of
 from dlcv.geometry.camera import pixel_rays
-from dlcv.inference.base import Estimator, to_array
-from dlcv.inference.mapping import Fit, colour, grey, size_of
-from dlcv.models.superpoint import SuperPoint
-from dlcv.nn.keypoints import (
+from dlcv.networks.layers.keypoints import (
     Points,
     detect_dense,
     detect_greedy,
@@ -19,6 +18,7 @@ from dlcv.nn.keypoints import (
     match_mutual,
     sample_descriptors,
 )
+from dlcv.networks.superpoint import SuperPoint
 from dlcv.types import FloatArray, Frame, Keypoints, Matches
 
 

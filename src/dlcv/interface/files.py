@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from dlcv.config import load_yaml
-from dlcv.contract.nodes import NODES, NodeSpec
-from dlcv.contract.parameters import CommonParameters, Parameter, ParameterError, describe
+from dlcv.interface.nodes import NODES, NodeSpec
+from dlcv.interface.parameters import CommonParameters, Parameter, ParameterError, describe
 
 OF_ROS = ('use_sim_time', 'qos_overrides', 'start_type_description_service')
 _NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+')

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dlcv.contract.nodes import (
+from dlcv.interface.nodes import (
     CAMERA_INFO,
     COMPRESSED,
     FILTERED_ODOMETRY,
@@ -14,7 +14,7 @@ from dlcv.contract.nodes import (
     NODES,
     NodeSpec,
 )
-from dlcv.contract.parameters import describe
+from dlcv.interface.parameters import describe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from dlcv.contract.parameters import (
+from dlcv.interface.parameters import (
     CommonParameters,
     DeepVOParameters,
     DsacParameters,

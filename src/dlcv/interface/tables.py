@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dlcv.contract.launch import ARGUMENTS
-from dlcv.contract.nodes import NODES, QOS_TEXT, NodeSpec, Topic
-from dlcv.contract.parameters import TYPE_NAMES, CommonParameters, Parameter, describe
+from dlcv.interface.launch import ARGUMENTS
+from dlcv.interface.nodes import NODES, QOS_TEXT, NodeSpec, Topic
+from dlcv.interface.parameters import TYPE_NAMES, CommonParameters, Parameter, describe
 
 BEGIN, END = '<!-- tables: begin, written by `make docs` -->', '<!-- tables: end -->'
 

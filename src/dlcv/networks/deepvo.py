@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dlcv.nn.blocks import CONTRACTING, conv_leaky, scaled
-from dlcv.nn.recurrent import Memory, run_lstm
-from dlcv.nn.shapes import ShapeError, expect
+from dlcv.networks.layers.blocks import CONTRACTING, conv_leaky, scaled
+from dlcv.networks.layers.recurrent import Memory, run_lstm
+from dlcv.networks.layers.shapes import ShapeError, expect
 from dlcv.types import FloatArray
 
 _STAGES = CONTRACTING[:-1]  # conv1 ... conv6

@@ -24,9 +24,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlcv.models.place import Place
-from dlcv.nn.blocks import initialise, scaled
-from dlcv.nn.shapes import ShapeError, expect
+from dlcv.networks.layers.blocks import initialise, scaled
+from dlcv.networks.layers.shapes import ShapeError, expect
+from dlcv.networks.place import Place
 
 Variant = Literal['full', 'tiny', 'ace', 'patch']
 

@@ -24,9 +24,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlcv.nn.blocks import CONTRACTING, conv_leaky, initialise, scaled
-from dlcv.nn.correlation import correlation
-from dlcv.nn.shapes import expect, expect_same
+from dlcv.networks.layers.blocks import CONTRACTING, conv_leaky, initialise, scaled
+from dlcv.networks.layers.correlation import correlation
+from dlcv.networks.layers.shapes import expect, expect_same
 
 Pyramid = tuple[Tensor, ...]  # flow2 (B, 2, H/4, W/4) ... flow6 (B, 2, H/64, W/64), network units
 

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlcv.nn.blocks import initialise_xavier, scaled
-from dlcv.nn.shapes import expect, expect_multiple, expect_same
+from dlcv.networks.layers.blocks import initialise_xavier, scaled
+from dlcv.networks.layers.shapes import expect, expect_multiple, expect_same
 
 Disparities = tuple[Tensor, Tensor, Tensor, Tensor]
 

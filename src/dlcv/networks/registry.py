@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from torch import nn
 
-from dlcv.models.deepvo import DeepVO, DeepVOConfig
-from dlcv.models.dsac import DsacConfig, coordinate_network
-from dlcv.models.flownet import FlowNet, FlowNetConfig
-from dlcv.models.monodepth import Monodepth, MonodepthConfig
-from dlcv.models.sfmlearner import DispNetS, DispNetSConfig
-from dlcv.models.superpoint import SuperPoint, SuperPointConfig
+from dlcv.networks.deepvo import DeepVO, DeepVOConfig
+from dlcv.networks.dsac import DsacConfig, coordinate_network
+from dlcv.networks.flownet import FlowNet, FlowNetConfig
+from dlcv.networks.monodepth import Monodepth, MonodepthConfig
+from dlcv.networks.sfmlearner import DispNetS, DispNetSConfig
+from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
 
 ModelConfig = (
     SuperPointConfig | FlowNetConfig | MonodepthConfig | DeepVOConfig | DsacConfig | DispNetSConfig

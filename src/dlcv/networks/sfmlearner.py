@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlcv.nn.blocks import initialise_xavier, scaled
-from dlcv.nn.shapes import expect
+from dlcv.networks.layers.blocks import initialise_xavier, scaled
+from dlcv.networks.layers.shapes import expect
 
 _SCALES = 4
 _DISPARITY_RANGE, _DISPARITY_LEAST = 10.0, 0.01

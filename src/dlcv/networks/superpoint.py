@@ -24,9 +24,9 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlcv.nn.blocks import initialise, scaled
-from dlcv.nn.keypoints import CELL, Sampling
-from dlcv.nn.shapes import expect, expect_multiple
+from dlcv.networks.layers.blocks import initialise, scaled
+from dlcv.networks.layers.keypoints import CELL, Sampling
+from dlcv.networks.layers.shapes import expect, expect_multiple
 
 Variant = Literal['vgg', 'vgg_bn', 'unet_bn']
 
@@ -69,7 +69,7 @@ class SuperPoint(nn.Module):
     """A shared encoder with a head that detects and a head that describes."""
 
     multiple = CELL  # height and width must be multiples of this
-    channels_last = True  # measured 1.5 times faster on CPUs; see dlcv.nn.inference
+    channels_last = True  # measured 1.5 times faster on CPUs; see dlcv.networks.layers.folding
 
     def __init__(self, config: SuperPointConfig) -> None:
         super().__init__()
@@ -90,7 +90,8 @@ class SuperPoint(nn.Module):
 
         Returns:
             Detector logits ``(B, 65, H/8, W/8)``, the last channel meaning "no point", for
-            ``dlcv.nn.keypoints.heatmap``; and descriptors ``(B, 256, H/8, W/8)`` of length 1.
+            ``dlcv.networks.layers.keypoints.heatmap``; and descriptors ``(B, 256, H/8, W/8)`` of
+            length 1.
 
         Raises:
             ShapeError: If the shape of the images is another one.

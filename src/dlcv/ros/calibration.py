@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from dlcv import messages
+from dlcv.interface import messages
 from dlcv.types import Camera
 
 

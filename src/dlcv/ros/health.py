@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from time import monotonic
 
-from dlcv.tasks.base import Level, Verdict
+from dlcv.estimation.tasks.base import Level, Verdict
 
 WINDOW = 200  # results over which percentiles are taken
 RATE_SPAN = 5.0  # seconds over which rates are taken

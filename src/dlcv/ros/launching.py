@@ -13,7 +13,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from dlcv.bringup.plan import NodeStart
-from dlcv.contract.launch import Argument
+from dlcv.interface.launch import Argument
 
 
 def declared(argument: Argument) -> Any:

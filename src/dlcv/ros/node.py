@@ -24,9 +24,12 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
-from dlcv import messages
-from dlcv.contract.diagnostics import PUBLISHERS, SUBSCRIBERS, peers_text
-from dlcv.contract.nodes import (
+from dlcv.estimation.tasks.base import Estimator, Level, P, R, Task, Verdict
+from dlcv.estimation.tasks.order import Order
+from dlcv.evaluation.replay.log import PROCESSED, Outcome
+from dlcv.interface import messages
+from dlcv.interface.diagnostics import PUBLISHERS, SUBSCRIBERS, peers_text
+from dlcv.interface.nodes import (
     CAMERA_INFO,
     COMPRESSED,
     DIAGNOSTICS,
@@ -37,16 +40,13 @@ from dlcv.contract.nodes import (
     NodeSpec,
     Topic,
 )
-from dlcv.contract.parameters import CommonParameters
-from dlcv.replay.log import PROCESSED, Outcome
+from dlcv.interface.parameters import CommonParameters
 from dlcv.ros.calibration import Calibration
 from dlcv.ros.health import Health, usage
 from dlcv.ros.mailbox import Mailbox
 from dlcv.ros.parameters import Parameters
 from dlcv.ros.qos import image_profile, profile
 from dlcv.ros.vocabulary import COMPOSER, message_class
-from dlcv.tasks.base import Estimator, Level, P, R, Task, Verdict
-from dlcv.tasks.order import Order
 from dlcv.types import Frame
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -627,7 +627,7 @@ def _explained(err: Exception) -> str:
 
 
 def _use_threads(count: int) -> None:
-    from dlcv.inference.device import set_threads
+    from dlcv.estimation.device import set_threads
 
     set_threads(count)
 

@@ -20,8 +20,8 @@ from rclpy.exceptions import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from dlcv.contract.nodes import NODES
-from dlcv.contract.parameters import CommonParameters, Parameter, ParameterError, describe
+from dlcv.interface.nodes import NODES
+from dlcv.interface.parameters import CommonParameters, Parameter, ParameterError, describe
 
 _FOREIGN = ('use_sim_time', 'qos_overrides', 'start_type_description_service')
 

@@ -22,8 +22,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Empty
 
-from dlcv.bags import Bag, BagError, RawMessage, Topic
-from dlcv.inference.memory import keep_freed_memory
+from dlcv.data.bags import Bag, BagError, RawMessage, Topic
+from dlcv.estimation.memory import keep_freed_memory
 from dlcv.ros.qos import profile
 from dlcv.ros.vocabulary import message_class
 

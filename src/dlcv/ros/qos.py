@@ -10,12 +10,12 @@ from rclpy.qos import (
     qos_profile_system_default,
 )
 
-from dlcv.contract.nodes import Qos
-from dlcv.contract.parameters import CommonParameters
+from dlcv.interface.nodes import Qos
+from dlcv.interface.parameters import CommonParameters
 
 
 def profile(name: Qos) -> QoSProfile:
-    """Return the profile of a key of `dlcv.contract.nodes.QOS_TEXT` (all but ``image``)."""
+    """Return the profile of a key of `dlcv.interface.nodes.QOS_TEXT` (all but ``image``)."""
     match name:
         case 'sensor':
             return _make(1, ReliabilityPolicy.BEST_EFFORT)

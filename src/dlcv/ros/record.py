@@ -24,8 +24,8 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Empty
 
-from dlcv.bags import BagError, BagWriter
-from dlcv.inference.memory import keep_freed_memory
+from dlcv.data.bags import BagError, BagWriter
+from dlcv.estimation.memory import keep_freed_memory
 from dlcv.ros.play import READY_TOPIC
 from dlcv.ros.qos import profile
 from dlcv.ros.start import leave

@@ -7,9 +7,9 @@ from typing import Any
 
 from rclpy.node import Node
 
-from dlcv.contract.nodes import Topic
 from dlcv.geometry.frames import TransformBuffer
-from dlcv.messages import take_transforms
+from dlcv.interface.messages import take_transforms
+from dlcv.interface.nodes import Topic
 from dlcv.ros.qos import profile
 from dlcv.ros.vocabulary import message_class
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.messages import Composer
+from dlcv.interface.messages import Composer
 
 
 @cache

@@ -22,12 +22,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.augment.homographies import HomographyConfig, sample_homography, valid_mask, warp_image
-from dlcv.augment.photometric import to_bytes
 from dlcv.config import to_dict
-from dlcv.nn.keypoints import detect_dense
-from dlcv.synthetic.photos import PhotoPool
-from dlcv.train.shards import opened_shard, settings_text, write_shard
+from dlcv.data.augment.homographies import (
+    HomographyConfig,
+    sample_homography,
+    valid_mask,
+    warp_image,
+)
+from dlcv.data.augment.photometric import to_bytes
+from dlcv.data.synthetic.photos import PhotoPool
+from dlcv.networks.layers.keypoints import detect_dense
+from dlcv.training.shards import opened_shard, settings_text, write_shard
 from dlcv.types import ByteImage
 
 FloatArray = npt.NDArray[np.float32]

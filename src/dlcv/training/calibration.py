@@ -9,12 +9,12 @@ from math import inf
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.estimation.deepvo import OdometryEstimator, OdometrySettings
 from dlcv.geometry.trajectory import extent
-from dlcv.inference.odometry import OdometryEstimator, OdometrySettings
 from dlcv.metrics.consistency import nees
 from dlcv.metrics.trajectory import motion_error
-from dlcv.models.deepvo import DeepVO, Spread
-from dlcv.train.recipe import TrainError
+from dlcv.networks.deepvo import DeepVO, Spread
+from dlcv.training.recipe import TrainError
 from dlcv.types import FloatArray, Motion, Snapshot
 
 SHARE = 0.95  # of the errors that the ellipsoid of this share is to hold

@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 
 from dlcv.config import ConfigError, from_dict, load_yaml
-from dlcv.contract.share import share_folder
-from dlcv.train.recipe import Recipe, RunConfig, TrainError
-from dlcv.train.recipes import recipe_class
+from dlcv.interface.share import share_folder
+from dlcv.training.recipe import Recipe, RunConfig, TrainError
+from dlcv.training.recipes import recipe_class
 
 FOLDER = 'config/train'
 

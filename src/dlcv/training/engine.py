@@ -5,7 +5,7 @@ A run lives in a folder:
 * ``run.yaml``: the resolved configuration;
 * ``checkpoint.pt``: network, average, optimiser and step, replaced as one at least every
   ``checkpoint_minutes``;
-* ``log.csv``, ``validation.csv``, ``pictures/``: see `dlcv.train.log`;
+* ``log.csv``, ``validation.csv``, ``pictures/``: see `dlcv.training.log`;
 * ``<name>.safetensors``: the exported network, once the run is through.
 
 A step's samples, learning rate and random numbers follow from the seed and the step alone, so a
@@ -33,10 +33,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from dlcv.config import load_yaml, to_dict
-from dlcv.train.log import Log
-from dlcv.train.recipe import Batch, Recipe, RunConfig, Sample, Samples, TrainError
-from dlcv.train.start import read_checkpoint
-from dlcv.weights import save_network
+from dlcv.networks.weights import save_network
+from dlcv.training.log import Log
+from dlcv.training.recipe import Batch, Recipe, RunConfig, Sample, Samples, TrainError
+from dlcv.training.start import read_checkpoint
 
 CHECKPOINT = 'checkpoint.pt'
 CONFIG = 'run.yaml'

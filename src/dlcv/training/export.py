@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dlcv.models.flownet import FlowNet
-from dlcv.models.superpoint import SuperPoint
-from dlcv.nn.inference import optimise
-from dlcv.train.recipe import TrainError
+from dlcv.networks.flownet import FlowNet
+from dlcv.networks.layers.folding import optimise
+from dlcv.networks.superpoint import SuperPoint
+from dlcv.training.recipe import TrainError
 
 
 def folded_flownet(network: FlowNet) -> FlowNet:

@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.augment.flow import FlowAugmentConfig, augment
-from dlcv.train.recipe import Sample
+from dlcv.data.augment.flow import FlowAugmentConfig, augment
+from dlcv.training.recipe import Sample
 from dlcv.types import FlowPair
 
 T = TypeVar('T', bound=np.generic)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dlcv.augment.homographies import HPATCHES_LIKE, sample_homography, warp_image
-from dlcv.augment.photometric import PhotometricConfig, photometric
-from dlcv.methods.features import Method, estimate, mutual, neighbours
+from dlcv.data.augment.homographies import HPATCHES_LIKE, sample_homography, warp_image
+from dlcv.data.augment.photometric import PhotometricConfig, photometric
+from dlcv.data.synthetic.photos import PhotoPool
 from dlcv.metrics import features as metrics
-from dlcv.synthetic.photos import PhotoPool
+from dlcv.metrics.baselines.features import Method, estimate, mutual, neighbours
 from dlcv.types import ByteImage
 
 _SEED = 2018

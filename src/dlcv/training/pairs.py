@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.augment.homographies import (
+from dlcv.data.augment.homographies import (
     HomographyConfig,
     sample_homography,
     valid_mask,
     warp_image,
     warp_points,
 )
-from dlcv.augment.photometric import PhotometricConfig, photometric
-from dlcv.train.adaptation import Labelled
-from dlcv.train.recipe import Sample
+from dlcv.data.augment.photometric import PhotometricConfig, photometric
+from dlcv.training.adaptation import Labelled
+from dlcv.training.recipe import Sample
 
 _BORDER = 4  # places nearer to an edge, in pixels, are no places: nothing is detected there
 

@@ -20,9 +20,9 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from dlcv.config import to_dict
-from dlcv.synthetic.photos import PhotoPool
-from dlcv.train.recipe import Sample, Samples, TrainError
-from dlcv.world import SampleConfig, WorldSamples
+from dlcv.data.synthetic.photos import PhotoPool
+from dlcv.data.world import SampleConfig, WorldSamples
+from dlcv.training.recipe import Sample, Samples, TrainError
 
 _METADATA = 'dlcv_made_by'
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dlcv.train.engine import fit
-from dlcv.train.log import read_table
-from dlcv.train.recipe import Recipe, RunConfig, TrainError
-from dlcv.weights import load_network
+from dlcv.networks.weights import load_network
+from dlcv.training.engine import fit
+from dlcv.training.log import read_table
+from dlcv.training.recipe import Recipe, RunConfig, TrainError
 
 STEPS = 24
 BATCH = 2

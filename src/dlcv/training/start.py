@@ -9,8 +9,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from dlcv.train.recipe import TrainError
-from dlcv.weights import load_network
+from dlcv.networks.weights import load_network
+from dlcv.training.recipe import TrainError
 
 M = TypeVar('M', bound=nn.Module)
 

@@ -7,13 +7,13 @@ import sys
 import pytest
 
 from dlcv.cli.main import main
-from dlcv.contract.nodes import NODES
-from dlcv.weights import shipped
+from dlcv.interface.nodes import NODES
+from dlcv.networks.weights import shipped
 
 
 @pytest.fixture
 def options(tmp_path):
-    from dlcv.demo import DemoOptions
+    from dlcv.bringup.demo import DemoOptions
 
     return DemoOptions(out=tmp_path, scene='room', seed=1, frames=8, rate_hz=2.0, size=(160, 96))
 
@@ -21,7 +21,7 @@ def options(tmp_path):
 @pytest.mark.ros
 @pytest.mark.usefixtures('domain')
 def test_every_node_answers_and_is_compared_with_the_truth(options):
-    from dlcv.demo import run_demo
+    from dlcv.bringup.demo import run_demo
 
     told = []
     written = run_demo(options, told.append)
@@ -47,7 +47,7 @@ def test_every_node_answers_and_is_compared_with_the_truth(options):
 @pytest.mark.ros
 @pytest.mark.usefixtures('domain')
 def test_the_shipped_map_knows_the_room_that_is_shown(tmp_path):
-    from dlcv.demo import DemoOptions, run_demo
+    from dlcv.bringup.demo import DemoOptions, run_demo
 
     options = DemoOptions(out=tmp_path, frames=8, rate_hz=2.0)
     found = run_demo(options, lambda _: None).evaluation
@@ -59,7 +59,7 @@ def test_the_shipped_map_knows_the_room_that_is_shown(tmp_path):
 
 
 def test_a_failure_shows_the_end_of_the_nodes_log(options, monkeypatch):
-    from dlcv.demo import DemoError, run_demo
+    from dlcv.bringup.demo import DemoError, run_demo
 
     monkeypatch.setattr(sys, 'executable', '/bin/false')
     with pytest.raises(DemoError, match=r'(?s)no node answered.*ends with.*exit code 1'):

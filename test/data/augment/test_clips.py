@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dlcv.augment.clips import ClipChanges, change_clip
-from dlcv.augment.photometric import PhotometricConfig
+from dlcv.data.augment.clips import ClipChanges, change_clip
+from dlcv.data.augment.photometric import PhotometricConfig
 
 STILL = ClipChanges(mirror=0, reverse=0, narrow=0)
 SIZE, FOCAL = (24, 40), 30.0

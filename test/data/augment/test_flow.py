@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.augment.flow import (
+from dlcv.data.augment.flow import (
     FlowAugmentConfig,
     FlowAugmentError,
     augment,
@@ -18,7 +18,7 @@ from dlcv.augment.flow import (
     upend_pair,
     warp_pair,
 )
-from dlcv.augment.photometric import OFF, PhotometricConfig
+from dlcv.data.augment.photometric import OFF, PhotometricConfig
 from dlcv.types import FlowPair
 
 HEIGHT, WIDTH = 96, 128

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.augment.homographies import (
+from dlcv.data.augment.homographies import (
     HPATCHES_LIKE,
     IDENTITY,
     HomographyConfig,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcv.augment import photometric as p
+from dlcv.data.augment import photometric as p
 
 GREY = np.random.default_rng(0).integers(60, 200, (48, 64), np.uint8)
 COLOUR = np.random.default_rng(1).integers(60, 200, (48, 64, 3), np.uint8)

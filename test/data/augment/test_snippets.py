@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcv.augment.snippets import SnippetChanges, change_snippet
+from dlcv.data.augment.snippets import SnippetChanges, change_snippet
 from dlcv.types import Camera
 
 STILL = SnippetChanges(mirror=0, enlarge=1)

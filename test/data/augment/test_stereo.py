@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcv.augment.stereo import StereoChanges, change_stereo
+from dlcv.data.augment.stereo import StereoChanges, change_stereo
 
 STILL = StereoChanges(mirror=0, light=0)
 

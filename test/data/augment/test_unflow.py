@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcv.augment.unflow import PairChanges, change_pair
+from dlcv.data.augment.unflow import PairChanges, change_pair
 
 STILL = PairChanges(
     zoom=(1, 1), second_zoom=(1, 1), mirror=0, contrast=0, brightness=0, colour=(1, 1),

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcv.bags import BagWriter, write_recording
-from dlcv.bags.vocabulary import COMPOSER
+from dlcv.data.bags import BagWriter, write_recording
+from dlcv.data.bags.vocabulary import COMPOSER
 from dlcv.types import Camera, Frame, Snapshot
 
 CAMERA = Camera(width=24, height=16, fx=20.0, fy=21.0, cx=11.5, cy=7.5, distortion=(0.1, 0, 0, 0))

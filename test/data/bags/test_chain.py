@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcv.bags.chain import chained
-from dlcv.bags.poses import Edge
+from dlcv.data.bags.chain import chained
+from dlcv.data.bags.poses import Edge
 
 SECOND = 10**9
 

@@ -9,7 +9,7 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from dlcv.bags import Bag, BagError, BagWriter, WriteOptions, write_recording
+from dlcv.data.bags import Bag, BagError, BagWriter, WriteOptions, write_recording
 
 
 @pytest.fixture(params=['none', 'zstd'])

@@ -8,8 +8,8 @@ from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from dlcv.bags import Bag, BagError, BagWriter
-from dlcv.bags.vocabulary import CAMERA_INFO, COMPOSER, IMAGE, ODOMETRY, TF
+from dlcv.data.bags import Bag, BagError, BagWriter
+from dlcv.data.bags.vocabulary import CAMERA_INFO, COMPOSER, IMAGE, ODOMETRY, TF
 
 POSE_STAMPED = 'geometry_msgs/msg/PoseStamped'
 

@@ -5,7 +5,7 @@ import pytest
 import yaml
 from rosbags.highlevel import AnyReader
 
-from dlcv.bags import Bag, BagError, BagLayout, WriteOptions, write_recording
+from dlcv.data.bags import Bag, BagError, BagLayout, WriteOptions, write_recording
 
 
 @pytest.mark.parametrize('name', ['folder', 'file.mcap'])

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.datasets.coco import coco_pictures
-from dlcv.datasets.errors import DatasetError
+from dlcv.data.datasets.coco import coco_pictures
+from dlcv.data.datasets.errors import DatasetError
 
 
 def split(folder, *numbers):

@@ -5,7 +5,7 @@ import pytest
 import yaml
 from scipy.spatial.transform import Rotation
 
-from dlcv.datasets import DatasetError, FolderOptions, open_folder
+from dlcv.data.datasets import DatasetError, FolderOptions, open_folder
 
 START = 1403636579763555584
 

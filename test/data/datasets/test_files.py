@@ -6,15 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.datasets import DatasetError, FolderOptions, open_folder
-from dlcv.datasets.files import (
+from dlcv.data.datasets import DatasetError, FolderOptions, open_folder
+from dlcv.data.datasets.files import (
     date_to_ns,
     natural,
     read_depth,
     read_picture,
     seconds_to_ns,
 )
-from dlcv.datasets.poses import read_tum
+from dlcv.data.datasets.poses import read_tum
 
 HERE = Path('a.txt')
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dlcv.datasets import DatasetError
-from dlcv.datasets.flow import FLOW_KINDS, open_flow_folder, recognise_flow_folders
-from dlcv.datasets.flow_files import read_flo, read_flow, write_flo
+from dlcv.data.datasets import DatasetError
+from dlcv.data.datasets.flow import FLOW_KINDS, open_flow_folder, recognise_flow_folders
+from dlcv.data.datasets.flow_files import read_flo, read_flow, write_flo
 
 W, H = 30, 20
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.datasets.errors import DatasetError
-from dlcv.datasets.homographies import open_homographies, read_homography
+from dlcv.data.datasets.errors import DatasetError
+from dlcv.data.datasets.homographies import open_homographies, read_homography
 
 MATRIX = '0.8798 0.3125 -39.43\n-0.1839 0.9385 153.2\n0.0001964 -1.6e-05 1\n'
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.datasets import DatasetError, FolderOptions, open_folder
+from dlcv.data.datasets import DatasetError, FolderOptions, open_folder
 
 P2 = np.array([[72.0, 0, 15, 4.5], [0, 72, 9, 0.2], [0, 0, 1, 0.003]])
 P3 = np.array([[72.0, 0, 15, -34], [0, 72, 9, 2.2], [0, 0, 1, 0.003]])
@@ -97,7 +97,7 @@ def test_raw_poses_follow_the_devkit(drive, random_pose):
 
 
 def test_a_metre_east_is_a_metre_along_x(tmp_path):
-    from dlcv.datasets.kitti import EARTH_RADIUS, oxts_poses
+    from dlcv.data.datasets.kitti import EARTH_RADIUS, oxts_poses
 
     step = math.degrees(1 / (EARTH_RADIUS * math.cos(math.radians(49))))
     north = math.degrees(1 / EARTH_RADIUS)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcv.datasets import DatasetError, FolderOptions, open_folder
+from dlcv.data.datasets import DatasetError, FolderOptions, open_folder
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_the_sequence_of_a_scene_must_be_named(scene):
 
 def test_depth_is_in_millimetres_and_65535_is_none(scene, write_depth, tmp_path):
     recording = open_folder('seven-scenes', scene / 'seq-01')
-    from dlcv.datasets.files import read_depth
+    from dlcv.data.datasets.files import read_depth
 
     item = recording.items[0]
     depth = read_depth(item.depth, recording.depth_scale, recording.unknown_depth)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcv.datasets import DatasetError, FolderOptions
-from dlcv.datasets.splits import read_split
+from dlcv.data.datasets import DatasetError, FolderOptions
+from dlcv.data.datasets.splits import read_split
 
 
 @pytest.fixture

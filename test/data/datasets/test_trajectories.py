@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcv.datasets import DatasetError, FolderOptions, open_folder
-from dlcv.datasets.trajectories import (
+from dlcv.data.datasets import DatasetError, FolderOptions, open_folder
+from dlcv.data.datasets.trajectories import (
     CAMERA,
     FORMATS,
     IMU,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcv.datasets import DatasetError, FolderOptions, open_folder
+from dlcv.data.datasets import DatasetError, FolderOptions, open_folder
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcv.bags import BagError, write_recording
-from dlcv.bags.layout import BagLayout
-from dlcv.recordings import BagOptions, BagRecording, RecordingError, is_bag, open_recording
-from dlcv.world import WorldRecording, ideal_camera
+from dlcv.data.bags import BagError, write_recording
+from dlcv.data.bags.layout import BagLayout
+from dlcv.data.recordings import BagOptions, BagRecording, RecordingError, is_bag, open_recording
+from dlcv.data.world import WorldRecording, ideal_camera
 
 FRAMES = 4
 

@@ -9,13 +9,13 @@ import pytest
 import yaml
 from scipy.spatial.transform import Rotation
 
-from dlcv.bags import Bag, BagError, BagWriter
-from dlcv.bags.vocabulary import COMPOSER, ODOMETRY, TF
-from dlcv.datasets.trajectories import write_kitti, write_tum
+from dlcv.data.bags import Bag, BagError, BagWriter
+from dlcv.data.bags.vocabulary import COMPOSER, ODOMETRY, TF
+from dlcv.data.datasets.trajectories import write_kitti, write_tum
+from dlcv.data.recordings import RecordingError, TruthOptions, read_truth
+from dlcv.data.recordings.clocks import clock_hint
+from dlcv.data.recordings.extrinsics import read_extrinsics
 from dlcv.geometry.trajectory import pose_at
-from dlcv.recordings import RecordingError, TruthOptions, read_truth
-from dlcv.recordings.clocks import clock_hint
-from dlcv.recordings.extrinsics import read_extrinsics
 from dlcv.types import Trajectory
 
 POSE = 'geometry_msgs/msg/PoseStamped'

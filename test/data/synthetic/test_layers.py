@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.synthetic.layers import (
+from dlcv.data.synthetic.layers import (
     Layer,
     LayeredScenes,
     LayersConfig,
@@ -16,8 +16,8 @@ from dlcv.synthetic.layers import (
     MotionConfig,
     draw_pair,
 )
-from dlcv.synthetic.photos import PhotoPool
-from dlcv.synthetic.silhouettes import KINDS, raster, shading, silhouette
+from dlcv.data.synthetic.photos import PhotoPool
+from dlcv.data.synthetic.silhouettes import KINDS, raster, shading, silhouette
 from dlcv.types import FloatArray, FlowPair
 
 STILL = MotionConfig(translation=0, rotation=0, zoom=0)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.synthetic.photos import PhotoError, PhotoPool
+from dlcv.data.synthetic.photos import PhotoError, PhotoPool
 
 
 def write(path: Path, picture: np.ndarray) -> None:

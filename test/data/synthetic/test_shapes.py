@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.synthetic.shapes import KINDS, ShapesConfig, ShapesError, SyntheticShapes, draw
+from dlcv.data.synthetic.shapes import KINDS, ShapesConfig, ShapesError, SyntheticShapes, draw
 
 CORNERLESS = ('ellipses', 'noise')
 CORNERED = tuple(kind for kind in KINDS if kind not in CORNERLESS)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from dlcv.data.world import WorldRecording, WorldSnapshot, ideal_camera
+from dlcv.data.world.noise import colour, fractal
+from dlcv.data.world.scene import Light, Scene, SceneBuilder, Surface
 from dlcv.types import Camera
-from dlcv.world import WorldRecording, WorldSnapshot, ideal_camera
-from dlcv.world.noise import colour, fractal
-from dlcv.world.scene import Light, Scene, SceneBuilder, Surface
 
 Clip = tuple[WorldRecording, list[WorldSnapshot]]
 

@@ -6,10 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from dlcv.data.world import SCENES, Extras, WorldError, WorldRecording, ideal_camera, motions_in
+from dlcv.data.world import recording as worlds
+from dlcv.data.world.scene import Scene
 from dlcv.types import Camera
-from dlcv.world import SCENES, Extras, WorldError, WorldRecording, ideal_camera, motions_in
-from dlcv.world import recording as worlds
-from dlcv.world.scene import Scene
 
 
 def _pixels(shape):

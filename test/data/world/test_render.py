@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dlcv.data.world import ideal_camera
+from dlcv.data.world.recording import renderer_of, stage_of
+from dlcv.data.world.render import NEAREST, Renderer
+from dlcv.data.world.scene import Light, WorldError, place
+from dlcv.data.world.stage import Extras
+from dlcv.data.world.trajectory import poses
 from dlcv.types import Camera
-from dlcv.world import ideal_camera
-from dlcv.world.recording import renderer_of, stage_of
-from dlcv.world.render import NEAREST, Renderer
-from dlcv.world.scene import Light, WorldError, place
-from dlcv.world.stage import Extras
-from dlcv.world.trajectory import poses
 
 # A wall 3 m ahead of a camera that looks along +x from the origin, 4 m x 4 m.
 WALL = ((3, 2, 2), (0, -4, 0), (0, 0, -4))

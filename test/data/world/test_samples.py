@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcv.world import SampleConfig, WorldError, WorldPairs, WorldSamples
-from dlcv.world import recording as worlds
+from dlcv.data.world import SampleConfig, WorldError, WorldPairs, WorldSamples
+from dlcv.data.world import recording as worlds
 
 SMALL = SampleConfig(scenes=('room',), size=(48, 32), stereo=True, per_world=2)
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcv.world import WorldError, WorldRecording, ideal_camera
-from dlcv.world.sensor import SENSORS, Sensor, SensorConfig
+from dlcv.data.world import WorldError, WorldRecording, ideal_camera
+from dlcv.data.world.sensor import SENSORS, Sensor, SensorConfig
 
 GREY = np.full((60, 80, 3), 120, np.uint8)
 STEPS = np.broadcast_to(np.arange(80, dtype=np.uint8)[None, :, None] * 3, (60, 80, 3))

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcv.world import noise
-from dlcv.world.scene import blades, disc, foliage, railing, trapezoid
-from dlcv.world.textures import PLAIN, corridor_materials, room_materials, street_materials
+from dlcv.data.world import noise
+from dlcv.data.world.scene import blades, disc, foliage, railing, trapezoid
+from dlcv.data.world.textures import PLAIN, corridor_materials, room_materials, street_materials
 
 MATERIALS = {**room_materials(), **corridor_materials(), **street_materials()}
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcv.world.recording import SCENES, motions_in, stage_of
-from dlcv.world.scene import WorldError, place
-from dlcv.world.stage import MOTIONS, Extras, camera_path
-from dlcv.world.trajectory import (
+from dlcv.data.world.recording import SCENES, motions_in, stage_of
+from dlcv.data.world.scene import WorldError, place
+from dlcv.data.world.stage import MOTIONS, Extras, camera_path
+from dlcv.data.world.trajectory import (
     Course,
     Drive,
     Ride,

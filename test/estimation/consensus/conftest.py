@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dlcv.consensus.p3p import rays_of
+from dlcv.estimation.consensus.p3p import rays_of
 from dlcv.geometry.rotation import from_parts, so3_exp, so3_log, transform
 from dlcv.types import Camera
 

@@ -8,8 +8,8 @@ import time
 import pytest
 import torch
 
-from dlcv.consensus.correspondences import correspondences, residuals
-from dlcv.consensus.minimal import draw_distinct, sample_poses
+from dlcv.estimation.consensus.correspondences import correspondences, residuals
+from dlcv.estimation.consensus.minimal import draw_distinct, sample_poses
 
 
 def sample(v, **changes):

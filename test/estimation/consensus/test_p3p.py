@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dlcv.consensus.p3p import rays_of, solve_p3p
+from dlcv.estimation.consensus.p3p import rays_of, solve_p3p
 from dlcv.geometry.rotation import from_parts, so3_exp, transform
 
 

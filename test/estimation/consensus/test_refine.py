@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from dlcv.consensus.correspondences import correspondences
-from dlcv.consensus.refine import RefineSettings, attach, iterative_pnp, pose_covariance, refine
-from dlcv.consensus.score import reprojection_errors
+from dlcv.estimation.consensus.correspondences import correspondences
+from dlcv.estimation.consensus.refine import (
+    RefineSettings,
+    attach,
+    iterative_pnp,
+    pose_covariance,
+    refine,
+)
+from dlcv.estimation.consensus.score import reprojection_errors
 from dlcv.geometry.rotation import invert, se3_exp, so3_exp
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from dlcv.consensus import ConsensusError, soft_inlier_score
+from dlcv.estimation.consensus import ConsensusError, soft_inlier_score
 from dlcv.geometry.rotation import se3_exp
 
 

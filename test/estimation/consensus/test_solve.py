@@ -8,7 +8,7 @@ import statistics
 import pytest
 import torch
 
-from dlcv.consensus import (
+from dlcv.estimation.consensus import (
     ConsensusError,
     ConsensusSettings,
     RefineSettings,

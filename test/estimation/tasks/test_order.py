@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dlcv.tasks.order import Order
+from dlcv.estimation.tasks.order import Order
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from dlcv.bench.card import insert, renew
-from dlcv.bench.options import BenchError
-from dlcv.bench.report import Report, Row, Table, environment, write_json
+from dlcv.evaluation.bench.card import insert, renew
+from dlcv.evaluation.bench.options import BenchError
+from dlcv.evaluation.bench.report import Report, Row, Table, environment, write_json
 from dlcv.metrics.quantity import Quantity
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCUMENTS = [ROOT / 'README.md', *sorted((ROOT / 'docs' / 'models').glob('*.md'))]
 DOCUMENT = """\
 # A network

@@ -9,16 +9,16 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.bench import depth as bench
-from dlcv.bench.depth import COLUMNS, Options, find, run
-from dlcv.bench.options import BenchError, silent
-from dlcv.bench.report import read_json, write_json
-from dlcv.datasets import DatasetError
-from dlcv.inference.depth import DepthSettings
-from dlcv.inference.load import load_depth
+from dlcv.data.datasets import DatasetError
+from dlcv.estimation.load import load_depth
+from dlcv.estimation.monodepth import DepthSettings
+from dlcv.evaluation.bench import depth as bench
+from dlcv.evaluation.bench.depth import COLUMNS, Options, find, run
+from dlcv.evaluation.bench.options import BenchError, silent
+from dlcv.evaluation.bench.report import read_json, write_json
 from dlcv.metrics.depth import DepthCaps, depth_errors, mean_of_pictures
-from dlcv.models.monodepth import Monodepth, MonodepthConfig
-from dlcv.weights import save_network
+from dlcv.networks.monodepth import Monodepth, MonodepthConfig
+from dlcv.networks.weights import save_network
 
 CAMERA = """\
 image_width: 64

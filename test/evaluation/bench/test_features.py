@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from dlcv.bench import features as module
-from dlcv.bench.features import (
+from dlcv.estimation.load import load_features
+from dlcv.evaluation.bench import features as module
+from dlcv.evaluation.bench.features import (
     COLUMNS,
     Eyes,
     Options,
@@ -20,10 +21,9 @@ from dlcv.bench.features import (
     shrink,
     true_motion,
 )
-from dlcv.bench.options import BenchError
-from dlcv.bench.photo_pairs import PhotoPairs
-from dlcv.inference.load import load_features
-from dlcv.methods.features import (
+from dlcv.evaluation.bench.options import BenchError
+from dlcv.evaluation.bench.photo_pairs import PhotoPairs
+from dlcv.metrics.baselines.features import (
     Classical,
     Described,
     Learned,
@@ -31,9 +31,9 @@ from dlcv.methods.features import (
     mutual,
     neighbours,
 )
-from dlcv.nn.threads import one_thread
+from dlcv.networks.layers.threads import one_thread
+from dlcv.networks.weights import WeightsError, save_network, untrained
 from dlcv.types import HomographyPair
-from dlcv.weights import WeightsError, save_network, untrained
 
 SHIFT = np.array([[1.0, 0, 24], [0, 1, 12], [0, 0, 1]])
 

@@ -6,15 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.bench import flow_sets
-from dlcv.bench.flow import COLUMNS, Options, run
-from dlcv.bench.flow_methods import classical, networks
-from dlcv.bench.options import BenchError, silent
-from dlcv.bench.report import read_json, write_json
-from dlcv.datasets import DatasetError
+from dlcv.data.datasets import DatasetError
+from dlcv.evaluation.bench import flow_sets
+from dlcv.evaluation.bench.flow import COLUMNS, Options, run
+from dlcv.evaluation.bench.flow_methods import classical, networks
+from dlcv.evaluation.bench.options import BenchError, silent
+from dlcv.evaluation.bench.report import read_json, write_json
 from dlcv.metrics.flow import flow_errors, warp_error
-from dlcv.models.flownet import FlowNet, FlowNetConfig
-from dlcv.weights import WeightsError, save_network
+from dlcv.networks.flownet import FlowNet, FlowNetConfig
+from dlcv.networks.weights import WeightsError, save_network
 
 SHIFT = (3, -2)
 

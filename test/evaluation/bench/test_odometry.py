@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dlcv.bench import odometry as bench
-from dlcv.bench.odometry import Options, find, run
-from dlcv.bench.options import BenchError, silent
-from dlcv.bench.report import read_json, write_json
-from dlcv.datasets import DatasetError
-from dlcv.inference.load import load_odometry
+from dlcv.data.datasets import DatasetError
+from dlcv.estimation.load import load_odometry
+from dlcv.evaluation.bench import odometry as bench
+from dlcv.evaluation.bench.odometry import Options, find, run
+from dlcv.evaluation.bench.options import BenchError, silent
+from dlcv.evaluation.bench.report import read_json, write_json
 from dlcv.metrics.consistency import inside
 from dlcv.metrics.trajectory import PosePairs, absolute_errors, drift, fitting_lengths
-from dlcv.models.deepvo import DeepVO, DeepVOConfig
+from dlcv.networks.deepvo import DeepVO, DeepVOConfig
+from dlcv.networks.weights import save_network
 from dlcv.types import Motion
-from dlcv.weights import save_network
 
 FRAMES = 12
 CAMERA = """\

@@ -10,10 +10,18 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.bench import photo_pairs as module
-from dlcv.bench.options import BenchError
-from dlcv.bench.photo_pairs import LIGHTS, PHOTOS, VIEWS, PhotoPairs, draw_view, relight, scenes
-from dlcv.datasets.files import read_picture
+from dlcv.data.datasets.files import read_picture
+from dlcv.evaluation.bench import photo_pairs as module
+from dlcv.evaluation.bench.options import BenchError
+from dlcv.evaluation.bench.photo_pairs import (
+    LIGHTS,
+    PHOTOS,
+    VIEWS,
+    PhotoPairs,
+    draw_view,
+    relight,
+    scenes,
+)
 from dlcv.metrics.features import TrueMotion
 
 # Of two scenes, as first released: where pixel (100, 200) goes, and how bright pictures are.

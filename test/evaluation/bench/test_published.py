@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dlcv.bench.report import Table, read_json
+from dlcv.evaluation.bench.report import Table, read_json
 
-MODELS = Path(__file__).parents[2] / 'docs' / 'models'
+MODELS = Path(__file__).parents[3] / 'docs' / 'models'
 
 
 @pytest.mark.slow
@@ -17,7 +17,7 @@ MODELS = Path(__file__).parents[2] / 'docs' / 'models'
 @pytest.mark.parametrize('name', sorted(path.name for path in MODELS.glob('*.json')))
 def test_a_part_of_the_published_numbers_is_found_again(name):
     published = read_json(MODELS / name)
-    bench = import_module(f'dlcv.bench.{published.bench}')
+    bench = import_module(f'dlcv.evaluation.bench.{published.bench}')
     again = bench.run(bench.Options(sets=(next(iter(bench.SETS)),)), lambda *_: None)
     assert again.environment.files == published.environment.files
     assert again.settings == published.settings

@@ -11,23 +11,23 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from dlcv.bench import relocalization as bench
-from dlcv.bench import relocalization_sets as sets
-from dlcv.bench.options import BenchError, silent
-from dlcv.bench.relocalization import Options, run
-from dlcv.bench.relocalization_sets import Rooms, Walk, find
-from dlcv.bench.report import read_json, write_json
-from dlcv.datasets import DatasetError
+from dlcv.data.datasets import DatasetError
+from dlcv.data.world import WorldRecording, ideal_camera
+from dlcv.evaluation.bench import relocalization as bench
+from dlcv.evaluation.bench import relocalization_sets as sets
+from dlcv.evaluation.bench.options import BenchError, silent
+from dlcv.evaluation.bench.relocalization import Options, run
+from dlcv.evaluation.bench.relocalization_sets import Rooms, Walk, find
+from dlcv.evaluation.bench.report import read_json, write_json
 from dlcv.geometry.camera import write_camera
-from dlcv.methods.relocalization import PointMap
+from dlcv.metrics.baselines.relocalization import PointMap
 from dlcv.metrics.relocalization import relocalizations
-from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
-from dlcv.train.end_to_end import EndToEndConfig
-from dlcv.train.mapping import MapConfig
-from dlcv.train.places import PlaceConfig
-from dlcv.train.recipe import TrainError
-from dlcv.weights import WeightsError, save_network, untrained
-from dlcv.world import WorldRecording, ideal_camera
+from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.networks.weights import WeightsError, save_network, untrained
+from dlcv.training.maps.end_to_end import EndToEndConfig
+from dlcv.training.maps.learning import MapConfig
+from dlcv.training.maps.places import PlaceConfig
+from dlcv.training.recipe import TrainError
 
 ROOMS = Rooms(seed=3, other=3, size=(96, 72), train=6, test=3, elsewhere=2)
 """The other room is the same, by the same walk that its map is made of: all accepts are false."""

@@ -8,8 +8,8 @@ import json
 import pytest
 from rich.console import Console
 
-from dlcv.bench.options import BenchError, BenchOptions, check_sets
-from dlcv.bench.report import (
+from dlcv.evaluation.bench.options import BenchError, BenchOptions, check_sets
+from dlcv.evaluation.bench.report import (
     Report,
     Row,
     Table,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlcv.evaluation.bootstrap import (
+from dlcv.evaluation.comparison.bootstrap import (
     LEAST,
     Bootstrap,
     _along,
@@ -18,7 +18,7 @@ from dlcv.evaluation.bootstrap import (
     difference,
     interval,
 )
-from dlcv.evaluation.model import summary
+from dlcv.evaluation.scoring.model import summary
 
 FAST = Bootstrap(draws=300)
 TRIALS = 300
@@ -54,7 +54,7 @@ def test_intervals_of_dependent_samples_come_near(statistic, least):
 
 def test_drawing_single_samples_would_be_wrong(monkeypatch):
     """The test above can fail: with blocks of one it does."""
-    monkeypatch.setattr('dlcv.evaluation.bootstrap.block_length', lambda values: 1)
+    monkeypatch.setattr('dlcv.evaluation.comparison.bootstrap.block_length', lambda values: 1)
     assert coverage('mean', 0.0, phi=0.8, n=300) < 0.65
 
 
@@ -169,7 +169,7 @@ def test_a_higher_level_is_a_wider_interval():
 def test_long_series_are_drawn_in_parts_that_change_nothing(monkeypatch):
     values = np.random.default_rng(0).normal(size=70)
     whole = interval('median', values)
-    monkeypatch.setattr('dlcv.evaluation.bootstrap._AT_ONCE', 1000)
+    monkeypatch.setattr('dlcv.evaluation.comparison.bootstrap._AT_ONCE', 1000)
     assert interval('median', values) == whole
 
 

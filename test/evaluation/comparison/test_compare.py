@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcv.evaluation.compare import ComparisonError, compare
-from dlcv.evaluation.model import Evaluation, Metric, NodeResult, Section, summary
-from dlcv.evaluation.node_metrics import node_metrics
+from dlcv.evaluation.comparison.compare import ComparisonError, compare
+from dlcv.evaluation.scoring.model import Evaluation, Metric, NodeResult, Section, summary
+from dlcv.evaluation.scoring.node_metrics import node_metrics
 
 GENERATOR = np.random.default_rng(0)
 ERRORS = tuple(np.abs(GENERATOR.normal(0.5, 0.2, 100)).tolist())

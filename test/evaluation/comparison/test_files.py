@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from dlcv.evaluation.bootstrap import Bootstrap
-from dlcv.evaluation.compare import ComparisonError, compare
-from dlcv.evaluation.compare_files import SCHEMA, labels, run_compare
-from dlcv.evaluation.compare_text import markdown
-from dlcv.evaluation.files import EvaluationError, write_json
-from dlcv.evaluation.model import Evaluation, Metric, NodeResult, Section, summary
+from dlcv.evaluation.comparison.bootstrap import Bootstrap
+from dlcv.evaluation.comparison.compare import ComparisonError, compare
+from dlcv.evaluation.comparison.files import SCHEMA, labels, run_compare
+from dlcv.evaluation.comparison.text import markdown
+from dlcv.evaluation.scoring.files import EvaluationError, write_json
+from dlcv.evaluation.scoring.model import Evaluation, Metric, NodeResult, Section, summary
 
 HOW = Bootstrap(draws=200)
 ERRORS = np.random.default_rng(0).uniform(0.3, 0.7, 60)

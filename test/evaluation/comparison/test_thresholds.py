@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcv.evaluation.compare import compare
-from dlcv.evaluation.model import Evaluation, Metric, NodeResult, Section, summary
-from dlcv.evaluation.node_metrics import node_metrics
-from dlcv.evaluation.thresholds import Limit, ThresholdError, check, read_thresholds
+from dlcv.evaluation.comparison.compare import compare
+from dlcv.evaluation.comparison.thresholds import Limit, ThresholdError, check, read_thresholds
+from dlcv.evaluation.scoring.model import Evaluation, Metric, NodeResult, Section, summary
+from dlcv.evaluation.scoring.node_metrics import node_metrics
 
 NODE = NodeResult(name='monodepth', images=10, answered=9, longest_gap=0.0, inference_ms=(1.0, 2.0))
 BASE = np.abs(np.random.default_rng(0).normal(0.5, 0.1, 100))
@@ -77,7 +77,7 @@ def test_a_file_becomes_limits(limits):
 
 
 def test_the_file_that_the_documents_show_is_read(limits):
-    document = Path(__file__).parents[2].joinpath('docs/compare.md').read_text(encoding='utf-8')
+    document = Path(__file__).parents[3].joinpath('docs/compare.md').read_text(encoding='utf-8')
     text = document.split('```yaml\n')[1].split('```')[0]
     found = limits(text)
     assert text.startswith('# limits.yaml')

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dlcv.evaluation.files import write_json
-from dlcv.evaluation.model import Evaluation, Metric, NodeResult, Section
+from dlcv.evaluation.scoring.files import write_json
+from dlcv.evaluation.scoring.model import Evaluation, Metric, NodeResult, Section
 
 FAKE = '''
 """Do what the bag says, after leaving a mark that it was begun."""

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from dlcv.matrix import attempt as module
-from dlcv.matrix import load
-from dlcv.matrix.attempt import Attempt, Running, end
+from dlcv.evaluation.matrix import attempt as module
+from dlcv.evaluation.matrix import load
+from dlcv.evaluation.matrix.attempt import Attempt, Running, end
 
 
 def started(desk, words: str, timeout: float = 0.0) -> Running:
@@ -108,7 +108,7 @@ def test_one_listens_though_who_started_it_does_not(desk, deaf_to_interrupts):
 def test_none_outlives_who_started_it(desk):
     desk.write({'a': 'wait never'})
     code = (
-        'import sys; from pathlib import Path; from dlcv.matrix import *; '
+        'import sys; from pathlib import Path; from dlcv.evaluation.matrix import *; '
         f'pool = LocalPool(1, {desk.program!r}); [cell] = load(Path({str(desk.matrix)!r})).cells; '
         f'pool.start(cell, Path({str(desk.out)!r})); pool.wait()'
     )

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from dlcv.matrix import LocalPool, MatrixError, Summary, load, run
+from dlcv.evaluation.matrix import LocalPool, MatrixError, Summary, load, run
 
 DRIVER = """
 import sys
 from pathlib import Path
-from dlcv.matrix import LocalPool, load, run
+from dlcv.evaluation.matrix import LocalPool, load, run
 matrix, out, jobs, *program = sys.argv[1:]
 say = lambda line: print(line, flush=True)
 sys.exit(run(load(Path(matrix)), Path(out), LocalPool(int(jobs), program), say=say).exit_code)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dlcv.matrix import Cell
-from dlcv.matrix import cell as module
-from dlcv.matrix.cell import listing
+from dlcv.evaluation.matrix import Cell
+from dlcv.evaluation.matrix import cell as module
+from dlcv.evaluation.matrix.cell import listing
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from dlcv.matrix import MatrixError, RayPool, Summary, load, run
-from dlcv.matrix.plan import Cluster as Asked
+from dlcv.evaluation.matrix import MatrixError, RayPool, Summary, load, run
+from dlcv.evaluation.matrix.plan import Cluster as Asked
 
 ray = pytest.importorskip('ray')
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -24,7 +24,7 @@ MEMORY = 100 << 20  # bytes of an object store
 DRIVER = """
 import sys
 from pathlib import Path
-from dlcv.matrix import RayPool, load, run
+from dlcv.evaluation.matrix import RayPool, load, run
 address, matrix, out, *program = sys.argv[1:]
 plan = load(Path(matrix))
 pool = RayPool(address, plan.ray, program)

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from dlcv.matrix import MatrixError, RayPool
-from dlcv.matrix.plan import Cluster
+from dlcv.evaluation.matrix import MatrixError, RayPool
+from dlcv.evaluation.matrix.plan import Cluster
 
 
 def test_the_message_says_how_to_get_it(monkeypatch):

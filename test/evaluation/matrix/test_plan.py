@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dlcv.contract import files
-from dlcv.contract.nodes import NODES
-from dlcv.matrix import MatrixError, load
+from dlcv.evaluation.matrix import MatrixError, load
+from dlcv.interface import files
+from dlcv.interface.nodes import NODES
 
 WHOLE = """
 bags:

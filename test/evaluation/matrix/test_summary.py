@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dlcv.matrix import Cell, Result, Summary
-from dlcv.matrix.summary import to_json, to_markdown
+from dlcv.evaluation.matrix import Cell, Result, Summary
+from dlcv.evaluation.matrix.summary import to_json, to_markdown
 
 
 def cell(bag: str, configuration: str) -> Cell:

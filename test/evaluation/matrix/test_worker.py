@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dlcv.matrix import load
-from dlcv.matrix import worker as module
-from dlcv.matrix.attempt import Attempt
-from dlcv.matrix.cell import listing
-from dlcv.matrix.worker import Errand, Piece, carry_out, pack, put, unpack
+from dlcv.evaluation.matrix import load
+from dlcv.evaluation.matrix import worker as module
+from dlcv.evaluation.matrix.attempt import Attempt
+from dlcv.evaluation.matrix.cell import listing
+from dlcv.evaluation.matrix.worker import Errand, Piece, carry_out, pack, put, unpack
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Bags of a generated room, and a trial of them without ROS."""
+"""Bags of a generated room, and evaluations of them without ROS."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from dlcv.bags import Bag, BagWriter, WriteOptions, write_recording
-from dlcv.bags.vocabulary import typestore
 from dlcv.bringup import Console
+from dlcv.bringup.evaluate import EvaluationRequest, replay_and_evaluate
 from dlcv.bringup.replay import ReplayOptions
-from dlcv.evaluation.evaluate import TruthChoice
-from dlcv.trial import Trial, run
-from dlcv.world import WorldRecording, ideal_camera
+from dlcv.data.bags import Bag, BagWriter, WriteOptions, write_recording
+from dlcv.data.bags.vocabulary import typestore
+from dlcv.data.world import WorldRecording, ideal_camera
+from dlcv.evaluation.scoring.evaluate import TruthChoice
 
 FRAMES = 5
 
@@ -84,16 +84,16 @@ def restamped():
 
 @pytest.fixture
 def attempt(tmp_path):
-    """Run a trial in process; what it said lies in ``attempt.said``."""
+    """Replay and evaluate in process; what it said lies in ``attempt.said``."""
 
     def go(bag, nodes='superpoint', folder='out', choice=None, arguments=None, **options):
         replay = ReplayOptions(bag=bag, folder=tmp_path / folder, mode='in-process')
         go.said = io.StringIO()
-        trial = Trial(
+        request = EvaluationRequest(
             replay=replace(replay, **options),
             truth=choice or TruthChoice(),
             arguments={'nodes': nodes, **(arguments or {})},
         )
-        return run(trial, Console(go.said, ()), lambda *_: None)
+        return replay_and_evaluate(request, Console(go.said, ()), lambda *_: None)
 
     return go

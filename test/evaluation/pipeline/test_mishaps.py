@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dlcv.replay.log import Handled, Outcome
-from dlcv.trial.mishaps import mishaps
+from dlcv.evaluation.pipeline.mishaps import mishaps
+from dlcv.evaluation.replay.log import Handled, Outcome
 
 
 def log(**outcomes):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from dlcv.bags import Bag, BagError
-from dlcv.bags.vocabulary import COMPOSER, typestore
-from dlcv.evaluation.evaluate import TruthChoice
-from dlcv.recordings.truth import TruthOptions
-from dlcv.replay.job import ReplayError
-from dlcv.trial import Recording, TrialError, evaluate_recording
+from dlcv.data.bags import Bag, BagError
+from dlcv.data.bags.vocabulary import COMPOSER, typestore
+from dlcv.data.recordings.truth import TruthOptions
+from dlcv.evaluation.pipeline.recorded import Recording, evaluate_recording
+from dlcv.evaluation.pipeline.written import PipelineError
+from dlcv.evaluation.replay.job import ReplayError
+from dlcv.evaluation.scoring.evaluate import TruthChoice
 
 FRAMES = 5
 SECOND = 10**9
@@ -166,5 +167,7 @@ def test_the_recording_is_not_written_over(room_bag, answers, bag_of, tmp_path, 
     poses = tmp_path / 'found/truth.tum'
     poses.parent.mkdir()
     poses.write_text('0 0 0 0 0 0 0 1\n')
-    with pytest.raises(TrialError, match=r'truth\.tum: the evaluation writes a file of this name'):
+    with pytest.raises(
+        PipelineError, match=r'truth\.tum: the evaluation writes a file of this name'
+    ):
         evaluated(answers, truth=TruthChoice(poses=TruthOptions(source=str(poses))))

@@ -8,13 +8,13 @@ import weakref
 import numpy as np
 import pytest
 
-from dlcv.bags import Bag, BagWriter
-from dlcv.bags.vocabulary import CAMERA_INFO, COMPOSER, IMAGE
 from dlcv.bringup.replay import ReplayOptions, plan_replay
-from dlcv.replay import local
-from dlcv.replay.job import Folder, RunFacts, read
-from dlcv.replay.local import replay_local
-from dlcv.replay.log import read_log
+from dlcv.data.bags import Bag, BagWriter
+from dlcv.data.bags.vocabulary import CAMERA_INFO, COMPOSER, IMAGE
+from dlcv.evaluation.replay import local
+from dlcv.evaluation.replay.job import Folder, RunFacts, read
+from dlcv.evaluation.replay.local import replay_local
+from dlcv.evaluation.replay.log import read_log
 from dlcv.types import Camera
 
 COUNT = 12

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcv.replay.log import FrameLog, Handled, Outcome, ReplayLogError, read_log
+from dlcv.evaluation.replay.log import FrameLog, Handled, Outcome, ReplayLogError, read_log
 
 LINES = [
     Handled('superpoint', 17, Outcome('processed', 12.25, ('~/keypoints', 'depth/image_rect'))),

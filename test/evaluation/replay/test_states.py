@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from dlcv.contract.diagnostics import PUBLISHERS, SUBSCRIBERS, peers_text
-from dlcv.replay.job import Answering
-from dlcv.replay.states import NodeStates
+from dlcv.evaluation.replay.job import Answering
+from dlcv.evaluation.replay.states import NodeStates
+from dlcv.interface.diagnostics import PUBLISHERS, SUBSCRIBERS, peers_text
 
 IMAGE, INFO, FLOW, HANDLED = '/image', '/camera_info', '/flownet/flow', '/flownet/handled'
 FLOWNET = Answering(node='flownet', handled=HANDLED, inputs=(IMAGE, INFO), outputs=())

@@ -11,8 +11,22 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.evaluation.model import Evaluation, Metric, Moment, NodeResult, Plot, Section, Series
-from dlcv.report.evaluation_page import LARGEST_SIDE, data_url, page, script_hash, write_page
+from dlcv.evaluation.report.evaluation_page import (
+    LARGEST_SIDE,
+    data_url,
+    page,
+    script_hash,
+    write_page,
+)
+from dlcv.evaluation.scoring.model import (
+    Evaluation,
+    Metric,
+    Moment,
+    NodeResult,
+    Plot,
+    Section,
+    Series,
+)
 
 VOID = {'meta', 'br', 'img', 'hr', 'input', 'link'}
 EVIL = '<img src=http://evil.example/x onerror=alert(1)>"\'&</script></style>'

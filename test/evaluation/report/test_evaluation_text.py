@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dlcv.evaluation.model import Evaluation, Metric, NodeResult, Section
-from dlcv.report import wording
-from dlcv.report.evaluation_text import text_table
+from dlcv.evaluation.report import wording
+from dlcv.evaluation.report.evaluation_text import text_table
+from dlcv.evaluation.scoring.model import Evaluation, Metric, NodeResult, Section
 
 NONE = '\N{EN DASH}'
 

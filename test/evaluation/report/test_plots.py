@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcv.evaluation.model import Plot, Series
-from dlcv.report.plots import SIZE, Axis, axis_of, draw, path_of, round_step, thinned, ticks
+from dlcv.evaluation.report.plots import (
+    SIZE,
+    Axis,
+    axis_of,
+    draw,
+    path_of,
+    round_step,
+    thinned,
+    ticks,
+)
+from dlcv.evaluation.scoring.model import Plot, Series
 
 UNIT = Axis(low=0.0, high=1.0)
 NAN = float('nan')

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from dlcv.evaluation.dense import Depth, Flow
+from dlcv.evaluation.scoring.dense import Depth, Flow
 from dlcv.metrics.depth import DepthCaps
 
 RNG = np.random.default_rng(5)

@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dlcv.bags import Bag, write_recording
-from dlcv.bags.layout import BagLayout
-from dlcv.bags.vocabulary import COMPOSER, IMAGE, ODOMETRY
-from dlcv.evaluation.evaluate import Subject, TruthChoice, evaluate
-from dlcv.evaluation.files import EvaluationError
-from dlcv.evaluation.model import SCHEMA
-from dlcv.inference.refinement import cell_means
-from dlcv.recordings.errors import RecordingError
-from dlcv.recordings.truth import TruthOptions
-from dlcv.replay.job import Answering, NodeFacts, RunFacts
-from dlcv.replay.log import Handled, Outcome
-from dlcv.replay.outputs import Output, OutputBag
-from dlcv.replay.shown import Shown
+from dlcv.data.bags import Bag, write_recording
+from dlcv.data.bags.layout import BagLayout
+from dlcv.data.bags.vocabulary import COMPOSER, IMAGE, ODOMETRY
+from dlcv.data.recordings.errors import RecordingError
+from dlcv.data.recordings.truth import TruthOptions
+from dlcv.data.world import WorldRecording, ideal_camera
+from dlcv.estimation.refinement import cell_means
+from dlcv.evaluation.replay.job import Answering, NodeFacts, RunFacts
+from dlcv.evaluation.replay.log import Handled, Outcome
+from dlcv.evaluation.replay.outputs import Output, OutputBag
+from dlcv.evaluation.replay.shown import Shown
+from dlcv.evaluation.scoring.evaluate import Subject, TruthChoice, evaluate
+from dlcv.evaluation.scoring.files import EvaluationError
+from dlcv.evaluation.scoring.model import SCHEMA
 from dlcv.types import Keypoints, Matches
-from dlcv.world import WorldRecording, ideal_camera
 
 FRAMES = 6
 LAYOUT = BagLayout()

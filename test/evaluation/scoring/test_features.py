@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcv.evaluation.features import Features, carried
+from dlcv.evaluation.scoring.features import Features, carried
 
 BEFORE = {1: 0, 2: 1, 3: 2}
 RIGHT_BY_4 = np.full((40, 60, 2), (4, 0), np.float32)

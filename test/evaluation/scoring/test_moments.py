@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcv.bags import Bag, BagWriter
-from dlcv.bags.vocabulary import COMPOSER, IMAGE
-from dlcv.evaluation.moments import Sources, pictures, spread
+from dlcv.data.bags import Bag, BagWriter
+from dlcv.data.bags.vocabulary import COMPOSER, IMAGE
+from dlcv.evaluation.scoring.moments import Sources, pictures, spread
 
 STAMP = 7
 DEPTH = np.linspace(1, 5, 48, dtype=np.float32).reshape(6, 8)

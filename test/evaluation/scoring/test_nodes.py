@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcv.evaluation.nodes import Tally, longest_gap, tallies
-from dlcv.replay.job import NodeFacts
-from dlcv.replay.log import Handled, Outcome
+from dlcv.evaluation.replay.job import NodeFacts
+from dlcv.evaluation.replay.log import Handled, Outcome
+from dlcv.evaluation.scoring.nodes import Tally, longest_gap, tallies
 
 SECOND = 10**9
 STAMPS = [second * SECOND for second in range(10, 21)]  # 10 s to 20 s

@@ -7,7 +7,7 @@ import pytest
 from scipy.linalg import block_diag, expm, logm
 from scipy.spatial.transform import Rotation
 
-from dlcv.evaluation.odometry import Covered, odometry_section, paired
+from dlcv.evaluation.scoring.odometry import Covered, odometry_section, paired
 from dlcv.types import Trajectory
 
 STEP = 100_000_000  # ns

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from dlcv.bags import Bag, BagWriter
-from dlcv.bags.vocabulary import COMPOSER, IMAGE
-from dlcv.evaluation.parts import Kind, Worst
-from dlcv.recordings.bag import APART_NS, Beside
+from dlcv.data.bags import Bag, BagWriter
+from dlcv.data.bags.vocabulary import COMPOSER, IMAGE
+from dlcv.data.recordings.bag import APART_NS, Beside
+from dlcv.evaluation.scoring.parts import Kind, Worst
 
 MS = 1_000_000
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dlcv.evaluation.relocalization import relocalization_section
+from dlcv.evaluation.scoring.relocalization import relocalization_section
 from dlcv.types import Trajectory
 
 STEP = 100_000_000

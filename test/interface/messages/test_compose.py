@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dlcv import messages
-from dlcv.bags.vocabulary import COMPOSER as OF_BAGS
-from dlcv.bags.vocabulary import typestore
+from dlcv.data.bags.vocabulary import COMPOSER as OF_BAGS
+from dlcv.data.bags.vocabulary import typestore
 from dlcv.geometry.frames import TransformBuffer
-from dlcv.messages import MessageError
-from dlcv.messages.compose import millimetres
+from dlcv.interface import messages
+from dlcv.interface.messages import MessageError
+from dlcv.interface.messages.compose import millimetres
 from dlcv.types import Camera, Keypoints, Matches
 
 STAMP = 1_700_000_000_123_456_789

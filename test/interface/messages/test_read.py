@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv import messages
+from dlcv.interface import messages
 
 HEADER = SimpleNamespace(stamp=SimpleNamespace(sec=3, nanosec=5), frame_id='cam')
 ROI = SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcv.methods.depth import mean_depth
+from dlcv.metrics.baselines.depth import mean_depth
 
 
 def test_it_is_the_mean_of_all_known_pixels_between_the_caps():

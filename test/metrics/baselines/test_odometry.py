@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dlcv.methods.odometry import ConstantVelocity, FivePoint, StraightLine
+from dlcv.data.world import WorldRecording
+from dlcv.metrics.baselines.odometry import ConstantVelocity, FivePoint, StraightLine
 from dlcv.metrics.trajectory import rotation_degrees
 from dlcv.types import Camera, Frame, Snapshot
-from dlcv.world import WorldRecording
 
 
 def poses(count=5):

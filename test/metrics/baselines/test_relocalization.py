@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from dlcv.data.world import WorldRecording, ideal_camera
 from dlcv.geometry.camera import grid_rays, project
-from dlcv.methods import relocalization as methods
-from dlcv.methods.relocalization import PointMap
+from dlcv.metrics.baselines import relocalization as methods
+from dlcv.metrics.baselines.relocalization import PointMap
 from dlcv.metrics.relocalization import relocalizations
 from dlcv.types import Camera, Frame, Snapshot
-from dlcv.world import WorldRecording, ideal_camera
 
 CAMERA = Camera(width=320, height=240, fx=230.0, fy=240.0, cx=155.0, cy=123.0)
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dlcv.nn import correlation as module
-from dlcv.nn.correlation import correlation
-from dlcv.nn.shapes import ShapeError
+from dlcv.networks.layers import correlation as module
+from dlcv.networks.layers.correlation import correlation
+from dlcv.networks.layers.shapes import ShapeError
 
 
 def slow_correlation(first, second, max_displacement, stride):

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from dlcv.models.flownet import FlowNet, FlowNetConfig
-from dlcv.models.superpoint import SuperPoint, SuperPointConfig
-from dlcv.nn.inference import optimise
+from dlcv.networks.flownet import FlowNet, FlowNetConfig
+from dlcv.networks.layers.folding import optimise
+from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
 
 
 def with_history(network):

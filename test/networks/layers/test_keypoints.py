@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dlcv.nn.keypoints import (
+from dlcv.networks.layers.keypoints import (
     KeypointError,
     detect_dense,
     detect_greedy,
@@ -16,7 +16,7 @@ from dlcv.nn.keypoints import (
     match_mutual,
     sample_descriptors,
 )
-from dlcv.nn.shapes import ShapeError
+from dlcv.networks.layers.shapes import ShapeError
 
 
 def greedy_slowly(heat, threshold, radius, border):

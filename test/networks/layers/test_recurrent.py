@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from dlcv.nn.recurrent import run_lstm
+from dlcv.networks.layers.recurrent import run_lstm
 
 
 @pytest.mark.parametrize('layers', [1, 2, 3])

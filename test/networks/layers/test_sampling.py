@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dlcv.nn.sampling import pixel_grid, sample_at, sample_row, warp
-from dlcv.nn.shapes import ShapeError
+from dlcv.networks.layers.sampling import pixel_grid, sample_at, sample_row, warp
+from dlcv.networks.layers.shapes import ShapeError
 
 
 def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:

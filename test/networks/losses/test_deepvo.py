@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from dlcv.geometry.euler import euler_to_matrix, matrix_to_euler
-from dlcv.losses.odometry import (
+from dlcv.networks.layers.shapes import ShapeError
+from dlcv.networks.losses.deepvo import (
     deepvo_loss,
     integrate,
     integrate_windows,
@@ -16,7 +17,6 @@ from dlcv.losses.odometry import (
     step,
     window_labels,
 )
-from dlcv.nn.shapes import ShapeError
 
 
 def drive(frames: int, *, flat: bool = False) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dlcv.geometry.rotation import se3_exp
-from dlcv.losses.dsac import (
+from dlcv.networks.losses.dsac import (
     expected_loss,
     max_pose_loss,
     root_clamp,

@@ -10,7 +10,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dlcv.losses.flow import (
+from dlcv.networks.layers.shapes import ShapeError
+from dlcv.networks.losses.flownet import (
     WEIGHTS,
     end_point_error,
     epe,
@@ -18,7 +19,6 @@ from dlcv.losses.flow import (
     mean_flow,
     multiscale_epe,
 )
-from dlcv.nn.shapes import ShapeError
 
 
 def zeros_pyramid(batch=1, height=64, width=128, dtype=torch.float32):

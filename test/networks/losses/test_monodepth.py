@@ -7,7 +7,9 @@ import pytest
 import torch
 from scipy.ndimage import uniform_filter
 
-from dlcv.losses.monodepth import (
+from dlcv.networks.layers.sampling import sample_row
+from dlcv.networks.layers.shapes import ShapeError
+from dlcv.networks.losses.monodepth import (
     MonodepthLossConfig,
     dissimilarity,
     monodepth_loss,
@@ -16,8 +18,6 @@ from dlcv.losses.monodepth import (
     smoothness,
     ssim,
 )
-from dlcv.nn.sampling import sample_row
-from dlcv.nn.shapes import ShapeError
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:

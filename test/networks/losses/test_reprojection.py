@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from dlcv.losses.mapping import MappingLossConfig, mapping_loss
-from dlcv.nn.shapes import ShapeError
+from dlcv.networks.layers.shapes import ShapeError
+from dlcv.networks.losses.reprojection import MappingLossConfig, mapping_loss
 
 FX, FY, CX, CY = 200.0, 210.0, 79.5, 59.5
 

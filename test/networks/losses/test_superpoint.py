@@ -8,7 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dlcv.losses.superpoint import (
+from dlcv.networks.layers.keypoints import heatmap
+from dlcv.networks.layers.shapes import ShapeError
+from dlcv.networks.losses.superpoint import (
     DUSTBIN,
     PAPER,
     RETRAINING,
@@ -22,8 +24,6 @@ from dlcv.losses.superpoint import (
     transform,
     valid_cells,
 )
-from dlcv.nn.keypoints import heatmap
-from dlcv.nn.shapes import ShapeError
 
 TILT = torch.tensor([[[0.9, 0.2, 3.0], [-0.1, 1.1, -2.0], [1e-3, 2e-3, 1.0]]])
 

@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
-from dlcv.losses import unflow
-from dlcv.losses.unflow import UnflowLossConfig
-from dlcv.nn.shapes import ShapeError
+from dlcv.networks.layers.shapes import ShapeError
+from dlcv.networks.losses import unflow
+from dlcv.networks.losses.unflow import UnflowLossConfig
 
 TOLERANCE = 1e-4
 

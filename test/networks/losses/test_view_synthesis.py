@@ -11,7 +11,9 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from dlcv.losses.view_synthesis import (
+from dlcv.data.world import Extras, WorldRecording
+from dlcv.networks.layers.shapes import ShapeError
+from dlcv.networks.losses.view_synthesis import (
     ViewSynthesisConfig,
     curvature,
     explainability_term,
@@ -23,9 +25,7 @@ from dlcv.losses.view_synthesis import (
     synthesise,
     view_synthesis_loss,
 )
-from dlcv.nn.shapes import ShapeError
 from dlcv.types import Camera
-from dlcv.world import Extras, WorldRecording
 
 CAMERA = Camera(width=96, height=64, fx=70.0, fy=80.0, cx=45.0, cy=33.0)
 

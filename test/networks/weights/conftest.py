@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dlcv.models import build
+from dlcv.networks.registry import build
 
 
 @pytest.fixture

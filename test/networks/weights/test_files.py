@@ -16,8 +16,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from dlcv.weights import files
-from dlcv.weights.files import WeightsError
+from dlcv.networks.weights import files
+from dlcv.networks.weights.files import WeightsError
 
 TENSORS = {'a.weight': torch.arange(6.0).reshape(2, 3), 'a.bias': torch.tensor([1.0, -2.0])}
 

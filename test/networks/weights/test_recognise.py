@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dlcv.models.dsac import DsacConfig
-from dlcv.models.flownet import FlowNetConfig
-from dlcv.models.superpoint import SuperPointConfig
-from dlcv.weights import WeightsError, load_network
-from dlcv.weights.recognise import layout
+from dlcv.networks.dsac import DsacConfig
+from dlcv.networks.flownet import FlowNetConfig
+from dlcv.networks.superpoint import SuperPointConfig
+from dlcv.networks.weights import WeightsError, load_network
+from dlcv.networks.weights.recognise import layout
 
 
 @pytest.fixture

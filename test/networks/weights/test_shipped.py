@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from dlcv.contract.nodes import NODES
-from dlcv.models import NAMES
-from dlcv.models.deepvo import DeepVOConfig
-from dlcv.weights import (
+from dlcv.interface.nodes import NODES
+from dlcv.networks.deepvo import DeepVOConfig
+from dlcv.networks.registry import NAMES
+from dlcv.networks.weights import (
     PARTS,
     SHIPPED_CONFIGS,
     WeightsError,
@@ -24,7 +24,7 @@ from dlcv.weights import (
     untrained,
 )
 
-room = importlib.import_module('dlcv.weights.shipped')
+room = importlib.import_module('dlcv.networks.weights.shipped')
 
 
 def test_every_network_has_a_stand_in():

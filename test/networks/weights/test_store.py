@@ -9,12 +9,12 @@ import pytest
 import safetensors.torch
 import torch
 
-from dlcv.models.deepvo import DeepVOConfig
-from dlcv.models.dsac import DsacConfig
-from dlcv.models.flownet import FlowNetConfig
-from dlcv.models.monodepth import MonodepthConfig
-from dlcv.models.superpoint import SuperPointConfig
-from dlcv.weights import (
+from dlcv.networks.deepvo import DeepVOConfig
+from dlcv.networks.dsac import DsacConfig
+from dlcv.networks.flownet import FlowNetConfig
+from dlcv.networks.monodepth import MonodepthConfig
+from dlcv.networks.superpoint import SuperPointConfig
+from dlcv.networks.weights import (
     WeightsError,
     describe,
     load,

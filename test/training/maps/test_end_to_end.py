@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dlcv.augment.photometric import OFF
-from dlcv.consensus import ConsensusSettings
-from dlcv.models.dsac import ENCODER, DsacConfig, SceneCoordinateNet
-from dlcv.train.end_to_end import EndToEndConfig, train_end_to_end
-from dlcv.train.looks import LookConfig, known_views
-from dlcv.train.mapping import MapConfig, make_map
-from dlcv.train.places import measure
-from dlcv.train.recipe import TrainError
-from dlcv.world import WorldRecording, ideal_camera
+from dlcv.data.augment.photometric import OFF
+from dlcv.data.world import WorldRecording, ideal_camera
+from dlcv.estimation.consensus import ConsensusSettings
+from dlcv.networks.dsac import ENCODER, DsacConfig, SceneCoordinateNet
+from dlcv.training.maps.end_to_end import EndToEndConfig, train_end_to_end
+from dlcv.training.maps.learning import MapConfig, make_map
+from dlcv.training.maps.looks import LookConfig, known_views
+from dlcv.training.maps.places import measure
+from dlcv.training.recipe import TrainError
 
 STRAIGHT = LookConfig(light=OFF, rotation=0, tilt=0, zoom=(1, 1), shifted=0)
 STILL = MapConfig(looks=STRAIGHT, cells=2000, per_view=96, batch=256, epochs=8)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from dlcv.augment.photometric import OFF
+from dlcv.data.augment.photometric import OFF
+from dlcv.data.world import WorldRecording, ideal_camera
 from dlcv.geometry.camera import project
-from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
-from dlcv.train.looks import LookConfig, known_views
-from dlcv.train.mapping import MapConfig, fill_buffer, make_map
-from dlcv.train.recipe import TrainError
-from dlcv.world import WorldRecording, ideal_camera
+from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.training.maps.learning import MapConfig, fill_buffer, make_map
+from dlcv.training.maps.looks import LookConfig, known_views
+from dlcv.training.recipe import TrainError
 
 STRAIGHT = LookConfig(light=OFF, rotation=0, tilt=0, zoom=(1, 1), shifted=0)
 STILL = MapConfig(looks=STRAIGHT, cells=600, per_view=60, batch=64, epochs=1)

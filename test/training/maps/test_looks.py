@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcv.augment.photometric import OFF
+from dlcv.data.augment.photometric import OFF
+from dlcv.data.world import WorldRecording, ideal_camera
 from dlcv.geometry.camera import back_project, project
 from dlcv.geometry.trajectory import moved
-from dlcv.train.looks import LookConfig, known_views, look
-from dlcv.train.recipe import TrainError
-from dlcv.world import WorldRecording, ideal_camera
+from dlcv.training.maps.looks import LookConfig, known_views, look
+from dlcv.training.recipe import TrainError
 
 STRAIGHT = LookConfig(light=OFF, rotation=0, tilt=0, zoom=(1, 1), shifted=0)
 BESIDE = replace(STRAIGHT, shifted=1.0, shift=0.2)

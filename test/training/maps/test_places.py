@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from dlcv.augment.photometric import OFF
-from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
-from dlcv.train.looks import LookConfig, known_views
-from dlcv.train.map_files import write_map
-from dlcv.train.mapping import MapConfig
-from dlcv.train.places import (
+from dlcv.data.augment.photometric import OFF
+from dlcv.data.world import WorldRecording, ideal_camera
+from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.networks.weights import load_network
+from dlcv.training.maps.files import write_map
+from dlcv.training.maps.learning import MapConfig
+from dlcv.training.maps.looks import LookConfig, known_views
+from dlcv.training.maps.places import (
     PlaceConfig,
     cover,
     held_out_of,
@@ -24,9 +26,7 @@ from dlcv.train.places import (
     mirrored,
     read_views,
 )
-from dlcv.train.recipe import TrainError
-from dlcv.weights import load_network
-from dlcv.world import WorldRecording, ideal_camera
+from dlcv.training.recipe import TrainError
 
 LOOKS = LookConfig(light=OFF, rotation=0, tilt=0, zoom=(0.8, 1.25))
 QUICK = MapConfig(looks=LOOKS, cells=1200, per_view=60, batch=128, epochs=4)

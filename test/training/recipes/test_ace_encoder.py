@@ -10,11 +10,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dlcv.models.dsac import DsacConfig, SceneCoordinateNet
-from dlcv.train.recipe import TrainError
-from dlcv.train.recipes.ace_encoder import AceEncoderRecipe, Encoder
-from dlcv.weights import chosen, load_network, save_network
-from dlcv.world import SampleConfig
+from dlcv.data.world import SampleConfig
+from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.networks.weights import chosen, load_network, save_network
+from dlcv.training.recipe import TrainError
+from dlcv.training.recipes.ace_encoder import AceEncoderRecipe, Encoder
 
 
 @pytest.fixture

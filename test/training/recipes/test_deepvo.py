@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from dlcv.augment.clips import ClipChanges
+from dlcv.data.augment.clips import ClipChanges
+from dlcv.data.world import SampleConfig, WorldSamples
 from dlcv.geometry.camera import back_project
-from dlcv.losses.odometry import integrate, motions, pair_labels, window_labels
-from dlcv.models.deepvo import DeepVO, DeepVOConfig
-from dlcv.models.flownet import FlowNet, FlowNetConfig
-from dlcv.train.recipe import TrainError
-from dlcv.train.recipes.deepvo import DeepVORecipe
-from dlcv.weights import save_network
-from dlcv.world import SampleConfig, WorldSamples
+from dlcv.networks.deepvo import DeepVO, DeepVOConfig
+from dlcv.networks.flownet import FlowNet, FlowNetConfig
+from dlcv.networks.losses.deepvo import integrate, motions, pair_labels, window_labels
+from dlcv.networks.weights import save_network
+from dlcv.training.recipe import TrainError
+from dlcv.training.recipes.deepvo import DeepVORecipe
 
 STILL = ClipChanges(mirror=0, reverse=0, narrow=0)
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from dlcv.augment.flow import FlowAugmentConfig
-from dlcv.augment.photometric import OFF
-from dlcv.losses.flow import multiscale_epe
-from dlcv.models.flownet import FlowNet, FlowNetConfig
-from dlcv.synthetic.layers import LayersConfig, MotionConfig
-from dlcv.train.recipe import TrainError
-from dlcv.train.recipes.flownet import FlowNetRecipe, estimate
-from dlcv.weights import save_network
+from dlcv.data.augment.flow import FlowAugmentConfig
+from dlcv.data.augment.photometric import OFF
+from dlcv.data.synthetic.layers import LayersConfig, MotionConfig
+from dlcv.networks.flownet import FlowNet, FlowNetConfig
+from dlcv.networks.losses.flownet import multiscale_epe
+from dlcv.networks.weights import save_network
+from dlcv.training.recipe import TrainError
+from dlcv.training.recipes.flownet import FlowNetRecipe, estimate
 
 
 @pytest.fixture(scope='module')

@@ -12,16 +12,16 @@ from torch import nn
 
 pytest.importorskip('lightning_fabric', reason='lightning-fabric is not installed')
 
-from dlcv.augment.photometric import OFF
-from dlcv.losses.superpoint import cell_labels
-from dlcv.models.superpoint import SuperPoint, SuperPointConfig
-from dlcv.synthetic.shapes import ShapesConfig, SyntheticShapes
-from dlcv.train.configuration import build, read, recipe_file
-from dlcv.train.engine import fit
-from dlcv.train.export import folded_superpoint
-from dlcv.train.recipe import RunConfig, TrainError
-from dlcv.train.recipes.magicpoint import MagicPointRecipe, detect
-from dlcv.weights import load_network
+from dlcv.data.augment.photometric import OFF
+from dlcv.data.synthetic.shapes import ShapesConfig, SyntheticShapes
+from dlcv.networks.losses.superpoint import cell_labels
+from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
+from dlcv.networks.weights import load_network
+from dlcv.training.configuration import build, read, recipe_file
+from dlcv.training.engine import fit
+from dlcv.training.export import folded_superpoint
+from dlcv.training.recipe import RunConfig, TrainError
+from dlcv.training.recipes.magicpoint import MagicPointRecipe, detect
 
 PLAIN = MagicPointRecipe(photometric=OFF, warped=0.0)
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlcv.augment.stereo import StereoChanges
+from dlcv.data.augment.stereo import StereoChanges
+from dlcv.data.world import SampleConfig, WorldSamples
 from dlcv.geometry.camera import back_project
-from dlcv.losses.monodepth import monodepth_loss
-from dlcv.models.monodepth import Monodepth, MonodepthConfig
-from dlcv.train.recipe import TrainError
-from dlcv.train.recipes.monodepth import MonodepthRecipe
-from dlcv.world import SampleConfig, WorldSamples
+from dlcv.networks.losses.monodepth import monodepth_loss
+from dlcv.networks.monodepth import Monodepth, MonodepthConfig
+from dlcv.training.recipe import TrainError
+from dlcv.training.recipes.monodepth import MonodepthRecipe
 
 SIZE = (256, 128)
 STILL = StereoChanges(mirror=0, light=0)
@@ -157,7 +157,7 @@ def test_worlds_that_do_not_fit_are_refused(recipe: MonodepthRecipe, change: dic
 
 
 def test_it_goes_on_from_weights(recipe: MonodepthRecipe, tmp_path: Path) -> None:
-    from dlcv.weights import save_network
+    from dlcv.networks.weights import save_network
 
     before = Monodepth(recipe.monodepth)
     path = save_network(before.eval(), tmp_path / 'a.safetensors')

@@ -11,23 +11,23 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor, nn
 
-from dlcv.augment.snippets import SnippetChanges
-from dlcv.inference.depth import metric_depth
-from dlcv.inference.load import load_depth
-from dlcv.losses.view_synthesis import (
+from dlcv.data.augment.snippets import SnippetChanges
+from dlcv.data.world import SampleConfig, WorldSamples
+from dlcv.estimation.load import load_depth
+from dlcv.estimation.monodepth import metric_depth
+from dlcv.networks.losses.view_synthesis import (
     ViewSynthesisConfig,
     motion_matrices,
     view_synthesis_loss,
 )
-from dlcv.models.monodepth import Monodepth, MonodepthConfig
-from dlcv.models.sfmlearner import DispNetS, DispNetSConfig, PoseExpNetConfig
-from dlcv.train.recipe import TrainError
-from dlcv.train.recipes import sfmlearner
-from dlcv.train.recipes.monodepth import depth_figures
-from dlcv.train.recipes.sfmlearner import DepthAndPose, SfMLearnerRecipe, moving_cut
+from dlcv.networks.monodepth import Monodepth, MonodepthConfig
+from dlcv.networks.sfmlearner import DispNetS, DispNetSConfig, PoseExpNetConfig
+from dlcv.networks.weights import load_network, save_network
+from dlcv.training.recipe import TrainError
+from dlcv.training.recipes import sfmlearner
+from dlcv.training.recipes.monodepth import depth_figures
+from dlcv.training.recipes.sfmlearner import DepthAndPose, SfMLearnerRecipe, moving_cut
 from dlcv.types import Frame
-from dlcv.weights import load_network, save_network
-from dlcv.world import SampleConfig, WorldSamples
 
 SIZE = (128, 128)
 STILL = SnippetChanges(mirror=0, enlarge=1)

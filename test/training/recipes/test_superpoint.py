@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from dlcv.models.superpoint import SuperPoint, SuperPointConfig
-from dlcv.train.recipe import TrainError
-from dlcv.train.recipes.superpoint import DescriptorLoss, SuperPointRecipe
-from dlcv.weights import save_network
+from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
+from dlcv.networks.weights import save_network
+from dlcv.training.recipe import TrainError
+from dlcv.training.recipes.superpoint import DescriptorLoss, SuperPointRecipe
 
 
 @pytest.fixture(scope='module')
@@ -51,7 +51,7 @@ def test_descriptors_that_are_right_cost_less(recipe, batch):
 
 def _maps_of(batch, *, truth):
     """Return descriptor maps (2, 16, 8, 10) of random waves over the first picture's plane."""
-    from dlcv.losses.superpoint import grid, transform
+    from dlcv.networks.losses.superpoint import grid, transform
 
     generator = torch.Generator().manual_seed(0)
     waves = torch.randn(2, 8, generator=generator) * 0.15

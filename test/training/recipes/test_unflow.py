@@ -9,12 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dlcv.augment.unflow import PairChanges
-from dlcv.losses.unflow import UnflowLossConfig, border_mask, unflow_loss
-from dlcv.models.flownet import FlowNet, FlowNetConfig
-from dlcv.synthetic.layers import LayeredScenes, LayersConfig
-from dlcv.synthetic.photos import PhotoPool
-from dlcv.train.recipes.unflow import UnFlowRecipe
+from dlcv.data.augment.unflow import PairChanges
+from dlcv.data.synthetic.layers import LayeredScenes, LayersConfig
+from dlcv.data.synthetic.photos import PhotoPool
+from dlcv.networks.flownet import FlowNet, FlowNetConfig
+from dlcv.networks.losses.unflow import UnflowLossConfig, border_mask, unflow_loss
+from dlcv.training.recipes.unflow import UnFlowRecipe
 
 STILL = PairChanges(
     zoom=(1, 1), second_zoom=(1, 1), mirror=0, contrast=0, brightness=0, colour=(1, 1),

@@ -1,5 +1,5 @@
 """The whole suite on a generated walk, with a report at the end."""
 
-from dlcv.demo.run import DemoError, DemoOptions, run_demo
+from dlcv.bringup.demo.run import DemoError, DemoOptions, run_demo
 
 __all__ = ['DemoError', 'DemoOptions', 'run_demo']

@@ -9,14 +9,15 @@ from math import inf
 from pathlib import Path
 from time import monotonic
 
-from dlcv.bags import BagLayout, write_recording
 from dlcv.bringup import Console
+from dlcv.bringup.evaluate import EvaluationRequest, replay_and_evaluate
 from dlcv.bringup.replay import ReplayOptions
-from dlcv.contract.nodes import NODES
-from dlcv.contract.share import share_file
-from dlcv.evaluation.evaluate import TruthChoice
-from dlcv.trial import Trial, TrialError, Written, run
-from dlcv.world import WorldRecording, ideal_camera
+from dlcv.data.bags import BagLayout, write_recording
+from dlcv.data.world import WorldRecording, ideal_camera
+from dlcv.evaluation.pipeline.written import PipelineError, Written
+from dlcv.evaluation.scoring.evaluate import TruthChoice
+from dlcv.interface.nodes import NODES
+from dlcv.interface.share import share_file
 
 MAP = Path(__file__).parent / 'room.safetensors'
 """Of the world that is generated when nothing else is asked for; docs/models/demo_room.md."""
@@ -95,7 +96,7 @@ def run_demo(options: DemoOptions, say: Say) -> Written:
     if not options.known_map:
         tell(f'no map of this {options.scene} is known (see dlcv map): dsac is left out')
     tell(f'starting {len(options.nodes)} nodes, then showing them {seconds:.0f} s of pictures')
-    written = _try(_trial(options, walk), options, lambda: tell('comparing with the truth'))
+    written = _try(_request(options, walk), options, lambda: tell('comparing with the truth'))
     tell('done')
     return written
 
@@ -111,10 +112,10 @@ def _generate(options: DemoOptions, walk: Path) -> None:
     write_recording(world, walk, overwrite=True)
 
 
-def _trial(options: DemoOptions, walk: Path) -> Trial:
-    """Return what ``dlcv evaluate walk.mcap --mode real-time`` would try."""
+def _request(options: DemoOptions, walk: Path) -> EvaluationRequest:
+    """Return what ``dlcv evaluate walk.mcap --mode real-time`` would evaluate."""
     layout = BagLayout()
-    return Trial(
+    return EvaluationRequest(
         replay=ReplayOptions(bag=walk, folder=options.out, mode='real-time', rate=options.speed),
         truth=TruthChoice(depth=layout.depth, flow=layout.flow),
         arguments={
@@ -126,8 +127,8 @@ def _trial(options: DemoOptions, walk: Path) -> Trial:
     )
 
 
-def _try(trial: Trial, options: DemoOptions, then: Callable[[], None]) -> Written:
-    """Run a trial, what the nodes print kept beside its answers."""
+def _try(request: EvaluationRequest, options: DemoOptions, then: Callable[[], None]) -> Written:
+    """Replay and evaluate, what the nodes print kept beside its answers."""
     told = False
 
     def progress(what: str, _done: int, _of: int) -> None:
@@ -139,7 +140,7 @@ def _try(trial: Trial, options: DemoOptions, then: Callable[[], None]) -> Writte
     log = options.out / 'nodes.log'
     try:
         with log.open('w') as sink:
-            return run(trial, Console(sink, [*options.nodes, 'replay']), progress)
-    except TrialError as err:
+            return replay_and_evaluate(request, Console(sink, [*options.nodes, 'replay']), progress)
+    except PipelineError as err:
         tail = ''.join(deque(log.open(), maxlen=TAIL))
         raise DemoError(f'{err}; {log} ends with\n{tail}') from err

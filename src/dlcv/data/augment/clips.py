@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.augment.photometric import OFF, PhotometricConfig, Range, photometric
+from dlcv.data.augment.photometric import OFF, PhotometricConfig, Range, photometric
 from dlcv.types import ByteImage, FloatArray
 
 _MIRROR = np.diag((-1.0, 1.0, 1.0, 1.0))

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.augment.photometric import OFF, PhotometricConfig, photometric
+from dlcv.data.augment.photometric import OFF, PhotometricConfig, photometric
 from dlcv.types import ByteImage, FloatArray, FlowPair
 
 Affine = npt.NDArray[np.float64]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dlcv.augment.photometric import Range, to_bytes
+from dlcv.data.augment.photometric import Range, to_bytes
 from dlcv.types import ByteImage
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.augment.photometric import Range, to_bytes
+from dlcv.data.augment.photometric import Range, to_bytes
 from dlcv.types import ByteImage
 
 Mask = npt.NDArray[np.float32]

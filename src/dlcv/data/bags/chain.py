@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcv.bags.poses import Edge, trajectory_of
+from dlcv.data.bags.poses import Edge, trajectory_of
 from dlcv.geometry.frames import inverse
 from dlcv.geometry.trajectory import pose_at
 from dlcv.types import FloatArray, Trajectory

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from dlcv.bags.errors import BagError
+from dlcv.data.bags.errors import BagError
 from dlcv.geometry.trajectory import time_order
-from dlcv.messages import MessageError, pose_matrix, stamp_ns, transform_matrix
+from dlcv.interface.messages import MessageError, pose_matrix, stamp_ns, transform_matrix
 from dlcv.types import FloatArray, Trajectory
 
 

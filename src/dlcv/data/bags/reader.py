@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlcv import messages
-from dlcv.bags.chain import chained
-from dlcv.bags.errors import BagError, DamagedBagError
-from dlcv.bags.poses import Edge, edges_of, pose_of, trajectory_of
-from dlcv.bags.sources import RawMessage, Source, Topic, merge, open_sources
-from dlcv.bags.vocabulary import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, ODOMETRY, TF
-from dlcv.contract.launch import is_output
+from dlcv.data.bags.chain import chained
+from dlcv.data.bags.errors import BagError, DamagedBagError
+from dlcv.data.bags.poses import Edge, edges_of, pose_of, trajectory_of
+from dlcv.data.bags.sources import RawMessage, Source, Topic, merge, open_sources
+from dlcv.data.bags.vocabulary import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, ODOMETRY, TF
 from dlcv.geometry.frames import TransformBuffer, TransformError
-from dlcv.messages import take_transforms
+from dlcv.interface import messages
+from dlcv.interface.launch import is_output
+from dlcv.interface.messages import take_transforms
 from dlcv.types import Camera, FloatArray, Frame, Trajectory
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import Literal
 
 import numpy as np
 
-from dlcv.bags.errors import BagError
-from dlcv.bags.layout import BagLayout
-from dlcv.bags.vocabulary import CAMERA_INFO, COMPOSER, COMPRESSED_IMAGE, IMAGE, ODOMETRY, TF
-from dlcv.bags.writer import BagWriter, Compression
+from dlcv.data.bags.errors import BagError
+from dlcv.data.bags.layout import BagLayout
+from dlcv.data.bags.vocabulary import CAMERA_INFO, COMPOSER, COMPRESSED_IMAGE, IMAGE, ODOMETRY, TF
+from dlcv.data.bags.writer import BagWriter, Compression
 from dlcv.geometry.frames import BODY_FROM_OPTICAL
-from dlcv.messages import MessageError
+from dlcv.interface.messages import MessageError
 from dlcv.types import FloatArray, Frame, Recording, Snapshot
 
 Progress = Callable[[int, int], None]

@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from dlcv.bags.errors import BagError
+from dlcv.data.bags.errors import BagError
 
 _MAGIC = b'\x89MCAP0\r\n'
 _COUNTER = count()  # of the file systems that SQLite knows by name

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from dlcv.bags.errors import BagError
-from dlcv.bags.salvage import Entry, Salvaged, SalvagedMcap, SalvagedSqlite, SalvagedTopic
-from dlcv.bags.vocabulary import typestore
+from dlcv.data.bags.errors import BagError
+from dlcv.data.bags.salvage import Entry, Salvaged, SalvagedMcap, SalvagedSqlite, SalvagedTopic
+from dlcv.data.bags.vocabulary import typestore
 
 if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader

@@ -2,7 +2,7 @@
 
 One rule for names: ``x.mcap`` becomes one self-contained MCAP file; any other name becomes a
 rosbag2 folder of that name with ``metadata.yaml`` and one MCAP file. ``ros2 bag play``,
-``dlcv play``, rosbags' AnyReader and :class:`dlcv.bags.Bag` take both.
+``dlcv play``, rosbags' AnyReader and :class:`dlcv.data.bags.Bag` take both.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from dlcv.bags.errors import BagError
-from dlcv.bags.vocabulary import typestore
+from dlcv.data.bags.errors import BagError
+from dlcv.data.bags.vocabulary import typestore
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection, Qos
@@ -99,7 +99,7 @@ class BagWriter:
         )
 
     def write(self, topic: str, stamp_ns: int, message: Any) -> None:
-        """Append a message made by `dlcv.bags.vocabulary.COMPOSER` under its receive time."""
+        """Append a message made by `dlcv.data.bags.vocabulary.COMPOSER` under its receive time."""
         connection = self._connection(topic)
         self.write_raw(topic, stamp_ns, typestore().serialize_cdr(message, connection.msgtype))
 

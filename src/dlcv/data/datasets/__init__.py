@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dlcv.datasets.errors import DatasetError, LayoutError, wrong_folder
-from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
+from dlcv.data.datasets.errors import DatasetError, LayoutError, wrong_folder
+from dlcv.data.datasets.folder import FolderOptions, FolderRecording, Item
 
 __all__ = [
     'KINDS',
@@ -36,15 +36,15 @@ def open_folder(
     path, options = Path(source), options or FolderOptions()
     match kind:
         case 'kitti':
-            from dlcv.datasets.kitti import read_kitti as read
+            from dlcv.data.datasets.kitti import read_kitti as read
         case 'tum':
-            from dlcv.datasets.tum import read_tum_rgbd as read
+            from dlcv.data.datasets.tum import read_tum_rgbd as read
         case 'euroc':
-            from dlcv.datasets.euroc import read_euroc as read
+            from dlcv.data.datasets.euroc import read_euroc as read
         case 'seven-scenes':
-            from dlcv.datasets.seven_scenes import read_seven_scenes as read
+            from dlcv.data.datasets.seven_scenes import read_seven_scenes as read
         case 'images':
-            from dlcv.datasets.images import read_images as read
+            from dlcv.data.datasets.images import read_images as read
         case _:
             raise DatasetError(f'no data set {kind!r}; there are {", ".join(KINDS)}')
     if kind != 'kitti' and options.depth_folder is not None:

@@ -10,11 +10,11 @@ import numpy as np
 import yaml
 
 from dlcv.config import load_yaml
-from dlcv.datasets.errors import DatasetError, wrong_folder
-from dlcv.datasets.files import numbers, read_lines
-from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
-from dlcv.datasets.poses import add_stamp, euroc_lines, from_rows, nanoseconds, trajectory
-from dlcv.datasets.trajectories import IMU, read_poses
+from dlcv.data.datasets.errors import DatasetError, wrong_folder
+from dlcv.data.datasets.files import numbers, read_lines
+from dlcv.data.datasets.folder import FolderOptions, FolderRecording, Item
+from dlcv.data.datasets.poses import add_stamp, euroc_lines, from_rows, nanoseconds, trajectory
+from dlcv.data.datasets.trajectories import IMU, read_poses
 from dlcv.geometry.trajectory import pose_at
 from dlcv.types import Camera, FloatArray, Trajectory
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.datasets.errors import DatasetError
+from dlcv.data.datasets.errors import DatasetError
 from dlcv.types import ByteImage, FloatArray
 
 T = TypeVar('T')

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.datasets.errors import DatasetError, LayoutError, wrong_folder
-from dlcv.datasets.files import every, natural, pictures_in, read_lines, read_picture
-from dlcv.datasets.flow_files import read_flow
+from dlcv.data.datasets.errors import DatasetError, LayoutError, wrong_folder
+from dlcv.data.datasets.files import every, natural, pictures_in, read_lines, read_picture
+from dlcv.data.datasets.flow_files import read_flow
 from dlcv.types import ByteImage, FloatArray, FlowPair
 
 _LIST = 'FlyingChairs_train_val.txt'

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.datasets.errors import DatasetError
-from dlcv.datasets.files import decoded
+from dlcv.data.datasets.errors import DatasetError
+from dlcv.data.datasets.files import decoded
 from dlcv.types import FloatArray
 
 _TAG = b'PIEH'  # the float 202021.25, little end first: a check of the byte order

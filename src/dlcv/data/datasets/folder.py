@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 
-from dlcv.datasets.errors import DatasetError
-from dlcv.datasets.files import every, read_depth, read_picture
+from dlcv.data.datasets.errors import DatasetError
+from dlcv.data.datasets.files import every, read_depth, read_picture
 from dlcv.types import ByteImage, Camera, FloatArray, Frame, Snapshot
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dlcv.datasets.errors import DatasetError, wrong_folder
-from dlcv.datasets.files import natural, numbers, pictures_in, read_lines, read_picture
+from dlcv.data.datasets.errors import DatasetError, wrong_folder
+from dlcv.data.datasets.files import natural, numbers, pictures_in, read_lines, read_picture
 from dlcv.types import ByteImage, FloatArray, HomographyPair
 
 # Of the Oxford scenes, those in which the camera moves; in the others light, focus or quality do.

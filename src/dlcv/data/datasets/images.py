@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dlcv.datasets.errors import DatasetError, wrong_folder
-from dlcv.datasets.files import PICTURES, natural, pictures_in
-from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
-from dlcv.datasets.trajectories import read_camera_poses
+from dlcv.data.datasets.errors import DatasetError, wrong_folder
+from dlcv.data.datasets.files import PICTURES, natural, pictures_in
+from dlcv.data.datasets.folder import FolderOptions, FolderRecording, Item
+from dlcv.data.datasets.trajectories import read_camera_poses
 from dlcv.geometry.camera import read_camera
 from dlcv.geometry.trajectory import pose_at
 from dlcv.types import Camera, Trajectory

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dlcv.datasets.errors import DatasetError, wrong_folder
-from dlcv.datasets.files import (
+from dlcv.data.datasets.errors import DatasetError, wrong_folder
+from dlcv.data.datasets.files import (
     date_to_ns,
     keyed_numbers,
     numbers,
@@ -20,9 +20,9 @@ from dlcv.datasets.files import (
     read_picture,
     seconds_to_ns,
 )
-from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
-from dlcv.datasets.poses import add_stamp, kitti_lines
-from dlcv.datasets.trajectories import read_camera_poses
+from dlcv.data.datasets.folder import FolderOptions, FolderRecording, Item
+from dlcv.data.datasets.poses import add_stamp, kitti_lines
+from dlcv.data.datasets.trajectories import read_camera_poses
 from dlcv.geometry.trajectory import pose_at, rigid
 from dlcv.types import Camera, FloatArray
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dlcv.config import ConfigError, from_dict, load_yaml
-from dlcv.datasets.errors import DatasetError
-from dlcv.datasets.folder import FolderOptions
+from dlcv.data.datasets.errors import DatasetError
+from dlcv.data.datasets.folder import FolderOptions
 
 _ASKED = ('rate', 'sequence', 'depth_scale', 'depth_folder', 'groundtruth')
 

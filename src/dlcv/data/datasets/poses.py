@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dlcv.datasets.errors import DatasetError
-from dlcv.datasets.files import numbers, read_lines, seconds_to_ns
+from dlcv.data.datasets.errors import DatasetError
+from dlcv.data.datasets.files import numbers, read_lines, seconds_to_ns
 from dlcv.geometry.trajectory import rigid
 from dlcv.types import FloatArray, Trajectory
 

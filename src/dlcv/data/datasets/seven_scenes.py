@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dlcv.datasets.errors import DatasetError, wrong_folder
-from dlcv.datasets.files import natural, numbers, read_lines
-from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
-from dlcv.datasets.images import camera_beside
-from dlcv.datasets.poses import from_rows
+from dlcv.data.datasets.errors import DatasetError, wrong_folder
+from dlcv.data.datasets.files import natural, numbers, read_lines
+from dlcv.data.datasets.folder import FolderOptions, FolderRecording, Item
+from dlcv.data.datasets.images import camera_beside
+from dlcv.data.datasets.poses import from_rows
 from dlcv.types import Camera, FloatArray
 
 RATE = 30.0

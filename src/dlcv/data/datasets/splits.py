@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from dlcv.datasets import recognise_folder
-from dlcv.datasets.errors import DatasetError, wrong_folder
-from dlcv.datasets.files import read_lines
-from dlcv.datasets.folder import FolderOptions, FolderRecording
-from dlcv.datasets.seven_scenes import read_seven_scenes
+from dlcv.data.datasets import recognise_folder
+from dlcv.data.datasets.errors import DatasetError, wrong_folder
+from dlcv.data.datasets.files import read_lines
+from dlcv.data.datasets.folder import FolderOptions, FolderRecording
+from dlcv.data.datasets.seven_scenes import read_seven_scenes
 
 T = TypeVar('T', bound=Hashable)
 

@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.datasets.errors import DatasetError
-from dlcv.datasets.files import read_lines, seconds_to_ns
-from dlcv.datasets.poses import euroc_lines, kitti_lines, tum_lines
+from dlcv.data.datasets.errors import DatasetError
+from dlcv.data.datasets.files import read_lines, seconds_to_ns
+from dlcv.data.datasets.poses import euroc_lines, kitti_lines, tum_lines
 from dlcv.geometry.trajectory import time_order
 from dlcv.types import FloatArray, Trajectory
 

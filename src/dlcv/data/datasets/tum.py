@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dlcv.datasets.errors import DatasetError, wrong_folder
-from dlcv.datasets.files import read_lines, seconds_to_ns
-from dlcv.datasets.folder import FolderOptions, FolderRecording, Item
-from dlcv.datasets.images import camera_beside, read_images
-from dlcv.datasets.poses import add_stamp, read_tum
-from dlcv.datasets.trajectories import read_camera_poses
+from dlcv.data.datasets.errors import DatasetError, wrong_folder
+from dlcv.data.datasets.files import read_lines, seconds_to_ns
+from dlcv.data.datasets.folder import FolderOptions, FolderRecording, Item
+from dlcv.data.datasets.images import camera_beside, read_images
+from dlcv.data.datasets.poses import add_stamp, read_tum
+from dlcv.data.datasets.trajectories import read_camera_poses
 from dlcv.geometry.trajectory import nearest, pose_at
 from dlcv.types import Camera, Trajectory
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlcv.bags.sources import STORAGE
-from dlcv.recordings.bag import BagOptions, BagRecording
-from dlcv.recordings.errors import RecordingError
-from dlcv.recordings.truth import CAMERA, Truth, TruthOptions, read_truth
+from dlcv.data.bags.sources import STORAGE
+from dlcv.data.recordings.bag import BagOptions, BagRecording
+from dlcv.data.recordings.errors import RecordingError
+from dlcv.data.recordings.truth import CAMERA, Truth, TruthOptions, read_truth
 from dlcv.types import Recording
 
 if TYPE_CHECKING:
-    from dlcv.datasets.folder import FolderRecording
+    from dlcv.data.datasets.folder import FolderRecording
 
 __all__ = [
     'BagOptions',
@@ -53,8 +53,8 @@ def open_recording(text: Path | str, options: BagOptions | None = None) -> Recor
     path, options = Path(text), options or BagOptions()
     if is_bag(path):
         return BagRecording(path, options)
-    from dlcv.datasets import recognise_folder
-    from dlcv.datasets.named import named_folder
+    from dlcv.data.datasets import recognise_folder
+    from dlcv.data.datasets.named import named_folder
 
     folder, known = named_folder(text)
     if not Path(folder).exists():

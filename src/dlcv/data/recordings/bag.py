@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.bags import Bag
+from dlcv.data.bags import Bag
+from dlcv.data.recordings.errors import RecordingError
+from dlcv.data.recordings.truth import TruthOptions, find_truth
 from dlcv.geometry.trajectory import pose_at
-from dlcv.messages import stamp_ns
-from dlcv.recordings.errors import RecordingError
-from dlcv.recordings.truth import TruthOptions, find_truth
+from dlcv.interface.messages import stamp_ns
 from dlcv.types import Camera, FloatArray, Frame, Snapshot, Trajectory
 
 APART_NS = 20_000_000  # greatest distance in time of a picture and its depth

@@ -9,10 +9,10 @@ import numpy as np
 import yaml
 
 from dlcv.config import load_yaml
-from dlcv.datasets.errors import DatasetError
-from dlcv.datasets.files import numbers, read_lines
-from dlcv.datasets.poses import from_rows, from_xyzw
-from dlcv.recordings.errors import RecordingError
+from dlcv.data.datasets.errors import DatasetError
+from dlcv.data.datasets.files import numbers, read_lines
+from dlcv.data.datasets.poses import from_rows, from_xyzw
+from dlcv.data.recordings.errors import RecordingError
 from dlcv.types import FloatArray
 
 KEYS = ('body_from_camera', 'T_BS')  # the second is EuRoC's, in the camera's sensor.yaml

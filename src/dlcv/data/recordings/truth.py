@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.bags import Bag, BagError
-from dlcv.bags.poses import trajectory_of
-from dlcv.bags.reader import POSE_TYPES
-from dlcv.bags.vocabulary import TF
-from dlcv.contract.launch import is_output
+from dlcv.data.bags import Bag, BagError
+from dlcv.data.bags.poses import trajectory_of
+from dlcv.data.bags.reader import POSE_TYPES
+from dlcv.data.bags.vocabulary import TF
+from dlcv.data.recordings.clocks import clock_hint, span
+from dlcv.data.recordings.errors import RecordingError
+from dlcv.data.recordings.extrinsics import read_extrinsics
 from dlcv.geometry.frames import TransformBuffer, TransformError
 from dlcv.geometry.trajectory import pose_at, time_order
-from dlcv.recordings.clocks import clock_hint, span
-from dlcv.recordings.errors import RecordingError
-from dlcv.recordings.extrinsics import read_extrinsics
+from dlcv.interface.launch import is_output
 from dlcv.types import FloatArray, Trajectory
 
 Stamps = npt.NDArray[np.int64]
@@ -222,8 +222,8 @@ def _poses(bag: Bag | None, source: str, image_stamps: Callable[[], Stamps]) -> 
 
 
 def _of_file(path: Path, image_stamps: Callable[[], Stamps]) -> _Found:
-    from dlcv.datasets.errors import DatasetError
-    from dlcv.datasets.trajectories import IMU, read_poses
+    from dlcv.data.datasets.errors import DatasetError
+    from dlcv.data.datasets.trajectories import IMU, read_poses
 
     try:
         found = read_poses(path, image_stamps)

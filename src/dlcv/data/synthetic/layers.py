@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.synthetic.photos import PhotoPool
-from dlcv.synthetic.silhouettes import raster, shading, silhouette
+from dlcv.data.synthetic.photos import PhotoPool
+from dlcv.data.synthetic.silhouettes import raster, shading, silhouette
 from dlcv.types import ByteImage, FlowPair
 
 Affine = npt.NDArray[np.float64]

@@ -115,7 +115,7 @@ class PhotoPool:
 
 
 def _painters() -> list[Callable[[np.random.Generator], npt.NDArray[np.float32]]]:
-    from dlcv.world.textures import room_materials, street_materials  # only without photos
+    from dlcv.data.world.textures import room_materials, street_materials  # only without photos
 
     return [*room_materials().values(), *street_materials().values()]
 

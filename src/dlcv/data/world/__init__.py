@@ -1,6 +1,6 @@
 """The generated world: exact depth, pose, flow and stereo of rooms, corridors and streets."""
 
-from dlcv.world.recording import (
+from dlcv.data.world.recording import (
     BASELINES,
     NATURAL,
     SCENES,
@@ -9,10 +9,10 @@ from dlcv.world.recording import (
     ideal_camera,
     motions_in,
 )
-from dlcv.world.samples import SampleConfig, WorldPairs, WorldSamples
-from dlcv.world.scene import Photos, WorldError
-from dlcv.world.sensor import SENSORS, SensorConfig
-from dlcv.world.stage import MOTIONS, Extras
+from dlcv.data.world.samples import SampleConfig, WorldPairs, WorldSamples
+from dlcv.data.world.scene import Photos, WorldError
+from dlcv.data.world.sensor import SENSORS, SensorConfig
+from dlcv.data.world.stage import MOTIONS, Extras
 
 __all__ = [
     'BASELINES',

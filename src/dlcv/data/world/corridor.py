@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.world.furniture import (
+from dlcv.data.world.furniture import (
     DARK,
     METAL,
     TUFTS,
@@ -30,10 +30,10 @@ from dlcv.world.furniture import (
     radiator,
     window,
 )
-from dlcv.world.scene import Array, Light, SceneBuilder, Surface, any_colour, place, tuft
-from dlcv.world.stage import Extras, Stage, add_flyers
-from dlcv.world.textures import corridor_materials
-from dlcv.world.trajectory import BodyMotion, Course, Shuttle, Space, rounded_rectangle
+from dlcv.data.world.scene import Array, Light, SceneBuilder, Surface, any_colour, place, tuft
+from dlcv.data.world.stage import Extras, Stage, add_flyers
+from dlcv.data.world.textures import corridor_materials
+from dlcv.data.world.trajectory import BodyMotion, Course, Shuttle, Space, rounded_rectangle
 
 SHALLOW = 0.42  # metres that furniture may stand out from a wall
 ARM = 2.2  # length of a short arm, metres

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dlcv.world.scene import Array, SceneBuilder, Surface, any_colour, place
+from dlcv.data.world.scene import Array, SceneBuilder, Surface, any_colour, place
 
 WOOD = Surface(texture='wood', tile=1.2)
 DARK = Surface(texture='dark wood', tile=1.1)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.world.scene import Array, Scene
+from dlcv.data.world.scene import Array, Scene
 
 MOST = 24  # samples along one edge
 RAYS = 12

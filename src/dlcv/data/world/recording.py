@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.data.world.corridor import build_corridor
+from dlcv.data.world.room import build_room
+from dlcv.data.world.scene import Array, WorldError
+from dlcv.data.world.sensor import Sensor, SensorConfig
+from dlcv.data.world.stage import MOTIONS, Build, Extras, Stage, camera_path
+from dlcv.data.world.street import build_street
 from dlcv.types import ByteImage, Camera, FloatArray, Frame, Snapshot
-from dlcv.world.corridor import build_corridor
-from dlcv.world.room import build_room
-from dlcv.world.scene import Array, WorldError
-from dlcv.world.sensor import Sensor, SensorConfig
-from dlcv.world.stage import MOTIONS, Build, Extras, Stage, camera_path
-from dlcv.world.street import build_street
 
 if TYPE_CHECKING:  # torch takes seconds to import; only who renders needs it
     from torch import Tensor
 
-    from dlcv.world.render import Renderer, View
+    from dlcv.data.world.render import Renderer, View
 
 SCENES: dict[str, Build] = {
     'room': build_room,
@@ -103,7 +103,7 @@ class WorldRecording:
         device: Torch device that renders.
         workers: Pictures rendered at the same time, each by one thread; for the CPU. The result
             does not depend on it.
-        finest: Octaves of detail to leave out of the textures; see :class:`dlcv.world.render`.
+        finest: Octaves of detail to leave out of the textures; see :class:`dlcv.data.world.render`.
         start_ns: Time stamp of the first snapshot.
 
     Raises:
@@ -413,6 +413,6 @@ def stage_of(scene: str, seed: int, extras: Extras) -> Stage:
 @lru_cache(maxsize=3)
 def renderer_of(scene: str, seed: int, extras: Extras, device: str, finest: int) -> Renderer:
     """Return the renderer of a world, built or remembered."""
-    from dlcv.world.render import Renderer
+    from dlcv.data.world.render import Renderer
 
     return Renderer(stage_of(scene, seed, extras).scene, device, finest=finest)

@@ -22,10 +22,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from dlcv.data.world.scene import Array, Scene, WorldError
+from dlcv.data.world.shade import Shader
+from dlcv.data.world.visibility import Visibility, indices
 from dlcv.types import Camera
-from dlcv.world.scene import Array, Scene, WorldError
-from dlcv.world.shade import Shader
-from dlcv.world.visibility import Visibility, indices
 
 THINNEST = 0.15  # pixels; narrower patches are left out, they would only flicker
 NEAREST = 0.05  # metres before a camera; of points that pass it nearer, motion is not told

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dlcv.world.furniture import (
+from dlcv.data.world.furniture import (
     BLACK,
     BLUE,
     DARK,
@@ -35,10 +35,10 @@ from dlcv.world.furniture import (
     wall_shelves,
     window,
 )
-from dlcv.world.scene import Array, Light, SceneBuilder, Surface, any_colour, place, tuft
-from dlcv.world.stage import Extras, Stage, add_flyers
-from dlcv.world.textures import room_materials
-from dlcv.world.trajectory import BodyMotion, Course, Drive, Ride, Space, Spin, ellipse
+from dlcv.data.world.scene import Array, Light, SceneBuilder, Surface, any_colour, place, tuft
+from dlcv.data.world.stage import Extras, Stage, add_flyers
+from dlcv.data.world.textures import room_materials
+from dlcv.data.world.trajectory import BodyMotion, Course, Drive, Ride, Space, Spin, ellipse
 
 _Fill = Callable[[SceneBuilder, Array, float], None]
 YAWS = (0.0, np.pi / 2, np.pi, -np.pi / 2)  # of the four walls

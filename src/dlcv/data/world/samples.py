@@ -26,8 +26,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from dlcv.types import FlowPair
-from dlcv.world.recording import (
+from dlcv.data.world.recording import (
     BASELINES,
     SCENES,
     WorldRecording,
@@ -36,9 +35,10 @@ from dlcv.world.recording import (
     any_sensor,
     motions_in,
 )
-from dlcv.world.scene import Photos, WorldError
-from dlcv.world.sensor import SensorConfig
-from dlcv.world.stage import MOTIONS, Extras
+from dlcv.data.world.scene import Photos, WorldError
+from dlcv.data.world.sensor import SensorConfig
+from dlcv.data.world.stage import MOTIONS, Extras
+from dlcv.types import FlowPair
 
 LONGEST_S = 300.0  # clips begin within so many seconds of a way
 

@@ -24,9 +24,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.data.world.noise import Image, Rng, grid
+from dlcv.data.world.textures import PLAIN, SIZE, Painter
 from dlcv.types import ByteImage
-from dlcv.world.noise import Image, Rng, grid
-from dlcv.world.textures import PLAIN, SIZE, Painter
 
 Array = npt.NDArray[np.float64]
 Vector = Array | tuple[float, float, float]

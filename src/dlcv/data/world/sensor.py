@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.data.world.scene import WorldError
+from dlcv.data.world.trajectory import Wobble
 from dlcv.types import ByteImage, FloatArray
-from dlcv.world.scene import WorldError
-from dlcv.world.trajectory import Wobble
 
 _TAPS = 9
 _DISPLAY = 2.2  # exponent of the pictures' bytes
@@ -114,7 +114,7 @@ class Sensor:
         """
         import cv2  # only who renders needs it
 
-        from dlcv.augment.photometric import light_map, to_bytes, vignette
+        from dlcv.data.augment.photometric import light_map, to_bytes, vignette
 
         config = self.config
         if config == SensorConfig():

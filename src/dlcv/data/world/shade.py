@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlcv.world.light import bake
-from dlcv.world.scene import Scene
-from dlcv.world.visibility import indices
+from dlcv.data.world.light import bake
+from dlcv.data.world.scene import Scene
+from dlcv.data.world.visibility import indices
 
 MAX_TAPS = 4
 _LINEAR = (torch.arange(256) / 255) ** 2.2  # light of an sRGB byte

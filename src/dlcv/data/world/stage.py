@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcv.world.noise import Rng
-from dlcv.world.scene import Array, Photos, Scene, SceneBuilder, Surface, WorldError, place
-from dlcv.world.trajectory import BodyMotion, Car, Drone, Path, Robot, Space, Tumble, Walk
+from dlcv.data.world.noise import Rng
+from dlcv.data.world.scene import Array, Photos, Scene, SceneBuilder, Surface, WorldError, place
+from dlcv.data.world.trajectory import BodyMotion, Car, Drone, Path, Robot, Space, Tumble, Walk
 
 MOTIONS = ('walk', 'robot', 'car', 'drone')
 

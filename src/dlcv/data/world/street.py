@@ -13,8 +13,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from dlcv.world.noise import Rng, fractal
-from dlcv.world.scene import (
+from dlcv.data.world.noise import Rng, fractal
+from dlcv.data.world.scene import (
     WHITE,
     Array,
     Light,
@@ -28,9 +28,9 @@ from dlcv.world.scene import (
     railing,
     trapezoid,
 )
-from dlcv.world.stage import Extras, Stage, add_flyers
-from dlcv.world.textures import sky_face, street_materials
-from dlcv.world.trajectory import BodyMotion, Course, Drive, Ride, Space, rounded_rectangle
+from dlcv.data.world.stage import Extras, Stage, add_flyers
+from dlcv.data.world.textures import sky_face, street_materials
+from dlcv.data.world.trajectory import BodyMotion, Course, Drive, Ride, Space, rounded_rectangle
 
 HALF = np.array([34.0, 22.0])  # block of houses, half extents in metres
 PAVEMENT = 3.2

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from dlcv.world.noise import (
+from dlcv.data.world.noise import (
     Image,
     Rng,
     box_mask,

@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 from scipy.interpolate import BSpline, CubicSpline, make_interp_spline
 
-from dlcv.world.noise import Rng
-from dlcv.world.scene import Array
+from dlcv.data.world.noise import Rng
+from dlcv.data.world.scene import Array
 
 GRAVITY = 9.81  # m/s^2
 _PEAK = 3.2  # a wobble stays within this many of its standard deviations

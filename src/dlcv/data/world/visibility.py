@@ -1,8 +1,8 @@
 """Which patch each pixel sees: candidates per tile, and the nearest of them at each point.
 
-A patch is three linear functions of the pixel, U, V and W (see :mod:`dlcv.world.render`); a point
-is inside when U, V, W - U and W - V are all >= 0, and of all patches that contain it the one with
-the largest W is seen. Patches are tested per tile: a linear function that is negative at its
+A patch is three linear functions of the pixel, U, V and W (see :mod:`dlcv.data.world.render`); a
+point is inside when U, V, W - U and W - V are all >= 0, and of all patches that contain it the one
+with the largest W is seen. Patches are tested per tile: a linear function that is negative at its
 largest over a tile rules a patch out, and one that covers the tile entirely hides all that lie
 behind it there.
 

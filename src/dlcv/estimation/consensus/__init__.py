@@ -1,9 +1,9 @@
 """DSAC's sample consensus: P3P hypotheses, their scores, refinement, and all its gradients."""
 
-from dlcv.consensus.correspondences import ConsensusError
-from dlcv.consensus.refine import RefineSettings
-from dlcv.consensus.score import Score, soft_inlier_score
-from dlcv.consensus.solve import (
+from dlcv.estimation.consensus.correspondences import ConsensusError
+from dlcv.estimation.consensus.refine import RefineSettings
+from dlcv.estimation.consensus.score import Score, soft_inlier_score
+from dlcv.estimation.consensus.solve import (
     ConsensusSettings,
     PoseEstimate,
     PoseExpectation,

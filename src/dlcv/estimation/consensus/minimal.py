@@ -15,8 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dlcv.consensus.correspondences import NEAREST, Correspondences
-from dlcv.consensus.p3p import rays_of, solve_p3p
+from dlcv.estimation.consensus.correspondences import NEAREST, Correspondences
+from dlcv.estimation.consensus.p3p import rays_of, solve_p3p
 
 StoppedBy = Literal['enough', 'tries', 'time', 'input']
 

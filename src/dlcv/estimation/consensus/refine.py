@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dlcv.consensus.correspondences import NEAREST, Correspondences, residuals
-from dlcv.consensus.score import reprojection_errors
+from dlcv.estimation.consensus.correspondences import NEAREST, Correspondences, residuals
+from dlcv.estimation.consensus.score import reprojection_errors
 from dlcv.geometry.rotation import invert, se3_exp, transform
 
 _RAYLEIGH_MEDIAN = 1.1774  # median length of a 2-D normal vector of unit deviation

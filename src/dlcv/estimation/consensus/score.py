@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dlcv.consensus.correspondences import NEAREST, Correspondences, correspondences
+from dlcv.estimation.consensus.correspondences import NEAREST, Correspondences, correspondences
 from dlcv.geometry.rotation import invert
 from dlcv.types import Camera
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from dlcv.consensus.correspondences import Correspondences, correspondences
-from dlcv.consensus.minimal import MinimalPoses, StoppedBy, no_poses, sample_poses
-from dlcv.consensus.refine import RefineSettings, attach, pose_covariance, refine
-from dlcv.consensus.score import Score, reprojection_errors, soft_inlier_count
+from dlcv.estimation.consensus.correspondences import Correspondences, correspondences
+from dlcv.estimation.consensus.minimal import MinimalPoses, StoppedBy, no_poses, sample_poses
+from dlcv.estimation.consensus.refine import RefineSettings, attach, pose_covariance, refine
+from dlcv.estimation.consensus.score import Score, reprojection_errors, soft_inlier_count
 from dlcv.geometry.rotation import invert
-from dlcv.nn.threads import one_thread
+from dlcv.networks.layers.threads import one_thread
 from dlcv.types import Camera
 
 

@@ -7,9 +7,9 @@ from dataclasses import MISSING, dataclass, fields
 from enum import IntEnum
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from dlcv.contract.nodes import HANDLED, NodeSpec
-from dlcv.contract.parameters import CommonParameters
-from dlcv.messages import Composer
+from dlcv.interface.messages import Composer
+from dlcv.interface.nodes import HANDLED, NodeSpec
+from dlcv.interface.parameters import CommonParameters
 from dlcv.types import Camera, Frame
 
 R = TypeVar('R')
@@ -147,7 +147,7 @@ class Task(ABC, Generic[P, R]):
         self.host.send(name, message)
 
     def loading(self, device: str, precision: str) -> dict[str, Any]:
-        """Return what the loaders of `dlcv.inference.load` are given besides the settings."""
+        """Return what the loaders of `dlcv.estimation.load` are given besides the settings."""
         p = self.parameters
         return {
             'weights': p.weights,

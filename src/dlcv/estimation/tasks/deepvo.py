@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.contract.nodes import DEEPVO
-from dlcv.contract.parameters import DeepVOParameters
+from dlcv.estimation.body import BodyOdometry, BodySettings, BodyState
+from dlcv.estimation.tasks.base import Estimator, Host, Level, Task, Verdict, settings
 from dlcv.geometry.frames import Mount, TransformBuffer
-from dlcv.inference.body import BodyOdometry, BodySettings, BodyState
-from dlcv.messages import Composer
-from dlcv.tasks.base import Estimator, Host, Level, Task, Verdict, settings
+from dlcv.interface.messages import Composer
+from dlcv.interface.nodes import DEEPVO
+from dlcv.interface.parameters import DeepVOParameters
 from dlcv.types import Frame, Motion
 
 ODOMETRY, PATH, TF = '~/odometry', '~/path', '/tf'
@@ -44,7 +44,7 @@ class OdometryTask(Task[DeepVOParameters, BodyState]):
 
     def load(self, device: str, precision: str) -> Estimator:
         """Build the estimator."""
-        from dlcv.inference.load import load_odometry
+        from dlcv.estimation.load import load_odometry
 
         return load_odometry(settings=self._estimator_settings(), **self.loading(device, precision))
 
@@ -133,7 +133,7 @@ class OdometryTask(Task[DeepVOParameters, BodyState]):
         return np.repeat((p.max_linear_speed, p.max_angular_speed), 3)
 
     def _estimator_settings(self) -> Any:
-        from dlcv.inference.odometry import OdometrySettings
+        from dlcv.estimation.deepvo import OdometrySettings
 
         p = self.parameters
         in_camera = tuple(p.twist_stddev[axis] for axis in _BODY_TO_CAMERA)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.contract.nodes import DSAC
-from dlcv.contract.parameters import DsacParameters
+from dlcv.estimation.body import compounded
+from dlcv.estimation.tasks.base import Estimator, Host, Level, Task, Verdict, settings
 from dlcv.geometry.frames import Mount, TransformBuffer, inverse
-from dlcv.inference.body import compounded
-from dlcv.messages import Composer
-from dlcv.tasks.base import Estimator, Host, Level, Task, Verdict, settings
+from dlcv.interface.messages import Composer
+from dlcv.interface.nodes import DSAC
+from dlcv.interface.parameters import DsacParameters
 from dlcv.types import Camera, Frame, Localization
 
 POSE, HYPOTHESES, INITIALPOSE = '~/pose', '~/hypotheses', 'initialpose'
@@ -63,8 +63,8 @@ class RelocalizationTask(Task[DsacParameters, Fix]):
 
     def load(self, device: str, precision: str) -> Estimator:
         """Build the estimator; a map of another frame is refused."""
-        from dlcv.inference.load import load_relocalization
-        from dlcv.inference.relocalization import RelocalizationError, RelocalizationSettings
+        from dlcv.estimation.dsac import RelocalizationError, RelocalizationSettings
+        from dlcv.estimation.load import load_relocalization
 
         made = load_relocalization(
             settings=settings(RelocalizationSettings, self.parameters),

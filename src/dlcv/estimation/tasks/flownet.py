@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlcv.contract.nodes import FLOWNET
-from dlcv.contract.parameters import FlowNetParameters
-from dlcv.tasks.base import Estimator, Task, settings
+from dlcv.estimation.tasks.base import Estimator, Task, settings
+from dlcv.interface.nodes import FLOWNET
+from dlcv.interface.parameters import FlowNetParameters
 from dlcv.types import FlowField, Frame
 
 FLOW, INFO, INTERVAL = '~/flow', '~/camera_info', '~/flow_interval'
@@ -21,8 +21,8 @@ class FlowTask(Task[FlowNetParameters, FlowField]):
 
     def load(self, device: str, precision: str) -> Estimator:
         """Build the estimator."""
-        from dlcv.inference.flow import FlowSettings
-        from dlcv.inference.load import load_flow
+        from dlcv.estimation.flownet import FlowSettings
+        from dlcv.estimation.load import load_flow
 
         return load_flow(
             settings=settings(FlowSettings, self.parameters), **self.loading(device, precision)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlcv.contract.nodes import MONODEPTH
-from dlcv.contract.parameters import MonodepthParameters
-from dlcv.messages.compose import millimetres
-from dlcv.tasks.base import Estimator, Task, settings
+from dlcv.estimation.tasks.base import Estimator, Task, settings
+from dlcv.interface.messages.compose import millimetres
+from dlcv.interface.nodes import MONODEPTH
+from dlcv.interface.parameters import MonodepthParameters
 from dlcv.types import DepthMap, Frame
 
 RECT, INFO, RAW = 'depth/image_rect', 'depth/camera_info', 'depth/image_raw'
@@ -21,8 +21,8 @@ class DepthTask(Task[MonodepthParameters, DepthMap]):
 
     def load(self, device: str, precision: str) -> Estimator:
         """Build the estimator."""
-        from dlcv.inference.depth import DepthSettings
-        from dlcv.inference.load import load_depth
+        from dlcv.estimation.load import load_depth
+        from dlcv.estimation.monodepth import DepthSettings
 
         return load_depth(
             settings=settings(DepthSettings, self.parameters), **self.loading(device, precision)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dlcv.contract.nodes import SUPERPOINT
-from dlcv.contract.parameters import SuperPointParameters
-from dlcv.tasks.base import Estimator, Task, settings
+from dlcv.estimation.tasks.base import Estimator, Task, settings
+from dlcv.interface.nodes import SUPERPOINT
+from dlcv.interface.parameters import SuperPointParameters
 from dlcv.types import ByteImage, Frame, Keypoints, Matches
 
 KEYPOINTS, MATCHES, MARKERS, OVERLAY = '~/keypoints', '~/matches', '~/markers', '~/overlay'
@@ -31,8 +31,8 @@ class FeatureTask(Task[SuperPointParameters, Features]):
 
     def load(self, device: str, precision: str) -> Estimator:
         """Build the estimator."""
-        from dlcv.inference.features import FeatureSettings
-        from dlcv.inference.load import load_features
+        from dlcv.estimation.load import load_features
+        from dlcv.estimation.superpoint import FeatureSettings
 
         return load_features(
             settings=settings(FeatureSettings, self.parameters), **self.loading(device, precision)

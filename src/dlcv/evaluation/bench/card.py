@@ -14,8 +14,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dlcv.bench.options import BenchError
-from dlcv.bench.report import Report, markdown, read_json
+from dlcv.evaluation.bench.options import BenchError
+from dlcv.evaluation.bench.report import Report, markdown, read_json
 
 _BEGIN = re.compile(r'<!-- bench (?P<file>\S+\.json)(?P<tables>(?: [^\s:]+)*): begin -->')
 _END = '<!-- bench: end -->'

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlcv.bench.options import BenchError, BenchOptions, Progress, check_sets
-from dlcv.bench.recordings import WorldViews, open_data
-from dlcv.bench.report import Report, Row, Table, environment, time_column
-from dlcv.bench.sets import ItemSet, add_set
-from dlcv.bench.weight_files import weight_files
-from dlcv.datasets import DatasetError
-from dlcv.datasets.files import read_picture
-from dlcv.methods.depth import mean_depth
+from dlcv.data.datasets import DatasetError
+from dlcv.data.datasets.files import read_picture
+from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets
+from dlcv.evaluation.bench.recordings import WorldViews, open_data
+from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
+from dlcv.evaluation.bench.sets import ItemSet, add_set
+from dlcv.evaluation.bench.weight_files import weight_files
+from dlcv.metrics.baselines.depth import mean_depth
 from dlcv.metrics.depth import (
     CROPS,
     QUANTITIES,
@@ -31,7 +31,7 @@ from dlcv.metrics.quantity import Quantity
 from dlcv.types import Camera, FloatArray, Frame, Snapshot
 
 if TYPE_CHECKING:
-    from dlcv.inference.depth import DepthEstimator
+    from dlcv.estimation.monodepth import DepthEstimator
 
 SUMMARY = 'depth from one picture: monodepth beside the mean depth'
 SETS = {'world': 'some camera in generated rooms, corridors and streets'}
@@ -183,8 +183,8 @@ def _networks(weights: tuple[Path, ...]) -> list[_Method]:
 
     They run on the CPU in 32 bits, where the same pictures give the same numbers.
     """
-    from dlcv.inference.depth import DepthSettings
-    from dlcv.inference.load import load_depth
+    from dlcv.estimation.load import load_depth
+    from dlcv.estimation.monodepth import DepthSettings
 
     methods = []
     for one in weight_files('monodepth', weights):

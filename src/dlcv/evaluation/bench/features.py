@@ -17,12 +17,13 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from dlcv.bench.options import BenchError, BenchOptions, Progress, check_sets, silent
-from dlcv.bench.photo_pairs import PhotoPairs
-from dlcv.bench.report import Report, Row, Table, environment
-from dlcv.datasets.homographies import open_homographies
-from dlcv.inference.load import load_features
-from dlcv.methods.features import (
+from dlcv.data.datasets.homographies import open_homographies
+from dlcv.estimation.load import load_features
+from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets, silent
+from dlcv.evaluation.bench.photo_pairs import PhotoPairs
+from dlcv.evaluation.bench.report import Report, Row, Table, environment
+from dlcv.metrics import features as metrics
+from dlcv.metrics.baselines.features import (
     NMS_RADIUS,
     RANSAC_PIXELS,
     Classical,
@@ -33,10 +34,9 @@ from dlcv.methods.features import (
     mutual,
     neighbours,
 )
-from dlcv.metrics import features as metrics
 from dlcv.metrics.features import MATCHING_SCORE, MLE, REPEATABILITY, TrueMotion, mma
 from dlcv.metrics.quantity import Quantity
-from dlcv.nn.threads import one_thread
+from dlcv.networks.layers.threads import one_thread
 from dlcv.types import ByteImage, FloatArray, HomographyPair
 
 SUMMARY = 'interest points and descriptors: SuperPoint beside SIFT and ORB'

@@ -9,12 +9,12 @@ from time import perf_counter
 
 import numpy as np
 
-from dlcv.bench import flow_sets
-from dlcv.bench.flow_methods import Method, classical, networks
-from dlcv.bench.flow_sets import PairSet
-from dlcv.bench.options import BenchOptions, Progress, check_sets
-from dlcv.bench.report import Report, Row, Table, environment, time_column
-from dlcv.methods.flow import FARNEBACK
+from dlcv.evaluation.bench import flow_sets
+from dlcv.evaluation.bench.flow_methods import Method, classical, networks
+from dlcv.evaluation.bench.flow_sets import PairSet
+from dlcv.evaluation.bench.options import BenchOptions, Progress, check_sets
+from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
+from dlcv.metrics.baselines.flow import FARNEBACK
 from dlcv.metrics.flow import (
     AE,
     EPE,

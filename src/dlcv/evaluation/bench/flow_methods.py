@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlcv.bench.weight_files import WeightFile, weight_files
-from dlcv.methods.flow import Flow, farneback, inverse_search, no_motion
+from dlcv.evaluation.bench.weight_files import WeightFile, weight_files
+from dlcv.metrics.baselines.flow import Flow, farneback, inverse_search, no_motion
 from dlcv.types import ByteImage, FloatArray, Frame
 
 if TYPE_CHECKING:
-    from dlcv.inference.flow import FlowEstimator
+    from dlcv.estimation.flownet import FlowEstimator
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +54,8 @@ def networks(weights: tuple[Path, ...]) -> list[Method]:
 
 
 def _network(weights: WeightFile) -> list[Method]:
-    from dlcv.inference.flow import FlowSettings
-    from dlcv.inference.load import load_flow
+    from dlcv.estimation.flownet import FlowSettings
+    from dlcv.estimation.load import load_flow
 
     plain = load_flow(weights.name, FlowSettings(), device='cpu')
     refined = load_flow(weights.name, FlowSettings(refinement='variational'), device='cpu')

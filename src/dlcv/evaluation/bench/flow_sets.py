@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dlcv.bench.options import BenchError
-from dlcv.bench.sets import ItemSet, add_set
-from dlcv.datasets.files import read_picture
-from dlcv.datasets.flow import FlowFolder, recognise_flow_folders
+from dlcv.data.datasets.files import read_picture
+from dlcv.data.datasets.flow import FlowFolder, recognise_flow_folders
+from dlcv.evaluation.bench.options import BenchError
+from dlcv.evaluation.bench.sets import ItemSet, add_set
 from dlcv.types import FlowPair
 
 PHOTOS = Path(__file__).parent / 'photos'
@@ -74,8 +74,8 @@ def refuse_missing(names: Sequence[str]) -> None:
 
 def _layers() -> PairSet:
     def read() -> Iterator[FlowPair]:
-        from dlcv.synthetic.layers import LayeredScenes, LayersConfig
-        from dlcv.synthetic.photos import PhotoPool
+        from dlcv.data.synthetic.layers import LayeredScenes, LayersConfig
+        from dlcv.data.synthetic.photos import PhotoPool
 
         config = LayersConfig(width=SIZE[0], height=SIZE[1])
         scenes = LayeredScenes(PhotoPool([PHOTOS]), config, LAYERS_SEED)
@@ -86,7 +86,7 @@ def _layers() -> PairSet:
 
 def _world() -> PairSet:
     def read() -> Iterator[FlowPair]:
-        from dlcv.world.samples import SampleConfig, WorldPairs, WorldSamples
+        from dlcv.data.world.samples import SampleConfig, WorldPairs, WorldSamples
 
         config = SampleConfig(size=SIZE, per_world=WORLD_TIMES, finest=WORLD_FINEST)
         pairs = WorldPairs(WorldSamples(config, WORLD_SEED))

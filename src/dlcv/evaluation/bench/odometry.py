@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.bench.options import BenchError, BenchOptions, Progress, check_sets
-from dlcv.bench.recordings import open_data
-from dlcv.bench.report import Report, Row, Table, environment, time_column
-from dlcv.bench.sets import add_set
-from dlcv.bench.weight_files import weight_files
-from dlcv.datasets import DatasetError
-from dlcv.methods.odometry import ConstantVelocity, FivePoint, Odometry, StraightLine
+from dlcv.data.datasets import DatasetError
+from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets
+from dlcv.evaluation.bench.recordings import open_data
+from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
+from dlcv.evaluation.bench.sets import add_set
+from dlcv.evaluation.bench.weight_files import weight_files
+from dlcv.metrics.baselines.odometry import ConstantVelocity, FivePoint, Odometry, StraightLine
 from dlcv.metrics.consistency import inside
 from dlcv.metrics.quantity import Quantity
 from dlcv.metrics.trajectory import (
@@ -45,8 +45,8 @@ from dlcv.view.panel import write_picture
 from dlcv.view.trajectory import path_length, trajectory_plot
 
 if TYPE_CHECKING:
-    from dlcv.inference.odometry import OdometryEstimator
-    from dlcv.world.recording import WorldRecording
+    from dlcv.data.world.recording import WorldRecording
+    from dlcv.estimation.deepvo import OdometryEstimator
 
 SUMMARY = 'visual odometry: DeepVO beside constant velocity and the five-point method'
 
@@ -269,7 +269,7 @@ def _classical() -> list[_Method]:
 
 def _networks(weights: tuple[Path, ...]) -> list[_Method]:
     """Return networks on the CPU in 32 bits, where the same pictures give the same numbers."""
-    from dlcv.inference.load import load_odometry
+    from dlcv.estimation.load import load_odometry
 
     methods = []
     for one in weight_files('deepvo', weights):
@@ -304,7 +304,7 @@ def _views(motion: str, number: int) -> Iterator[Snapshot]:
 
 
 def _recording(motion: str, number: int) -> WorldRecording:
-    from dlcv.world.samples import SampleConfig, WorldSamples
+    from dlcv.data.world.samples import SampleConfig, WorldSamples
 
     config = SampleConfig(
         scenes=_PLACES[motion],

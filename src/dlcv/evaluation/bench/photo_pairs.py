@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.augment.photometric import (
+from dlcv.data.augment.photometric import (
     light_map,
     motion_blur,
     shade,
@@ -29,8 +29,8 @@ from dlcv.augment.photometric import (
     tone_curve,
     vignette,
 )
-from dlcv.bench.options import BenchError
-from dlcv.datasets.files import read_picture
+from dlcv.data.datasets.files import read_picture
+from dlcv.evaluation.bench.options import BenchError
 from dlcv.types import ByteImage, HomographyPair
 
 SEED = 2018

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlcv.datasets import FolderRecording, recognise_folder
-from dlcv.datasets.named import named_folder
-from dlcv.datasets.splits import Split, read_split
+from dlcv.data.datasets import FolderRecording, recognise_folder
+from dlcv.data.datasets.named import named_folder
+from dlcv.data.datasets.splits import Split, read_split
 from dlcv.types import Snapshot
 
 
@@ -29,7 +29,7 @@ class WorldViews:
     size: tuple[int, int]
 
     def __iter__(self) -> Iterator[Snapshot]:
-        from dlcv.world.samples import SampleConfig, WorldSamples
+        from dlcv.data.world.samples import SampleConfig, WorldSamples
 
         config = SampleConfig(frames=1, size=self.size, per_world=self.per_world, finest=0)
         samples = WorldSamples(config, self.seed)

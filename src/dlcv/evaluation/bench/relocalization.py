@@ -13,15 +13,15 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import cast
 
-from dlcv.bench import relocalization_sets
-from dlcv.bench.options import BenchError, BenchOptions, Progress, check_sets
-from dlcv.bench.relocalization_sets import PlaceSet
-from dlcv.bench.report import Report, Row, Table, environment, time_column
-from dlcv.inference.relocalization import (
+from dlcv.estimation.dsac import (
     RelocalizationEstimator,
     RelocalizationSettings,
 )
-from dlcv.methods.relocalization import PointMap, Relocalizer
+from dlcv.evaluation.bench import relocalization_sets
+from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets
+from dlcv.evaluation.bench.relocalization_sets import PlaceSet
+from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
+from dlcv.metrics.baselines.relocalization import PointMap, Relocalizer
 from dlcv.metrics.quantity import Quantity
 from dlcv.metrics.relocalization import (
     ANSWERED,
@@ -33,12 +33,12 @@ from dlcv.metrics.relocalization import (
     relocalizations,
     within,
 )
-from dlcv.models.dsac import SceneCoordinateNet
-from dlcv.train.end_to_end import EndToEndConfig
-from dlcv.train.looks import known_views
-from dlcv.train.places import PlaceConfig, Views, make_place, open_encoder
+from dlcv.networks.dsac import SceneCoordinateNet
+from dlcv.networks.weights import load_network, save_network, shipped
+from dlcv.training.maps.end_to_end import EndToEndConfig
+from dlcv.training.maps.looks import known_views
+from dlcv.training.maps.places import PlaceConfig, Views, make_place, open_encoder
 from dlcv.types import FloatArray, Frame, Snapshot
-from dlcv.weights import load_network, save_network, shipped
 
 SUMMARY = 'poses in a map: maps that learn beside SIFT and PnP'
 SETS = relocalization_sets.SETS

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from dlcv.bench.options import Progress
-from dlcv.bench.recordings import open_split
-from dlcv.bench.sets import add_set
-from dlcv.datasets import DatasetError, FolderRecording
+from dlcv.data.datasets import DatasetError, FolderRecording
+from dlcv.data.world import SENSORS, WorldRecording, ideal_camera
+from dlcv.evaluation.bench.options import Progress
+from dlcv.evaluation.bench.recordings import open_split
+from dlcv.evaluation.bench.sets import add_set
 from dlcv.types import Camera, Snapshot
-from dlcv.world import SENSORS, WorldRecording, ideal_camera
 
 SETS = {'world-room': 'a held-out walk through a generated room'}
 

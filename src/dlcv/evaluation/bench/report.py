@@ -12,8 +12,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlcv.bench.options import BenchError
 from dlcv.config import ConfigError, from_dict
+from dlcv.evaluation.bench.options import BenchError
 from dlcv.host import command, host, versions
 from dlcv.metrics.quantity import Quantity
 

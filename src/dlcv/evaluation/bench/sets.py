@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from dlcv.bench.options import BenchError
+from dlcv.evaluation.bench.options import BenchError
 
 T = TypeVar('T')
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlcv.bench.options import BenchError
-from dlcv.contract.nodes import NODES
+from dlcv.evaluation.bench.options import BenchError
+from dlcv.interface.nodes import NODES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +35,7 @@ def weight_files(node: str, weights: tuple[Path, ...]) -> list[WeightFile]:
         WeightsError: There is neither such a file nor such a name.
         BenchError: Two files have one name.
     """
-    from dlcv.weights import chosen, shipped
+    from dlcv.networks.weights import chosen, shipped
 
     names = [str(path) for path in weights] or [n for n in NODES[node].weights if shipped(n)]
     found = []

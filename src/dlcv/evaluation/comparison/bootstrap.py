@@ -30,7 +30,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.evaluation.model import Statistic, summary
+from dlcv.evaluation.scoring.model import Statistic, summary
 from dlcv.types import FloatArray
 
 Indices = npt.NDArray[np.int64]

@@ -11,9 +11,16 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Literal
 
-from dlcv.evaluation.bootstrap import DEFAULTS, LEAST, Bootstrap, Interval, difference, interval
-from dlcv.evaluation.model import Evaluation, Metric, NodeResult
-from dlcv.evaluation.node_metrics import node_metrics
+from dlcv.evaluation.comparison.bootstrap import (
+    DEFAULTS,
+    LEAST,
+    Bootstrap,
+    Interval,
+    difference,
+    interval,
+)
+from dlcv.evaluation.scoring.model import Evaluation, Metric, NodeResult
+from dlcv.evaluation.scoring.node_metrics import node_metrics
 
 Kind = Literal['task', 'node']
 Key = tuple[Kind, str]

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcv import __version__
-from dlcv.evaluation.bootstrap import DEFAULTS, Bootstrap
-from dlcv.evaluation.compare import Comparison, ComparisonError, compare
-from dlcv.evaluation.compare_text import markdown, print_comparison
-from dlcv.evaluation.files import read_json
-from dlcv.evaluation.thresholds import Checked, check, read_thresholds
+from dlcv.evaluation.comparison.bootstrap import DEFAULTS, Bootstrap
+from dlcv.evaluation.comparison.compare import Comparison, ComparisonError, compare
+from dlcv.evaluation.comparison.text import markdown, print_comparison
+from dlcv.evaluation.comparison.thresholds import Checked, check, read_thresholds
+from dlcv.evaluation.scoring.files import read_json
 
 if TYPE_CHECKING:
     from rich.console import Console

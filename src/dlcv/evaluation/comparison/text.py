@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from dlcv.evaluation.bootstrap import Interval
-from dlcv.evaluation.compare import Against, Comparison, Group, Row
-from dlcv.evaluation.thresholds import Checked
+from dlcv.evaluation.comparison.bootstrap import Interval
+from dlcv.evaluation.comparison.compare import Against, Comparison, Group, Row
+from dlcv.evaluation.comparison.thresholds import Checked
 
 if TYPE_CHECKING:
     from rich.console import Console

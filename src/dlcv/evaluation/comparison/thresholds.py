@@ -24,8 +24,8 @@ from typing import Any, Literal
 import yaml
 
 from dlcv.config import ConfigError, convert, load_yaml
-from dlcv.contract.nodes import NODES
-from dlcv.evaluation.compare import Against, Comparison, Key, Kind, Row
+from dlcv.evaluation.comparison.compare import Against, Comparison, Key, Kind, Row
+from dlcv.interface.nodes import NODES
 
 TASKS = ('odometry', 'depth', 'flow', 'features', 'relocalization')
 """Sections that may be named although no evaluation has them."""

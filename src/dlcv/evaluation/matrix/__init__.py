@@ -4,13 +4,13 @@ A matrix file is read into cells, each a run of ``dlcv evaluate`` in a process o
 runs them, a campaign counts tries and keeps what is finished, a summary says what came of it.
 """
 
-from dlcv.matrix.campaign import Runner, Say, run
-from dlcv.matrix.cell import Cell
-from dlcv.matrix.cluster import RayPool
-from dlcv.matrix.errors import MatrixError
-from dlcv.matrix.local import LocalPool
-from dlcv.matrix.plan import Matrix, load
-from dlcv.matrix.summary import Result, Summary
+from dlcv.evaluation.matrix.campaign import Runner, Say, run
+from dlcv.evaluation.matrix.cell import Cell
+from dlcv.evaluation.matrix.cluster import RayPool
+from dlcv.evaluation.matrix.errors import MatrixError
+from dlcv.evaluation.matrix.local import LocalPool
+from dlcv.evaluation.matrix.plan import Matrix, load
+from dlcv.evaluation.matrix.summary import Result, Summary
 
 __all__ = [
     'Cell',

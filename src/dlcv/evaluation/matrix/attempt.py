@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from dlcv.matrix.cell import PARAMETERS, Cell
+from dlcv.evaluation.matrix.cell import PARAMETERS, Cell
 
 LOG = 'cell.log'
 TICK = 0.05  # seconds between two looks at processes

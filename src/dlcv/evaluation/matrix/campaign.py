@@ -11,13 +11,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from dlcv.evaluation.files import EvaluationError
-from dlcv.matrix.attempt import Attempt
-from dlcv.matrix.cell import Cell, listing
-from dlcv.matrix.errors import MatrixError
-from dlcv.matrix.plan import Matrix
-from dlcv.matrix.store import Record, Store, last_lines
-from dlcv.matrix.summary import Result, Summary, done, missed, skipped, to_json, to_markdown
+from dlcv.evaluation.matrix.attempt import Attempt
+from dlcv.evaluation.matrix.cell import Cell, listing
+from dlcv.evaluation.matrix.errors import MatrixError
+from dlcv.evaluation.matrix.plan import Matrix
+from dlcv.evaluation.matrix.store import Record, Store, last_lines
+from dlcv.evaluation.matrix.summary import (
+    Result,
+    Summary,
+    done,
+    missed,
+    skipped,
+    to_json,
+    to_markdown,
+)
+from dlcv.evaluation.scoring.files import EvaluationError
 
 Say = Callable[[str], None]
 

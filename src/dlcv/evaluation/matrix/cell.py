@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dlcv import __version__
-from dlcv.contract.files import scalar
-from dlcv.contract.parameters import Value
+from dlcv.interface.files import scalar
+from dlcv.interface.parameters import Value
 
 PARAMETERS = 'parameters.yaml'
 

@@ -16,11 +16,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from dlcv.matrix.attempt import INTERRUPT_PATIENCE, TERMINATE_PATIENCE, Attempt
-from dlcv.matrix.cell import Cell, listing
-from dlcv.matrix.errors import MatrixError
-from dlcv.matrix.plan import Cluster
-from dlcv.matrix.worker import Errand, Piece, carry_out, pack, put
+from dlcv.evaluation.matrix.attempt import INTERRUPT_PATIENCE, TERMINATE_PATIENCE, Attempt
+from dlcv.evaluation.matrix.cell import Cell, listing
+from dlcv.evaluation.matrix.errors import MatrixError
+from dlcv.evaluation.matrix.plan import Cluster
+from dlcv.evaluation.matrix.worker import Errand, Piece, carry_out, pack, put
 
 AHEAD = 4  # pieces that a worker makes before the first of them is taken
 LOOK = 1.0  # seconds in which Ctrl-C is noticed

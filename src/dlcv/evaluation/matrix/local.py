@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlcv.matrix.attempt import TICK, Attempt, Running, end
-from dlcv.matrix.cell import Cell
+from dlcv.evaluation.matrix.attempt import TICK, Attempt, Running, end
+from dlcv.evaluation.matrix.cell import Cell
 
 
 class LocalPool:

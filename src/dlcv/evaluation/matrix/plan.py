@@ -11,12 +11,12 @@ from typing import Any, Literal
 import yaml
 
 from dlcv.config import ConfigError, from_dict, load_yaml
-from dlcv.contract import files
-from dlcv.contract.nodes import NODES, NodeSpec
-from dlcv.contract.parameters import ParameterError, Value
-from dlcv.contract.share import share_file
-from dlcv.matrix.cell import Cell, Sections
-from dlcv.matrix.errors import MatrixError
+from dlcv.evaluation.matrix.cell import Cell, Sections
+from dlcv.evaluation.matrix.errors import MatrixError
+from dlcv.interface import files
+from dlcv.interface.nodes import NODES, NodeSpec
+from dlcv.interface.parameters import ParameterError, Value
+from dlcv.interface.share import share_file
 
 EVERY_NODE = '/**'
 NAME = re.compile(r'[A-Za-z0-9][\w.+-]*', re.ASCII)

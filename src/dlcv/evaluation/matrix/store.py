@@ -18,11 +18,11 @@ from typing import IO
 from typing_extensions import Self
 
 from dlcv.config import from_dict
-from dlcv.evaluation.files import read_json
-from dlcv.evaluation.model import Evaluation, Section
-from dlcv.matrix.attempt import LOG
-from dlcv.matrix.cell import Cell
-from dlcv.matrix.errors import MatrixError
+from dlcv.evaluation.matrix.attempt import LOG
+from dlcv.evaluation.matrix.cell import Cell
+from dlcv.evaluation.matrix.errors import MatrixError
+from dlcv.evaluation.scoring.files import read_json
+from dlcv.evaluation.scoring.model import Evaluation, Section
 
 EVALUATION = 'evaluation.json'
 RECORD = 'cell.json'

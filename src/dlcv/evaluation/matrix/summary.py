@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dlcv import __version__
-from dlcv.evaluation.model import Evaluation, Metric, NodeResult, Section
-from dlcv.matrix.attempt import Attempt
-from dlcv.matrix.cell import Cell
-from dlcv.matrix.store import Record
+from dlcv.evaluation.matrix.attempt import Attempt
+from dlcv.evaluation.matrix.cell import Cell
+from dlcv.evaluation.matrix.store import Record
+from dlcv.evaluation.scoring.model import Evaluation, Metric, NodeResult, Section
 
 SCHEMA = 'dlcv-matrix/1'
 """Of the JSON; raised when a reader of the old one would misread the new one."""

@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from dlcv import __version__
-from dlcv.matrix.attempt import TICK, Attempt, Running, end
-from dlcv.matrix.cell import Cell, Listing, listing
+from dlcv.evaluation.matrix.attempt import TICK, Attempt, Running, end
+from dlcv.evaluation.matrix.cell import Cell, Listing, listing
 
 PIECE = 16 << 20  # bytes
 

@@ -8,12 +8,12 @@ from typing import Literal
 
 import numpy as np
 
-from dlcv.bags import Bag, BagError
-from dlcv.bags.vocabulary import IMAGE
-from dlcv.recordings.truth import TruthOptions, read_truth
-from dlcv.replay.job import Folder
-from dlcv.replay.shown import Shown
-from dlcv.trial.written import TrialError, own
+from dlcv.data.bags import Bag, BagError
+from dlcv.data.bags.vocabulary import IMAGE
+from dlcv.data.recordings.truth import TruthOptions, read_truth
+from dlcv.evaluation.pipeline.written import PipelineError, own
+from dlcv.evaluation.replay.job import Folder
+from dlcv.evaluation.replay.shown import Shown
 
 DIMENSIONS = {'depth': 2, 'flow': 3}
 
@@ -21,7 +21,7 @@ DIMENSIONS = {'depth': 2, 'flow': 3}
 def check_folder(
     folder: Path, read: Mapping[str, Path], poses: TruthOptions | None, *, replayed: bool = True
 ) -> None:
-    """Refuse a folder in which a trial would overwrite what it reads.
+    """Refuse a folder in which an evaluation would overwrite what it reads.
 
     Args:
         folder: Where it would write.
@@ -30,20 +30,22 @@ def check_folder(
         replayed: Whether it makes the answers too.
 
     Raises:
-        TrialError: The folder is a bag or in it, or a bag or the truth has the name of one of the
-            files that are written.
+        PipelineError: The folder is a bag or in it, or a bag or the truth has the name of one of
+            the files that are written.
     """
     place, sources = folder.resolve(), {what: path.resolve() for what, path in read.items()}
     for what, path in sources.items():
         if path.is_dir() and path in (place, *place.parents):
-            raise TrialError(f'{folder}: nothing is written into the {what}; name another folder')
+            raise PipelineError(
+                f'{folder}: nothing is written into the {what}; name another folder'
+            )
     if poses is not None and poses.source and Path(poses.source).is_file():
         sources['truth'] = Path(poses.source).resolve()
     files = Folder(place)
     made = (files.outputs, files.partial, files.log, files.job, files.facts) if replayed else ()
     for what, path in sources.items():
         if path in {*made, *own(place)}:
-            raise TrialError(
+            raise PipelineError(
                 f'{path}: the evaluation writes a file of this name there, so it cannot be the '
                 f'{what}; name another folder, or copy the file'
             )
@@ -86,7 +88,7 @@ def dense_truth(bag: Bag, asked: str, usual: str, kind: Literal['depth', 'flow']
         Empty where none was named and the usual one is not there, or holds something else.
 
     Raises:
-        TrialError: The topic that was named holds something else.
+        PipelineError: The topic that was named holds something else.
         BagError: There is no such topic.
     """
     try:
@@ -98,7 +100,7 @@ def dense_truth(bag: Bag, asked: str, usual: str, kind: Literal['depth', 'flow']
         return ''
     if first is not None and first[1].ndim != DIMENSIONS[kind]:
         if asked:
-            raise TrialError(
+            raise PipelineError(
                 f'{bag.path}: {asked} holds no {kind}: an image of it has the shape '
                 f'{first[1].shape}'
             )

@@ -1,4 +1,4 @@
-"""Where and with what a trial was made."""
+"""Where and with what an evaluation was made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LIBRARIES = ('numpy', 'torch', 'opencv-python-headless', 'rclpy')
 
 
 def facts() -> dict[str, str]:
-    """Return what is needed to make the same trial again, but for the bag and the truth."""
+    """Return what is needed to make the same evaluation again, but for the bag and the truth."""
     return {
         'command': command(),
         'written': datetime.now(timezone.utc).strftime('%Y-%m-%d %H:%M UTC'),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from dlcv.replay.log import Handled
+from dlcv.evaluation.replay.log import Handled
 
 # outcomes that tell of something wrong with the images or the node, not of a lack of time
 WORDS = {

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dlcv.bags import Bag
-from dlcv.bags.vocabulary import COMPRESSED_IMAGE, IMAGE
-from dlcv.evaluation.evaluate import Subject, TruthChoice, evaluate
-from dlcv.replay.job import ReplayError
-from dlcv.replay.recorded import read_recorded
-from dlcv.replay.shown import Shown
-from dlcv.trial.checks import check_folder, check_truth
-from dlcv.trial.facts import facts
-from dlcv.trial.mishaps import mishaps
-from dlcv.trial.run import Progress
-from dlcv.trial.written import Written, forget, write
+from dlcv.data.bags import Bag
+from dlcv.data.bags.vocabulary import COMPRESSED_IMAGE, IMAGE
+from dlcv.evaluation.pipeline.checks import check_folder, check_truth
+from dlcv.evaluation.pipeline.facts import facts
+from dlcv.evaluation.pipeline.mishaps import mishaps
+from dlcv.evaluation.pipeline.written import Progress, Written, forget, write
+from dlcv.evaluation.replay.job import ReplayError
+from dlcv.evaluation.replay.recorded import read_recorded
+from dlcv.evaluation.replay.shown import Shown
+from dlcv.evaluation.scoring.evaluate import Subject, TruthChoice, evaluate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +45,7 @@ def evaluate_recording(recording: Recording, progress: Progress) -> Written:
     """Evaluate a recording.
 
     Raises:
-        TrialError: The folder is no place for it.
+        PipelineError: The folder is no place for it.
         ReplayError: No node answered to any image, or nodes of several namespaces did.
         ValueError: What the rooms below refuse: bags, truth.
     """

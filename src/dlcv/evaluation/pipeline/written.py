@@ -1,22 +1,25 @@
-"""What a trial leaves in its folder."""
+"""What an evaluation leaves in its folder."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlcv.datasets.trajectories import write_kitti, write_tum
-from dlcv.evaluation.files import write_json
-from dlcv.evaluation.model import Evaluation
-from dlcv.report.evaluation_page import write_page
+from dlcv.data.datasets.trajectories import write_kitti, write_tum
+from dlcv.evaluation.report.evaluation_page import write_page
+from dlcv.evaluation.scoring.files import write_json
+from dlcv.evaluation.scoring.model import Evaluation
+
+Progress = Callable[[str, int, int], None]
+"""Told a stage, how much of it is done, and of how much."""
 
 
-class TrialError(ValueError):
-    """A trial cannot be made as asked; the message says why."""
+class PipelineError(ValueError):
+    """An evaluation cannot be made as asked; the message says why."""
 
 
-class UnevaluatedError(TrialError):
+class UnevaluatedError(PipelineError):
     """A replay was made, but not its evaluation; the message says how to make it up."""
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from dlcv.config import from_dict, to_dict
-from dlcv.contract.nodes import HANDLED
-from dlcv.replay.outputs import NodeRun, Output, outputs_of
-from dlcv.replay.shown import Shown
+from dlcv.evaluation.replay.outputs import NodeRun, Output, outputs_of
+from dlcv.evaluation.replay.shown import Shown
+from dlcv.interface.nodes import HANDLED
 
 T = TypeVar('T')
 

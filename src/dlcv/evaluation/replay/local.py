@@ -12,25 +12,25 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from dlcv import messages
-from dlcv.bags import Bag, BagError, RawMessage
-from dlcv.bags.vocabulary import COMPOSER
+from dlcv.data.bags import Bag, BagError, RawMessage
+from dlcv.data.bags.vocabulary import COMPOSER
+from dlcv.estimation.tasks.base import Task, Verdict
+from dlcv.estimation.tasks.order import Order
+from dlcv.evaluation.replay.job import Folder, NodeFacts, ReplayError, RunFacts, broken_off, write
+from dlcv.evaluation.replay.log import PROCESSED, FrameLog, Handled, Outcome
+from dlcv.evaluation.replay.outputs import NodeRun, OutputBag, outputs_of
+from dlcv.evaluation.replay.shown import Shown
 from dlcv.geometry.frames import TransformBuffer
-from dlcv.replay.job import Folder, NodeFacts, ReplayError, RunFacts, broken_off, write
-from dlcv.replay.log import PROCESSED, FrameLog, Handled, Outcome
-from dlcv.replay.outputs import NodeRun, OutputBag, outputs_of
-from dlcv.replay.shown import Shown
-from dlcv.tasks.base import Task, Verdict
-from dlcv.tasks.order import Order
+from dlcv.interface import messages
 from dlcv.types import Frame
 
 WARM_UP_SIZE = 640, 480
 TASKS = {
-    'superpoint': 'dlcv.tasks.features.FeatureTask',
-    'flownet': 'dlcv.tasks.flow.FlowTask',
-    'monodepth': 'dlcv.tasks.depth.DepthTask',
-    'deepvo': 'dlcv.tasks.odometry.OdometryTask',
-    'dsac': 'dlcv.tasks.relocalization.RelocalizationTask',
+    'superpoint': 'dlcv.estimation.tasks.superpoint.FeatureTask',
+    'flownet': 'dlcv.estimation.tasks.flownet.FlowTask',
+    'monodepth': 'dlcv.estimation.tasks.monodepth.DepthTask',
+    'deepvo': 'dlcv.estimation.tasks.deepvo.OdometryTask',
+    'dsac': 'dlcv.estimation.tasks.dsac.RelocalizationTask',
 }
 Say = Callable[[str], None]
 
@@ -207,8 +207,8 @@ def replay_local(
         ReplayError: An estimator cannot be loaded.
         BagError: The bag cannot be read, or no answer be written.
     """
-    from dlcv.inference.device import set_threads
-    from dlcv.inference.memory import keep_freed_memory
+    from dlcv.estimation.device import set_threads
+    from dlcv.estimation.memory import keep_freed_memory
 
     keep_freed_memory()
     files = Folder(folder)

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dlcv.bags import Bag, BagWriter
-from dlcv.bags.vocabulary import typestore
-from dlcv.contract.nodes import DIAGNOSTICS, HANDLED, NodeSpec
-from dlcv.contract.parameters import CommonParameters
+from dlcv.data.bags import Bag, BagWriter
+from dlcv.data.bags.vocabulary import typestore
+from dlcv.interface.nodes import DIAGNOSTICS, HANDLED, NodeSpec
+from dlcv.interface.parameters import CommonParameters
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from dlcv import messages
-from dlcv.bags import Bag
-from dlcv.contract.launch import full_name
-from dlcv.contract.nodes import ANSWERS, DIAGNOSTICS, FILTERED_ODOMETRY, HANDLED, NODES, NodeSpec
-from dlcv.replay.job import Answering, ReplayError, RunFacts
-from dlcv.replay.log import PROCESSED, Handled, Outcome
-from dlcv.replay.outputs import APART, Output
-from dlcv.replay.states import NodeStates
+from dlcv.data.bags import Bag
+from dlcv.evaluation.replay.job import Answering, ReplayError, RunFacts
+from dlcv.evaluation.replay.log import PROCESSED, Handled, Outcome
+from dlcv.evaluation.replay.outputs import APART, Output
+from dlcv.evaluation.replay.states import NodeStates
+from dlcv.interface import messages
+from dlcv.interface.launch import full_name
+from dlcv.interface.nodes import ANSWERS, DIAGNOSTICS, FILTERED_ODOMETRY, HANDLED, NODES, NodeSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

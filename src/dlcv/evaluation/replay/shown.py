@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from dlcv import messages
-from dlcv.bags import Bag
+from dlcv.data.bags import Bag
+from dlcv.interface import messages
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

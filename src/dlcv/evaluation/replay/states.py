@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from dlcv.contract.diagnostics import PUBLISHERS, SUBSCRIBERS, read_peers
-from dlcv.replay.job import Answering, NodeFacts
+from dlcv.evaluation.replay.job import Answering, NodeFacts
+from dlcv.interface.diagnostics import PUBLISHERS, SUBSCRIBERS, read_peers
 
 ERROR = (2, b'\x02')  # of diagnostic_msgs/DiagnosticStatus, as rosbags and as rclpy read it
 

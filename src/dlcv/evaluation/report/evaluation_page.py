@@ -12,9 +12,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlcv.evaluation.model import Evaluation
-from dlcv.report import wording
-from dlcv.report.plots import SIZE, draw
+from dlcv.evaluation.report import wording
+from dlcv.evaluation.report.plots import SIZE, draw
+from dlcv.evaluation.scoring.model import Evaluation
 from dlcv.types import ByteImage
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def seconds(stamp_ns: int) -> str:
 
 
 def _file(name: str) -> str:
-    return resources.files('dlcv.report').joinpath(name).read_text(encoding='utf-8')
+    return resources.files('dlcv.evaluation.report').joinpath(name).read_text(encoding='utf-8')
 
 
 def _environment() -> Environment:

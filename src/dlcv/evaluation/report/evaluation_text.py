@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dlcv.evaluation.model import Evaluation, Metric, NodeResult, Section
-from dlcv.report import wording
+from dlcv.evaluation.report import wording
+from dlcv.evaluation.scoring.model import Evaluation, Metric, NodeResult, Section
 
 NODE_HEAD = ('node', 'answered', 'availability', 'gap s', 'inference ms', 'age ms', 'weights')
 METRIC_HEAD = ('metric', 'value', '', '')

@@ -13,7 +13,7 @@ from math import ceil, floor, inf, isfinite, log10
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.evaluation.model import Plot, Series
+from dlcv.evaluation.scoring.model import Plot, Series
 from dlcv.types import FloatArray
 
 SIZE = 10_000  # units of a drawing; a path is written to a tenth of one

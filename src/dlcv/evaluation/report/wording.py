@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite, nan
 
-from dlcv.evaluation.model import Evaluation, Metric, NodeResult
+from dlcv.evaluation.scoring.model import Evaluation, Metric, NodeResult
 
 NOTHING = '\N{EN DASH}'
 MODES = {

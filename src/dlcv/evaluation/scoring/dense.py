@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dlcv.evaluation.model import Metric, Plot, Section, Series
-from dlcv.evaluation.parts import NO_TRUTH, Kind, Worst
-from dlcv.inference.refinement import cell_means
+from dlcv.estimation.refinement import cell_means
+from dlcv.evaluation.scoring.model import Metric, Plot, Section, Series
+from dlcv.evaluation.scoring.parts import NO_TRUTH, Kind, Worst
 from dlcv.metrics.depth import QUANTITIES, DepthCaps, DepthErrors, depth_errors
 from dlcv.metrics.flow import AE, EPE, FL_ALL, FlowErrors, flow_errors
 from dlcv.types import FloatArray

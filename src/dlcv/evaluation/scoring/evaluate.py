@@ -8,23 +8,23 @@ from pathlib import Path
 
 import numpy as np
 
-from dlcv.bags import Bag, BagError
-from dlcv.contract.nodes import ANSWERS
-from dlcv.evaluation.files import EvaluationError
-from dlcv.evaluation.model import Evaluation, Mode, Moment, NodeResult, Section
-from dlcv.evaluation.moments import Pictures, Sources, pictures, spread
-from dlcv.evaluation.nodes import Tally, tallies
-from dlcv.evaluation.odometry import odometry_section
-from dlcv.evaluation.parts import MAX_GAP_NS, NO_TRUTH, Worst
-from dlcv.evaluation.reading import Answers
-from dlcv.evaluation.relocalization import relocalization_section
+from dlcv.data.bags import Bag, BagError
+from dlcv.data.recordings.errors import RecordingError
+from dlcv.data.recordings.truth import Truth, TruthOptions, read_truth
+from dlcv.evaluation.replay.job import Answering, NodeFacts, RunFacts
+from dlcv.evaluation.replay.log import Handled
+from dlcv.evaluation.replay.shown import Shown
+from dlcv.evaluation.scoring.files import EvaluationError
+from dlcv.evaluation.scoring.model import Evaluation, Mode, Moment, NodeResult, Section
+from dlcv.evaluation.scoring.moments import Pictures, Sources, pictures, spread
+from dlcv.evaluation.scoring.nodes import Tally, tallies
+from dlcv.evaluation.scoring.odometry import odometry_section
+from dlcv.evaluation.scoring.parts import MAX_GAP_NS, NO_TRUTH, Worst
+from dlcv.evaluation.scoring.reading import Answers
+from dlcv.evaluation.scoring.relocalization import relocalization_section
 from dlcv.geometry.frames import BODY_FROM_OPTICAL, inverse
+from dlcv.interface.nodes import ANSWERS
 from dlcv.metrics.depth import DepthCaps
-from dlcv.recordings.errors import RecordingError
-from dlcv.recordings.truth import Truth, TruthOptions, read_truth
-from dlcv.replay.job import Answering, NodeFacts, RunFacts
-from dlcv.replay.log import Handled
-from dlcv.replay.shown import Shown
 from dlcv.types import Trajectory
 
 SAMPLES = 4

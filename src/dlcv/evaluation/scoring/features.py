@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.evaluation.model import Metric, Section
-from dlcv.evaluation.parts import NO_TRUTH, Kind, Worst
+from dlcv.evaluation.scoring.model import Metric, Section
+from dlcv.evaluation.scoring.parts import NO_TRUTH, Kind, Worst
 from dlcv.metrics.features import CORRECT_WITHIN, MATCHING_SCORE, MLE, REPEATABILITY, mma
 from dlcv.types import FloatArray
 

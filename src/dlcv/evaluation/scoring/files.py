@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dlcv.config import ConfigError, from_dict
-from dlcv.evaluation.model import SCHEMA, Evaluation, Metric, NodeResult, Section
+from dlcv.evaluation.scoring.model import SCHEMA, Evaluation, Metric, NodeResult, Section
 
 DIGITS = 7  # significant, of samples
 

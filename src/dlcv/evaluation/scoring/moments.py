@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from dlcv import messages
-from dlcv.bags import Bag
-from dlcv.bags.reader import floats
-from dlcv.bags.vocabulary import typestore
+from dlcv.data.bags import Bag
+from dlcv.data.bags.reader import floats
+from dlcv.data.bags.vocabulary import typestore
+from dlcv.interface import messages
 from dlcv.types import ByteImage, FloatArray
 
 

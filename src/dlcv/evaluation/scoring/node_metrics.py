@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from dlcv.evaluation.model import Metric, NodeResult
+from dlcv.evaluation.scoring.model import Metric, NodeResult
 
 _TIMES = ('median', '95 %')
 """What of `NodeResult.inference_ms` and `age_ms` is compared; the rest are single frames."""

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from dlcv.evaluation.model import NodeResult
-from dlcv.replay.job import NodeFacts
-from dlcv.replay.log import PROCESSED, Handled
+from dlcv.evaluation.replay.job import NodeFacts
+from dlcv.evaluation.replay.log import PROCESSED, Handled
+from dlcv.evaluation.scoring.model import NodeResult
 
 SHARES = (0.5, 0.95, 0.99, 1.0)
 

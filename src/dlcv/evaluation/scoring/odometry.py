@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dlcv.evaluation.model import Metric, Plot, Section, Series
-from dlcv.evaluation.parts import MAX_GAP_NS, NO_TRUTH, Kind
+from dlcv.estimation.body import twist_of
+from dlcv.evaluation.scoring.model import Metric, Plot, Section, Series
+from dlcv.evaluation.scoring.parts import MAX_GAP_NS, NO_TRUTH, Kind
 from dlcv.geometry.trajectory import pose_at
-from dlcv.inference.body import twist_of
 from dlcv.metrics.consistency import ConsistencyError, nees
 from dlcv.metrics.trajectory import (
     ALIGNMENTS,

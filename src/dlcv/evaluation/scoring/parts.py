@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from math import isfinite
 from typing import Any
 
-from dlcv.evaluation.model import Metric, Statistic, summary
+from dlcv.evaluation.scoring.model import Metric, Statistic, summary
 from dlcv.metrics.quantity import Quantity
 from dlcv.types import FloatArray
 

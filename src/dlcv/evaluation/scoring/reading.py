@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from dlcv import messages
-from dlcv.bags import Bag
-from dlcv.bags.reader import floats
-from dlcv.evaluation.dense import Depth, Flow
-from dlcv.evaluation.features import Features
-from dlcv.evaluation.odometry import Covered
+from dlcv.data.bags import Bag
+from dlcv.data.bags.reader import floats
+from dlcv.data.recordings.bag import Beside
+from dlcv.evaluation.replay.job import Answering
+from dlcv.evaluation.scoring.dense import Depth, Flow
+from dlcv.evaluation.scoring.features import Features
+from dlcv.evaluation.scoring.odometry import Covered
+from dlcv.interface import messages
 from dlcv.metrics.depth import DepthCaps
-from dlcv.recordings.bag import Beside
-from dlcv.replay.job import Answering
 from dlcv.types import FloatArray, Trajectory
 
 Take = Callable[[int, Any], None]

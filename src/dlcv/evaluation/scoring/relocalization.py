@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlcv.evaluation.model import Metric, Plot, Section, Series
-from dlcv.evaluation.parts import MAX_GAP_NS, NO_TRUTH, Kind, Worst
+from dlcv.evaluation.scoring.model import Metric, Plot, Section, Series
+from dlcv.evaluation.scoring.parts import MAX_GAP_NS, NO_TRUTH, Kind, Worst
 from dlcv.geometry.trajectory import pose_at
 from dlcv.metrics.relocalization import (
     ANSWERED,

@@ -1,12 +1,12 @@
 """What this suite reads of ROS messages, and how it makes them; neither ROS nor a bag is needed.
 
 Live messages (rclpy) and recorded ones (rosbags) are different classes with the same fields.
-`dlcv.messages.read` looks at the fields alone, `dlcv.messages.compose` is given the classes, so a
-node, a replay without ROS and a converter share one decoder and one composer.
+`read` looks at the fields alone, `compose` is given the classes, so a node, a replay without ROS
+and a converter share one decoder and one composer.
 """
 
-from dlcv.messages.compose import Composer, Vocabulary
-from dlcv.messages.read import (
+from dlcv.interface.messages.compose import Composer, Vocabulary
+from dlcv.interface.messages.read import (
     ENCODINGS,
     MAX_SIDE,
     CameraInfo,

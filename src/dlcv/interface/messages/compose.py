@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.messages.read import DESCRIPTOR_SCALE, FIELD_TYPES, MessageError
+from dlcv.interface.messages.read import DESCRIPTOR_SCALE, FIELD_TYPES, MessageError
 from dlcv.types import ByteImage, Camera, FloatArray, Keypoints, Matches
 
 _ENCODINGS: dict[tuple[str, int], str] = {

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.inference.features import FeatureEstimator, FeatureSettings
-from dlcv.inference.mapping import grey
+from dlcv.estimation.pictures import grey
+from dlcv.estimation.superpoint import FeatureEstimator, FeatureSettings
 from dlcv.metrics.features import Nearest
 from dlcv.types import ByteImage, FloatArray, Frame
 

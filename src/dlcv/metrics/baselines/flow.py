@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dlcv.inference.mapping import grey
+from dlcv.estimation.pictures import grey
 from dlcv.types import ByteImage, FloatArray
 
 Flow = Callable[[ByteImage, ByteImage], FloatArray]

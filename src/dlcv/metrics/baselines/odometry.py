@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from dlcv.geometry.camera import pixel_rays
-from dlcv.methods.features import Classical, Described, mutual, neighbours
+from dlcv.metrics.baselines.features import Classical, Described, mutual, neighbours
 from dlcv.types import Camera, FloatArray, Snapshot
 
 _POINTS = 2000

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from dlcv.geometry.camera import pixel_rays, reprojection_errors, undistort_points
 from dlcv.geometry.trajectory import rigid
-from dlcv.methods.features import Classical
+from dlcv.metrics.baselines.features import Classical
 from dlcv.types import Camera, FloatArray, Frame, Snapshot
 
 _POINTS = 1000  # of a picture, at most

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlcv.nn.shapes import ShapeError, expect, expect_same
+from dlcv.networks.layers.shapes import ShapeError, expect, expect_same
 
 _CHUNK = 1024  # lattice points in one matrix product: bounds the memory at any image size
 

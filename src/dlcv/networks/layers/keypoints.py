@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlcv.nn.shapes import ShapeError, expect
+from dlcv.networks.layers.shapes import ShapeError, expect
 
 CELL = 8  # pixels along the side of a cell
 Sampling = Literal['half_pixel', 'matching', 'demo', 'demo_unaligned']

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlcv.nn.shapes import expect
+from dlcv.networks.layers.shapes import expect
 
 Outside = Literal['border', 'edge']
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from dlcv.geometry.euler import euler_to_matrix, matrix_to_euler, wrap
-from dlcv.nn.shapes import expect, expect_same
+from dlcv.networks.layers.shapes import expect, expect_same
 
 Array = npt.NDArray[np.float64]
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlcv.nn.shapes import ShapeError, expect, expect_same
+from dlcv.networks.layers.shapes import ShapeError, expect, expect_same
 
 WEIGHTS = (0.005, 0.01, 0.02, 0.08, 0.32)  # of flow2 ... flow6 (Fischer et al., ICCV 2015)
 
@@ -106,7 +106,7 @@ def matching_loss(
     long before the layers behind a correlation make any use of it. Not part of FlowNet.
 
     Args:
-        matches: ``(B, K*K, h, w)`` as `dlcv.nn.correlation.correlation` gives them.
+        matches: ``(B, K*K, h, w)`` as `dlcv.networks.layers.correlation.correlation` gives them.
         target: ``(B, 2, H, W)`` true flow in pixels; NaN is unknown.
         step: Pixels of the image between two displacements.
         sharpness: Factor of the matches.

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlcv.nn.sampling import Outside, sample_row
-from dlcv.nn.shapes import expect, expect_same
+from dlcv.networks.layers.sampling import Outside, sample_row
+from dlcv.networks.layers.shapes import expect, expect_same
 
 Smoothness = Literal['original', 'paper']
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dlcv.nn.shapes import expect
+from dlcv.networks.layers.shapes import expect
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

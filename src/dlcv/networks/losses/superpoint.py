@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlcv.nn.keypoints import CELL
-from dlcv.nn.shapes import expect, expect_multiple, expect_same
+from dlcv.networks.layers.keypoints import CELL
+from dlcv.networks.layers.shapes import expect, expect_multiple, expect_same
 
 DUSTBIN = CELL * CELL  # label of a cell without a point
 

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlcv.nn.sampling import pixel_grid
-from dlcv.nn.shapes import ShapeError, expect, expect_same
+from dlcv.networks.layers.sampling import pixel_grid
+from dlcv.networks.layers.shapes import ShapeError, expect, expect_same
 
 SCALE_WEIGHTS = (12.7, 4.35, 3.9, 3.4, 1.1)  # of flow2 ... flow6
 CENSUS_RADII = (3, 2, 2, 1, 1)

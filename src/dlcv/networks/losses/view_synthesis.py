@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dlcv.geometry.rotation import from_parts, so3_exp
-from dlcv.losses.monodepth import smoothness
-from dlcv.nn.sampling import pixel_grid, sample_at
-from dlcv.nn.shapes import ShapeError, expect
+from dlcv.networks.layers.sampling import pixel_grid, sample_at
+from dlcv.networks.layers.shapes import ShapeError, expect
+from dlcv.networks.losses.monodepth import smoothness
 
 _NEAREST = 1e-3  # of what a source sees; what is behind it is drawn from this depth
 

@@ -3,9 +3,9 @@
 This room needs PyTorch; import it where a network is wanted, not at the top of a command.
 """
 
-from dlcv.weights.files import MAX_BYTES, WeightsError
-from dlcv.weights.shipped import PARTS, SHIPPED_CONFIGS, chosen, shipped, untrained
-from dlcv.weights.store import (
+from dlcv.networks.weights.files import MAX_BYTES, WeightsError
+from dlcv.networks.weights.shipped import PARTS, SHIPPED_CONFIGS, chosen, shipped, untrained
+from dlcv.networks.weights.store import (
     Loaded,
     Weights,
     describe,

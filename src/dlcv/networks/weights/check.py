@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlcv.models.deepvo import DeepVOConfig
-from dlcv.models.dsac import DsacConfig
-from dlcv.models.flownet import FlowNetConfig
-from dlcv.models.superpoint import SuperPointConfig
-from dlcv.weights.files import WeightsError, finite
+from dlcv.networks.deepvo import DeepVOConfig
+from dlcv.networks.dsac import DsacConfig
+from dlcv.networks.flownet import FlowNetConfig
+from dlcv.networks.superpoint import SuperPointConfig
+from dlcv.networks.weights.files import WeightsError, finite
 
 Outputs = tuple[Tensor, ...]
 

@@ -13,14 +13,14 @@ from math import isqrt
 
 from torch import Tensor
 
-from dlcv.models import ModelConfig
-from dlcv.models.deepvo import DeepVOConfig
-from dlcv.models.dsac import DsacConfig
-from dlcv.models.flownet import FlowNetConfig
-from dlcv.models.monodepth import MonodepthConfig
-from dlcv.models.superpoint import SuperPointConfig
-from dlcv.weights.files import Note
-from dlcv.weights.recognise import Family, Tensors
+from dlcv.networks.deepvo import DeepVOConfig
+from dlcv.networks.dsac import DsacConfig
+from dlcv.networks.flownet import FlowNetConfig
+from dlcv.networks.monodepth import MonodepthConfig
+from dlcv.networks.registry import ModelConfig
+from dlcv.networks.superpoint import SuperPointConfig
+from dlcv.networks.weights.files import Note
+from dlcv.networks.weights.recognise import Family, Tensors
 
 Notes = Mapping[str, Note]
 

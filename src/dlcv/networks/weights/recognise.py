@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from dlcv.models import ModelConfig, build
-from dlcv.weights.files import Checkpoint, Note, WeightsError
+from dlcv.networks.registry import ModelConfig, build
+from dlcv.networks.weights.files import Checkpoint, Note, WeightsError
 
 Tensors = Mapping[str, Tensor]
 Shape = tuple[int, ...]

@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from dlcv.contract.nodes import NODES
-from dlcv.models import ModelConfig, build, deepvo, dsac, monodepth
-from dlcv.models.dsac import DsacConfig
-from dlcv.models.flownet import FlowNetConfig
-from dlcv.models.superpoint import SuperPointConfig
-from dlcv.weights.files import WeightsError
+from dlcv.interface.nodes import NODES
+from dlcv.networks import deepvo, dsac, monodepth
+from dlcv.networks.dsac import DsacConfig
+from dlcv.networks.flownet import FlowNetConfig
+from dlcv.networks.registry import ModelConfig, build
+from dlcv.networks.superpoint import SuperPointConfig
+from dlcv.networks.weights.files import WeightsError
 
 SHIPPED_CONFIGS: dict[str, ModelConfig] = {
     'superpoint': SuperPointConfig(),

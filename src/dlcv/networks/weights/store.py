@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from dlcv.config import ConfigError, from_dict, to_dict
-from dlcv.models import NAMES, ModelConfig, build
-from dlcv.weights.families import FAMILIES
-from dlcv.weights.files import MAX_BYTES, Checkpoint, WeightsError, finite, read, write
-from dlcv.weights.recognise import Family, Fit, Undrawn, blueprint, fit, layout, recognise
+from dlcv.networks.registry import NAMES, ModelConfig, build
+from dlcv.networks.weights.families import FAMILIES
+from dlcv.networks.weights.files import MAX_BYTES, Checkpoint, WeightsError, finite, read, write
+from dlcv.networks.weights.recognise import Family, Fit, Undrawn, blueprint, fit, layout, recognise
 
 OWN = 'dlcv'
 """Name of our own family, and of its entry in the header."""

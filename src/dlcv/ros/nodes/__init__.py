@@ -4,6 +4,6 @@ The allocator is set here, before a node imports anything: libraries start threa
 imported, and a thread keeps the arena that it found. Later, SuperPoint would take a quarter longer.
 """
 
-from dlcv.inference.memory import keep_freed_memory
+from dlcv.estimation.memory import keep_freed_memory
 
 keep_freed_memory()

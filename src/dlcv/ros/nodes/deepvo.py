@@ -7,15 +7,15 @@ from typing import Any, NoReturn
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
 
-from dlcv import messages
-from dlcv.contract.nodes import TF_STATIC
-from dlcv.contract.parameters import DeepVOParameters
-from dlcv.inference.body import BodyState
+from dlcv.estimation.body import BodyState
+from dlcv.estimation.tasks.deepvo import OdometryTask
+from dlcv.interface import messages
+from dlcv.interface.nodes import TF_STATIC
+from dlcv.interface.parameters import DeepVOParameters
 from dlcv.ros import start
 from dlcv.ros.node import VisionNode
 from dlcv.ros.qos import profile
 from dlcv.ros.transforms import subscribe
-from dlcv.tasks.odometry import OdometryTask
 
 SET_POSE = '~/set_pose'
 

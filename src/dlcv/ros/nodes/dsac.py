@@ -15,16 +15,16 @@ from rclpy.task import Future
 from scipy.spatial.transform import Rotation
 from std_srvs.srv import Trigger
 
-from dlcv import messages
-from dlcv.contract.nodes import DSAC, TF_STATIC
-from dlcv.contract.parameters import DsacParameters
+from dlcv.estimation.tasks.dsac import Fix, RelocalizationTask
 from dlcv.geometry.frames import Matrix, TransformBuffer, TransformError, inverse
+from dlcv.interface import messages
+from dlcv.interface.nodes import DSAC, TF_STATIC
+from dlcv.interface.parameters import DsacParameters
 from dlcv.ros import start
 from dlcv.ros.node import QUIET, VisionNode
 from dlcv.ros.qos import profile
 from dlcv.ros.transforms import subscribe
 from dlcv.ros.vocabulary import COMPOSER
-from dlcv.tasks.relocalization import Fix, RelocalizationTask
 from dlcv.types import Frame
 
 TF, TRIGGER, INITIAL_POSE = '/tf', '~/trigger', 'initial_pose'

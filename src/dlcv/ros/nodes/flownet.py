@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from dlcv.contract.parameters import FlowNetParameters
+from dlcv.estimation.tasks.flownet import FlowTask
+from dlcv.interface.parameters import FlowNetParameters
 from dlcv.ros import start
 from dlcv.ros.node import VisionNode
-from dlcv.tasks.flow import FlowTask
 from dlcv.types import FlowField
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from dlcv.contract.parameters import MonodepthParameters
+from dlcv.estimation.tasks.monodepth import DepthTask
+from dlcv.interface.parameters import MonodepthParameters
 from dlcv.ros import start
 from dlcv.ros.node import VisionNode
-from dlcv.tasks.depth import DepthTask
 from dlcv.types import DepthMap
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from dlcv.contract.parameters import SuperPointParameters
+from dlcv.estimation.tasks.superpoint import Features, FeatureTask
+from dlcv.interface.parameters import SuperPointParameters
 from dlcv.ros import start
 from dlcv.ros.node import VisionNode
-from dlcv.tasks.features import Features, FeatureTask
 
 
 class SuperPointNode(VisionNode[SuperPointParameters, Features]):

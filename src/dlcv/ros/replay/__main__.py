@@ -18,12 +18,12 @@ from time import monotonic
 import rclpy
 from rclpy.executors import ExternalShutdownException
 
-from dlcv.bags import Bag, BagError
-from dlcv.inference.memory import keep_freed_memory
+from dlcv.data.bags import Bag, BagError
+from dlcv.estimation.memory import keep_freed_memory
+from dlcv.evaluation.replay.job import Folder, ReplayError, ReplayJob, broken_off, read, write
+from dlcv.evaluation.replay.log import FrameLog, read_log
+from dlcv.evaluation.replay.outputs import OutputBag
 from dlcv.progress import Show, bars
-from dlcv.replay.job import Folder, ReplayError, ReplayJob, broken_off, read, write
-from dlcv.replay.log import FrameLog, read_log
-from dlcv.replay.outputs import OutputBag
 from dlcv.ros.replay.lockstep import LockStep
 from dlcv.ros.replay.peak import highest_rate
 from dlcv.ros.replay.realtime import RealTime

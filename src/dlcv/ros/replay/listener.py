@@ -12,12 +12,12 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import TimeReference
 
-from dlcv import messages
-from dlcv.contract.nodes import DIAGNOSTICS
-from dlcv.replay.job import Answering
-from dlcv.replay.log import Outcome
-from dlcv.replay.outputs import Output
-from dlcv.replay.states import NodeStates
+from dlcv.evaluation.replay.job import Answering
+from dlcv.evaluation.replay.log import Outcome
+from dlcv.evaluation.replay.outputs import Output
+from dlcv.evaluation.replay.states import NodeStates
+from dlcv.interface import messages
+from dlcv.interface.nodes import DIAGNOSTICS
 from dlcv.ros.qos import profile
 from dlcv.ros.vocabulary import message_class
 

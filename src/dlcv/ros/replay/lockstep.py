@@ -9,10 +9,10 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from time import monotonic
 
-from dlcv.bags import Bag, RawMessage
+from dlcv.data.bags import Bag, RawMessage
+from dlcv.evaluation.replay.log import LOST, FrameLog, Handled, Outcome
+from dlcv.evaluation.replay.outputs import OutputBag
 from dlcv.progress import Show
-from dlcv.replay.log import LOST, FrameLog, Handled, Outcome
-from dlcv.replay.outputs import OutputBag
 from dlcv.ros.replay.listener import Word
 from dlcv.ros.replay.stage import STEP, Stage, stamp_of
 

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from time import monotonic
 
-from dlcv import messages
-from dlcv.bags import Bag, RawMessage
-from dlcv.replay.log import PROCESSED
+from dlcv.data.bags import Bag, RawMessage
+from dlcv.evaluation.replay.log import PROCESSED
+from dlcv.interface import messages
 from dlcv.ros.play import CLOCK_PERIOD
 from dlcv.ros.replay.listener import Word
 from dlcv.ros.replay.realtime import LINGER

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import monotonic
 
-from dlcv.bags import Bag
+from dlcv.data.bags import Bag
+from dlcv.evaluation.replay.log import LOST, FrameLog, Handled, Outcome
+from dlcv.evaluation.replay.outputs import OutputBag
 from dlcv.progress import Show
-from dlcv.replay.log import LOST, FrameLog, Handled, Outcome
-from dlcv.replay.outputs import OutputBag
 from dlcv.ros.play import CLOCK_PERIOD
 from dlcv.ros.replay.stage import Stage, stamp_of
 

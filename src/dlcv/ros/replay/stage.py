@@ -11,9 +11,9 @@ from time import monotonic
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-from dlcv import messages
-from dlcv.bags import Bag, RawMessage
-from dlcv.replay.job import ReplayError, ReplayJob, RunFacts
+from dlcv.data.bags import Bag, RawMessage
+from dlcv.evaluation.replay.job import ReplayError, ReplayJob, RunFacts
+from dlcv.interface import messages
 from dlcv.ros.play import Player, PlayOptions
 from dlcv.ros.replay.listener import Listener
 

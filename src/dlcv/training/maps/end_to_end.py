@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlcv.consensus import ConsensusSettings, pose_expectation
-from dlcv.inference.device import to_tensor
-from dlcv.losses.dsac import expected_loss, weighted_pose_loss
-from dlcv.models.dsac import SceneCoordinateNet, cell_centres
-from dlcv.nn.inference import optimise
-from dlcv.train.looks import KnownView, LookConfig, look
-from dlcv.train.mapping import Report, endless
-from dlcv.train.recipe import TrainError
+from dlcv.estimation.consensus import ConsensusSettings, pose_expectation
+from dlcv.estimation.device import to_tensor
+from dlcv.networks.dsac import SceneCoordinateNet, cell_centres
+from dlcv.networks.layers.folding import optimise
+from dlcv.networks.losses.dsac import expected_loss, weighted_pose_loss
+from dlcv.training.maps.learning import Report, endless
+from dlcv.training.maps.looks import KnownView, LookConfig, look
+from dlcv.training.recipe import TrainError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,13 +12,13 @@ import numpy as np
 
 from dlcv.config import to_dict
 from dlcv.metrics.relocalization import BOUNDS, bound_name
-from dlcv.models.dsac import SceneCoordinateNet
-from dlcv.train.mapping import Report
-from dlcv.train.places import Views, cover, measure
-from dlcv.train.recipe import TrainError
+from dlcv.networks.dsac import SceneCoordinateNet
+from dlcv.networks.weights import load_network, save_network
+from dlcv.training.maps.learning import Report
+from dlcv.training.maps.places import Views, cover, measure
+from dlcv.training.recipe import TrainError
 from dlcv.view.panel import write_picture
 from dlcv.view.place import place_picture
-from dlcv.weights import load_network, save_network
 
 
 @dataclass(frozen=True, kw_only=True)

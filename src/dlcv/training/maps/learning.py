@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlcv.inference.device import to_tensor
-from dlcv.losses.mapping import MappingLossConfig, mapping_loss
-from dlcv.models.dsac import ENCODER, SceneCoordinateNet, cell_centres
-from dlcv.nn.inference import optimise
-from dlcv.train.looks import KnownView, LookConfig, look
-from dlcv.train.recipe import TrainError
+from dlcv.estimation.device import to_tensor
+from dlcv.networks.dsac import ENCODER, SceneCoordinateNet, cell_centres
+from dlcv.networks.layers.folding import optimise
+from dlcv.networks.losses.reprojection import MappingLossConfig, mapping_loss
+from dlcv.training.maps.looks import KnownView, LookConfig, look
+from dlcv.training.recipe import TrainError
 
 Report = Callable[[str, int, int], None]
 """Told what is done, how much of it, of how much."""

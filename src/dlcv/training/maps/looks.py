@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.augment.photometric import PhotometricConfig, photometric
+from dlcv.data.augment.photometric import PhotometricConfig, photometric
+from dlcv.estimation.pictures import Fit, View, grey
 from dlcv.geometry.camera import grid_rays
 from dlcv.geometry.trajectory import moved, rigid
-from dlcv.inference.mapping import Fit, View, grey
-from dlcv.train.recipe import TrainError
+from dlcv.training.recipe import TrainError
 from dlcv.types import ByteImage, Camera, FloatArray, Snapshot
 
 _LIGHT = PhotometricConfig(

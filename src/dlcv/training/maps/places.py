@@ -15,22 +15,22 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dlcv.geometry.camera import reprojection_errors
-from dlcv.inference.device import to_tensor
-from dlcv.inference.relocalization import (
+from dlcv.estimation.device import to_tensor
+from dlcv.estimation.dsac import (
     CoordinateNet,
     RelocalizationEstimator,
     RelocalizationSettings,
 )
+from dlcv.geometry.camera import reprojection_errors
 from dlcv.metrics.relocalization import Relocalizations, relocalizations
-from dlcv.models.dsac import SceneCoordinateNet, cell_centres
-from dlcv.models.place import Place, Point
-from dlcv.train.end_to_end import EndToEndConfig, train_end_to_end
-from dlcv.train.looks import KnownView, known_views
-from dlcv.train.mapping import MapConfig, Report, make_map
-from dlcv.train.recipe import TrainError
+from dlcv.networks.dsac import SceneCoordinateNet, cell_centres
+from dlcv.networks.place import Place, Point
+from dlcv.networks.weights import load, shipped
+from dlcv.training.maps.end_to_end import EndToEndConfig, train_end_to_end
+from dlcv.training.maps.learning import MapConfig, Report, make_map
+from dlcv.training.maps.looks import KnownView, known_views
+from dlcv.training.recipe import TrainError
 from dlcv.types import ByteImage, FloatArray, Frame, Localization, Recording, Snapshot
-from dlcv.weights import load, shipped
 
 _STRETCHES = 10  # parts of a walk, of each of which the end is held out
 _LEAST = 8  # pictures a map can be made of

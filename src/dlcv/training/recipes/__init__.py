@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from dlcv.train.recipe import Recipe, TrainError
+from dlcv.training.recipe import Recipe, TrainError
 
 RECIPES = {
     'MagicPointRecipe': 'magicpoint',
@@ -27,6 +27,6 @@ def recipe_class(name: str) -> type[Recipe]:
     """
     if name not in RECIPES:
         raise TrainError(f'no recipe {name!r}; there are {", ".join(RECIPES)}')
-    module = import_module(f'dlcv.train.recipes.{RECIPES[name]}')
+    module = import_module(f'dlcv.training.recipes.{RECIPES[name]}')
     found: type[Recipe] = getattr(module, name)
     return found

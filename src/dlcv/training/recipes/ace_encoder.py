@@ -21,16 +21,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlcv.augment.photometric import PhotometricConfig, photometric
-from dlcv.models.dsac import ENCODER, DsacConfig, SceneCoordinateNet
-from dlcv.models.superpoint import SuperPoint
-from dlcv.nn.inference import optimise
-from dlcv.synthetic.photos import PhotoPool
-from dlcv.train.recipe import Batch, Sample, Samples, TrainError
-from dlcv.train.start import filled
+from dlcv.data.augment.photometric import PhotometricConfig, photometric
+from dlcv.data.synthetic.photos import PhotoPool
+from dlcv.data.world import SampleConfig, WorldSamples
+from dlcv.networks.dsac import ENCODER, DsacConfig, SceneCoordinateNet
+from dlcv.networks.layers.folding import optimise
+from dlcv.networks.superpoint import SuperPoint
+from dlcv.networks.weights import chosen, load_network, untrained
+from dlcv.training.recipe import Batch, Sample, Samples, TrainError
+from dlcv.training.start import filled
 from dlcv.types import ByteImage
-from dlcv.weights import chosen, load_network, untrained
-from dlcv.world import SampleConfig, WorldSamples
 
 _HELD_OUT = 20230620  # seed of the validation's pictures; no run has it
 

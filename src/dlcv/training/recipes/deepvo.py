@@ -17,18 +17,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dlcv.augment.clips import ClipChanges, change_clip
-from dlcv.losses.odometry import deepvo_loss, pair_labels, window_labels
-from dlcv.models.deepvo import DeepVO, DeepVOConfig
-from dlcv.models.flownet import FlowNet
-from dlcv.train.calibration import fit_spread, odometry_errors
-from dlcv.train.recipe import Batch, Sample, Samples, TrainError
-from dlcv.train.shards import kept_of_worlds
-from dlcv.train.start import filled
+from dlcv.data.augment.clips import ClipChanges, change_clip
+from dlcv.data.world import SampleConfig, WorldSamples
+from dlcv.networks.deepvo import DeepVO, DeepVOConfig
+from dlcv.networks.flownet import FlowNet
+from dlcv.networks.losses.deepvo import deepvo_loss, pair_labels, window_labels
+from dlcv.networks.weights import load
+from dlcv.training.calibration import fit_spread, odometry_errors
+from dlcv.training.recipe import Batch, Sample, Samples, TrainError
+from dlcv.training.shards import kept_of_worlds
+from dlcv.training.start import filled
 from dlcv.types import ByteImage, FloatArray
 from dlcv.view.panel import side_by_side, stacked
-from dlcv.weights import load
-from dlcv.world import SampleConfig, WorldSamples
 
 _HELD_OUT = 20170529  # seed of the validation's worlds; no run has it
 _CALIBRATION = 20170530  # of those that the exported weights are measured on

@@ -16,21 +16,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlcv.augment.flow import FlowAugmentConfig
-from dlcv.losses.flow import WEIGHTS, end_point_error, matching_loss, mean_flow, multiscale_epe
-from dlcv.methods.flow import Flow, inverse_search
+from dlcv.data.augment.flow import FlowAugmentConfig
+from dlcv.data.synthetic.layers import LayeredScenes, LayersConfig
+from dlcv.data.synthetic.photos import PhotoPool
+from dlcv.data.world import SampleConfig, WorldPairs, WorldSamples
+from dlcv.metrics.baselines.flow import Flow, inverse_search
 from dlcv.metrics.flow import DISPLACEMENTS, FlowErrors, flow_errors
-from dlcv.models.flownet import FlowNet, FlowNetConfig
-from dlcv.synthetic.layers import LayeredScenes, LayersConfig
-from dlcv.synthetic.photos import PhotoPool
-from dlcv.train.export import folded_flownet
-from dlcv.train.flow_samples import Eased, FlowSamples, Mixed, Pairs, channels_first
-from dlcv.train.recipe import Batch, Samples, TrainError
-from dlcv.train.start import filled
+from dlcv.networks.flownet import FlowNet, FlowNetConfig
+from dlcv.networks.losses.flownet import (
+    WEIGHTS,
+    end_point_error,
+    matching_loss,
+    mean_flow,
+    multiscale_epe,
+)
+from dlcv.networks.weights import load_network
+from dlcv.training.export import folded_flownet
+from dlcv.training.flow_samples import Eased, FlowSamples, Mixed, Pairs, channels_first
+from dlcv.training.recipe import Batch, Samples, TrainError
+from dlcv.training.start import filled
 from dlcv.types import ByteImage, FloatArray, FlowPair
 from dlcv.view.flow import flow_colours
-from dlcv.weights import load_network
-from dlcv.world import SampleConfig, WorldPairs, WorldSamples
 
 _HELD_OUT = 20150426  # seed of the validation's scenes; no run has it
 _FIRST_FLOW = 0.05  # of what the usual random weights would predict

@@ -16,22 +16,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from dlcv.augment.homographies import (
+from dlcv.data.augment.homographies import (
     HomographyConfig,
     sample_homography,
     valid_mask,
     warp_image,
     warp_points,
 )
-from dlcv.augment.photometric import PhotometricConfig, photometric
-from dlcv.losses.superpoint import DUSTBIN, cell_labels, detector_loss, valid_cells
+from dlcv.data.augment.photometric import PhotometricConfig, photometric
+from dlcv.data.synthetic.shapes import KINDS, Drawing, Kind, ShapesConfig, SyntheticShapes, draw
 from dlcv.metrics.corners import corner_average_precision
-from dlcv.models.superpoint import SuperPoint, SuperPointConfig
-from dlcv.nn.keypoints import Points, detect_dense, heatmap
-from dlcv.synthetic.shapes import KINDS, Drawing, Kind, ShapesConfig, SyntheticShapes, draw
-from dlcv.train.export import folded_superpoint
-from dlcv.train.recipe import Batch, Sample
-from dlcv.train.start import filled
+from dlcv.networks.layers.keypoints import Points, detect_dense, heatmap
+from dlcv.networks.losses.superpoint import DUSTBIN, cell_labels, detector_loss, valid_cells
+from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
+from dlcv.training.export import folded_superpoint
+from dlcv.training.recipe import Batch, Sample
+from dlcv.training.start import filled
 from dlcv.types import ByteImage
 from dlcv.view.features import draw_keypoints
 from dlcv.view.panel import side_by_side, stacked

@@ -5,7 +5,7 @@ No depth is ever shown to it, only the right view, which it has to draw from the
 The unit. A pair of baseline b shows a thing at depth Z with the disparity phi b / Z of the width,
 phi being the focal length over the width. One network learns from many baselines, so it answers
 as if all pairs had the baseline b0 of its configuration, with d = phi b0 / Z, and the pair is drawn
-with d b / b0. What it learns of phi is what it sees; see `dlcv.inference.depth`.
+with d b / b0. What it learns of phi is what it sees; see `dlcv.estimation.monodepth`.
 
 Letters in this file: B pairs, H W picture size in pixels.
 """
@@ -21,18 +21,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dlcv.augment.stereo import StereoChanges, change_stereo
-from dlcv.inference.depth import metric_depth
-from dlcv.losses.monodepth import MonodepthLossConfig, monodepth_loss
+from dlcv.data.augment.stereo import StereoChanges, change_stereo
+from dlcv.data.world import SampleConfig, WorldSamples
+from dlcv.estimation.monodepth import metric_depth
 from dlcv.metrics.depth import DepthErrors, depth_errors, mean_of_pictures
-from dlcv.models.monodepth import MAX_DISPARITY, Monodepth, MonodepthConfig
-from dlcv.train.flow_samples import channels_first
-from dlcv.train.recipe import Batch, Sample, Samples, TrainError
-from dlcv.train.shards import kept_of_worlds
-from dlcv.train.start import filled
+from dlcv.networks.losses.monodepth import MonodepthLossConfig, monodepth_loss
+from dlcv.networks.monodepth import MAX_DISPARITY, Monodepth, MonodepthConfig
+from dlcv.training.flow_samples import channels_first
+from dlcv.training.recipe import Batch, Sample, Samples, TrainError
+from dlcv.training.shards import kept_of_worlds
+from dlcv.training.start import filled
 from dlcv.types import ByteImage, FloatArray, Snapshot
 from dlcv.view.depth import disparity_colours
-from dlcv.world import SampleConfig, WorldSamples
 
 _HELD_OUT = 20170721  # seed of the validation's worlds; no run has it
 _FIRST = 0.02  # of the width, which a new network answers everywhere

@@ -3,9 +3,9 @@
 Neither is ever shown: a picture has to be drawn from its neighbours, by the depth that one network
 sees in it and the motions that another sees between them.
 
-The unit. As everywhere (see `dlcv.inference.depth`), the depth of a picture taken with the focal
-length phi of its width is ``phi b / d``, d being the network's answer. Video does not tell b: all
-that was twice as far and twice as fast would look the same. While it learns, b is what the
+The unit. As everywhere (see `dlcv.estimation.monodepth`), the depth of a picture taken with the
+focal length phi of its width is ``phi b / d``, d being the network's answer. Video does not tell b:
+all that was twice as far and twice as fast would look the same. While it learns, b is what the
 configuration says; what is exported has the b with which depths of generated worlds are right by
 their medians. That number is all that is taken from any truth.
 
@@ -24,27 +24,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dlcv.augment.snippets import SnippetChanges, change_snippet
-from dlcv.inference.depth import metric_depth
-from dlcv.losses.view_synthesis import (
+from dlcv.data.augment.snippets import SnippetChanges, change_snippet
+from dlcv.data.world import SampleConfig, WorldSamples
+from dlcv.estimation.monodepth import metric_depth
+from dlcv.metrics.baselines.depth import mean_depth
+from dlcv.metrics.depth import DepthCaps, depth_errors
+from dlcv.metrics.trajectory import PosePairs, absolute_errors, rotation_degrees
+from dlcv.networks.losses.view_synthesis import (
     ViewSynthesisConfig,
     motion_matrices,
     synthesise,
     view_synthesis_loss,
 )
-from dlcv.methods.depth import mean_depth
-from dlcv.metrics.depth import DepthCaps, depth_errors
-from dlcv.metrics.trajectory import PosePairs, absolute_errors, rotation_degrees
-from dlcv.models import build
-from dlcv.models.monodepth import Monodepth, MonodepthConfig, small
-from dlcv.models.sfmlearner import DispNetS, DispNetSConfig, PoseExpNet, PoseExpNetConfig
-from dlcv.train.recipe import Batch, Sample, Samples, TrainError
-from dlcv.train.recipes.monodepth import depth_figures, with_small_disparity
-from dlcv.train.shards import kept_of_worlds
-from dlcv.train.start import filled
+from dlcv.networks.monodepth import Monodepth, MonodepthConfig, small
+from dlcv.networks.registry import build
+from dlcv.networks.sfmlearner import DispNetS, DispNetSConfig, PoseExpNet, PoseExpNetConfig
+from dlcv.training.recipe import Batch, Sample, Samples, TrainError
+from dlcv.training.recipes.monodepth import depth_figures, with_small_disparity
+from dlcv.training.shards import kept_of_worlds
+from dlcv.training.start import filled
 from dlcv.types import ByteImage, Camera, FloatArray
 from dlcv.view.depth import disparity_colours
-from dlcv.world import SampleConfig, WorldSamples
 
 _HELD_OUT = 20170425  # seed of the validation's worlds; no run has it
 _UNIT = 20170426  # seed of the worlds that give exported weights their unit; no run has it

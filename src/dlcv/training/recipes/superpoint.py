@@ -21,26 +21,26 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from dlcv.inference.features import FeatureEstimator
-from dlcv.losses import superpoint as losses
-from dlcv.methods.features import Classical, Learned, mutual, neighbours
-from dlcv.models.superpoint import SuperPoint, SuperPointConfig
-from dlcv.nn.inference import optimise
-from dlcv.nn.keypoints import heatmap, sample_descriptors
+from dlcv.data.synthetic.photos import PhotoPool
+from dlcv.estimation.superpoint import FeatureEstimator
+from dlcv.metrics.baselines.features import Classical, Learned, mutual, neighbours
+from dlcv.networks.layers.folding import optimise
+from dlcv.networks.layers.keypoints import heatmap, sample_descriptors
+from dlcv.networks.losses import superpoint as losses
+from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
 from dlcv.progress import bars
-from dlcv.synthetic.photos import PhotoPool
-from dlcv.train import matching
-from dlcv.train.adaptation import (
+from dlcv.training import matching
+from dlcv.training.adaptation import (
     AdaptationConfig,
     LabelConfig,
     Teacher,
     cached_labels,
     make_labels,
 )
-from dlcv.train.export import folded_superpoint
-from dlcv.train.pairs import PairConfig, SuperPointPairs
-from dlcv.train.recipe import Batch
-from dlcv.train.start import filled
+from dlcv.training.export import folded_superpoint
+from dlcv.training.pairs import PairConfig, SuperPointPairs
+from dlcv.training.recipe import Batch
+from dlcv.training.start import filled
 from dlcv.types import ByteImage
 from dlcv.view.features import draw_keypoints, draw_matches
 
@@ -154,7 +154,7 @@ class SuperPointRecipe:
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return how well points are found again and matched, beside SIFT and ORB.
 
-        Pairs and matcher are those of `dlcv.train.matching`.
+        Pairs and matcher are those of `dlcv.training.matching`.
         """
         found = matching.figures(_validation_pairs(self), _method(network), self.validation_points)
         return {**found, **_baselines(self)}

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dlcv.augment.unflow import PairChanges, change_pair
-from dlcv.losses.unflow import UnflowLossConfig, occluded, unflow_loss
-from dlcv.models.flownet import FlowNet, FlowNetConfig
-from dlcv.synthetic.layers import LayeredScenes, LayersConfig
-from dlcv.synthetic.photos import PhotoPool
-from dlcv.train.flow_samples import channels_first
-from dlcv.train.recipe import Batch, Sample, Samples
-from dlcv.train.recipes.flownet import FlowNetRecipe
+from dlcv.data.augment.unflow import PairChanges, change_pair
+from dlcv.data.synthetic.layers import LayeredScenes, LayersConfig
+from dlcv.data.synthetic.photos import PhotoPool
+from dlcv.networks.flownet import FlowNet, FlowNetConfig
+from dlcv.networks.losses.unflow import UnflowLossConfig, occluded, unflow_loss
+from dlcv.training.flow_samples import channels_first
+from dlcv.training.recipe import Batch, Sample, Samples
+from dlcv.training.recipes.flownet import FlowNetRecipe
 from dlcv.types import ByteImage
 from dlcv.view.flow import flow_colours
 

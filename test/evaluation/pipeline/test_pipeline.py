@@ -1,4 +1,4 @@
-"""A trial without ROS: whatever the bag is like, an evaluation or one line that says why not."""
+"""`dlcv evaluate` without ROS: whatever the bag is like, an evaluation or a line that says why."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from dlcv.bags import Bag, BagError, DamagedBagError, write_recording
-from dlcv.bags.vocabulary import TF, typestore
-from dlcv.contract.launch import LaunchError
-from dlcv.contract.parameters import ParameterError
-from dlcv.datasets.trajectories import write_kitti, write_tum
-from dlcv.evaluation.evaluate import TruthChoice
-from dlcv.recordings.errors import RecordingError
-from dlcv.recordings.truth import TruthOptions
-from dlcv.replay.job import ReplayError
-from dlcv.tasks.features import FeatureTask
-from dlcv.trial import TrialError, UnevaluatedError, again
-from dlcv.world import WorldRecording, ideal_camera
+from dlcv.data.bags import Bag, BagError, DamagedBagError, write_recording
+from dlcv.data.bags.vocabulary import TF, typestore
+from dlcv.data.datasets.trajectories import write_kitti, write_tum
+from dlcv.data.recordings.errors import RecordingError
+from dlcv.data.recordings.truth import TruthOptions
+from dlcv.data.world import WorldRecording, ideal_camera
+from dlcv.estimation.tasks.superpoint import FeatureTask
+from dlcv.evaluation.pipeline.answers import evaluate_again
+from dlcv.evaluation.pipeline.written import PipelineError, UnevaluatedError
+from dlcv.evaluation.replay.job import ReplayError
+from dlcv.evaluation.scoring.evaluate import TruthChoice
+from dlcv.interface.launch import LaunchError
+from dlcv.interface.parameters import ParameterError
 
 FRAMES = 5
 SECOND = 10**9
@@ -48,7 +49,7 @@ def poses(**options):
 
 
 def retry(folder, choice=None):
-    return again(folder, choice or TruthChoice(), 'again', lambda *_: None)
+    return evaluate_again(folder, choice or TruthChoice(), 'again', lambda *_: None)
 
 
 # What is replayed
@@ -234,7 +235,9 @@ def test_without_calibration_those_that_need_it_say_so(rows, bag_of, attempt):
     assert node(written).answered == FRAMES
     assert node(written, 'monodepth').outcomes == {'rejected_camera': FRAMES}
     assert any('monodepth: 5 of 5 images have no calib' in w for w in written.evaluation.warnings)
-    with pytest.raises(TrialError, match=r'no node answered.*monodepth: 5 of 5 .*rejected_camera'):
+    with pytest.raises(
+        PipelineError, match=r'no node answered.*monodepth: 5 of 5 .*rejected_camera'
+    ):
         attempt(bag, 'monodepth')
 
 
@@ -319,7 +322,7 @@ def test_a_report_that_cannot_be_written_leaves_the_answers(
         raise OSError(errno.ENOSPC, 'No space left on device')
 
     with monkeypatch.context() as patch:
-        patch.setattr('dlcv.trial.written.write_json', fails)
+        patch.setattr('dlcv.evaluation.pipeline.written.write_json', fails)
         with pytest.raises(UnevaluatedError, match=r'No space left.*evaluate --again .*out'):
             attempt(room_bag)
     assert node(retry(tmp_path / 'out')).answered == FRAMES
@@ -435,11 +438,11 @@ def test_the_bag_that_is_read_is_never_overwritten(room_bag, rows, bag_of, attem
     folder.mkdir()
     bag = folder / 'outputs.mcap'
     bag.write_bytes(room_bag.read_bytes())
-    with pytest.raises(TrialError, match=r'outputs\.mcap.*cannot be the bag'):
+    with pytest.raises(PipelineError, match=r'outputs\.mcap.*cannot be the bag'):
         attempt(bag)
     assert bag.read_bytes() == room_bag.read_bytes()
     inside = bag_of(rows, 'folder')
-    with pytest.raises(TrialError, match=r'nothing is written into the bag'):
+    with pytest.raises(PipelineError, match=r'nothing is written into the bag'):
         attempt(inside, folder='folder/results')
     assert not (inside / 'results').exists()
 
@@ -448,7 +451,7 @@ def test_the_truth_that_is_read_is_never_overwritten(room_bag, attempt, tmp_path
     attempt(room_bag, 'deepvo')
     truth = tmp_path / 'out/truth.tum'
     before = truth.read_bytes()
-    with pytest.raises(TrialError, match=r'truth\.tum.*cannot be the truth'):
+    with pytest.raises(PipelineError, match=r'truth\.tum.*cannot be the truth'):
         attempt(room_bag, 'deepvo', choice=poses(source=str(truth)))
     assert truth.read_bytes() == before
 
@@ -484,7 +487,9 @@ def test_answers_on_a_full_disk_can_be_evaluated_elsewhere(tmp_path):
     assert 'the replay broke off after' in done.stderr
     assert 'File too large' in done.stderr
     elsewhere = tmp_path / 'elsewhere'
-    found = again(tmp_path / 'out', TruthChoice(), 'again', lambda *_: None, elsewhere).evaluation
+    answers = tmp_path / 'out'
+    written = evaluate_again(answers, TruthChoice(), 'again', lambda *_: None, elsewhere)
+    found = written.evaluation
     assert 0 < found.nodes[0].answered < 10
     assert any('broke off' in warning for warning in found.warnings)
     assert (elsewhere / 'index.html').is_file()

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from dlcv.bags import Bag
+from dlcv.data.bags import Bag
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
