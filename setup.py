@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 NAME = 'dlcv_bringup'
-NODES = ('superpoint', 'flownet', 'monodepth', 'deepvo', 'dsac')
+NODES = sorted(path.stem for path in Path('src/dlcv/ros/nodes').glob('[!_]*.py'))
 JAZZY = (  # the wheels of ROS 2 Jazzy; where ROS is installed these are there already
     'ros-rclpy[fastrtps]==7.1.6',
     'ros-diagnostic-msgs==5.3.6',

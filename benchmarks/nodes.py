@@ -110,10 +110,10 @@ def _once(
 
 
 def _weights(name: str, size: str, folder: Path) -> Path:
-    from dlcv.networks.registry import NAMES, build
+    from dlcv.networks.registry import NETWORKS, build
     from dlcv.networks.weights import save_network, untrained
 
-    network = untrained(name) if size == 'small' else build(NAMES[name]()).eval()
+    network = untrained(name) if size == 'small' else build(NETWORKS[name].config()).eval()
     return save_network(network, folder / f'{name}.safetensors', trained=False)
 
 

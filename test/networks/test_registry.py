@@ -6,23 +6,23 @@ import pytest
 import torch
 
 from dlcv.config import from_dict, to_dict
-from dlcv.networks.registry import NAMES, build
+from dlcv.networks.registry import NETWORKS, build
 
 
 def test_the_names_are_those_of_the_suite():
-    assert list(NAMES) == ['superpoint', 'flownet', 'monodepth', 'deepvo', 'dsac', 'sfmlearner']
+    assert list(NETWORKS) == ['superpoint', 'flownet', 'monodepth', 'deepvo', 'dsac', 'sfmlearner']
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', NETWORKS)
 def test_each_name_builds_its_network(name):
-    config = NAMES[name]()
+    config = NETWORKS[name].config()
     with torch.device('meta'):  # paper size, but no memory
         network = build(config)
     assert network.config is config
     assert type(network).__module__ == f'dlcv.networks.{name}'
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', NETWORKS)
 def test_a_config_survives_plain_data(name):
-    config = NAMES[name]()
-    assert from_dict(to_dict(config), NAMES[name]) == config
+    config = NETWORKS[name].config()
+    assert from_dict(to_dict(config), NETWORKS[name].config) == config

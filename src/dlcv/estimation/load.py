@@ -6,26 +6,23 @@ caller must say that this is all right (``allow_untrained``): the results mean n
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, TypeVar
 
 from torch import nn
 
-from dlcv.estimation.base import Origin
-from dlcv.estimation.deepvo import OdometryEstimator, OdometrySettings
-from dlcv.estimation.dsac import (
-    CoordinateNet,
-    RelocalizationEstimator,
-    RelocalizationSettings,
-)
-from dlcv.estimation.flownet import FlowEstimator, FlowSettings
-from dlcv.estimation.monodepth import DepthEstimator, DepthSettings
-from dlcv.estimation.superpoint import FeatureEstimator, FeatureSettings
-from dlcv.networks.deepvo import DeepVO
-from dlcv.networks.flownet import FlowNet
-from dlcv.networks.monodepth import Monodepth
-from dlcv.networks.superpoint import SuperPoint
+from dlcv.estimation.base import Estimator, Origin
+from dlcv.estimation.deepvo import OdometryEstimator
+from dlcv.estimation.dsac import RelocalizationEstimator
+from dlcv.estimation.flownet import FlowEstimator
+from dlcv.estimation.monodepth import DepthEstimator
+from dlcv.estimation.superpoint import FeatureEstimator
 from dlcv.networks.weights import WeightsError, chosen, load, untrained
+
+S = TypeVar('S')
+E = TypeVar('E', bound=Estimator[Any])
 
 _NOT_SHIPPED = 'no {} weights are shipped yet: name a file, or allow random ones'
 _LACKING = {
@@ -33,21 +30,25 @@ _LACKING = {
 }
 
 
-def load_features(
+def load_estimator(
+    kind: Callable[[Any, S | None, str, str], E],
+    network: str,
     weights: str | Path = '',
-    settings: FeatureSettings | None = None,
+    settings: S | None = None,
     *,
     device: str = 'auto',
     precision: str = 'fp32',
     sha256: str = '',
     allow_untrained: bool = False,
-) -> FeatureEstimator:
-    """Return a feature estimator.
+) -> E:
+    """Return an estimator.
 
     Args:
+        kind: Its class, which takes network, settings, device and precision.
+        network: Name of its network.
         weights: Our own file, a public checkpoint, or the name of shipped weights; empty takes
             the shipped ones.
-        settings: See `FeatureSettings`.
+        settings: Of the estimator; its own defaults when left out.
         device: See `Estimator`.
         precision: See `Estimator`.
         sha256: Digest that the file must have; empty for any.
@@ -57,74 +58,17 @@ def load_features(
         WeightsError: If the file is refused, or there are no trained weights.
         DeviceError: If the device or the precision is not to be had.
     """
-    network, origin = _network('superpoint', weights, sha256, allow_untrained)
-    made = FeatureEstimator(cast('SuperPoint', network), settings, device, precision)
+    loaded, origin = _network(network, weights, sha256, allow_untrained)
+    made = kind(loaded, settings, device, precision)
     made.origin = origin
     return made
 
 
-def load_flow(
-    weights: str | Path = '',
-    settings: FlowSettings | None = None,
-    *,
-    device: str = 'auto',
-    precision: str = 'fp32',
-    sha256: str = '',
-    allow_untrained: bool = False,
-) -> FlowEstimator:
-    """Return a flow estimator; arguments and errors as `load_features`."""
-    network, origin = _network('flownet', weights, sha256, allow_untrained)
-    made = FlowEstimator(cast('FlowNet', network), settings, device, precision)
-    made.origin = origin
-    return made
-
-
-def load_depth(
-    weights: str | Path = '',
-    settings: DepthSettings | None = None,
-    *,
-    device: str = 'auto',
-    precision: str = 'fp32',
-    sha256: str = '',
-    allow_untrained: bool = False,
-) -> DepthEstimator:
-    """Return a depth estimator; arguments and errors as `load_features`."""
-    network, origin = _network('monodepth', weights, sha256, allow_untrained)
-    made = DepthEstimator(cast('Monodepth', network), settings, device, precision)
-    made.origin = origin
-    return made
-
-
-def load_odometry(
-    weights: str | Path = '',
-    settings: OdometrySettings | None = None,
-    *,
-    device: str = 'auto',
-    precision: str = 'fp32',
-    sha256: str = '',
-    allow_untrained: bool = False,
-) -> OdometryEstimator:
-    """Return an odometry estimator; arguments and errors as `load_features`."""
-    network, origin = _network('deepvo', weights, sha256, allow_untrained)
-    made = OdometryEstimator(cast('DeepVO', network), settings, device, precision)
-    made.origin = origin
-    return made
-
-
-def load_relocalization(
-    weights: str | Path = '',
-    settings: RelocalizationSettings | None = None,
-    *,
-    device: str = 'auto',
-    precision: str = 'fp32',
-    sha256: str = '',
-    allow_untrained: bool = False,
-) -> RelocalizationEstimator:
-    """Return a relocalization estimator; arguments and errors as `load_features`."""
-    network, origin = _network('dsac', weights, sha256, allow_untrained)
-    made = RelocalizationEstimator(cast('CoordinateNet', network), settings, device, precision)
-    made.origin = origin
-    return made
+load_features = partial(load_estimator, FeatureEstimator, 'superpoint')
+load_flow = partial(load_estimator, FlowEstimator, 'flownet')
+load_depth = partial(load_estimator, DepthEstimator, 'monodepth')
+load_odometry = partial(load_estimator, OdometryEstimator, 'deepvo')
+load_relocalization = partial(load_estimator, RelocalizationEstimator, 'dsac')
 
 
 def _network(

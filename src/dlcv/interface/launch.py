@@ -44,7 +44,7 @@ class LaunchError(ValueError):
 
 
 SWITCH = ('true', 'false')
-DEFAULT_NODES = ('superpoint', 'flownet', 'monodepth', 'deepvo')
+DEFAULT_NODES = tuple(spec.name for spec in NODES.values() if spec.starts)
 
 
 def _switch(name: str, default: str, doc: str) -> Argument:

@@ -1,4 +1,7 @@
-"""The five nodes: what they are called, subscribe, publish and serve."""
+"""The nodes, one `NodeSpec` each: what they are called, run, subscribe, publish and serve.
+
+A system is in the suite when its node is in `NODES`; docs/extending.md walks through it.
+"""
 
 from __future__ import annotations
 
@@ -59,27 +62,40 @@ class NodeSpec:
     """One node: how it is started and what it offers.
 
     Attributes:
-        name: Node name, and the name of its network.
-        executable: Console script, for ``ros2 run dlcv_bringup EXECUTABLE``.
-        module: Python module whose ``main`` is the executable.
+        name: Node name, and that of its system in every wing.
         doc: One sentence.
+        task: Class of what it does with a picture, as ``module:Name`` in `dlcv.estimation.tasks`:
+            a text, so that the table imports nothing that it lists.
         parameters: Dataclass of its parameters.
         inputs: Topics it subscribes to.
         outputs: Topics it publishes.
         services: Services it offers.
+        answer: Name of the output that answers an image.
         weights: Names of the weights that are shipped for it; the first is taken when none is
             named.
+        starts: Whether it is among those that are started when nobody names any.
     """
 
     name: str
-    executable: str
-    module: str
     doc: str
+    task: str
     parameters: type[CommonParameters]
     inputs: tuple[Topic, ...]
     outputs: tuple[Topic, ...]
     services: tuple[Service, ...] = field(default=())
+    answer: str
     weights: tuple[str, ...]
+    starts: bool = True
+
+    @property
+    def executable(self) -> str:
+        """Console script, for ``ros2 run dlcv_bringup EXECUTABLE``; setup.py makes it."""
+        return f'{self.name}_node'
+
+    @property
+    def module(self) -> str:
+        """Python module whose ``main`` is the executable."""
+        return f'dlcv.ros.nodes.{self.name}'
 
 
 IMAGE = Topic(name='image', type='sensor_msgs/msg/Image', qos='image', doc='The camera.')
@@ -130,9 +146,8 @@ def _out(name: str, kind: str, qos: Qos, doc: str, when: str = '') -> Topic:
 
 SUPERPOINT = NodeSpec(
     name='superpoint',
-    executable='superpoint_node',
-    module='dlcv.ros.nodes.superpoint',
     doc='Interest points and their descriptors (SuperPoint).',
+    task='superpoint:FeatureTask',
     parameters=SuperPointParameters,
     inputs=CAMERA,
     outputs=(
@@ -151,13 +166,13 @@ SUPERPOINT = NodeSpec(
         DIAGNOSTICS,
     ),
     services=COMMON_SERVICES,
+    answer='~/keypoints',
     weights=('superpoint',),
 )  # fmt: skip
 FLOWNET = NodeSpec(
     name='flownet',
-    executable='flownet_node',
-    module='dlcv.ros.nodes.flownet',
     doc='Dense optical flow between consecutive images (FlowNetS, FlowNetC).',
+    task='flownet:FlowTask',
     parameters=FlowNetParameters,
     inputs=CAMERA,
     outputs=(
@@ -177,13 +192,13 @@ FLOWNET = NodeSpec(
         DIAGNOSTICS,
     ),
     services=COMMON_SERVICES,
+    answer='~/flow',
     weights=('flownet_s', 'flownet_c'),
 )  # fmt: skip
 MONODEPTH = NodeSpec(
     name='monodepth',
-    executable='monodepth_node',
-    module='dlcv.ros.nodes.monodepth',
     doc='Depth of every pixel from one image (monodepth).',
+    task='monodepth:DepthTask',
     parameters=MonodepthParameters,
     inputs=CAMERA,
     outputs=(
@@ -202,13 +217,13 @@ MONODEPTH = NodeSpec(
         DIAGNOSTICS,
     ),
     services=COMMON_SERVICES,
+    answer='depth/image_rect',
     weights=('monodepth',),
 )  # fmt: skip
 DEEPVO = NodeSpec(
     name='deepvo',
-    executable='deepvo_node',
-    module='dlcv.ros.nodes.deepvo',
     doc='Visual odometry from one camera (DeepVO).',
+    task='deepvo:OdometryTask',
     parameters=DeepVOParameters,
     inputs=(
         *CAMERA,
@@ -232,13 +247,13 @@ DEEPVO = NodeSpec(
         DIAGNOSTICS,
     ),
     services=COMMON_SERVICES,
+    answer='~/odometry',
     weights=('deepvo',),
 )  # fmt: skip
 DSAC = NodeSpec(
     name='dsac',
-    executable='dsac_node',
-    module='dlcv.ros.nodes.dsac',
     doc='Pose in a known scene from one image (DSAC, DSAC*); the weights are the map.',
+    task='dsac:RelocalizationTask',
     parameters=DsacParameters,
     inputs=(
         *CAMERA,
@@ -282,19 +297,12 @@ DSAC = NodeSpec(
             doc='Relocalize on the next image; the answer says accepted or rejected, and why.',
         ),
     ),
+    answer='~/hypotheses',
     weights=('dsac',),
+    starts=False,  # without a map it has nothing to say
 )  # fmt: skip
 
 NODES: dict[str, NodeSpec] = {n.name: n for n in (SUPERPOINT, FLOWNET, MONODEPTH, DEEPVO, DSAC)}
 
 FILTERED_ODOMETRY = 'camera_odom'
 """Where deepvo's odometry goes that is meant for a filter, such as Nav2's."""
-
-ANSWERS = {
-    'superpoint': '~/keypoints',
-    'flownet': '~/flow',
-    'monodepth': 'depth/image_rect',
-    'deepvo': '~/odometry',
-    'dsac': '~/hypotheses',
-}
-"""The output that answers an image, for each node."""

@@ -1,10 +1,10 @@
-"""One file for each network: its config, its module, nothing else.
-
-``build`` is the whole registry: a literal table, so a reader finds every network with one search
-and a type checker sees each of them.
-"""
+"""All networks by name: a literal table, in which a reader finds each of them with one search."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -19,28 +19,31 @@ ModelConfig = (
     SuperPointConfig | FlowNetConfig | MonodepthConfig | DeepVOConfig | DsacConfig | DispNetSConfig
 )
 
-NAMES: dict[str, type[ModelConfig]] = {
-    'superpoint': SuperPointConfig,
-    'flownet': FlowNetConfig,
-    'monodepth': MonodepthConfig,
-    'deepvo': DeepVOConfig,
-    'dsac': DsacConfig,
-    'sfmlearner': DispNetSConfig,
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One network.
+
+    Attributes:
+        config: Dataclass of all that is needed to build it.
+        build: Makes it, freshly initialised, of such a configuration.
+    """
+
+    config: type[ModelConfig]
+    build: Callable[[Any], nn.Module]
+
+
+NETWORKS = {
+    'superpoint': Network(SuperPointConfig, SuperPoint),
+    'flownet': Network(FlowNetConfig, FlowNet),
+    'monodepth': Network(MonodepthConfig, Monodepth),
+    'deepvo': Network(DeepVOConfig, DeepVO),
+    'dsac': Network(DsacConfig, coordinate_network),
+    'sfmlearner': Network(DispNetSConfig, DispNetS),
 }
 
 
 def build(config: ModelConfig) -> nn.Module:
     """Return a freshly initialised network for ``config``."""
-    match config:
-        case SuperPointConfig():
-            return SuperPoint(config)
-        case FlowNetConfig():
-            return FlowNet(config)
-        case MonodepthConfig():
-            return Monodepth(config)
-        case DeepVOConfig():
-            return DeepVO(config)
-        case DsacConfig():
-            return coordinate_network(config)
-        case DispNetSConfig():
-            return DispNetS(config)
+    network = next(one for one in NETWORKS.values() if isinstance(config, one.config))
+    return network.build(config)

@@ -11,7 +11,7 @@ import torch
 
 from dlcv.interface.nodes import NODES
 from dlcv.networks.deepvo import DeepVOConfig
-from dlcv.networks.registry import NAMES
+from dlcv.networks.registry import NETWORKS
 from dlcv.networks.weights import (
     PARTS,
     SHIPPED_CONFIGS,
@@ -31,7 +31,7 @@ def test_every_network_has_a_stand_in():
     assert [name for node in NODES.values() for name in node.weights] == list(SHIPPED_CONFIGS)
     for network, node in NODES.items():
         for name in node.weights:
-            assert isinstance(SHIPPED_CONFIGS[name], NAMES[network])
+            assert isinstance(SHIPPED_CONFIGS[name], NETWORKS[network].config)
         assert name_of(untrained(network)) == network
 
 

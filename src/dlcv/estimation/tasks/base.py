@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, fields
 from enum import IntEnum
+from importlib import import_module
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from dlcv.interface.messages import Composer
@@ -156,6 +157,13 @@ class Task(ABC, Generic[P, R]):
             'device': device,
             'precision': precision,
         }
+
+
+def task_class(spec: NodeSpec) -> type[Task[Any, Any]]:
+    """Import the class of a node's task, and return it."""
+    module, _, name = spec.task.partition(':')
+    found: type[Task[Any, Any]] = getattr(import_module(f'dlcv.estimation.tasks.{module}'), name)
+    return found
 
 
 def settings(cls: type[T], parameters: CommonParameters, **others: Any) -> T:

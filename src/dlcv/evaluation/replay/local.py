@@ -7,14 +7,13 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from dlcv.data.bags import Bag, BagError, RawMessage
 from dlcv.data.bags.vocabulary import COMPOSER
-from dlcv.estimation.tasks.base import Task, Verdict
+from dlcv.estimation.tasks.base import Verdict, task_class
 from dlcv.estimation.tasks.order import Order
 from dlcv.evaluation.replay.job import Folder, NodeFacts, ReplayError, RunFacts, broken_off, write
 from dlcv.evaluation.replay.log import PROCESSED, FrameLog, Handled, Outcome
@@ -25,13 +24,6 @@ from dlcv.interface import messages
 from dlcv.types import Frame
 
 WARM_UP_SIZE = 640, 480
-TASKS = {
-    'superpoint': 'dlcv.estimation.tasks.superpoint.FeatureTask',
-    'flownet': 'dlcv.estimation.tasks.flownet.FlowTask',
-    'monodepth': 'dlcv.estimation.tasks.monodepth.DepthTask',
-    'deepvo': 'dlcv.estimation.tasks.deepvo.OdometryTask',
-    'dsac': 'dlcv.estimation.tasks.dsac.RelocalizationTask',
-}
 Say = Callable[[str], None]
 
 
@@ -78,8 +70,7 @@ class LocalNode:
         self.run = run
         topics = {output.name: output.topic for output in outputs_of(run)}
         self._host = _Host(run.settings, topics, lambda text: say(f'{run.spec.name}: {text}'))
-        module, _, name = TASKS[run.spec.name].rpartition('.')
-        self.task: Task[Any, Any] = getattr(import_module(module), name)(self._host, COMPOSER)
+        self.task = task_class(run.spec)(self._host, COMPOSER)
         if hasattr(self.task, 'frames'):
             self.task.frames.merge(frames)
         self._order = Order()

@@ -12,7 +12,7 @@ from dlcv.evaluation.replay.outputs import APART, Output
 from dlcv.evaluation.replay.states import NodeStates
 from dlcv.interface import messages
 from dlcv.interface.launch import full_name
-from dlcv.interface.nodes import ANSWERS, DIAGNOSTICS, FILTERED_ODOMETRY, HANDLED, NODES, NodeSpec
+from dlcv.interface.nodes import DEEPVO, DIAGNOSTICS, FILTERED_ODOMETRY, HANDLED, NODES, NodeSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,14 +85,14 @@ def _nodes(namespace: str, there: set[str]) -> Iterator[Answering]:
     for spec in NODES.values():
         outputs = tuple(_outputs(spec, namespace, there))
         handled = full_name(HANDLED.name, spec.name, namespace)
-        if handled in there or any(output.name == ANSWERS[spec.name] for output in outputs):
+        if handled in there or any(output.name == spec.answer for output in outputs):
             yield Answering(node=spec.name, handled=handled, inputs=(), outputs=outputs)
 
 
 def _outputs(spec: NodeSpec, namespace: str, there: set[str]) -> Iterator[Output]:
     for topic in spec.outputs:
         name = full_name(topic.name, spec.name, namespace)
-        if (spec.name, topic.name) == ('deepvo', ANSWERS['deepvo']) and name not in there:
+        if (spec.name, topic.name) == (DEEPVO.name, DEEPVO.answer) and name not in there:
             name = full_name(FILTERED_ODOMETRY, spec.name, namespace)
         if topic not in APART and name in there:
             yield Output(name=topic.name, topic=name, type=topic.type)
@@ -107,7 +107,7 @@ def _log(bag: Bag, node: Answering, there: set[str]) -> Iterator[Handled]:
             outcome = Outcome.parse(message.source)
             yield Handled(node.node, stamp, outcome, age_ms if age_ms >= 0 else None)
         return
-    answer = ANSWERS[node.node]
+    answer = NODES[node.node].answer
     (topic,) = (output.topic for output in node.outputs if output.name == answer)
     for raw in bag.raw([topic]):
         stamp = messages.header_stamp_ns(raw.data)
@@ -154,7 +154,7 @@ def _base(bag: Bag, nodes: Sequence[Answering]) -> str:
         output.topic
         for node in nodes
         for output in node.outputs
-        if (node.node, output.name) == ('deepvo', ANSWERS['deepvo'])
+        if (node.node, output.name) == (DEEPVO.name, DEEPVO.answer)
     ]
     _, first = next(bag.read(topics) if topics else iter(()), (None, None))
     return (first.child_frame_id if first is not None else '') or 'base_link'

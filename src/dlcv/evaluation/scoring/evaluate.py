@@ -23,7 +23,7 @@ from dlcv.evaluation.scoring.parts import MAX_GAP_NS, NO_TRUTH, Worst
 from dlcv.evaluation.scoring.reading import Answers
 from dlcv.evaluation.scoring.relocalization import relocalization_section
 from dlcv.geometry.frames import BODY_FROM_OPTICAL, inverse
-from dlcv.interface.nodes import ANSWERS
+from dlcv.interface.nodes import NODES
 from dlcv.metrics.depth import DepthCaps
 from dlcv.types import Trajectory
 
@@ -224,7 +224,7 @@ def _moment(stamp: int, title: str, shown: Pictures) -> Moment:
 
 
 def _nodes(subject: Subject, stamps: list[int]) -> tuple[NodeResult, ...]:
-    found = tallies(subject.log, ANSWERS)
+    found = tallies(subject.log, {name: spec.answer for name, spec in NODES.items()})
     return tuple(
         found.get(one.node, Tally()).result(
             one.node, stamps, subject.facts.nodes.get(one.node, NodeFacts())

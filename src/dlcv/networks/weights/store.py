@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from dlcv.config import ConfigError, from_dict, to_dict
-from dlcv.networks.registry import NAMES, ModelConfig, build
+from dlcv.networks.registry import NETWORKS, ModelConfig, build
 from dlcv.networks.weights.families import FAMILIES
 from dlcv.networks.weights.files import MAX_BYTES, Checkpoint, WeightsError, finite, read, write
 from dlcv.networks.weights.recognise import Family, Fit, Undrawn, blueprint, fit, layout, recognise
@@ -46,8 +46,8 @@ class _Header:
     def __post_init__(self) -> None:
         if self.format != 1:
             raise ConfigError(f'format {self.format} is newer than 1, which this dlcv reads')
-        if self.network not in NAMES:
-            raise ConfigError(f'network {self.network!r} is none of {sorted(NAMES)}')
+        if self.network not in NETWORKS:
+            raise ConfigError(f'network {self.network!r} is none of {sorted(NETWORKS)}')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,8 +157,8 @@ def load(
     Arguments and errors are those of `load_network`, but an empty ``name`` takes any network.
     """
     network, pinned = _PINNED.get(name, (name, {}))
-    if network and network not in NAMES:
-        raise WeightsError(f'no network {name!r}; there are {[*NAMES, *_PINNED]}')
+    if network and network not in NETWORKS:
+        raise WeightsError(f'no network {name!r}; there are {[*NETWORKS, *_PINNED]}')
     checkpoint = _read(path, sha256, max_bytes, ace_encoder)
     found = _identify(checkpoint)
     _refuse_other(name, network, pinned, found, checkpoint.path)
@@ -234,10 +234,10 @@ def name_of(network: nn.Module) -> str:
         WeightsError: If it is none.
     """
     config = getattr(network, 'config', None)
-    for name, cls in NAMES.items():
-        if isinstance(config, cls):
+    for name, known in NETWORKS.items():
+        if isinstance(config, known.config):
             return name
-    raise WeightsError(f'{type(network).__name__} is no network of {sorted(NAMES)}')
+    raise WeightsError(f'{type(network).__name__} is no network of {sorted(NETWORKS)}')
 
 
 def _stored(value: Tensor, half: bool) -> Tensor:
@@ -259,7 +259,7 @@ def _identify(checkpoint: Checkpoint) -> Fit:
         return recognise(checkpoint, FAMILIES)
     header = _header(checkpoint)
     try:
-        config = from_dict(header.config, NAMES[header.network], 'config')
+        config = from_dict(header.config, NETWORKS[header.network].config, 'config')
     except ConfigError as err:
         raise WeightsError(f'{checkpoint.path}: {err}') from None
     own = Family(name=OWN, network=header.network, title='our own format', infer=lambda *_: config)
