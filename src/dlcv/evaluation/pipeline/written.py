@@ -8,8 +8,10 @@ from pathlib import Path
 
 from dlcv.data.datasets.trajectories import write_kitti, write_tum
 from dlcv.evaluation.report.evaluation_page import write_page
+from dlcv.evaluation.report.overview import overview
 from dlcv.evaluation.scoring.files import write_json
 from dlcv.evaluation.scoring.model import Evaluation
+from dlcv.view.panel import write_picture
 
 Progress = Callable[[str, int, int], None]
 """Told a stage, how much of it is done, and of how much."""
@@ -22,6 +24,9 @@ class PipelineError(ValueError):
 class UnevaluatedError(PipelineError):
     """A replay was made, but not its evaluation; the message says how to make it up."""
 
+
+OVERVIEW = 'overview.png'
+"""One picture of it all."""
 
 PATHS = ('odometry', 'relocalized', 'truth')
 """Names of the trajectories of an evaluation, as far as it has them."""
@@ -44,7 +49,7 @@ class Written:
 
 def own(folder: Path) -> Iterator[Path]:
     """Give all files that an evaluation may write."""
-    for name in ('evaluation.json', 'index.html'):
+    for name in ('evaluation.json', 'index.html', OVERVIEW):
         yield folder / name
     for name in PATHS:
         yield from (folder / f'{name}{end}' for end in ('.tum', '.kitti', '_times.txt'))
@@ -57,13 +62,15 @@ def forget(folder: Path) -> None:
 
 
 def write(evaluation: Evaluation, folder: Path, *, failed: bool) -> Written:
-    """Write the page, the JSON and the trajectories, all or none of them."""
+    """Write the page, the JSON, the trajectories and one picture, all or none of them."""
     try:
         for name, path in evaluation.paths.items():
             write_tum(path, folder / f'{name}.tum')
             write_kitti(path, folder / f'{name}.kitti')
         write_json(evaluation, folder / 'evaluation.json')
         page = write_page(evaluation, folder)
+        if (picture := overview(evaluation)) is not None:
+            write_picture(folder / OVERVIEW, picture)
     except OSError:
         forget(folder)
         raise

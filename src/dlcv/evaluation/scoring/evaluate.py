@@ -208,6 +208,7 @@ def _sources(subject: Subject, answers: Answers, choice: TruthChoice) -> Sources
         true_depth=choice.depth,
         true_flow=choice.flow,
         keypoints=answers.topic('superpoint', '~/keypoints'),
+        matches=answers.topic('superpoint', '~/matches'),
         depth=answers.topic('monodepth', 'depth/image_rect'),
         flow=answers.topic('flownet', '~/flow'),
     )

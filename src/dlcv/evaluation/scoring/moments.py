@@ -25,6 +25,7 @@ class Sources:
         true_depth: Of that bag.
         true_flow: Of that bag.
         keypoints: Of the answers, and so on.
+        matches: Of the answers.
         depth: Of the answers.
         flow: Of the answers.
     """
@@ -33,6 +34,7 @@ class Sources:
     true_depth: str = ''
     true_flow: str = ''
     keypoints: str = ''
+    matches: str = ''
     depth: str = ''
     flow: str = ''
 
@@ -55,6 +57,9 @@ def pictures(outputs: Bag, source: Bag, topics: Sources, stamps: Iterable[int]) 
     for stamp, message in _of(outputs, topics.keypoints, wanted):
         if stamp in images:
             found[stamp].append(('keypoints', _keypoints(images[stamp], message)))
+    for stamp, message in _of(outputs, topics.matches, wanted):
+        if stamp in images:
+            found[stamp].append(('tracks', _tracks(images[stamp], message)))
     for name, topic, truth, drawn in (
         ('depth', topics.depth, topics.true_depth, _depths),
         ('flow', topics.flow, topics.true_flow, _flows),
@@ -91,6 +96,14 @@ def _keypoints(image: ByteImage, message: Any) -> ByteImage:
 
     points = messages.points_of(message)
     return draw_keypoints(image, np.stack((points['u'], points['v']), 1), points['score'])
+
+
+def _tracks(image: ByteImage, message: Any) -> ByteImage:
+    from dlcv.view.features import draw_tracks
+
+    points = messages.points_of(message)
+    before, now = (np.stack((points[x], points[y]), 1) for x, y in (('u0', 'v0'), ('u', 'v')))
+    return draw_tracks(image, before, now)
 
 
 def _depths(depths: dict[str, FloatArray]) -> list[tuple[str, ByteImage]]:
