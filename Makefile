@@ -41,7 +41,7 @@ bench: setup  ## Measure speed; prints ratios within one run, with host and date
 	@for file in benchmarks/*.py; do $(ENV) $(BIN)/python $$file || exit 1; done
 
 docs: setup  ## Write the generated tables into README.md, config/ and docs/
-	@$(ENV) $(BIN)/dlcv nodes --write README.md --config config
+	@$(ENV) $(BIN)/dlcv nodes --write docs/reference.md --config config
 	@$(ENV) $(BIN)/dlcv bench cards README.md $(wildcard docs/models/*.md)
 
 clean:  ## Remove what was built; keeps .venv

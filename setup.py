@@ -1,5 +1,6 @@
 """Install dlcv as the ament_python package dlcv_bringup, or with pip."""
 
+import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -17,6 +18,8 @@ JAZZY = (  # the wheels of ROS 2 Jazzy; where ROS is installed these are there a
     'ros-std-srvs==5.3.6',
     'ros-visualization-msgs==5.3.6',
 )
+# what pip installs is a wheel, which gets its own `dlcv` from the entry point
+WHEEL = bool({'bdist_wheel', 'dist_info', 'editable_wheel'} & set(sys.argv))
 TEST = ('hypothesis', 'pytest<8.4', 'pytest-timeout')
 
 
@@ -53,6 +56,7 @@ setup(
         share('launch', '*.launch.py'),
         share('config', '*.yaml', '*.xml', '*.rviz', '*.json'),
         share('config/train', '*.yaml'),
+        *([] if WHEEL else [('bin', ['tools/dlcv'])]),
     ],
     install_requires=[
         'numpy>=1.24',

@@ -13,6 +13,7 @@ from launch import LaunchDescription
 from launch.actions import OpaqueFunction, SetEnvironmentVariable, Shutdown
 
 from dlcv.bringup.replay import ARGUMENTS, evaluation_of, options_of, plan_replay
+from dlcv.ros.environment import see_its_packages
 from dlcv.ros.launching import declared, given, node, python, then
 
 
@@ -21,6 +22,7 @@ def generate_launch_description():
 
 
 def started(context):
+    see_its_packages()  # of the environment that the nodes run in: a bag is read here
     values = given(context, ARGUMENTS)
     colour = os.isatty(sys.stdout.fileno())
     planned = plan_replay(options_of(values), values, context.environment, colour=colour)

@@ -19,6 +19,7 @@ from launch_ros.descriptions import ComposableNode
 
 from dlcv.bringup import make_plan
 from dlcv.interface.launch import ARGUMENTS
+from dlcv.ros.environment import see_its_packages
 from dlcv.ros.launching import declared, given, node, python, then
 
 
@@ -27,6 +28,7 @@ def generate_launch_description():
 
 
 def started(context):
+    see_its_packages()  # of the environment that the nodes run in: a bag is read here
     values = given(context, ARGUMENTS)
     plan = make_plan(values, context.environment, colour=os.isatty(sys.stdout.fileno()))
     return [

@@ -1,7 +1,9 @@
-"""Starting the nodes: what is started (`plan`), and a supervisor of processes (`supervisor`).
+"""Starting nodes: which, with what, in which processes; for a robot, a replay or a demo.
 
-The launch file makes launch actions of a plan; ``dlcv up`` makes commands of the same plan and
-supervises them itself, where ROS's launch is not installed. Nothing here imports ROS.
+`plan` makes of launch arguments what is to be started. ROS's launch files make actions of a plan;
+``dlcv up`` makes commands of the same plan and supervises them itself, where ROS's launch is not
+installed. `evaluate` replays a bag and evaluates the answers. Nothing here imports ROS: processes
+are named, not imported. Begin with `plan.py`.
 """
 
 from dlcv.bringup.console import Console

@@ -1,5 +1,7 @@
-"""What every node offers, as tables: parameters, topics, services, launch arguments.
+"""What the suite shows to others, as tables and messages: without ROS, without a network.
 
-Nodes declare themselves from these tables, the launch file and ``dlcv up`` start what they list,
-and the README prints them; so the four cannot differ. Nothing here imports ROS.
+`nodes`, `parameters` and `launch` say what every node offers and every launch argument does; nodes
+declare themselves from them, the launch files and ``dlcv up`` start what they list, and the
+reference is printed from them, so these cannot differ. `messages` reads and composes standard
+messages, live or recorded. Imports `geometry`. Begin with `nodes.py`.
 """

@@ -1,1 +1,5 @@
-"""The only room that imports ROS: the runtime all nodes share, the nodes, play and record."""
+"""The only wing that imports ROS: the runtime that all nodes share, the nodes, play and record.
+
+A node is thin: `node.py` gives it its life, `nodes/` its task. Imports all wings but `cli`. Begin
+with `node.py`, then `nodes/monodepth.py`.
+"""

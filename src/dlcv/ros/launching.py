@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +13,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from dlcv.bringup.plan import NodeStart
 from dlcv.interface.launch import Argument
+from dlcv.ros.environment import interpreter
 
 
 def declared(argument: Argument) -> Any:
@@ -50,8 +50,8 @@ def node(start: NodeStart, respawn_delay: float | None = None) -> Any:
 
 
 def python(name: str, arguments: Iterable[str]) -> Any:
-    """Return the action that runs Python with arguments."""
-    return ExecuteProcess(cmd=[sys.executable, *arguments], name=name, output='screen')
+    """Return the action that runs the nodes' Python with arguments."""
+    return ExecuteProcess(cmd=[interpreter(), *arguments], name=name, output='screen')
 
 
 def then(action: Any, after: Any, *, anyhow: bool = False, earlier: Iterable[Any] = ()) -> Any:

@@ -6,7 +6,9 @@ A document asks for tables with ::
     <!-- bench: end -->
 
 The file is looked for beside the document. Names of tables after it pick these and leave out where
-and how they were measured: ``<!-- bench docs/models/superpoint.json photos: begin -->``.
+and how they were measured: ``<!-- bench docs/models/superpoint.json photos: begin -->``. A folder
+of reports in place of a file asks for the suite in one table, see `summary`:
+``<!-- bench docs/models: begin -->``.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from pathlib import Path
 
 from dlcv.evaluation.bench.options import BenchError
 from dlcv.evaluation.bench.report import Report, markdown, read_json
+from dlcv.evaluation.bench.summary import summary
 
-_BEGIN = re.compile(r'<!-- bench (?P<file>\S+\.json)(?P<tables>(?: [^\s:]+)*): begin -->')
+_BEGIN = re.compile(r'<!-- bench (?P<file>[^\s:]+)(?P<tables>(?: [^\s:]+)*): begin -->')
 _END = '<!-- bench: end -->'
 
 
@@ -56,6 +59,8 @@ def insert(document: str, folder: Path) -> str:
 
 
 def _block(path: Path, names: str) -> str:
+    if path.is_dir():
+        return f'\n\n{summary(path)}\n\n'
     if not path.is_file():
         raise BenchError(f'{path}: there is no such report to take tables from')
     report = read_json(path)
