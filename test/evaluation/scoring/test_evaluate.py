@@ -253,7 +253,7 @@ def test_availability(evaluation, walk):
 def test_pictures_paths_and_facts(evaluation, walk):
     (worst, *_) = next(s for s in evaluation.sections if s.name == 'depth').moments
     assert worst.title.startswith('worst Abs Rel: 0.1')
-    titles = ['input', 'keypoints', 'depth', 'true depth', 'flow', 'true flow']
+    titles = ['input', 'keypoints', 'tracks', 'depth', 'true depth', 'flow', 'true flow']
     assert [title for title, _ in worst.pictures] == titles
     np.testing.assert_array_equal(worst.pictures[0][1], found_image(walk, worst.stamp_ns))
     assert len(evaluation.samples) == 4
@@ -291,6 +291,7 @@ def test_without_truth_no_number_is_made_up(subject):
     assert [title for title, _ in found.samples[-1].pictures] == [
         'input',
         'keypoints',
+        'tracks',
         'depth',
         'flow',
     ]
