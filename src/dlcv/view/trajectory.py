@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,21 +23,36 @@ def trajectory_plot(
     Returns:
         ``(height, width, 3)`` RGB, uint8.
     """
+
+    def draw(axes: Any) -> None:
+        for name, poses in world_from_camera.items():
+            x, z, length = poses[:, 0, 3], poses[:, 2, 3], path_length(poses)
+            (line,) = axes.plot(x, z, label=f'{name}: {length:.1f} m, {len(poses)} poses')
+            axes.plot(x[:1], z[:1], 'o', color=line.get_color())
+        axes.set(xlabel='x (m)', ylabel='z (m)', title='seen from above; the dot is the start')
+        if world_from_camera:
+            axes.legend(loc='best')
+
+    return plane_plot(draw, width, height)
+
+
+def plane_plot(draw: Callable[[Any], None], width: int, height: int) -> ByteImage:
+    """Return what is drawn on axes of one scale with a grid, ``(height, width, 3)`` RGB, uint8.
+
+    Args:
+        draw: Draws on matplotlib's axes.
+        width: Of the picture, in pixels.
+        height: Of the picture, in pixels.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # half a second to import
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width / 100, height / 100), dpi=100, layout='constrained')
     canvas: Any = FigureCanvasAgg(figure)  # untyped
     axes = figure.add_subplot()
-    for name, poses in world_from_camera.items():
-        x, z = poses[:, 0, 3], poses[:, 2, 3]
-        (line,) = axes.plot(x, z, label=f'{name}: {path_length(poses):.1f} m, {len(poses)} poses')
-        axes.plot(x[:1], z[:1], 'o', color=line.get_color())
     axes.set_aspect('equal', adjustable='datalim')
     axes.grid(alpha=0.3)
-    axes.set(xlabel='x (m)', ylabel='z (m)', title='seen from above; the dot is the start')
-    if world_from_camera:
-        axes.legend(loc='best')
+    draw(axes)
     canvas.draw()
     return np.array(canvas.buffer_rgba(), np.uint8)[..., :3]
 

@@ -10,6 +10,7 @@ import numpy as np
 from dlcv.evaluation.scoring.model import Evaluation, Moment, Plot
 from dlcv.types import ByteImage
 from dlcv.view.panel import caption, side_by_side, stacked
+from dlcv.view.trajectory import plane_plot
 
 SHOWN = ('tracks', 'depth', 'flow')
 _LOOKS = {'truth': 'k-', 'line': '-', 'points': '.'}  # matplotlib's; colours follow on each other
@@ -49,20 +50,12 @@ def _sized(image: ByteImage, size: tuple[int, ...]) -> ByteImage:
 
 
 def _drawn(plot: Plot, width: int, height: int) -> ByteImage:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # half a second to import
-    from matplotlib.figure import Figure
+    def draw(axes: Any) -> None:
+        for series in plot.series:
+            axes.plot(series.x, series.y, _LOOKS[series.style], label=series.name)
+        axes.tick_params(labelsize=7)
+        axes.set_xlabel(plot.x, fontsize=7)
+        axes.set_ylabel(plot.y, fontsize=7)
+        axes.legend(loc='best', fontsize=7)
 
-    figure = Figure(figsize=(width / 100, height / 100), dpi=100, layout='constrained')
-    canvas: Any = FigureCanvasAgg(figure)  # untyped
-    axes = figure.add_subplot()
-    for series in plot.series:
-        look = _LOOKS[series.style]
-        axes.plot(series.x, series.y, look, label=series.name)
-    axes.set_aspect('equal', adjustable='datalim')
-    axes.grid(alpha=0.3)
-    axes.tick_params(labelsize=7)
-    axes.set_xlabel(plot.x, fontsize=7)
-    axes.set_ylabel(plot.y, fontsize=7)
-    axes.legend(loc='best', fontsize=7)
-    canvas.draw()
-    return np.array(canvas.buffer_rgba(), np.uint8)[..., :3]
+    return plane_plot(draw, width, height)
