@@ -104,6 +104,9 @@ def test_a_reader_that_leaves_early_is_no_error():
         (['up', '--bag', 'w.mcap'], 'rosbags', 'pip install ".[bags]"'),
         (['evaluate', 'w.mcap'], 'jinja2', 'pip install ".[eval]"'),
         (['demo', '-o', 'no/demo'], 'jinja2', 'pip install ".[eval]"'),
+        (['evaluate', 'w.mcap'], 'matplotlib', 'pip install ".[eval]"'),
+        (['demo', '-o', 'no/demo'], 'matplotlib', 'pip install ".[eval]"'),
+        (['up', '--record', 'w.mcap', '--evaluate', '/t'], 'matplotlib', 'pip install ".[eval]"'),
         (
             ['infer', 'deepvo', 'a.png', '-o', 'a.npz', '--view', 'a.png'],
             'matplotlib',

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo and print its table."""
-    need('rclpy', 'rosbags', 'jinja2')
+    need('rclpy', 'rosbags', 'jinja2', 'matplotlib')
     from dlcv.bringup.demo import DemoOptions, run_demo
     from dlcv.evaluation.report.evaluation_text import text_table
 

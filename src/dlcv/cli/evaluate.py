@@ -166,7 +166,7 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError('name bags, or one of --again, --compare and --matrix')
     if args.compare:
         return _compare(args)
-    need('rosbags', 'jinja2')
+    need('rosbags', 'jinja2', 'matplotlib')
     if args.matrix:
         return _matrix(args)
     if args.again:

@@ -64,7 +64,7 @@ def _needed(args: argparse.Namespace) -> Iterator[str]:
     if args.bag or args.record:
         yield 'rosbags'
     if args.evaluate:
-        yield 'jinja2'
+        yield from ('jinja2', 'matplotlib')
 
 
 def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
