@@ -116,7 +116,7 @@ class Rig:
         spec = next(topic for topic in node.spec.outputs if topic.name == name)
         resolved = node.resolve_topic_name(name)
         heard = self.listen(message_class(spec.type), resolved, profile(spec.qos))
-        if name in node._outputs:
+        if name in node.outputs:
             self.until(lambda: node.wanted(name), f'{node.get_name()} to see its listener')
         return heard
 

@@ -102,7 +102,7 @@ def test_transform_follows_the_pose(ros: Any, with_fake: Any) -> None:
 
 def test_without_publish_tf_nobody_hears_of_it(ros: Any, with_fake: Any) -> None:
     node = ros.run(with_fake(DeepVONode, Drive()), publish_tf=False)
-    assert '/tf' not in node._outputs
+    assert '/tf' not in node.outputs
 
 
 def test_without_tf2_msgs_the_node_goes_on(
@@ -116,7 +116,7 @@ def test_without_tf2_msgs_the_node_goes_on(
     heard = ros.hears(node, '~/odometry')
     _drive(ros, node, range(2))
     ros.until(lambda: len(heard) == 2)
-    assert '/tf' not in node._outputs
+    assert '/tf' not in node.outputs
 
 
 def test_the_camera_sits_where_tf_static_says(ros: Any, with_fake: Any) -> None:
@@ -140,14 +140,14 @@ def test_lost_stops_and_goes_on_where_it_was(ros: Any, with_fake: Any) -> None:
     node = ros.run(with_fake(DeepVONode, Drive(3, 4)), input_timeout=60.0)
     heard = ros.hears(node, '~/odometry')
     _drive(ros, node, range(5))
-    ros.until(lambda: node._verdict().text == 'lost: fog')
-    assert node._verdict().level == 2
+    ros.until(lambda: node.verdict().text == 'lost: fog')
+    assert node.verdict().level == 2
     ros.spin(0.2)
     assert len(heard) == 3
     _drive(ros, node, range(5, 6))
     ros.until(lambda: len(heard) == 4)
     assert _x(heard[-1]) - _x(heard[-2]) == pytest.approx(0.5)
-    assert node._verdict().level == 0
+    assert node.verdict().level == 0
 
 
 def test_lost_may_inflate_instead(ros: Any, with_fake: Any) -> None:
@@ -159,7 +159,7 @@ def test_lost_may_inflate_instead(ros: Any, with_fake: Any) -> None:
     variances = [m.pose.covariance[0] for m in heard[2:]]
     assert variances[0] < variances[1] < variances[2]
     assert heard[-1].twist.covariance[0] == pytest.approx(40.0**2)
-    assert node._verdict().level == 2
+    assert node.verdict().level == 2
 
 
 def test_a_failed_image_leaves_the_pose_and_costs_trust(ros: Any, with_fake: Any) -> None:

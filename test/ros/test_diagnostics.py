@@ -103,9 +103,9 @@ def test_the_worst_verdict_is_the_one(ros: Any, plain: Any) -> None:
     node = ros.run(plain, input_timeout=60.0)
     node.estimator.origin.trained = False
     node.judge(Verdict(Level.ERROR, 'lost: a reason'))
-    assert node._verdict() == Verdict(Level.ERROR, 'lost: a reason')
+    assert node.verdict() == Verdict(Level.ERROR, 'lost: a reason')
     node.judge(None)
-    assert node._verdict().level is Level.WARN
+    assert node.verdict().level is Level.WARN
 
 
 def test_the_period_follows_the_parameter(ros: Any, plain: Any) -> None:

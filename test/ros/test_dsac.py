@@ -104,8 +104,8 @@ def test_a_rejected_image_says_why(ros: Any, with_fake: Any) -> None:
     assert answer.message == 'rejected: 3 inliers; 100 are needed'
     ros.until(lambda: hypotheses)
     assert poses == []
-    assert node._verdict().level == 1
-    assert '3 inliers' in node._verdict().text
+    assert node.verdict().level == 1
+    assert '3 inliers' in node.verdict().text
 
 
 def test_images_of_another_camera_are_refused_and_counted(ros: Any, with_fake: Any) -> None:
@@ -135,7 +135,7 @@ def test_a_map_of_another_frame_is_refused(ros: Any, tmp_path: Any) -> None:
     node = ros.make(DsacNode, weights=kitchen)
     assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
     wanted = "the map is in frame 'kitchen', asked for is 'map' (parameter map_frame)"
-    assert wanted in node._verdict().text
+    assert wanted in node.verdict().text
     assert ros.run(DsacNode, weights=kitchen, map_frame='kitchen').estimator.place.pictures == 9
 
 
@@ -170,7 +170,7 @@ def test_an_inactive_or_disabled_node_answers_at_once(ros: Any, with_fake: Any) 
     assert 'not active' in _answered(ros, _trigger(ros)).message
     node.trigger_configure()
     node.trigger_activate()
-    node._enabled = False
+    node.enabled = False
     assert 'disabled' in _answered(ros, _trigger(ros)).message
 
 

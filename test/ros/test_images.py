@@ -264,7 +264,7 @@ def test_set_enabled_pauses(ros: Any, plain: Any) -> None:
     ros.show(1)
     ros.spin(0.3)
     assert _count(node, 'received') == 1
-    assert node._verdict().text == 'disabled'
+    assert node.verdict().text == 'disabled'
     assert ros.call(SetBool, name, SetBool.Request(data=True)).success
     ros.show(2)
     ros.until(lambda: len(node.results) == 2)

@@ -40,15 +40,15 @@ def test_bad_weights_fail_configure_and_name_the_file(ros: Any, tmp_path: Path, 
     node = ros.make(SuperPointNode, weights=_weights(tmp_path, case))
     assert node.trigger_configure() == FAILURE
     assert _state(node) == 'unconfigured'
-    assert 'weights.safetensors' in node._fault
-    assert 'allow_random_weights' in node._fault
+    assert 'weights.safetensors' in node.fault
+    assert 'allow_random_weights' in node.fault
 
 
 def test_without_weights_configure_says_what_to_do(ros: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr('dlcv.estimation.load.chosen', lambda *_: None)
     node = ros.make(SuperPointNode, allow_random_weights=False)
     assert node.trigger_configure() == FAILURE
-    assert 'allow_random_weights' in node._fault
+    assert 'allow_random_weights' in node.fault
     assert node.set_parameters([Parameter('allow_random_weights', value=True)])[0].successful
     assert node.trigger_configure() == SUCCESS
     assert not node.estimator.origin.trained
@@ -60,7 +60,7 @@ def test_a_wrong_digest_is_refused(ros: Any, tmp_path: Path) -> None:
     path = save_network(untrained('superpoint'), tmp_path / 'ours.safetensors')
     node = ros.make(SuperPointNode, weights=str(path), weights_sha256='0' * 64)
     assert node.trigger_configure() == FAILURE
-    assert '0' * 64 in node._fault
+    assert '0' * 64 in node.fault
     node.set_parameters([Parameter('weights_sha256', value='')])
     assert node.trigger_configure() == SUCCESS
     digest = node.estimator.origin.sha256
@@ -73,7 +73,7 @@ def test_a_digest_without_a_file_is_refused(ros: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr('dlcv.estimation.load.chosen', lambda *_: None)
     node = ros.make(SuperPointNode, weights_sha256='0' * 64)
     assert node.trigger_configure() == FAILURE
-    assert 'no weight file' in node._fault
+    assert 'no weight file' in node.fault
 
 
 def test_weights_of_another_network_are_refused(ros: Any, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_weights_of_another_network_are_refused(ros: Any, tmp_path: Path) -> Non
     path = save_network(untrained('flownet'), tmp_path / 'flow.safetensors', half=True)
     node = ros.make(SuperPointNode, weights=str(path))
     assert node.trigger_configure() == FAILURE
-    assert 'flownet' in node._fault
+    assert 'flownet' in node.fault
 
 
 def test_the_whole_cycle_twice(ros: Any, plain: Any) -> None:
@@ -135,12 +135,12 @@ def test_a_frame_that_never_ends_deactivates(ros: Any, plain: Any) -> None:
     try:
         ros.show(0)
         ros.until(lambda: _state(node) == 'inactive')
-        assert 'a frame took over 0.2 s' in node._fault
+        assert 'a frame took over 0.2 s' in node.fault
         assert node.trigger_activate() == FAILURE  # the estimator is not free yet
         assert _state(node) == 'inactive'
     finally:
         release.set()
-    node._stuck.join(20)
+    ros.until(lambda: not node._stuck.alive)
     assert node.results == []  # what came too late is not published
     node.estimator.answer = lambda frame: frame
     assert node.trigger_activate() == SUCCESS
@@ -157,7 +157,7 @@ def test_a_gpu_error_deactivates(ros: Any, plain: Any) -> None:
     node.estimator.answer = fail
     ros.show(0)
     ros.until(lambda: _state(node) == 'inactive')
-    assert 'GPU error' in node._fault
+    assert 'GPU error' in node.fault
 
 
 def test_after_a_gpu_error_the_cpu_may_go_on(ros: Any, plain: Any) -> None:

@@ -40,7 +40,7 @@ def test_a_bad_value_at_start_fails_configure_and_can_be_mended(
 ) -> None:
     node = ros.make(plain, **given)
     assert node.trigger_configure() == FAILURE
-    assert words in node._fault
+    assert words in node.fault
     good = {p.name: p.default for p in describe(SUPERPOINT.parameters) if p.name in given}
     assert _set(node, **good).successful
     assert node.trigger_configure() == SUCCESS
@@ -49,7 +49,7 @@ def test_a_bad_value_at_start_fails_configure_and_can_be_mended(
 def test_a_misspelt_name_is_answered_with_the_right_one(ros: Any, plain: Any) -> None:
     node = ros.make(plain, max_keypoint=100)
     assert node.trigger_configure() == FAILURE
-    assert "unknown parameter 'max_keypoint'; did you mean 'max_keypoints'?" in node._fault
+    assert "unknown parameter 'max_keypoint'; did you mean 'max_keypoints'?" in node.fault
     assert _set(node, max_keypoints=100).successful
     assert node.trigger_configure() == SUCCESS
     assert node.parameters.max_keypoints == 100
@@ -92,7 +92,7 @@ def test_values_that_contradict_each_other_are_refused(ros: Any, with_fake: Any)
 
     node = ros.make(with_fake(MonodepthNode), min_depth=5.0, max_depth=2.0)
     assert node.trigger_configure() == FAILURE
-    assert 'min_depth: 5.0 m is not below max_depth: 2.0 m' in node._fault
+    assert 'min_depth: 5.0 m is not below max_depth: 2.0 m' in node.fault
     assert _set(node, max_depth=50.0).successful
     assert node.trigger_configure() == SUCCESS
     assert not _set(node, max_depth=4.0).successful

@@ -1,68 +1,40 @@
-"""The life of every node here: receive the newest image, compute in one worker, publish, report.
+"""The managed node that every node here is: its life cycle, and the parts that do its work.
 
 Two threads. The executor's thread runs callbacks, services and timers and never computes. The
-worker owns the estimator and all CUDA work: it takes the newest image out of a `Mailbox`, decodes
-it, runs the network and publishes. What a subclass adds is its estimator and its messages.
+worker owns the estimator and all CUDA work. What arrives is in `intake`, what becomes of an image
+in `handling`, what is published in `outputs`, what the node says of itself in `reporter`; what a
+subclass adds is its estimator and its messages.
 """
 
 from __future__ import annotations
 
 import gc
-import threading
 import traceback
 from collections.abc import Iterable
-from dataclasses import dataclass
-from time import perf_counter
 from typing import Any, ClassVar, Generic
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
-from dlcv.estimation.tasks.base import Estimator, Level, P, R, Task, Verdict
-from dlcv.estimation.tasks.order import Order
-from dlcv.evaluation.replay.log import PROCESSED, Outcome
-from dlcv.interface import messages
-from dlcv.interface.diagnostics import PUBLISHERS, SUBSCRIBERS, peers_text
-from dlcv.interface.nodes import (
-    CAMERA_INFO,
-    COMPRESSED,
-    DIAGNOSTICS,
-    HANDLED,
-    IMAGE,
-    RESET,
-    SET_ENABLED,
-    NodeSpec,
-    Topic,
-)
+from dlcv.estimation.tasks.base import Estimator, P, R, Task, Verdict
+from dlcv.interface.nodes import DIAGNOSTICS, RESET, SET_ENABLED, NodeSpec, Topic
 from dlcv.interface.parameters import CommonParameters
-from dlcv.ros.calibration import Calibration
-from dlcv.ros.health import Health, usage
-from dlcv.ros.mailbox import Mailbox
+from dlcv.ros.faults import QUIET, Rejections, explained
+from dlcv.ros.handling import Handling
+from dlcv.ros.health import Health
+from dlcv.ros.intake import Intake
+from dlcv.ros.outputs import Outputs
 from dlcv.ros.parameters import Parameters
-from dlcv.ros.qos import image_profile, profile
-from dlcv.ros.vocabulary import COMPOSER, message_class
+from dlcv.ros.reporter import Reporter
+from dlcv.ros.vocabulary import COMPOSER
+from dlcv.ros.worker import Worker
 from dlcv.types import Frame
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 WATCHDOG_PERIOD = 0.1  # seconds
 WARM_UP_SIZE = 640, 480  # the camera's own size is not known before its first image
-QUIET = 5.0  # seconds between two log lines from one place
-
-
-@dataclass(slots=True)
-class _Session:
-    """One activation: its mailbox and its worker, which stops when the mailbox is closed."""
-
-    inbox: Mailbox[Any]
-    worker: threading.Thread | None = None
-    busy_since: float | None = None
-    abandoned: bool = False
 
 
 class VisionNode(LifecycleNode, Generic[P, R]):
@@ -71,41 +43,35 @@ class VisionNode(LifecycleNode, Generic[P, R]):
     Attributes:
         task_class: What it does with images.
         task: That, for this node.
-        complaint: Why the last dropped image was dropped; empty while none was.
+        state: ``unconfigured``, ``inactive``, ``active`` or ``finalized``.
+        enabled: Whether `~/set_enabled` lets images through.
+        fault: Why it could not be configured, or was deactivated; empty while all is well.
+        health: Counters and timings of its work.
+        rejections: The images that were dropped as bad.
+        outputs: What it publishes, between configure and cleanup.
+        intake: What it takes in, while it is active; else None.
     """
 
     task_class: ClassVar[type[Task[Any, Any]]]
 
     def __init__(self, **node_args: Any) -> None:
         super().__init__(self.spec.name, **node_args)
+        self.state, self.enabled, self.fault = 'unconfigured', True, ''
         self.health = Health()
-        self._session: _Session | None = None
-        self._stuck: threading.Thread | None = None
+        self.rejections = Rejections(self.health, self.get_logger().error)
         self.task = self.task_class(self, COMPOSER)
-        self._outputs: dict[str, Any] = {}
-        self._inputs: list[Any] = []
-        self._matches_told: dict[str, str] = {}
-        self._enabled, self._state = True, 'unconfigured'
-        self._fault = ''
-        self._condition: Verdict | None = None
-        self._reset_wanted, self._break_wanted = threading.Event(), threading.Event()
-        self._order = Order()
-        self.complaint = ''
-        self._sent: list[str] = []  # outputs of the image in the worker's hands
-        self._said: dict[str, float] = {}  # when a kind of dropped image was last spoken of
-        self._calibration = Calibration()
+        self.outputs = Outputs(self)
+        self.intake: Intake | None = None
+        self._worker: Worker | None = None
+        self._stuck: Worker | None = None
         self._settings = Parameters(
-            self, self.spec.parameters, self._on_changed, lambda: self._state != 'unconfigured'
+            self, self.spec.parameters, self._on_changed, lambda: self.state != 'unconfigured'
         )
+        self._handling = Handling(self)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # also while simulated time stands still
+        self._reporter = Reporter(self, steady)
         self.create_service(Trigger, RESET.name, self._on_reset)
         self.create_service(SetBool, SET_ENABLED.name, self._on_set_enabled)
-        self._diagnostics = self.create_publisher(
-            DiagnosticArray, DIAGNOSTICS.name, profile(DIAGNOSTICS.qos)
-        )
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # also while simulated time stands still
-        self._report_timer = self.create_timer(
-            self.parameters.diagnostic_period, self._report, clock=steady
-        )
         self.create_timer(WATCHDOG_PERIOD, self._watch, clock=steady)
         self._jump_handle = self._watch_time()
 
@@ -139,7 +105,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         """Forget what was before this frame, in the worker."""
         self.task.reset()
 
-    # what the task uses --------------------------------------------------------------------
+    # what the task and the parts use -------------------------------------------------------
 
     @property
     def spec(self) -> NodeSpec:
@@ -156,23 +122,39 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         """The estimator, between configure and cleanup."""
         return self.task.estimator
 
-    def output(self, name: str) -> Any:
-        """Return the publisher of a contract output."""
-        return self._outputs[name]
+    @property
+    def active(self) -> bool:
+        """Whether images are taken."""
+        return self.state == 'active'
+
+    @property
+    def complaint(self) -> str:
+        """Why the last dropped image was dropped; empty while none was."""
+        return self.rejections.last
+
+    def now(self) -> int:
+        """Return the node's time in nanoseconds; 0 while simulated time has not begun."""
+        return int(self.get_clock().now().nanoseconds)
 
     def wanted(self, name: str) -> bool:
         """Whether anybody listens to a contract output."""
-        publisher = self._outputs.get(name)
-        return publisher is not None and publisher.get_subscription_count() > 0
+        return self.outputs.wanted(name)
 
     def send(self, name: str, message: Any) -> None:
         """Publish on a contract output what belongs to the image in the worker's hands."""
-        self._sent.append(name)
-        self._outputs[name].publish(message)
+        self.outputs.send(name, message)
+
+    def tell(self, header: Any, outcome: str) -> None:
+        """Say what became of an image, in any thread."""
+        self.outputs.tell(header, outcome, self.now)
 
     def judge(self, condition: Verdict | None) -> None:
         """Put a condition of the task itself (lost, no map ...) into the diagnostics."""
-        self._condition = condition
+        self._reporter.condition = condition
+
+    def verdict(self) -> Verdict:
+        """Return what the diagnostics say now."""
+        return self._reporter.verdict()
 
     def warn(self, text: str) -> None:
         """Log a warning."""
@@ -181,16 +163,6 @@ class VisionNode(LifecycleNode, Generic[P, R]):
     def complain(self, text: str) -> None:
         """Log an error that may come with each image, now and then."""
         self.get_logger().error(text, throttle_duration_sec=QUIET)
-
-    @property
-    def active(self) -> bool:
-        """Whether images are taken."""
-        return self._state == 'active'
-
-    @property
-    def enabled(self) -> bool:
-        """Whether `~/set_enabled` lets images through."""
-        return self._enabled
 
     def publishes(self, topic: Topic) -> bool:
         """Whether an output of the contract is there under the present parameters."""
@@ -203,62 +175,61 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         p = self.parameters
         if self._settings.problem:
             return self._refuse(self._settings.problem)
-        self._report_timer.timer_period_ns = int(1e9 * p.diagnostic_period)
-        self._report_timer.reset()  # or the old period would end first
+        self._reporter.keep_period(p.diagnostic_period)
         try:
             _use_threads(p.num_threads)
             self.task.estimator = self.load(p.device, p.precision)
             self._say_weights()
             self.task.estimator.warm_up(*WARM_UP_SIZE)
-            self._create_outputs()
+            topics = [t for t in self.spec.outputs if t is not DIAGNOSTICS and self.publishes(t)]
+            self.outputs.open(topics)
             self.task.configure()
         except Exception as err:  # noqa: BLE001 - a bad file must never take the process down
             self.get_logger().debug(traceback.format_exc())
             self._drop()
-            return self._refuse(_explained(err))
+            return self._refuse(explained(err))
         gc.freeze()  # a full collection over torch's 170,000 objects stops a node for half a second
-        self._fault, self._state = '', 'inactive'
+        self.fault, self.state = '', 'inactive'
         return SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start the worker."""
-        if self._stuck is not None and self._stuck.is_alive():
+        if self._stuck is not None and self._stuck.alive:
             self.get_logger().error('cannot activate: a frame from before is still being computed')
             return FAILURE
         self.health.clear()
-        self._calibration.clear()
-        self._reset_wanted.set()
-        self._forget_if_asked()  # no worker runs yet
-        self._order = Order()
-        self._fault, self._condition, self.complaint = '', None, ''
-        session = _Session(Mailbox())
-        session.worker = threading.Thread(
-            target=self._work, args=(session,), name=f'{self.spec.name} worker', daemon=True
+        self.rejections.forget()
+        self.fault = ''
+        self._handling.start_anew()
+        self.judge(None)
+        intake = Intake(self, self.health, lambda: self.enabled, self.tell)
+        worker = Worker(
+            self.spec.name, intake.inbox, lambda image, by: self._handling.handle(image, intake, by)
         )
         activated = super().on_activate(state)  # the publishers first: the worker is quick
-        self._session, self._state = session, 'active'
-        self._subscribe()
-        session.worker.start()
+        self.intake, self._worker, self.state = intake, worker, 'active'
+        intake.open(self.parameters, self.more_inputs())
+        worker.start()
         return activated
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Drop the subscriptions and let the worker finish its frame."""
         self._stop()
-        self._state = 'inactive'
+        self.state = 'inactive'
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the network and its GPU memory."""
         self._stop()
         self._drop()
-        self._state = 'unconfigured'
+        self.state = 'unconfigured'
         return SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop from any state."""
         self._stop()
         self._drop()
-        self._state = 'finalized'
+        self.state = 'finalized'
         return SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -283,73 +254,22 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             self.get_logger().warning('the network is untrained: its results mean nothing')
 
     def _refuse(self, reason: str) -> TransitionCallbackReturn:
-        self._fault = reason
+        self.fault = reason
         self.get_logger().error(f'cannot configure: {reason}')
         return FAILURE
 
-    def _create_outputs(self) -> None:
-        for topic in self.spec.outputs:
-            if topic is DIAGNOSTICS or not self.publishes(topic):
-                continue
-            try:
-                kind = message_class(topic.type)
-            except ImportError:
-                self.get_logger().warning(f'{topic.name} is off: {topic.type} is not installed')
-                continue
-            self._outputs[topic.name] = self.create_lifecycle_publisher(
-                kind,
-                topic.name,
-                profile(topic.qos),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            )
-
-    def _subscribe(self) -> None:
-        compressed = self.parameters.image_transport == 'compressed'
-        image = (CompressedImage, COMPRESSED.name) if compressed else (Image, IMAGE.name)
-        events = SubscriptionEventCallbacks(
-            message_lost=lambda e: self.health.count('lost_by_middleware', e.total_count_change),
-            incompatible_qos=self._on_incompatible_qos,
-        )
-        overrides = QoSOverridingOptions.with_default_policies()
-        self._inputs = [
-            self.create_subscription(
-                CameraInfo,
-                CAMERA_INFO.name,
-                self._on_camera_info,
-                profile(CAMERA_INFO.qos),
-                qos_overriding_options=overrides,
-            ),
-            self.create_subscription(
-                *image,
-                self._on_image,
-                image_profile(self.parameters),
-                event_callbacks=events,
-                qos_overriding_options=overrides,
-            ),
-            *self.more_inputs(),
-        ]
-        self._camera_info_topic = self._inputs[0].topic_name
-
     def _stop(self) -> None:
-        session, self._session = self._session, None
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
-        self._inputs = []
-        if session is None or session.worker is None:
-            return
-        session.inbox.close()
-        self._calibration.close()
-        if session.worker.ident is None:  # a Ctrl-C came before it was started
-            return
-        if not session.abandoned:
-            session.worker.join(timeout=self.parameters.inference_timeout)
-        if session.worker.is_alive():  # it cannot be stopped; it ends when its call returns
-            session.abandoned, self._stuck = True, session.worker
+        intake, self.intake = self.intake, None
+        worker, self._worker = self._worker, None
+        if intake is not None:
+            intake.close()
+        if worker is not None:
+            worker.join(self.parameters.inference_timeout)
+            if worker.alive:  # it cannot be stopped; it ends when its call returns
+                self._stuck = worker
 
     def _drop(self) -> None:
-        for publisher in self._outputs.values():
-            self.destroy_lifecycle_publisher(publisher)
-        self._outputs = {}
+        self.outputs.close()
         device = getattr(self.task.estimator, 'device', None)
         self.task.estimator = None
         gc.unfreeze()  # what the network leaves behind may be collected
@@ -360,41 +280,18 @@ class VisionNode(LifecycleNode, Generic[P, R]):
 
     # executor thread -----------------------------------------------------------------------
 
-    def _on_image(self, message: Any) -> None:
-        session = self._session
-        if session is None:
-            return
-        if not self._enabled:
-            self._tell(message.header, 'disabled')
-            return
-        self.health.count('received')
-        if (older := session.inbox.put(message)) is not None:
-            self.health.count('superseded')
-            self._tell(older.header, 'superseded')
-
-    def _on_camera_info(self, message: CameraInfo) -> None:
-        self._calibration.update(message)
-
-    def _on_incompatible_qos(self, event: Any) -> None:
-        self.health.count('incompatible_qos', event.total_count_change)
-        self.get_logger().warning(
-            f'a publisher of {IMAGE.name} offers an incompatible QoS ({event.last_policy_kind}); '
-            'set image_qos to match',
-            throttle_duration_sec=QUIET,
-        )
-
     def _on_changed(self, _: CommonParameters) -> None:
         if self.task.estimator is not None:
             self.retune()
 
     def _on_reset(self, _: Any, response: Any) -> Any:
         self.health.clear()
-        self._reset_wanted.set()
+        self._handling.forget()
         response.success, response.message = True, 'history and counters are forgotten'
         return response
 
     def _on_set_enabled(self, request: Any, response: Any) -> Any:
-        self._enabled = request.data
+        self.enabled = request.data
         response.success, response.message = True, 'enabled' if request.data else 'disabled'
         return response
 
@@ -405,242 +302,26 @@ class VisionNode(LifecycleNode, Generic[P, R]):
 
     def _on_time_jump(self, jump: Any) -> None:
         if -jump.delta.nanoseconds / 1e9 > self.parameters.time_jump_back_threshold:
-            self._order = Order()  # the images' jump is this one, not another
             self.health.count('time_jumps')
-            self._reset_wanted.set()
+            self._handling.time_jumped()
 
     def _watch(self) -> None:
-        """Tell of new peers; deactivate after a fault in the worker or when a frame takes too long.
-
-        Who waits for this node knows from its peers alone whether both sides have found each other:
-        a publisher may see a subscription well before the subscription hears the publisher.
-        """
-        if self._matches() != self._matches_told:
-            self._report()
-        session = self._session
-        if session is None:
+        """Tell of new peers; deactivate after a fault in the worker or when a frame takes long."""
+        self._reporter.report_new_peers()
+        worker = self._worker
+        if worker is None:
             return
-        busy = session.busy_since
-        if busy is not None and perf_counter() - busy > self.parameters.inference_timeout:
-            self._fault = f'a frame took over {self.parameters.inference_timeout:g} s'
-            session.abandoned = True
-        if self._fault:
-            self.get_logger().error(f'deactivating: {self._fault}')
-            fault = self._fault
+        if worker.busy_for > self.parameters.inference_timeout:
+            self.fault = f'a frame took over {self.parameters.inference_timeout:g} s'
+            worker.abandoned = True
+        if self.fault:
+            self.get_logger().error(f'deactivating: {self.fault}')
+            fault = self.fault
             self.trigger_deactivate()
-            self._fault = fault
-
-    def _report(self) -> None:
-        verdict, estimator = self._verdict(), self.task.estimator
-        self._matches_told = matches = self._matches()
-        origin = getattr(estimator, 'origin', None)
-        values = {
-            'state': self._state,
-            'device': str(getattr(estimator, 'device', 'none')),
-            'precision': self.parameters.precision,
-            'weights': str(getattr(origin, 'path', None) or ''),
-            'weights_sha256': getattr(origin, 'sha256', ''),
-            'trained': str(bool(origin and origin.trained)).lower(),
-            **self.health.values(),
-            **usage(),
-            'gpu_mem_mb': f'{_gpu_memory(estimator):.1f}',
-            **matches,
-        }
-        status = DiagnosticStatus(
-            level=bytes([verdict.level]),
-            name=f'{self.get_name()}: {self.spec.doc}',
-            message=verdict.text,
-            hardware_id=self.get_fully_qualified_name(),
-            values=[KeyValue(key=key, value=value) for key, value in values.items()],
-        )
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(array)
-
-    def _verdict(self) -> Verdict:
-        if self._fault:
-            return Verdict(Level.ERROR, self._fault)
-        if self._state != 'active':
-            return Verdict(Level.OK, self._state)
-        if not self._enabled:
-            return Verdict(Level.OK, 'disabled')
-        p = self.parameters
-        verdicts = [self.health.verdict(p.input_timeout, p.max_input_age, self._source())]
-        if self._condition is not None:
-            verdicts.append(self._condition)
-        if not self.task.estimator.origin.trained:
-            verdicts.append(Verdict(Level.WARN, 'the network is untrained'))
-        return max(verdicts, key=lambda verdict: verdict.level)
-
-    def _matches(self) -> dict[str, str]:
-        """Return how many peers the node itself has found, by topic, for the diagnostics."""
-        heard = {one.topic_name: one.get_publisher_count() for one in self._inputs}
-        told = {one.topic_name: one.get_subscription_count() for one in self._outputs.values()}
-        return {PUBLISHERS: peers_text(heard), SUBSCRIBERS: peers_text(told)}
-
-    def _source(self) -> str:
-        _, images, *_ = self._inputs
-        count = images.get_publisher_count()
-        who = f'{count} publisher{"s" * (count > 1)}, silent' if count else 'no publisher'
-        return f'{images.topic_name} has {who}'
-
-    # worker thread -------------------------------------------------------------------------
-
-    def _work(self, session: _Session) -> None:
-        while not session.inbox.closed:
-            message = session.inbox.take(timeout=0.5)
-            if message is None:
-                continue
-            self._sent = []
-            try:
-                outcome = self._handle(message, session)
-            except messages.UnsupportedEncodingError as err:
-                outcome = self._reject('rejected_encoding', str(err))
-            except messages.MessageError as err:
-                outcome = self._reject('rejected_invalid', str(err))
-            except Exception as err:  # noqa: BLE001 - a bad frame must not end the node
-                outcome = self._survive(err, session)
-            finally:
-                session.busy_since = None
-            self._tell(message.header, outcome)
-
-    def _handle(self, message: Any, session: _Session) -> str:
-        """Take an image to its results, or drop it; return what became of it."""
-        stamp = messages.stamp_ns(message.header.stamp)
-        if problem := self._too_old(stamp) or self._out_of_order(stamp):
-            return problem
-        if not self.due(stamp):
-            self._forget_if_asked()
-            return 'not_asked_for'
-        frame = self._frame(message)
-        if frame is None:
-            return 'rejected_camera'
-        self._forget_if_asked()
-        session.busy_since = begin = perf_counter()
-        result = self.infer(frame)
-        inference_ms = 1e3 * (perf_counter() - begin)
-        if session.abandoned:
-            return 'failed'
-        if result is not None:
-            self.publish(frame, message.header, result)
-        age_ns = self.get_clock().now().nanoseconds - stamp
-        self.health.done(inference_ms, age_ns / 1e6)
-        return str(Outcome(PROCESSED, inference_ms, tuple(self._sent)))
-
-    def _tell(self, header: Any, outcome: str) -> None:
-        """Say what became of an image, in any thread."""
-        if self.wanted(HANDLED.name):
-            now = self.get_clock().now().nanoseconds
-            self._outputs[HANDLED.name].publish(COMPOSER.time_reference(header, now, outcome))
-
-    def _frame(self, message: Any) -> Frame | None:
-        """Decode a message and give it its calibration; None when that is needed and missing."""
-        pixels = messages.decode_any(message)
-        height, width = pixels.shape[:2]
-        stamp = messages.stamp_ns(message.header.stamp)
-        patience = self.parameters.input_timeout if self._camera_info_expected() else 0.0
-        camera = self._calibration.of(stamp, width, height, patience)
-        if camera is None and self.task.needs_camera:
-            self._reject('rejected_camera', self._calibration.complaint(width, height))
-            return None
-        if camera is not None and (problem := self.task.misfit(camera)):
-            self._reject('rejected_camera', problem)
-            return None
-        return Frame(stamp_ns=stamp, image=pixels, camera=camera, frame_id=message.header.frame_id)
-
-    def _camera_info_expected(self) -> bool:
-        topic = self._camera_info_topic  # the resolved name: counting does not follow remappings
-        return self.task.needs_camera or self.count_publishers(topic) > 0
-
-    def _too_old(self, stamp: int) -> str:
-        now = self.get_clock().now().nanoseconds
-        limit = self.parameters.max_input_age
-        age = (now - stamp) / 1e9
-        if not limit or not now or age <= limit:
-            return ''
-        hint = ' (a replayed bag needs use_sim_time and a /clock)' if age > 3600 else ''
-        reason = f'an image is {age:.2f} s old; max_input_age is {limit}{hint}'
-        return self._reject('rejected_age', reason)
-
-    def _out_of_order(self, stamp: int) -> str:
-        p, last = self.parameters, self._order.last_ns
-        verdict = self._order.judge(stamp, p.time_jump_back_threshold, p.max_rate)
-        if verdict == 'time_jumps':
-            self.health.count(verdict)
-            self._reset_wanted.set()
-            return ''
-        if verdict == 'rejected_order':
-            behind = ((last or 0) - stamp) / 1e9
-            return self._reject(verdict, f'an image is {behind:.3f} s older than the last one')
-        if verdict:
-            self.health.count(verdict)
-        return verdict
-
-    def _forget_if_asked(self) -> None:
-        if self._reset_wanted.is_set():
-            self._reset_wanted.clear()
-            self._break_wanted.clear()
-            self.task.estimator.reset()
-            self.reset_history()
-        elif self._break_wanted.is_set():
-            self._break_wanted.clear()
-            self.task.estimator.reset()
-            self.task.interrupt()
-
-    def _reject(self, counter: str, reason: str) -> str:
-        self.health.count(counter)
-        self.complaint = reason
-        now = perf_counter()
-        if now - self._said.get(counter, -QUIET) >= QUIET:  # each kind of fault gets its word in
-            self._said[counter] = now
-            self.get_logger().error(f'image dropped: {reason}')
-        return counter
-
-    def _survive(self, err: Exception, session: _Session) -> str:
-        if session.inbox.closed:
-            return 'failed'  # the frame was cut short by deactivate
-        self.health.count('failed')
-        self._break_wanted.set()
-        self.get_logger().debug(traceback.format_exc())
-        if not _is_gpu_error(err):
-            reason = f'image failed: {type(err).__name__}: {err}'
-            self.get_logger().error(reason, throttle_duration_sec=QUIET)
-        elif self.parameters.on_gpu_error == 'cpu':
-            self._leave_gpu(err)
-        else:
-            self._fault = f'GPU error: {err}'
-        return 'failed'
-
-    def _leave_gpu(self, err: Exception) -> None:
-        self.get_logger().error(f'GPU error, going on on the CPU: {err}')
-        try:
-            self.task.estimator = self.load('cpu', 'fp32')
-        except Exception as worse:  # noqa: BLE001 - the file may be gone by now
-            self._fault = f'GPU error: {err}; and no way on on the CPU: {worse}'
-
-
-def _explained(err: Exception) -> str:
-    reason = str(err) or type(err).__name__
-    if type(err).__name__ != 'WeightsError':
-        return reason
-    return f'{reason} (parameters weights, weights_sha256, allow_random_weights)'
+            self.fault = fault
 
 
 def _use_threads(count: int) -> None:
     from dlcv.estimation.device import set_threads
 
     set_threads(count)
-
-
-def _is_gpu_error(err: Exception) -> bool:
-    return type(err).__name__ in ('OutOfMemoryError', 'AcceleratorError') or 'CUDA' in str(err)
-
-
-def _gpu_memory(estimator: Any) -> float:
-    """Megabytes that torch holds on the estimator's GPU; 0 on a CPU."""
-    device = getattr(estimator, 'device', None)
-    if device is None or not str(device).startswith('cuda'):
-        return 0.0
-    import torch
-
-    return torch.cuda.memory_allocated(device) / 2**20

@@ -21,7 +21,8 @@ from dlcv.interface import messages
 from dlcv.interface.nodes import DSAC, TF_STATIC
 from dlcv.interface.parameters import DsacParameters
 from dlcv.ros import start
-from dlcv.ros.node import QUIET, VisionNode
+from dlcv.ros.faults import QUIET
+from dlcv.ros.node import VisionNode
 from dlcv.ros.qos import profile
 from dlcv.ros.transforms import subscribe
 from dlcv.ros.vocabulary import COMPOSER
@@ -108,7 +109,7 @@ class DsacNode(VisionNode[DsacParameters, Fix]):
             response.success, response.message = False, f'rejected: the node is {state}'
             return response
         answer = Future(executor=self.executor)
-        self.complaint = ''
+        self.rejections.forget()
         # an image may take that long to come, and its camera_info again; a computation that does
         # not end is the watchdog's business, which answers by deactivating
         patience = 2 * self.parameters.input_timeout
@@ -159,7 +160,7 @@ class DsacNode(VisionNode[DsacParameters, Fix]):
         if map_from_odom is None or not self.wanted(TF):
             return
         header = COMPOSER.header(now + int(1e9 * p.transform_tolerance), p.map_frame)
-        self.output(TF).publish(
+        self.outputs[TF].publish(
             COMPOSER.tf(COMPOSER.transform(header, p.odom_frame, map_from_odom))
         )
 
