@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import Image, TimeReference
+from sensor_msgs.msg import CameraInfo, Image, TimeReference
 
 from dlcv.estimation.tasks.base import Level, Verdict
+from dlcv.estimation.tasks.superpoint import FeatureTask
+from dlcv.ros.nodes.monodepth import MonodepthNode
+from dlcv.ros.vocabulary import COMPOSER
+from dlcv.types import Camera
 
 pytestmark = pytest.mark.ros
+SMALL = Camera(width=32, height=24, fx=20, fy=20, cx=16, cy=12)
 KEYS = """
 state device precision weights_sha256 input_hz output_hz received processed superseded
 rejected_encoding rejected_age lost_by_middleware incompatible_qos time_jumps inference_ms_p50
@@ -114,3 +120,54 @@ def test_the_period_follows_the_parameter(ros: Any, plain: Any) -> None:
     node.set_parameters([Parameter('diagnostic_period', value=0.1)])
     node.trigger_configure()
     ros.until(lambda: len(heard) >= 3, 'three reports', seconds=5)
+
+
+def _verdict_of_images(ros: Any, node: Any, counter: str, count: int, **changes: Any) -> Verdict:
+    first = int(node.health.values()['received'])
+    for index in range(first, first + count):
+        before = int(node.health.values()[counter])
+        ros.show(index, **changes)
+        ros.until(lambda: int(node.health.values()[counter]) > before)  # noqa: B023
+    return node.verdict()
+
+
+@pytest.mark.parametrize(
+    ('changes', 'counter', 'words'),
+    [
+        ({'encoding': 'nv21'}, 'rejected_encoding', "encoding 'nv21' is not read"),
+        ({'height': 4800}, 'rejected_invalid', 'bytes of data'),
+        ({'camera': SMALL}, 'rejected_camera', 'of 32x24 pixels'),
+    ],
+)
+def test_refused_images_are_an_error_with_its_reason(
+    ros: Any, plain: Any, changes: dict[str, Any], counter: str, words: str
+) -> None:
+    class Needs(FeatureTask):
+        needs_camera = True
+
+    plain.task_class = Needs
+    node = ros.run(plain, input_timeout=1.0)
+    refused = _verdict_of_images(ros, node, counter, 2, **changes)
+    assert refused.level is Level.ERROR
+    assert f'2 of 2 images dropped in 10 s (2 {counter})' in refused.text
+    assert words in refused.text
+    node.set_parameters([Parameter('input_timeout', value=60.0)])
+    mended = _verdict_of_images(ros, node, 'processed', 1)
+    assert mended.level is Level.WARN
+    assert words in mended.text
+
+
+def test_a_camera_whose_k_is_zero_is_an_error(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(MonodepthNode), input_timeout=60.0)
+    ros.hears(node, 'depth/image_rect')
+    info = ros.speak(CameraInfo, 'camera_info')
+    images = ros.speak(Image, 'image')
+    for index in range(3):
+        stamp = COMPOSER.time(ros.start_ns + index * 10**8)
+        header = COMPOSER.header_in('camera', stamp)
+        info.publish(CameraInfo(header=header, width=64, height=48))
+        images.publish(COMPOSER.image(header, np.zeros((48, 64, 3), np.uint8)))
+        ros.until(lambda: int(node.health.values()['rejected_camera']) == index + 1)  # noqa: B023
+    assert node.verdict().level is Level.ERROR
+    assert 'K is zero' in node.verdict().text
+    assert '3 rejected_camera' in node.verdict().text

@@ -28,7 +28,7 @@ class Rejections:
 
     def add(self, counter: str, reason: str) -> str:
         """Take note of an image that is dropped, and return the counter's name as what became."""
-        self._health.count(counter)
+        self._health.count(counter, why=reason)
         self.last = reason
         now = monotonic()
         if now - self._said.get(counter, -QUIET) >= QUIET:  # each kind of fault gets its word in

@@ -64,6 +64,7 @@ class Handling:
             return problem
         if not node.due(stamp):
             self._forget_if_asked()
+            node.health.count('not_asked_for')
             return 'not_asked_for'
         frame = self._frame(message, intake)
         if frame is None:
@@ -120,7 +121,7 @@ class Handling:
         if worker.ending:
             return 'failed'  # the frame was cut short by deactivate
         node = self._node
-        node.health.count('failed')
+        node.health.count('failed', why=f'{type(err).__name__}: {err}')
         self._break.set()
         node.get_logger().debug(traceback.format_exc())
         if not is_gpu_error(err):
