@@ -78,13 +78,14 @@ def test_whom_the_node_has_found_is_told_at_once(ros: Any, plain: Any) -> None:
     assert '/superpoint/handled 0' in told()['subscribers']
 
 
-def test_one_status_names_the_node(ros: Any, plain: Any) -> None:
-    ros.make(plain, '-r', '__ns:=/robot', diagnostic_period=0.1)
+@pytest.mark.parametrize('namespace', ['', '/robot', '/fleet/robot_2'])
+def test_one_status_names_the_node_and_its_robot(ros: Any, plain: Any, namespace: str) -> None:
+    ros.make(plain, *(('-r', f'__ns:={namespace}') if namespace else ()), diagnostic_period=0.1)
     heard = ros.listen(DiagnosticArray, '/diagnostics')
     _next(ros, heard)
     (status,) = heard[-1].status
-    assert status.name.startswith('superpoint:')
-    assert status.hardware_id == '/robot/superpoint'
+    assert status.name.startswith(f'{namespace}/superpoint: '.lstrip('/'))
+    assert status.hardware_id == f'{namespace}/superpoint'
     assert heard[-1].header.stamp.sec > 0
 
 

@@ -8,7 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock
 
 from dlcv.estimation.tasks.base import Level, Verdict
-from dlcv.interface.diagnostics import PUBLISHERS, SUBSCRIBERS, peers_text
+from dlcv.interface.diagnostics import PUBLISHERS, SUBSCRIBERS, peers_text, status_name
 from dlcv.interface.nodes import DIAGNOSTICS
 from dlcv.ros.health import usage
 from dlcv.ros.qos import profile
@@ -67,7 +67,7 @@ class Reporter:
         }
         status = DiagnosticStatus(
             level=bytes([verdict.level]),
-            name=f'{node.get_name()}: {node.spec.doc}',
+            name=status_name(node.get_fully_qualified_name(), node.spec.doc),
             message=verdict.text,
             hardware_id=node.get_fully_qualified_name(),
             values=[KeyValue(key=key, value=value) for key, value in values.items()],

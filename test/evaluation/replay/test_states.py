@@ -58,3 +58,18 @@ def test_each_side_must_have_found_the_other(changed: dict[str, Any], text: str)
     } | changed  # fmt: skip
     states = _states(given['publishers'], given['subscribers'])
     assert states.unmatched([FLOWNET], given['played'], given['listened']) == text
+
+
+@pytest.mark.parametrize(
+    ('called', 'full_name', 'meant'),
+    [
+        ('robot/flownet: flow', '/robot/flownet', True),
+        ('flownet: flow', '/robot/flownet', True),  # as recordings of before have it
+        ('other/flownet: flow', '/other/flownet', False),
+    ],
+)
+def test_the_namespace_may_be_in_the_name(called: str, full_name: str, meant: bool) -> None:
+    status = SimpleNamespace(name=called, hardware_id=full_name, message='', level=0, values=[])
+    states = NodeStates({'flownet'}, 'robot')
+    states.add(SimpleNamespace(status=[status]))
+    assert states.known == ['flownet'] * meant

@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any
 
 from dlcv.evaluation.replay.job import Answering, NodeFacts
-from dlcv.interface.diagnostics import PUBLISHERS, SUBSCRIBERS, read_peers
+from dlcv.interface.diagnostics import PUBLISHERS, SUBSCRIBERS, node_of, read_peers
 
 ERROR = (2, b'\x02')  # of diagnostic_msgs/DiagnosticStatus, as rosbags and as rclpy read it
 
@@ -54,7 +54,7 @@ class NodeStates:
     def add(self, array: Any) -> None:
         """Take a ``diagnostic_msgs/DiagnosticArray``."""
         for status in array.status:
-            name = status.name.partition(':')[0]
+            name = node_of(status.name)
             if name in self._nodes and self._is_meant(status.hardware_id):
                 older, values = self._states.get(name), {p.key: p.value for p in status.values}
                 text = status.message
