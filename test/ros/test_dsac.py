@@ -305,3 +305,24 @@ def test_the_real_estimator_answers(ros: Any) -> None:
     answer = _answered(ros, future)
     assert not answer.success  # an untrained map knows no place
     assert answer.message.startswith('rejected: ')
+
+
+def test_a_pose_that_comes_too_late_is_an_answer(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DsacNode), max_input_age=0.5, max_output_age=0.6)
+    found = _found(_pose())
+
+    def slow(frame: Frame) -> Localization:
+        ros_now = node.now()
+        while node.now() < frame.stamp_ns + 7 * MOMENT or node.now() == ros_now:
+            pass
+        return found(frame)
+
+    node.estimator.answer = slow
+    poses = ros.hears(node, '~/pose')
+    future = _trigger(ros)
+    ros.until(lambda: node._asked)
+    ros.show(0)
+    answer = _answered(ros, future)
+    assert not answer.success
+    assert 'max_output_age is 0.6' in answer.message
+    assert poses == []

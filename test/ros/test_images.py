@@ -17,6 +17,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from dlcv.estimation.tasks.superpoint import FeatureTask
 from dlcv.interface import messages
+from dlcv.interface.parameters import CommonParameters
 from dlcv.ros.nodes.superpoint import SuperPointNode
 from dlcv.ros.vocabulary import COMPOSER
 from dlcv.types import Camera
@@ -354,3 +355,72 @@ def test_an_incompatible_publisher_is_reported(ros: Any, plain: Any) -> None:
         Image, 'image', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     )
     ros.until(lambda: _count(node, 'incompatible_qos') >= 1)
+
+
+@pytest.mark.parametrize('simulated', [False, True])
+def test_a_result_that_is_too_old_by_then_is_not_published(
+    ros: Any, plain: Any, simulated: bool
+) -> None:
+    limits = {'max_input_age': 0.5, 'max_output_age': 1.0, 'input_timeout': 60.0}
+    node = ros.run(plain, use_sim_time=simulated, **limits)
+    told = ros.hears(node, '~/handled')
+    clock = ros.speak(Clock, '/clock') if simulated else None
+
+    def tell(stamp: int) -> None:
+        if clock is not None:
+            clock.publish(Clock(clock=COMPOSER.time(stamp)))
+            ros.until(lambda: node.now() == stamp)
+
+    if simulated:
+        tell(ros.start_ns)
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(frame: Any) -> Any:
+        entered.set()
+        leave.wait(20)
+        return frame
+
+    node.estimator.answer = slow
+    stamp = ros.show(0)
+    ros.until(entered.is_set)
+    tell(stamp + 11 * MOMENT)
+    ros.until(lambda: node.now() > stamp + 10 * MOMENT)
+    leave.set()
+    ros.until(lambda: _count(node, 'late') == 1)
+    assert node.results == []
+    assert 'max_output_age is 1.0' in node.complaint
+    assert node.verdict().level == 2
+    assert '1 of 1 images dropped in 10 s (1 late): late: a result is 1.' in node.verdict().text
+    ros.until(lambda: told)
+    assert told[0].source == 'late'
+    node.set_parameters([Parameter('max_input_age', value=60.0)])  # then no result is too old
+    ros.show(1)
+    ros.until(lambda: len(node.results) == 1)
+    assert node.verdict().level == 1
+
+
+@pytest.mark.parametrize(
+    ('given', 'limit'), [((0.5, 2.0), 2.0), ((5.0, 2.0), 5.0), ((0.0, 2.0), 0.0), ((0.5, 0.0), 0.0)]
+)
+def test_results_may_be_as_old_as_images(given: tuple[float, float], limit: float) -> None:
+    parameters = CommonParameters(max_input_age=given[0], max_output_age=given[1])
+    assert parameters.output_age_limit == limit
+
+
+def test_images_from_the_future_are_named(ros: Any, plain: Any, monkeypatch: Any) -> None:
+    node = ros.run(plain, max_input_age=0.5, input_timeout=60.0)
+    said: list[str] = []
+    monkeypatch.setattr(node._handling._screening, '_warn', said.append)
+    ros.show(0)
+    ros.until(lambda: node.results)
+    assert _count(node, 'from_future') == 0
+    for shown in (1, 2):
+        ros.show(50 * shown)  # five and ten seconds ahead
+        ros.until(lambda: len(node.results) == shown + 1)  # noqa: B023
+    assert _count(node, 'from_future') == 2
+    verdict = node.verdict()
+    assert verdict.level == 1
+    assert verdict.text.startswith('2 of 3 images from the future: a stamp is ')
+    assert 'synchronise the clocks' in verdict.text
+    (line,) = said  # once is enough
+    assert 'synchronise the clocks' in line

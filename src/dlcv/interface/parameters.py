@@ -163,6 +163,12 @@ class CommonParameters:
     max_input_age: float = parameter(
         0.5, 'Frames older than this are dropped; 0 keeps all.', 's', low=0, high=60, dynamic=True
     )
+    max_output_age: float = parameter(
+        2.0,
+        'Results older than this are late and not published; at least max_input_age; 0 in either '
+        'publishes all.',
+        's', low=0, high=60, dynamic=True,
+    )  # fmt: skip
     input_timeout: float = parameter(
         1.0, 'Without an image for this long, diagnostics report an error.', 's',
         low=0.05, high=60, dynamic=True,
@@ -182,6 +188,13 @@ class CommonParameters:
     diagnostic_period: float = parameter(
         1.0, 'Time between two messages on /diagnostics.', 's', low=0.1, high=10
     )
+
+    @property
+    def output_age_limit(self) -> float:
+        """Age in seconds over which a result is not published; 0 for none."""
+        if not (self.max_input_age and self.max_output_age):
+            return 0.0
+        return max(self.max_input_age, self.max_output_age)
 
     def __post_init__(self) -> None:
         for p in describe(type(self)):

@@ -27,7 +27,7 @@ class Handling:
         self._node = node
         self._forget, self._break = threading.Event(), threading.Event()
         self._screening = Screening(
-            node.health, node.rejections, lambda: node.parameters, node.now, self.forget
+            node.health, node.rejections, lambda: node.parameters, node.now, self.forget, node.warn
         )
 
     def start_anew(self) -> None:
@@ -77,6 +77,9 @@ class Handling:
         if worker.abandoned:
             return 'failed'
         if result is not None:
+            if reason := self._screening.lateness(stamp):
+                node.withhold(reason)
+                return node.rejections.add('late', reason)
             node.publish(frame, message.header, result)
         node.health.done(inference_ms, (node.now() - stamp) / 1e6)
         return str(Outcome(PROCESSED, inference_ms, tuple(node.outputs.sent)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
 from dlcv.estimation.tasks.base import Level, Verdict
@@ -24,6 +24,7 @@ BAD = (
     'rejected_age',
     'rejected_order',
     'failed',
+    'late',
 )
 """Images that came to the node and got no result because something is wrong."""
 MISSED = ('superseded', 'lost_by_middleware')
@@ -36,6 +37,7 @@ COUNTERS = (
     'skipped_rate',
     'not_asked_for',
     'incompatible_qos',
+    'from_future',
     'time_jumps',
 )
 
@@ -168,15 +170,25 @@ class Health:
             since = self._now() - SPAN
             ages = sorted(ms for when, ms in self._latency_ms if when >= since)
         late = ages[len(ages) // 2] if ages else 0.0
+        found = [Verdict(Level.OK, 'running')]
         if (level := _judged(recent)) is not Level.OK:
-            return Verdict(level, _told(recent, reasons))
+            found.append(Verdict(level, _told(recent, reasons)))
+        if count := recent['from_future']:
+            of = f'{count} of {recent["received"]} images'
+            found.append(Verdict(Level.WARN, f'{of} from the future: {reasons["from_future"]}'))
         if max_input_age and late > 1e3 * max_input_age:
-            return Verdict(Level.WARN, f'results are late: {late:.0f} ms')
-        return Verdict(Level.OK, 'running')
+            found.append(Verdict(Level.WARN, f'results are late: {late:.0f} ms'))
+        return worst(found)
 
     def _add(self, name: str, by: int) -> None:
         self._counts[name] += by
         self._recent.add(name, by)
+
+
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the highest level and all that is said at it."""
+    level = max(verdict.level for verdict in verdicts)
+    return Verdict(level, '; '.join(v.text for v in verdicts if v.level is level))
 
 
 def _judged(recent: Counter[str]) -> Level:

@@ -89,6 +89,9 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         """Publish a result under the image's header, in the worker."""
         self.task.publish(frame, header, result)
 
+    def withhold(self, reason: str) -> None:
+        """Take note that the result of an image is not published, in the worker."""
+
     def retune(self) -> None:
         """Hand changed dynamic parameters to the estimator."""
         self.task.retune()

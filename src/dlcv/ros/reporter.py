@@ -10,7 +10,7 @@ from rclpy.clock import Clock
 from dlcv.estimation.tasks.base import Level, Verdict
 from dlcv.interface.diagnostics import PUBLISHERS, SUBSCRIBERS, peers_text, status_name
 from dlcv.interface.nodes import DIAGNOSTICS
-from dlcv.ros.health import usage
+from dlcv.ros.health import usage, worst
 from dlcv.ros.qos import profile
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Reporter:
             verdicts.append(self.condition)
         if not node.estimator.origin.trained:
             verdicts.append(Verdict(Level.WARN, 'the network is untrained'))
-        return max(verdicts, key=lambda verdict: verdict.level)
+        return worst(verdicts)
 
     def _peers(self) -> dict[str, str]:
         """Return whom the node itself has found, by topic."""

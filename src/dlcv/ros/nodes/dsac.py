@@ -95,6 +95,10 @@ class DsacNode(VisionNode[DsacParameters, Fix]):
         verdict = 'accepted' if result.accepted else 'rejected'
         self._answer(result.accepted, f'{verdict}: {result.found.reason}')
 
+    def withhold(self, reason: str) -> None:
+        """Answer whoever asked that the pose came too late."""
+        self._answer(False, f'rejected: {reason}')
+
     def reset_history(self) -> None:
         """Forget also what was to be confirmed."""
         super().reset_history()
