@@ -79,3 +79,9 @@ def test_a_profile_of_the_user_is_kept():
 def test_neither_true_nor_false_is_refused():
     with pytest.raises(launch.LaunchError, match="'yes' is neither true nor false"):
         launch.overrides(NODES['deepvo'], {'publish_tf': 'yes'})
+
+
+def test_image_qos_is_that_of_every_node():
+    for spec in NODES.values():
+        assert launch.overrides(spec, {'image_qos': 'reliable'}) == {'image_qos': 'reliable'}
+        assert launch.overrides(spec, {'image_qos': ''}) == {}

@@ -14,7 +14,7 @@ from dlcv.interface.nodes import (
     NODES,
     NodeSpec,
 )
-from dlcv.interface.parameters import describe
+from dlcv.interface.parameters import IMAGE_QOS, describe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +44,8 @@ class LaunchError(ValueError):
 
 
 SWITCH = ('true', 'false')
+PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+"""Where Fast DDS is told its profile: Jazzy reads the first one, later releases the second."""
 DEFAULT_NODES = tuple(spec.name for spec in NODES.values() if spec.starts)
 
 
@@ -68,6 +70,12 @@ ARGUMENTS: tuple[Argument, ...] = (
     ),
     Argument(name='map', default='', doc='Map file (DSAC weights of the scene); starts dsac.'),
     Argument(name='device', default='', doc='auto, cpu, cuda or cuda:N; empty as in params_file.'),
+    Argument(
+        name='image_qos',
+        default='',
+        doc='QoS of the image subscriptions; empty as in params_file, else auto.',
+        choices=(*IMAGE_QOS, ''),
+    ),
     _switch('autostart', 'true', 'Configure and activate the nodes; false leaves it to a manager.'),
     _switch('use_respawn', 'false', 'Start a node again when its process dies.'),
     Argument(name='respawn_delay', default='2.0', doc='Seconds before it is started again.'),
@@ -121,7 +129,8 @@ ARGUMENTS: tuple[Argument, ...] = (
 )
 # launch arguments that are parameters of the nodes, where they have them
 PARAMETER_ARGUMENTS = (
-    'use_sim_time', 'device', 'autostart', 'publish_tf', 'odom_frame', 'base_frame', 'map_frame',
+    'use_sim_time', 'device', 'image_qos', 'autostart', 'publish_tf', 'odom_frame', 'base_frame',
+    'map_frame',
 )  # fmt: skip
 
 
@@ -231,19 +240,15 @@ def environment(present: Mapping[str, str], profile: str, *, colour: bool) -> di
         colour: Whether the logs go to a terminal.
     """
     wanted = {
-        'FASTRTPS_DEFAULT_PROFILES_FILE': profile,  # Jazzy reads this one,
-        'FASTDDS_DEFAULT_PROFILES_FILE': profile,  # later releases that one
+        **dict.fromkeys(PROFILE_VARIABLES, profile),
         'MALLOC_MMAP_MAX_': '0',
         'MALLOC_ARENA_MAX': '1',
         'MALLOC_TRIM_THRESHOLD_': str(512 << 20),
         'MALLOC_TOP_PAD_': str(64 << 20),
         'RCUTILS_COLORIZED_OUTPUT': '1' if colour else '0',
     }
-    if any(
-        name in present
-        for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
-    ):
-        del wanted['FASTRTPS_DEFAULT_PROFILES_FILE'], wanted['FASTDDS_DEFAULT_PROFILES_FILE']
+    if any(name in present for name in PROFILE_VARIABLES):
+        wanted = {name: value for name, value in wanted.items() if name not in PROFILE_VARIABLES}
     return {name: value for name, value in wanted.items() if name not in present}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 Value = bool | int | float | str | tuple[float, ...]
 _META = 'dlcv.parameter'
+IMAGE_QOS = ('auto', 'reliable', 'sensor_data', 'default', 'system_default')
 
 
 class ParameterError(ValueError):
@@ -151,9 +152,11 @@ class CommonParameters:
         choices=('raw', 'compressed'),
     )  # fmt: skip
     image_qos: str = parameter(
-        'sensor_data', 'QoS of the image subscription.',
-        choices=('sensor_data', 'default', 'system_default'),
-    )  # fmt: skip
+        'auto',
+        'QoS of the image subscription; auto: reliable while every publisher is, else best effort; '
+        'sensor_data: best effort; default: reliable.',
+        choices=IMAGE_QOS,
+    )
     image_qos_depth: int = parameter(
         1, 'Queue of the image subscription; 1 keeps the newest frame.', low=1, high=100
     )

@@ -125,6 +125,11 @@ class Health:
             self._inference_ms.append(inference_ms)
             self._latency_ms.append((self._now(), latency_ms))
 
+    def recent(self) -> Counter[str]:
+        """Return what was counted in the last `SPAN` seconds."""
+        with self._lock:
+            return self._recent.total()
+
     def silent_for(self) -> float:
         """Seconds since the last image, or since the start when there was none."""
         with self._lock:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo
 
-from dlcv.interface.nodes import CAMERA_INFO, COMPRESSED, IMAGE
+from dlcv.estimation.tasks.base import Verdict
+from dlcv.interface import messages
+from dlcv.interface.nodes import CAMERA_INFO
 from dlcv.interface.parameters import CommonParameters
 from dlcv.ros.calibration import Calibration
-from dlcv.ros.faults import QUIET
 from dlcv.ros.health import Health
+from dlcv.ros.image_input import ImageInput
+from dlcv.ros.losses import Losses
 from dlcv.ros.mailbox import Mailbox
-from dlcv.ros.qos import image_profile, profile
+from dlcv.ros.qos import profile
 
 
 class Intake:
@@ -25,6 +27,7 @@ class Intake:
     Attributes:
         inbox: The newest image that nobody has taken.
         calibration: Of its camera.
+        losses: What did not arrive.
     """
 
     def __init__(
@@ -43,63 +46,78 @@ class Intake:
             drop: Told of each image that is dropped here: its header and why.
         """
         self._node, self._health, self._enabled, self._drop = node, health, enabled, drop
-        self._subscriptions: list[Any] = []
+        self._images: ImageInput | None = None
+        self._others: list[Any] = []
         self.inbox: Mailbox[Any] = Mailbox()
         self.calibration = Calibration()
+        self.losses = Losses(node.get_logger().warning)
 
     def open(self, parameters: CommonParameters, others: Iterable[Any]) -> None:
         """Subscribe to the camera; ``others`` are subscriptions that are closed with it."""
-        compressed = parameters.image_transport == 'compressed'
-        image = (CompressedImage, COMPRESSED.name) if compressed else (Image, IMAGE.name)
-        events = SubscriptionEventCallbacks(
-            message_lost=lambda e: self._health.count('lost_by_middleware', e.total_count_change),
-            incompatible_qos=self._on_incompatible_qos,
+        info = self._node.create_subscription(
+            CameraInfo,
+            CAMERA_INFO.name,
+            self.calibration.update,
+            profile(CAMERA_INFO.qos),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
-        overrides = QoSOverridingOptions.with_default_policies()
-        self._subscriptions = [
-            self._node.create_subscription(
-                CameraInfo,
-                CAMERA_INFO.name,
-                self.calibration.update,
-                profile(CAMERA_INFO.qos),
-                qos_overriding_options=overrides,
-            ),
-            self._node.create_subscription(
-                *image,
-                self._on_image,
-                image_profile(parameters),
-                event_callbacks=events,
-                qos_overriding_options=overrides,
-            ),
-            *others,
-        ]
-        self.camera_info_topic = self._subscriptions[0].topic_name
+        self._camera_info_topic = info.topic_name
+        self._images = ImageInput(self._node, self._health, parameters, self._on_image)
+        self._others = [info, *others]
 
     def close(self) -> None:
         """Drop the subscriptions and what was not taken; let nobody wait any longer."""
-        for subscription in self._subscriptions:
+        if self._images is not None:
+            self._images.close()
+        for subscription in self._others:
             self._node.destroy_subscription(subscription)
-        self._subscriptions = []
+        self._images, self._others = None, []
         self.inbox.close()
         self.calibration.close()
 
+    def follow(self) -> None:
+        """Look at what the publishers of images offer; to be called now and then."""
+        if self._images is not None:
+            self._images.follow()
+
     def peers(self) -> dict[str, int]:
         """Return how many publishers each input has found, by its full name."""
-        return {one.topic_name: one.get_publisher_count() for one in self._subscriptions}
+        found = {one.topic_name: one.get_publisher_count() for one in self._others}
+        if self._images is not None:
+            found[self._images.topic] = self._images.publisher_count
+        return found
 
     def source(self) -> str:
         """Say what is known of where images come from, for when they do not."""
-        _, images, *_ = self._subscriptions
-        count = images.get_publisher_count()
+        if self._images is None:
+            return ''
+        count = self._images.publisher_count
         who = f'{count} publisher{"s" * (count > 1)}, silent' if count else 'no publisher'
-        return f'{images.topic_name} has {who}'
+        return f'{self._images.topic} has {who}'
+
+    def verdict(self) -> Verdict | None:
+        """Return what is wrong with how images arrive; None for nothing."""
+        if self._images is None:
+            return None
+        recent = self._health.recent()
+        lost, received = recent['lost_by_middleware'], recent['received']
+        return self.losses.verdict(self._images.topic, lost, received)
+
+    def values(self) -> dict[str, str]:
+        """Return how images arrive as key-value pairs of a diagnostic status."""
+        reliable = self._images is not None and self._images.reliable
+        return {
+            'image_reliability': 'reliable' if reliable else 'best effort',
+            'recent_missing': str(self.losses.missing),
+        }
 
     def has_camera_info(self) -> bool:
         """Whether anybody publishes a calibration, in any thread."""
         # by the resolved name: counting does not follow remappings
-        return self._node.count_publishers(self.camera_info_topic) > 0
+        return self._node.count_publishers(self._camera_info_topic) > 0
 
     def _on_image(self, message: Any) -> None:
+        self.losses.gaps.add(messages.stamp_ns(message.header.stamp))
         if not self._enabled():
             self._drop(message.header, 'disabled')
             return
@@ -107,11 +125,3 @@ class Intake:
         if (older := self.inbox.put(message)) is not None:
             self._health.count('superseded')
             self._drop(older.header, 'superseded')
-
-    def _on_incompatible_qos(self, event: Any) -> None:
-        self._health.count('incompatible_qos', event.total_count_change)
-        self._node.get_logger().warning(
-            f'a publisher of {IMAGE.name} offers an incompatible QoS ({event.last_policy_kind}); '
-            'set image_qos to match',
-            throttle_duration_sec=QUIET,
-        )

@@ -310,6 +310,8 @@ class VisionNode(LifecycleNode, Generic[P, R]):
 
     def _watch(self) -> None:
         """Tell of new peers; deactivate after a fault in the worker or when a frame takes long."""
+        if self.intake is not None:
+            self.intake.follow()
         self._reporter.report_new_peers()
         worker = self._worker
         if worker is None:

@@ -34,12 +34,15 @@ def profile(name: Qos) -> QoSProfile:
 
 
 def image_profile(parameters: CommonParameters) -> QoSProfile:
-    """Return the profile of the image subscription that the parameters ask for."""
+    """Return the profile of the image subscription that the parameters ask for.
+
+    With ``auto`` the reliability is that of a subscription that hears every publisher.
+    """
     depth = parameters.image_qos_depth
     match parameters.image_qos:
-        case 'sensor_data':
+        case 'auto' | 'sensor_data':
             return _make(depth, ReliabilityPolicy.BEST_EFFORT)
-        case 'default':
+        case 'reliable' | 'default':
             return _make(depth)
         case _:
             return QoSProfile(

@@ -61,6 +61,7 @@ class Reporter:
             'weights_sha256': getattr(origin, 'sha256', ''),
             'trained': str(bool(origin and origin.trained)).lower(),
             **node.health.values(),
+            **({} if node.intake is None else node.intake.values()),
             **usage(),
             'gpu_mem_mb': f'{_gpu_memory(estimator):.1f}',
             **peers,
@@ -87,8 +88,7 @@ class Reporter:
             return Verdict(Level.OK, 'disabled')
         p = node.parameters
         verdicts = [node.health.verdict(p.input_timeout, p.max_input_age, intake.source())]
-        if self.condition is not None:
-            verdicts.append(self.condition)
+        verdicts += [v for v in (intake.verdict(), self.condition) if v is not None]
         if not node.estimator.origin.trained:
             verdicts.append(Verdict(Level.WARN, 'the network is untrained'))
         return worst(verdicts)
