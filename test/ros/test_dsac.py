@@ -227,14 +227,79 @@ def test_the_prior_is_the_cameras(ros: Any, with_fake: Any) -> None:
     )
 
 
-def test_initialpose_is_published_when_asked(ros: Any, with_fake: Any) -> None:
+class Tour:
+    """Answers that put the body at one pose after the other, and at the last one for ever."""
+
+    def __init__(self, *poses: Any) -> None:
+        self.poses = list(poses)
+
+    def __call__(self, frame: Frame) -> Localization:
+        pose = self.poses.pop(0) if len(self.poses) > 1 else self.poses[0]
+        return _found(pose)(frame)
+
+
+def _relocalize(ros: Any, node: Any, poses: list[Any], images: range) -> None:
+    for index in images:
+        count = len(poses)
+        ros.show(index)
+        ros.until(lambda: len(poses) == count + 1)  # noqa: B023
+
+
+def test_initialpose_follows_the_first_pose_and_those_that_are_far(
+    ros: Any, with_fake: Any
+) -> None:
+    tour = Tour(*(_pose(x) for x in (1, 1.3, 1.6, 2.1, 2.2)), _pose(2.2, yaw=0.4), _pose(2.2, 0, 2))
     node = ros.run(
-        with_fake(DsacNode, _found(_pose(1, 2))), mode='continuous', publish_initialpose=True
+        with_fake(DsacNode, tour), mode='continuous', rate=1000.0, publish_initialpose=True
     )
-    heard = ros.hears(node, 'initialpose')
-    ros.show(0)
-    ros.until(lambda: heard)
-    assert heard[0].pose.pose.position.x == pytest.approx(1)
+    poses, heard = ros.hears(node, '~/pose'), ros.hears(node, 'initialpose')
+    _relocalize(ros, node, poses, range(20))
+    ros.until(lambda: len(heard) >= 3)
+    ros.spin(0.2)
+    assert [m.pose.pose.position.x for m in heard] == pytest.approx([1, 2.1, 2.2])
+    assert heard[-1].header.frame_id == 'map'
+
+
+def test_initialpose_follows_whoever_asks(ros: Any, with_fake: Any) -> None:
+    node = ros.run(
+        with_fake(DsacNode, _found(_pose(1, 2))),
+        mode='continuous', rate=1000.0, publish_initialpose=True,
+    )  # fmt: skip
+    poses, heard = ros.hears(node, '~/pose'), ros.hears(node, 'initialpose')
+    _relocalize(ros, node, poses, range(5))
+    ros.until(lambda: len(heard) == 1)
+    future = _trigger(ros)
+    ros.until(lambda: node._asked)
+    _relocalize(ros, node, poses, range(5, 8))
+    assert _answered(ros, future).success
+    ros.until(lambda: len(heard) == 2)
+    assert ros.call(Trigger, '/dsac/reset').success
+    _relocalize(ros, node, poses, range(8, 10))
+    ros.until(lambda: len(heard) == 3)  # after a reset it is the first again
+    ros.spin(0.2)
+    assert len(heard) == 3
+
+
+def test_initialpose_waits_for_who_listens(ros: Any, with_fake: Any) -> None:
+    node = ros.run(
+        with_fake(DsacNode, _found(_pose(1, 2))),
+        mode='continuous', rate=1000.0, publish_initialpose=True,
+    )  # fmt: skip
+    poses = ros.hears(node, '~/pose')
+    _relocalize(ros, node, poses, range(3))
+    heard = ros.hears(node, 'initialpose')  # AMCL starts later
+    _relocalize(ros, node, poses, range(3, 6))
+    ros.until(lambda: len(heard) == 1)
+
+
+def test_every_pose_may_be_an_initialpose(ros: Any, with_fake: Any) -> None:
+    node = ros.run(
+        with_fake(DsacNode, _found(_pose(1, 2))),
+        mode='continuous', rate=1000.0, publish_initialpose=True, initialpose_min_distance=0.0,
+    )  # fmt: skip
+    poses, heard = ros.hears(node, '~/pose'), ros.hears(node, 'initialpose')
+    _relocalize(ros, node, poses, range(3))
+    ros.until(lambda: len(heard) == 3)
 
 
 def test_map_to_odom_is_placed_after_its_confirmations(ros: Any, with_fake: Any) -> None:

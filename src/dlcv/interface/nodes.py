@@ -283,7 +283,8 @@ DSAC = NodeSpec(
         ),
         _out(
             'initialpose', 'geometry_msgs/msg/PoseWithCovarianceStamped', 'R10',
-            'Accepted poses, for AMCL.', 'publish_initialpose',
+            'Accepted poses, for AMCL: the first, those asked for, those far from the last.',
+            'publish_initialpose',
         ),
         _out('/tf', 'tf2_msgs/msg/TFMessage', 'tf', 'map_frame -> odom_frame.', 'publish_tf'),
         HANDLED,

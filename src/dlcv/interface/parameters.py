@@ -416,4 +416,16 @@ class DsacParameters(CommonParameters):
     transform_tolerance: float = parameter(
         0.1, 'The transform is dated this far into the future.', 's', low=0, high=5, dynamic=True
     )
-    publish_initialpose: bool = parameter(False, 'Publish accepted poses on initialpose, for AMCL.')
+    publish_initialpose: bool = parameter(
+        False,
+        'Publish on initialpose, for AMCL, which starts anew with each: the first accepted pose, '
+        'those that ~/trigger asks for, and those far from the last one.',
+    )
+    initialpose_min_distance: float = parameter(
+        1.0, 'So far from the last pose on initialpose, another one follows unasked.', 'm',
+        low=0, high=10000, dynamic=True,
+    )  # fmt: skip
+    initialpose_min_angle: float = parameter(
+        0.5, 'So far turned from the last pose on initialpose, another one follows unasked.', 'rad',
+        low=0, high=10, dynamic=True,
+    )  # fmt: skip

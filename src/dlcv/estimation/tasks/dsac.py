@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
 from dlcv.estimation.body import compounded
 from dlcv.estimation.tasks.base import Estimator, Host, Level, Task, Verdict, settings
@@ -50,6 +51,8 @@ class RelocalizationTask(Task[DsacParameters, Fix]):
     Attributes:
         frames: Where the camera sits; whoever runs the task fills it.
         prior: ``(4, 4)`` map_from_base where the body is believed to be; None for anywhere.
+        asked: Whether somebody asked for the pose that is published next; whoever runs the task
+            says so.
     """
 
     spec = DSAC
@@ -58,6 +61,8 @@ class RelocalizationTask(Task[DsacParameters, Fix]):
         super().__init__(host, compose)
         self.frames = TransformBuffer()
         self.prior: Matrix | None = None
+        self.asked = False
+        self._seed: Matrix | None = None  # the last pose on initialpose, while somebody listens
         self._mount = Mount(self.frames, host.warn)
         self._last_due_ns: int | None = None
 
@@ -117,14 +122,29 @@ class RelocalizationTask(Task[DsacParameters, Fix]):
         self.host.judge(None)
         message = self.compose.pose_with_covariance(in_map, result.map_from_base, result.covariance)
         self.send(POSE, message)
-        if p.publish_initialpose:
+        if p.publish_initialpose and self._seeds(result.map_from_base):
             self.send(INITIALPOSE, message)
 
     def reset(self) -> None:
         """Forget the prior and what moves."""
-        self.prior, self._last_due_ns = None, None
+        self.prior, self._last_due_ns, self._seed = None, None, None
         self.frames.clear_moving()
         self.host.judge(None)
+
+    def _seeds(self, pose: Matrix) -> bool:
+        """Whether a filter is to start anew at a pose: each start throws away what it knew."""
+        if not self.wanted(INITIALPOSE):
+            self._seed = None  # whoever comes has heard of none
+            return False
+        p, last = self.parameters, self._seed
+        if last is not None and not self.asked:
+            apart = inverse(last) @ pose
+            turn = Rotation.from_matrix(apart[:3, :3]).magnitude()
+            far = np.linalg.norm(apart[:3, 3]) >= p.initialpose_min_distance
+            if not far and turn < p.initialpose_min_angle:
+                return False
+        self._seed = pose
+        return True
 
     def interrupt(self) -> None:
         """Nothing to do: images are independent of each other."""

@@ -88,6 +88,8 @@ class DsacNode(VisionNode[DsacParameters, Fix]):
 
     def publish(self, frame: Frame, header: Any, result: Fix) -> None:
         """Publish, and answer whoever asked."""
+        with self._asking:
+            self.task.asked = bool(self._asked)
         super().publish(frame, header, result)
         if result.accepted and self.parameters.publish_tf:
             assert result.map_from_base is not None
