@@ -86,6 +86,12 @@ def test_exponents_are_numbers_as_for_ros(tmp_path):
     assert files.check(path, SPEC, '/superpoint').detection_threshold == 1e-3
 
 
+def test_whole_numbers_are_doubles_where_they_are_wanted(tmp_path):
+    text = '/**:\n  ros__parameters: {max_input_age: 1, twist_stddev: [1, 1, 1, 1, 1, 1]}\n'
+    found = files.check(write(tmp_path, text), NODES['deepvo'], '/deepvo')
+    assert (repr(found.max_input_age), found.twist_stddev) == ('1.0', (1.0,) * 6)
+
+
 def test_parameters_of_sister_nodes_and_of_ros_are_let_through(tmp_path):
     text = '/**:\n  ros__parameters: {use_sim_time: true, lost_policy: inflate, qos_overrides: {}}'
     assert files.check(write(tmp_path, text), SPEC, '/superpoint') == SPEC.parameters()
@@ -96,7 +102,8 @@ def test_parameters_of_sister_nodes_and_of_ros_are_let_through(tmp_path):
     [
         ('/**:\n  ros__parameters: {nms_radios: 3}', "'nms_radios'; did you mean 'nms_radius'"),
         ('/**:\n  ros__parameters: {nms_radius: 65}', 'nms_radius: 65 is outside 0..64 px'),
-        ('/**:\n  ros__parameters: {max_rate: 5}', 'max_rate: expected double, got 5'),
+        ('/**:\n  ros__parameters: {max_rate: "5"}', "max_rate: expected double, got the text '5'"),
+        ('/**:\n  ros__parameters: {autostart: "true"}', 'write true without quotes'),
         ('/**:\n  nms_radius: 3', 'expected a mapping under ros__parameters'),
         ('/**/superpoint: 3', 'expected a mapping under ros__parameters'),
         ('- 1', 'expected node names'),

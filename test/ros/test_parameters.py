@@ -29,7 +29,9 @@ def _set(node: Any, **values: Any) -> Any:
         ({'max_keypoints': 0}, 'max_keypoints: 0 is outside 1..8192'),
         ({'max_rate': 1e9}, 'max_rate: 1000000000.0 is outside 0..1000 Hz'),
         ({'detection_threshold': float('nan')}, 'detection_threshold: nan is outside 0..1'),
-        ({'max_rate': 10}, 'max_rate: expected double, got 10'),
+        ({'max_rate': 2000}, 'max_rate: 2000.0 is outside 0..1000 Hz'),
+        ({'max_rate': '10'}, "max_rate: expected double, got the text '10'"),
+        ({'autostart': 'true'}, "expected bool, got the text 'true': write true without quotes"),
         ({'device': 'tpu'}, "device: 'tpu' is none of auto, cpu, cuda, cuda:N"),
         ({'weights_sha256': 'abc'}, 'weights_sha256: expected 64 hex digits'),
         ({'resize_long_side': 10}, 'resize_long_side: 10 is outside 64..4096 px'),
@@ -76,6 +78,31 @@ def test_a_value_of_another_type_is_refused(ros: Any, plain: Any) -> None:
     for wrong in ('much', [1.0, 2.0], True):
         assert not _set(node, max_rate=wrong).successful
     assert node.get_parameter('max_rate').value == 0.0
+
+
+def test_a_whole_number_is_a_double_at_start(ros: Any, plain: Any) -> None:
+    node = ros.make(plain, max_rate=10, max_input_age=1)
+    assert node.trigger_configure() == SUCCESS
+    assert repr((node.parameters.max_rate, node.parameters.max_input_age)) == '(10.0, 1.0)'
+    assert node.get_parameter('max_rate').type_ == Parameter.Type.DOUBLE
+
+
+def test_a_row_of_whole_numbers_is_one_of_doubles(ros: Any, with_fake: Any) -> None:
+    from dlcv.ros.nodes.deepvo import DeepVONode
+
+    node = ros.make(with_fake(DeepVONode), twist_stddev=[1, 1, 1, 2, 2, 2])
+    assert node.trigger_configure() == SUCCESS
+    assert node.get_parameter('twist_stddev').type_ == Parameter.Type.DOUBLE_ARRAY
+    assert node.parameters.twist_stddev == (1, 1, 1, 2, 2, 2)
+
+
+def test_a_whole_number_is_a_double_while_running(ros: Any, plain: Any) -> None:
+    node = ros.run(plain)
+    assert _set(node, max_rate=5).successful
+    assert repr(node.parameters.max_rate) == '5.0'
+    assert node.get_parameter('max_rate').type_ == Parameter.Type.DOUBLE
+    assert not _set(node, max_rate=5000).successful
+    assert not _set(node, nms_radius=5.0).successful
 
 
 def test_a_set_is_taken_whole_or_not_at_all(ros: Any, plain: Any) -> None:

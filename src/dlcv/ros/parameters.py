@@ -23,6 +23,7 @@ from rclpy.parameter import Parameter as RosParameter
 from dlcv.interface.nodes import NODES
 from dlcv.interface.parameters import CommonParameters, Parameter, ParameterError, describe
 
+_WHOLE = (RosParameter.Type.INTEGER, RosParameter.Type.INTEGER_ARRAY)
 _FOREIGN = ('use_sim_time', 'qos_overrides', 'start_type_description_service')
 
 
@@ -52,10 +53,13 @@ class Parameters:
         self._changed, self._settled = changed, settled
         self._table = {p.name: p for p in describe(cls)}
         self._problems: dict[str, str] = {}
+        given = node._parameter_overrides  # noqa: SLF001 - rclpy offers no other way
+        given |= {p.name: p for p in self._as_declared([*given.values()])}
         for p in self._table.values():
             self._declare(p)
         self._note_unknown()
         self.values = self._build({})
+        node.add_pre_set_parameters_callback(self._as_declared)
         node.add_on_set_parameters_callback(self._on_set)
 
     @property
@@ -100,6 +104,17 @@ class Parameters:
                 self._problems.setdefault('', str(err))
                 return self._cls()
             raise
+
+    def _as_declared(self, parameters: list[RosParameter]) -> list[RosParameter]:
+        """Return parameters with doubles where whole numbers were written for them."""
+        return [self._declared_type(p) for p in parameters]
+
+    def _declared_type(self, given: RosParameter) -> RosParameter:
+        ours = self._table.get(given.name)
+        if ours is None or given.type_ not in _WHOLE:
+            return given
+        taken = ours.taken(_plain(given.value))
+        return RosParameter(given.name, value=list(taken) if isinstance(taken, tuple) else taken)
 
     def _on_set(self, parameters: list[RosParameter]) -> SetParametersResult:
         """Check a whole set at once: all of it is taken, or none."""
