@@ -76,6 +76,15 @@ def test_nodes_manage_themselves_unless_told_otherwise():
     assert start('superpoint', autostart='false').parameters == {'autostart': False}
 
 
+def test_what_a_robot_tells_all_its_nodes_is_passed_over_and_named(tmp_path):
+    path = tmp_path / 'robot.yaml'
+    path.write_text('/**: {ros__parameters: {robot_radius: 0.3}}')
+    warnings = plan(params_file=str(path), nodes='superpoint,deepvo').warnings
+    assert [text.partition(':')[0] for text in warnings] == ['superpoint', 'deepvo']
+    assert all("'robot_radius'" in text for text in warnings)
+    assert plan().warnings == []
+
+
 @pytest.mark.parametrize('name', ['odom_frame', 'base_frame', 'publish_tf', 'device'])
 def test_what_is_not_given_stays_as_the_file_says(name):
     assert name not in start('deepvo').parameters

@@ -62,6 +62,19 @@ def test_a_sister_nodes_parameter_is_no_mistake(ros: Any, plain: Any) -> None:
     assert node.trigger_configure() == SUCCESS
 
 
+@pytest.mark.parametrize(('pattern', 'fine'), [('/**', True), ('/*', True), ('/superpoint', False)])
+def test_what_a_robot_tells_all_its_nodes_is_passed_over(
+    ros: Any, plain: Any, tmp_path: Any, monkeypatch: Any, pattern: str, fine: bool
+) -> None:
+    path = tmp_path / 'robot.yaml'
+    path.write_text(f'{pattern}: {{ros__parameters: {{robot_radius: 0.3, a: {{b: 1}}}}}}')
+    arguments = ['--params-file', str(path)]
+    monkeypatch.setattr('sys.argv', ['superpoint_node', '--ros-args', *arguments])
+    node = ros.make(plain, *arguments)
+    assert node.trigger_configure() == (SUCCESS if fine else FAILURE)
+    assert ("unknown parameter 'robot_radius'" in node._fault) != fine
+
+
 @pytest.mark.parametrize('value', [2.0, float('nan')])
 def test_a_bad_value_is_refused_while_running(ros: Any, plain: Any, value: float) -> None:
     node = ros.run(plain)

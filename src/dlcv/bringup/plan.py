@@ -39,6 +39,7 @@ class NodeStart:
         remappings: Names (from, to).
         log_level: debug, info, warn, error or fatal.
         settings: All parameters as they will be.
+        passed_over: Keys of the file's sections for all nodes that no node here has.
     """
 
     spec: NodeSpec
@@ -48,6 +49,13 @@ class NodeStart:
     remappings: tuple[tuple[str, str], ...]
     log_level: str
     settings: CommonParameters
+    passed_over: tuple[str, ...] = ()
+
+    @property
+    def warning(self) -> str:
+        """What is to be said of the keys that are passed over; empty if there are none."""
+        known = self.settings.__dataclass_fields__
+        return files.warning(self.passed_over, self.spec.name, known) if self.passed_over else ''
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -102,6 +110,11 @@ class Plan:
     points: bool = False
     rviz: Path | None = None
 
+    @property
+    def warnings(self) -> list[str]:
+        """What the nodes will warn of, each beginning with a node's name."""
+        return [f'{node.spec.name}: {node.warning}' for node in self.nodes if node.warning]
+
 
 def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: bool) -> Plan:
     """Turn launch arguments into a plan.
@@ -140,7 +153,8 @@ def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: b
 def _node(spec: NodeSpec, values: Mapping[str, str]) -> NodeStart:
     path = Path(values['params_file'] or share_file('config/vo.yaml'))
     parameters = launch.overrides(spec, values)
-    settings = files.check(path, spec, launch.full_name('~/', spec.name, values['namespace'])[:-1])
+    full_name = launch.full_name('~/', spec.name, values['namespace'])[:-1]
+    settings = files.check(path, spec, full_name)
     changed = {k: v for k, v in parameters.items() if k not in files.OF_ROS}
     try:
         settings = type(settings)(**_values(settings) | changed)
@@ -155,6 +169,7 @@ def _node(spec: NodeSpec, values: Mapping[str, str]) -> NodeStart:
         remappings=tuple(launch.remappings(spec, values)),
         log_level=values['log_level'],
         settings=settings,
+        passed_over=tuple(files.strangers(files.sections(path), full_name)),
     )
 
 
