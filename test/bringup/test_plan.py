@@ -124,6 +124,31 @@ def test_the_nav2_preset_leaves_the_transform_to_the_filter():
     assert node.resolve('~/odometry') == '/robot/camera_odom'
 
 
+@pytest.mark.parametrize(
+    ('given', 'topic'),
+    [
+        ({'odom_topic': '/odom'}, '/odom'),
+        ({'odom_topic': 'odom'}, '/robot/odom'),
+        ({'odom_topic': 'vo/odom', 'nav2': 'true'}, '/robot/vo/odom'),
+        ({'odom_topic': ''}, '/robot/deepvo/odometry'),
+    ],
+)
+def test_the_odometry_may_go_where_nav2_listens(given, topic):
+    node = start('deepvo', namespace='robot', **given)
+    assert topic in node.outputs
+    assert len([pair for pair in node.remappings if pair[0] == '~/odometry']) <= 1
+    assert not any(pair[0] == '~/odometry' for pair in start('flownet', **given).remappings)
+
+
+def test_the_report_knows_where_the_odometry_went(bag, tmp_path):
+    given = {'bag': bag, 'record': str(tmp_path / 'o.mcap'), 'evaluate': TRUTH}
+    moved = plan(**given, odom_topic='odom', namespace='robot', camera='/camera')
+    assert '/robot/odom' in moved.recorder
+    assert moved.report[moved.report.index('--odometry') + 1] == '/robot/odom'
+    assert '--odometry' not in plan(**given).report
+    assert '--odometry' not in plan(**given, odom_topic='odom', nodes='flownet').report
+
+
 def test_the_arguments_of_a_node():
     node = start('deepvo', namespace='/robot/', params_file=str(config('demo.yaml')), nav2='true')
     assert node.arguments == (
@@ -243,6 +268,7 @@ def test_an_asked_for_profile_goes_before_one_that_is_set(tmp_path):
         ({'image_topic': 'front image'}, "image_topic: 'front image' is no name of a topic"),
         ({'image_topic': 'front/'}, "image_topic: 'front/' is no name of a topic"),
         ({'camera_info_topic': '/a/b:c'}, "camera_info_topic: '/a/b:c' is no name of a topic"),
+        ({'odom_topic': 'my odom'}, "odom_topic: 'my odom' is no name of a topic"),
         ({'odom_frame': 'my odom'}, "odom_frame: 'my odom' is no name of a frame"),
         ({'base_frame': 'base\tlink'}, 'base_frame: .* is no name of a frame'),
         ({'map_frame': 'a//b'}, "map_frame: 'a//b' is no name of a frame"),

@@ -14,7 +14,7 @@ from typing import Any
 
 from dlcv.interface import files, launch
 from dlcv.interface.launch import LaunchError
-from dlcv.interface.nodes import NodeSpec
+from dlcv.interface.nodes import DEEPVO, NodeSpec
 from dlcv.interface.parameters import CommonParameters, ParameterError
 from dlcv.interface.share import share_file
 
@@ -141,7 +141,7 @@ def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: b
         environment=launch.environment(present, profile, colour=colour),
         player=_player(nodes, values),
         recorder=_recorder(nodes, values, kept),
-        report=_report(nodes[0], values),
+        report=_report(nodes, values),
         respawn_delay=float(values['respawn_delay']) if _on(values, 'use_respawn') else None,
         namespace=values['namespace'],
         points=_on(values, 'points'),
@@ -203,16 +203,19 @@ def _recorder(
     return ('-m', 'dlcv.ros.record', values['record'], *sim_time, '--topics', *topics)
 
 
-def _report(node: NodeStart, values: Mapping[str, str]) -> tuple[str, ...]:
+def _report(nodes: tuple[NodeStart, ...], values: Mapping[str, str]) -> tuple[str, ...]:
     if not values['evaluate']:
         return ()
     if not (values['bag'] and values['record']):
         raise LaunchError('evaluate: needs bag (what is played) and record (what is evaluated)')
     recording = Path(values['record'])
     out = recording.with_name(f'{recording.stem}_evaluation')
+    moved = [node.resolve(DEEPVO.answer) for node in nodes if node.spec is DEEPVO]
+    odometry = ('--odometry', *moved) if values['odom_topic'] and moved else ()
     return (
         *('-m', 'dlcv', 'evaluate', values['bag'], '--answers', str(recording), '-o', str(out)),
-        *('--namespace', values['namespace'].strip('/'), '--images', _image(node)),
+        *('--namespace', values['namespace'].strip('/'), '--images', _image(nodes[0])),
+        *odometry,
         *('--truth', values['evaluate']),
     )
 

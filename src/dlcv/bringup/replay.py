@@ -75,7 +75,10 @@ def _own(
     return Argument(name=name, default=default, doc=doc, choices=choices, form=form)
 
 
-_OF_NODES = ('namespace', 'params_file', 'nodes', 'map', 'device', 'fastdds_profile', 'log_level')
+_OF_NODES = (
+    'namespace', 'params_file', 'nodes', 'map', 'device', 'odom_topic', 'fastdds_profile',
+    'log_level',
+)  # fmt: skip
 ARGUMENTS: tuple[Argument, ...] = (
     _own('bag', '', 'The bag.'),
     _own('output', '', 'Folder of the answers and the report; empty is BAG_evaluation.'),

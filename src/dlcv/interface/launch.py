@@ -11,6 +11,7 @@ from typing import Any, Literal
 from dlcv.interface.nodes import (
     CAMERA_INFO,
     COMPRESSED,
+    DEEPVO,
     FILTERED_ODOMETRY,
     IMAGE,
     NODES,
@@ -145,6 +146,12 @@ ARGUMENTS: tuple[Argument, ...] = (
         'deepvo publishes odom_frame -> base_frame; empty as in params_file, else true.',
     ),
     Argument(
+        name='odom_topic',
+        default='',
+        doc="Topic of deepvo's odometry; empty is deepvo/odometry, with nav2 camera_odom.",
+        form='topic',
+    ),
+    Argument(
         name='odom_frame',
         default='',
         doc='Fixed frame of the odometry; empty as in params_file, else odom.',
@@ -256,7 +263,10 @@ def overrides(spec: NodeSpec, values: Mapping[str, str]) -> dict[str, Any]:
 
 
 def remappings(spec: NodeSpec, values: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the (from, to) names with which a node listens to the camera of the arguments."""
+    """Return the (from, to) names with which a node listens to the camera of the arguments.
+
+    Names without a leading slash lie in the node's namespace.
+    """
     camera = (values.get('camera') or 'camera').rstrip('/')
     image = values.get('image_topic') or f'{camera}/image_raw'
     info = values.get('camera_info_topic') or f'{camera}/camera_info'
@@ -265,9 +275,15 @@ def remappings(spec: NodeSpec, values: Mapping[str, str]) -> list[tuple[str, str
         (COMPRESSED.name, f'{image}/compressed'),
         (CAMERA_INFO.name, info),
     ]
-    if spec.name == 'deepvo' and _true(values.get('nav2', 'false')):
-        pairs.append(('~/odometry', FILTERED_ODOMETRY))
+    if spec.name == DEEPVO.name and (odometry := _odometry(values)):
+        pairs.append((DEEPVO.answer, odometry))
     return pairs
+
+
+def _odometry(values: Mapping[str, str]) -> str:
+    """Return where deepvo's odometry goes instead of its own topic; empty for nowhere else."""
+    filtered = FILTERED_ODOMETRY if _true(values.get('nav2') or 'false') else ''
+    return values.get('odom_topic') or filtered
 
 
 def full_name(name: str, node: str, namespace: str) -> str:
