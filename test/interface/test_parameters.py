@@ -55,6 +55,8 @@ def test_conditions_of_outputs_are_parameters():
         (SuperPointParameters, {'device': 'gpu'}, "device: 'gpu' is none of auto, cpu, cuda"),
         (SuperPointParameters, {'device': 'cuda:'}, "device: 'cuda:' is none of"),
         (SuperPointParameters, {'weights_sha256': 'ab'}, 'expected 64 hex digits'),
+        (FlowNetParameters, {'resize_long_side': 63}, r'63 is outside 64\.\.4096'),
+        (FlowNetParameters, {'resize_long_side': 4097}, r'4097 is outside 0\.\.4096'),
         (FlowNetParameters, {'output_stride': 3}, '3 is none of 1, 2, 4'),
         (MonodepthParameters, {'min_depth': 5.0, 'max_depth': 4.0}, 'is not below max_depth'),
         (DeepVOParameters, {'twist_stddev': (1.0,)}, 'expected 6 numbers, got 1'),

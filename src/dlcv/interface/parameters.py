@@ -231,6 +231,18 @@ class CommonParameters:
             raise ParameterError(f'weights_sha256: expected 64 hex digits, got {digest!r}')
 
 
+def _resize_long_side() -> Any:
+    """Return the field of a parameter that several networks have."""
+    return parameter(
+        640, 'Images are shrunk to this before the network; 0 for never.', 'px', low=0, high=4096
+    )
+
+
+def _check_long_side(pixels: int) -> None:
+    if 0 < pixels < 64:
+        raise ParameterError(f'resize_long_side: {pixels} is outside 64..4096 px')
+
+
 @dataclass(frozen=True, kw_only=True)
 class SuperPointParameters(CommonParameters):
     """Parameters of `superpoint`."""
@@ -249,9 +261,7 @@ class SuperPointParameters(CommonParameters):
     remove_borders: int = parameter(
         4, 'Margin without keypoints.', 'px', low=0, high=128, dynamic=True
     )
-    resize_long_side: int = parameter(
-        640, 'Images are shrunk to this before the network; 0 for never.', 'px', low=0, high=4096
-    )
+    resize_long_side: int = _resize_long_side()
     descriptor_format: str = parameter(
         'int8', 'Descriptors in the cloud: int8 is the unit vector times 127.',
         choices=('float32', 'int8', 'none'),
@@ -263,16 +273,14 @@ class SuperPointParameters(CommonParameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if 0 < self.resize_long_side < 64:
-            raise ParameterError(
-                f'resize_long_side: {self.resize_long_side} is outside 64..4096 px'
-            )
+        _check_long_side(self.resize_long_side)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlowNetParameters(CommonParameters):
     """Parameters of `flownet`."""
 
+    resize_long_side: int = _resize_long_side()
     output_stride: int = parameter(
         4, 'Full-size pixels between two samples of the published flow: 1, 2 or 4.', low=1, high=4
     )
@@ -294,6 +302,7 @@ class FlowNetParameters(CommonParameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_long_side(self.resize_long_side)
         if self.output_stride not in (1, 2, 4):
             raise ParameterError(f'output_stride: {self.output_stride} is none of 1, 2, 4')
 
