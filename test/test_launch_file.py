@@ -131,7 +131,9 @@ def test_every_argument_is_described(description):
     assert [d.name for d in declared] == [a.name for a in ARGUMENTS]
     assert [d.name for d in declared if not d.description] == []
     assert {d.name: d.choices for d in declared if d.choices} == {
-        a.name: list(a.choices) for a in ARGUMENTS if a.choices
+        a.name: [*a.choices, *(('True', 'False') if a.boolean else ())]
+        for a in ARGUMENTS
+        if a.choices
     }
 
 

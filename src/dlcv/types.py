@@ -83,8 +83,8 @@ class Camera:
         return replace(self, width=width, height=height, cx=self.cx - left, cy=self.cy - top)
 
     def undistorted(self) -> Camera:
-        """Return the ideal camera with the same K and no distortion."""
-        return replace(self, distortion=())
+        """Return the ideal camera with the same K and no distortion: a plumb_bob of zeros."""
+        return replace(self, distortion=(), distortion_model='plumb_bob')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

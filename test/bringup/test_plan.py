@@ -76,6 +76,15 @@ def test_nodes_manage_themselves_unless_told_otherwise():
     assert start('superpoint', autostart='false').parameters == {'autostart': False}
 
 
+def test_what_a_robot_tells_all_its_nodes_is_passed_over_and_named(tmp_path):
+    path = tmp_path / 'robot.yaml'
+    path.write_text('/**: {ros__parameters: {robot_radius: 0.3}}')
+    warnings = plan(params_file=str(path), nodes='superpoint,deepvo').warnings
+    assert [text.partition(':')[0] for text in warnings] == ['superpoint', 'deepvo']
+    assert all("'robot_radius'" in text for text in warnings)
+    assert plan().warnings == []
+
+
 @pytest.mark.parametrize('name', ['odom_frame', 'base_frame', 'publish_tf', 'device'])
 def test_what_is_not_given_stays_as_the_file_says(name):
     assert name not in start('deepvo').parameters
@@ -113,6 +122,31 @@ def test_the_nav2_preset_leaves_the_transform_to_the_filter():
     assert node.parameters['publish_tf'] is False
     assert '/tf' not in node.outputs
     assert node.resolve('~/odometry') == '/robot/camera_odom'
+
+
+@pytest.mark.parametrize(
+    ('given', 'topic'),
+    [
+        ({'odom_topic': '/odom'}, '/odom'),
+        ({'odom_topic': 'odom'}, '/robot/odom'),
+        ({'odom_topic': 'vo/odom', 'nav2': 'true'}, '/robot/vo/odom'),
+        ({'odom_topic': ''}, '/robot/deepvo/odometry'),
+    ],
+)
+def test_the_odometry_may_go_where_nav2_listens(given, topic):
+    node = start('deepvo', namespace='robot', **given)
+    assert topic in node.outputs
+    assert len([pair for pair in node.remappings if pair[0] == '~/odometry']) <= 1
+    assert not any(pair[0] == '~/odometry' for pair in start('flownet', **given).remappings)
+
+
+def test_the_report_knows_where_the_odometry_went(bag, tmp_path):
+    given = {'bag': bag, 'record': str(tmp_path / 'o.mcap'), 'evaluate': TRUTH}
+    moved = plan(**given, odom_topic='odom', namespace='robot', camera='/camera')
+    assert '/robot/odom' in moved.recorder
+    assert moved.report[moved.report.index('--odometry') + 1] == '/robot/odom'
+    assert '--odometry' not in plan(**given).report
+    assert '--odometry' not in plan(**given, odom_topic='odom', nodes='flownet').report
 
 
 def test_the_arguments_of_a_node():
@@ -227,15 +261,46 @@ def test_an_asked_for_profile_goes_before_one_that_is_set(tmp_path):
         ({'use_respawn': 'true', 'respawn_delay': 'x'}, "respawn_delay: 'x' is no number"),
         ({'respawn_delay': '-3'}, 'respawn_delay: -3 is below 0'),
         ({'namespace': 'a b'}, "namespace: 'a b' is no ROS name"),
+        ({'namespace': 'bad-ns'}, "namespace: 'bad-ns' is no ROS name"),
+        ({'camera': 'bad-name'}, "camera: 'bad-name' is no ROS name, such as robot/front"),
+        ({'camera': '/a//b'}, "camera: '/a//b' is no ROS name"),
+        ({'camera': '2nd'}, "camera: '2nd' is no ROS name"),
+        ({'image_topic': 'front image'}, "image_topic: 'front image' is no name of a topic"),
+        ({'image_topic': 'front/'}, "image_topic: 'front/' is no name of a topic"),
+        ({'camera_info_topic': '/a/b:c'}, "camera_info_topic: '/a/b:c' is no name of a topic"),
+        ({'odom_topic': 'my odom'}, "odom_topic: 'my odom' is no name of a topic"),
+        ({'odom_frame': 'my odom'}, "odom_frame: 'my odom' is no name of a frame"),
+        ({'base_frame': 'base\tlink'}, 'base_frame: .* is no name of a frame'),
+        ({'map_frame': 'a//b'}, "map_frame: 'a//b' is no name of a frame"),
+        ({'respawn_delay': 'nan'}, 'respawn_delay: nan is not finite'),
+        ({'respawn_delay': 'inf'}, 'respawn_delay: inf is not finite'),
+        ({'bag_rate': 'fast'}, "bag_rate: 'fast' is no number"),
+        ({'bag_rate': 'nan'}, 'bag_rate: nan is not finite'),
+        ({'publish_tf': 'yes'}, "publish_tf: 'yes' is none of true, false"),
         ({'device': 'gpu'}, "superpoint: device: 'gpu' is none of auto, cpu, cuda, cuda:N"),
         ({'evaluate': '/t'}, 'evaluate: needs bag .* and record'),
         ({'record': '/'}, 'record: / is there already'),
+        ({'record': 'out.db3'}, r'record: out\.db3: bags are written as NAME\.mcap'),
+        ({'record': f'{__file__}/out.mcap'}, 'record: .* cannot be made in .*test_plan'),
         ({'record_inputs': 'true'}, 'record_inputs: needs record'),
     ],
 )
 def test_nonsense_is_refused(given, message):
     with pytest.raises(LaunchError, match=message):
         plan(**given)
+
+
+@pytest.mark.parametrize('camera', ['/front/', 'front', 'robot_1/front', '/', '_x'])
+def test_a_camera_may_be_any_namespace(camera):
+    name = start('superpoint', camera=camera).resolve('image')
+    assert name == f'/{camera.strip("/")}/image_raw'.replace('//', '/')
+
+
+@pytest.mark.parametrize('text', ['True', 'TRUE', 'true'])
+def test_switches_and_choices_may_have_capitals(text):
+    assert start('deepvo', use_sim_time=text, log_level='INFO') == start(
+        'deepvo', use_sim_time='true', log_level='info'
+    )
 
 
 def test_missing_weights_are_named_before_anything_runs(tmp_path):

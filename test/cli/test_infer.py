@@ -196,6 +196,7 @@ def test_untrained_weights_are_named_in_plain_sight(infer, capsys):
         ('superpoint', ('--max-keypoints', 0), 1, 'max_keypoints: 0 is outside 1..8192'),
         ('superpoint', ('--detection-threshold', 'nan'), 1, 'nan is outside 0..1'),
         ('superpoint', ('--resize-long-side', 5), 1, '5 is outside 64..4096 px'),
+        ('flownet', ('--resize-long-side', 5), 2, '5 is outside 64..4096 px'),
         ('flownet', ('--max-displacement', -1), 2, 'max_displacement: -1.0 is outside 0..1000'),
         ('monodepth', ('--min-depth', 5, '--max-depth', 2), 1, 'is not below max_depth: 2.0 m'),
         ('deepvo', ('--sequence-length', 0), 2, 'sequence_length: 0 is outside 2..32'),

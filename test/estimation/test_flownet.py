@@ -85,6 +85,72 @@ def test_strides_sample_the_same_flow(frame, stride, shape, multiple):
     np.testing.assert_allclose(field.flow[3, inner, 1], 0.1 * middle[inner], atol=1e-3)
 
 
+@pytest.mark.parametrize('stride', [1, 2, 4])
+@pytest.mark.parametrize('multiple', [1, 64])
+@pytest.mark.parametrize(
+    ('size', 'limit', 'resized'),
+    [
+        ((101, 67), 64, (64, 42)),  # two scales: .634 and .627
+        ((67, 101), 64, (42, 64)),
+        ((200, 31), 64, (64, 10)),
+        ((128, 96), 64, (64, 48)),
+        ((256, 256), 64, (64, 64)),
+    ],
+)
+def test_a_shrunk_picture_has_the_flow_of_the_large_one(
+    frame, size, limit, resized, multiple, stride
+):
+    """Pixels of the picture in each direction, and at its cells, whatever the network saw."""
+    width, height = size
+    network = Brightness(multiple, ramp=0.1)
+    settings = FlowSettings(output_stride=stride, resize_long_side=limit)
+    estimator = FlowEstimator(network, settings, 'cpu')
+    estimator.push(frame(0, flat(50, height, width)))
+    field = estimator.push(frame(0.1, flat(53, height, width)), confidence=True)
+    assert field.stride == stride
+    assert field.flow.shape == (-(-height // stride), -(-width // stride), 2)
+    assert field.confidence.shape == field.flow.shape[:2]
+    across, down = resized[0] / width, resized[1] / height
+    np.testing.assert_allclose(field.flow[..., 0], 3 / across, atol=2e-3)
+    middle = stride * np.arange(field.flow.shape[1]) + (stride - 1) / 2
+    seen = (middle + 0.5) * across - 0.5  # where the network saw it
+    inner = (seen > 1.5) & (seen < resized[0] - 2.5)
+    np.testing.assert_allclose(
+        field.flow[1, inner, 1], 0.1 * seen[inner] / down, rtol=1e-3, atol=2e-3
+    )
+
+
+def test_a_smaller_picture_is_not_changed(frame):
+    plain, limited = (
+        FlowEstimator(Brightness(64, ramp=0.1), FlowSettings(resize_long_side=limit), 'cpu')
+        for limit in (0, 64)
+    )
+    for estimator in (plain, limited):
+        estimator.push(frame(0, flat(1)))
+    fields = [estimator.push(frame(0.1, flat(2))) for estimator in (plain, limited)]
+    np.testing.assert_array_equal(fields[0].flow, fields[1].flow)
+
+
+def test_the_network_sees_the_shrunk_picture(frame):
+    network = Brightness(8)
+    sizes = []
+    network.stack = lambda first, second: (
+        sizes.append(tuple(first.shape[2:])) or torch.cat((first, second), 1)
+    )
+    estimator = FlowEstimator(network, FlowSettings(resize_long_side=640), 'cpu')
+    for i in range(2):
+        estimator.push(frame(0.1 * i, flat(0, 720, 1280)))
+    assert sizes == [(360, 640)]
+
+
+def test_another_size_of_input_starts_anew(frame):
+    estimator = FlowEstimator(Brightness(), FlowSettings(), 'cpu')
+    estimator.push(frame(0, flat(0, 96, 128)))
+    estimator.settings = FlowSettings(resize_long_side=64)
+    assert estimator.push(frame(0.1, flat(0, 96, 128))) is None
+    assert estimator.push(frame(0.2, flat(0, 96, 128))) is not None
+
+
 def test_the_camera_is_that_of_the_grid(frame, lens):
     estimator = FlowEstimator(Brightness(), FlowSettings(output_stride=4), 'cpu')
     image = flat(0, lens.height, lens.width)

@@ -57,6 +57,19 @@ def test_points_go_there_and_back(fit):
     np.testing.assert_allclose(fit.to_source(fit.to_network(xy)), xy, atol=1e-9)
 
 
+@pytest.mark.parametrize('model', ['plumb_bob', 'rational_polynomial', 'equidistant'])
+@pytest.mark.parametrize('coefficient', [0.0, 0.02])
+def test_the_camera_of_a_rectified_picture_has_no_lens(model, coefficient):
+    counts = {'plumb_bob': 5, 'rational_polynomial': 8, 'equidistant': 4}
+    d = (coefficient,) * counts[model]
+    lens = Camera(
+        width=32, height=24, fx=30, fy=31, cx=15, cy=11, distortion=d, distortion_model=model
+    )
+    frame = Frame(stamp_ns=0, image=np.zeros((24, 32), np.uint8), camera=lens)
+    _, camera, _ = View().rectified(frame)
+    assert camera == Camera(width=32, height=24, fx=30, fy=31, cx=15, cy=11)
+
+
 def test_corners_of_the_picture_stay_corners(fit):
     corners = np.array([[-0.5, -0.5], [SOURCE[0] - 0.5, SOURCE[1] - 0.5]])
     want = np.array([[-0.5, -0.5], [fit.resized[0] - 0.5, fit.resized[1] - 0.5]])
@@ -165,5 +178,5 @@ def test_an_ideal_camera_needs_no_rectifying():
     frame = Frame(stamp_ns=0, image=np.zeros((48, 64), np.uint8), camera=ideal)
     image, camera, rectifier = View().rectified(frame)
     assert image is frame.image
-    assert camera is ideal
+    assert camera == ideal
     assert rectifier is None

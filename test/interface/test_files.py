@@ -86,6 +86,12 @@ def test_exponents_are_numbers_as_for_ros(tmp_path):
     assert files.check(path, SPEC, '/superpoint').detection_threshold == 1e-3
 
 
+def test_whole_numbers_are_doubles_where_they_are_wanted(tmp_path):
+    text = '/**:\n  ros__parameters: {max_input_age: 1, twist_stddev: [1, 1, 1, 1, 1, 1]}\n'
+    found = files.check(write(tmp_path, text), NODES['deepvo'], '/deepvo')
+    assert (repr(found.max_input_age), found.twist_stddev) == ('1.0', (1.0,) * 6)
+
+
 def test_parameters_of_sister_nodes_and_of_ros_are_let_through(tmp_path):
     text = '/**:\n  ros__parameters: {use_sim_time: true, lost_policy: inflate, qos_overrides: {}}'
     assert files.check(write(tmp_path, text), SPEC, '/superpoint') == SPEC.parameters()
@@ -94,9 +100,13 @@ def test_parameters_of_sister_nodes_and_of_ros_are_let_through(tmp_path):
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('/**:\n  ros__parameters: {nms_radios: 3}', "'nms_radios'; did you mean 'nms_radius'"),
+        *(
+            (f'{own}:\n  ros__parameters: {{nms_radios: 3}}', "'nms_radios'; did you mean 'nms_rad")
+            for own in ('/**/superpoint', 'superpoint', '/**/super*')
+        ),
         ('/**:\n  ros__parameters: {nms_radius: 65}', 'nms_radius: 65 is outside 0..64 px'),
-        ('/**:\n  ros__parameters: {max_rate: 5}', 'max_rate: expected double, got 5'),
+        ('/**:\n  ros__parameters: {max_rate: "5"}', "max_rate: expected double, got the text '5'"),
+        ('/**:\n  ros__parameters: {autostart: "true"}', 'write true without quotes'),
         ('/**:\n  nms_radius: 3', 'expected a mapping under ros__parameters'),
         ('/**/superpoint: 3', 'expected a mapping under ros__parameters'),
         ('- 1', 'expected node names'),
@@ -109,6 +119,37 @@ def test_what_a_node_would_refuse_is_refused(tmp_path, text, message):
         files.check(path, SPEC, '/superpoint')
     assert str(path) in str(refusal.value)
     assert '\n' not in str(refusal.value)
+
+
+FOREIGN = '{pattern}: {{ros__parameters: {{robot_radius: 0.3, plugins: {{a: 1}}, max_rate: 5.0}}}}'
+
+
+@pytest.mark.parametrize('pattern', ['/**', '/*/**', '/front/**', '/front/*', '/*/*', 'front/**'])
+def test_what_a_robot_tells_all_its_nodes_is_passed_over_and_named(tmp_path, pattern):
+    path = write(tmp_path, FOREIGN.format(pattern=pattern))
+    assert files.check(path, SPEC, '/front/superpoint').max_rate == 5
+    found = files.strangers(files.sections(path), '/front/superpoint')
+    assert found == ['robot_radius', 'plugins']
+
+
+@pytest.mark.parametrize('pattern', ['/**/superpoint', '/front/superpoint', '/*/superpoint'])
+def test_in_its_own_section_it_is_a_mistake(tmp_path, pattern):
+    path = write(tmp_path, FOREIGN.format(pattern=pattern))
+    assert files.strangers(files.sections(path), '/front/superpoint') == []
+    with pytest.raises(ParameterError, match="superpoint has no parameter 'robot_radius'"):
+        files.check(path, SPEC, '/front/superpoint')
+
+
+def test_in_its_own_section_and_in_one_for_all_it_is_a_mistake(tmp_path):
+    text = '/**: {ros__parameters: {speed: 1}}\n/superpoint: {ros__parameters: {speed: 1}}\n'
+    with pytest.raises(ParameterError, match="superpoint has no parameter 'speed'"):
+        files.check(write(tmp_path, text), SPEC, '/superpoint')
+
+
+def test_a_warning_names_what_was_perhaps_meant():
+    words = files.warning(['robot_radius', 'nms_radios'], 'superpoint', ['nms_radius'])
+    assert words.endswith("'robot_radius', 'nms_radios' (did you mean 'nms_radius'?)")
+    assert 'superpoint' in words
 
 
 def test_a_missing_file_is_named(tmp_path):

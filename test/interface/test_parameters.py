@@ -55,15 +55,50 @@ def test_conditions_of_outputs_are_parameters():
         (SuperPointParameters, {'device': 'gpu'}, "device: 'gpu' is none of auto, cpu, cuda"),
         (SuperPointParameters, {'device': 'cuda:'}, "device: 'cuda:' is none of"),
         (SuperPointParameters, {'weights_sha256': 'ab'}, 'expected 64 hex digits'),
+        (FlowNetParameters, {'resize_long_side': 63}, r'63 is outside 64\.\.4096'),
+        (FlowNetParameters, {'resize_long_side': 4097}, r'4097 is outside 0\.\.4096'),
         (FlowNetParameters, {'output_stride': 3}, '3 is none of 1, 2, 4'),
         (MonodepthParameters, {'min_depth': 5.0, 'max_depth': 4.0}, 'is not below max_depth'),
         (DeepVOParameters, {'twist_stddev': (1.0,)}, 'expected 6 numbers, got 1'),
-        (DeepVOParameters, {'twist_stddev': (1, 2, 3, 4, 5, 6)}, r'expected double\[\]'),
+        (DeepVOParameters, {'twist_stddev': ('1',) * 6}, r'expected double\[\]'),
+        (DeepVOParameters, {'twist_stddev': (True,) * 6}, r'expected double\[\]'),
+        (DeepVOParameters, {'twist_stddev': 'flat'}, r"expected double\[\], got the text 'flat'"),
+        (SuperPointParameters, {'max_rate': True}, 'max_rate: expected double, got True'),
+        (SuperPointParameters, {'max_rate': 10**400}, 'max_rate: expected double, got 1000'),
+        (
+            SuperPointParameters,
+            {'max_rate': '5'},
+            "expected double, got the text '5': write 5.0 without quotes",
+        ),
+        (
+            SuperPointParameters,
+            {'nms_radius': '5'},
+            "expected int, got the text '5': write 5 without quotes",
+        ),
+        (SuperPointParameters, {'nms_radius': 'wide'}, "expected int, got the text 'wide'$"),
+        (
+            DeepVOParameters,
+            {'publish_tf': 'True'},
+            "publish_tf: expected bool, got the text 'True': write true without quotes",
+        ),
+        (DeepVOParameters, {'publish_tf': 'maybe'}, "got the text 'maybe': it is true or false"),
+        (DeepVOParameters, {'publish_tf': 1}, 'publish_tf: expected bool, got 1'),
     ],
 )
 def test_a_refused_value_is_named_with_its_range(cls, values, words):
     with pytest.raises(ParameterError, match=words):
         cls(**values)
+
+
+@pytest.mark.parametrize(('spec', 'p'), ALL, ids=lambda x: x.name)
+def test_a_whole_number_is_a_double_where_one_is_wanted(spec, p):
+    whole = {float: 1, tuple: (1,) * 6}.get(type(p.default))
+    if whole is None:
+        return
+    values = {'min_depth': 0.5, 'max_depth': 5.0} if spec.name == 'monodepth' else {}
+    taken = getattr(spec.parameters(**{**values, p.name: whole}), p.name)
+    assert taken == whole
+    assert all(type(v) is float for v in (taken if isinstance(taken, tuple) else [taken]))
 
 
 @pytest.mark.parametrize('device', ['auto', 'cpu', 'cuda', 'cuda:0', 'cuda:12'])

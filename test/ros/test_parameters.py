@@ -29,7 +29,9 @@ def _set(node: Any, **values: Any) -> Any:
         ({'max_keypoints': 0}, 'max_keypoints: 0 is outside 1..8192'),
         ({'max_rate': 1e9}, 'max_rate: 1000000000.0 is outside 0..1000 Hz'),
         ({'detection_threshold': float('nan')}, 'detection_threshold: nan is outside 0..1'),
-        ({'max_rate': 10}, 'max_rate: expected double, got 10'),
+        ({'max_rate': 2000}, 'max_rate: 2000.0 is outside 0..1000 Hz'),
+        ({'max_rate': '10'}, "max_rate: expected double, got the text '10'"),
+        ({'autostart': 'true'}, "expected bool, got the text 'true': write true without quotes"),
         ({'device': 'tpu'}, "device: 'tpu' is none of auto, cpu, cuda, cuda:N"),
         ({'weights_sha256': 'abc'}, 'weights_sha256: expected 64 hex digits'),
         ({'resize_long_side': 10}, 'resize_long_side: 10 is outside 64..4096 px'),
@@ -60,6 +62,19 @@ def test_a_sister_nodes_parameter_is_no_mistake(ros: Any, plain: Any) -> None:
     assert node.trigger_configure() == SUCCESS
 
 
+@pytest.mark.parametrize(('pattern', 'fine'), [('/**', True), ('/*', True), ('/superpoint', False)])
+def test_what_a_robot_tells_all_its_nodes_is_passed_over(
+    ros: Any, plain: Any, tmp_path: Any, monkeypatch: Any, pattern: str, fine: bool
+) -> None:
+    path = tmp_path / 'robot.yaml'
+    path.write_text(f'{pattern}: {{ros__parameters: {{robot_radius: 0.3, a: {{b: 1}}}}}}')
+    arguments = ['--params-file', str(path)]
+    monkeypatch.setattr('sys.argv', ['superpoint_node', '--ros-args', *arguments])
+    node = ros.make(plain, *arguments)
+    assert node.trigger_configure() == (SUCCESS if fine else FAILURE)
+    assert ("unknown parameter 'robot_radius'" in node._fault) != fine
+
+
 @pytest.mark.parametrize('value', [2.0, float('nan')])
 def test_a_bad_value_is_refused_while_running(ros: Any, plain: Any, value: float) -> None:
     node = ros.run(plain)
@@ -76,6 +91,31 @@ def test_a_value_of_another_type_is_refused(ros: Any, plain: Any) -> None:
     for wrong in ('much', [1.0, 2.0], True):
         assert not _set(node, max_rate=wrong).successful
     assert node.get_parameter('max_rate').value == 0.0
+
+
+def test_a_whole_number_is_a_double_at_start(ros: Any, plain: Any) -> None:
+    node = ros.make(plain, max_rate=10, max_input_age=1)
+    assert node.trigger_configure() == SUCCESS
+    assert repr((node.parameters.max_rate, node.parameters.max_input_age)) == '(10.0, 1.0)'
+    assert node.get_parameter('max_rate').type_ == Parameter.Type.DOUBLE
+
+
+def test_a_row_of_whole_numbers_is_one_of_doubles(ros: Any, with_fake: Any) -> None:
+    from dlcv.ros.nodes.deepvo import DeepVONode
+
+    node = ros.make(with_fake(DeepVONode), twist_stddev=[1, 1, 1, 2, 2, 2])
+    assert node.trigger_configure() == SUCCESS
+    assert node.get_parameter('twist_stddev').type_ == Parameter.Type.DOUBLE_ARRAY
+    assert node.parameters.twist_stddev == (1, 1, 1, 2, 2, 2)
+
+
+def test_a_whole_number_is_a_double_while_running(ros: Any, plain: Any) -> None:
+    node = ros.run(plain)
+    assert _set(node, max_rate=5).successful
+    assert repr(node.parameters.max_rate) == '5.0'
+    assert node.get_parameter('max_rate').type_ == Parameter.Type.DOUBLE
+    assert not _set(node, max_rate=5000).successful
+    assert not _set(node, nms_radius=5.0).successful
 
 
 def test_a_set_is_taken_whole_or_not_at_all(ros: Any, plain: Any) -> None:

@@ -64,8 +64,10 @@ def replay_and_evaluate(
     check_truth(planned.job.shown, truth.poses)
     _clear(folder)
     if replay.mode == 'in-process':
-        shown, nodes = planned.job.shown, planned.plan.nodes
-        failed = not replay_local(shown, nodes, folder.path, _teller(console), progress)
+        shown, nodes, tell = planned.job.shown, planned.plan.nodes, _teller(console)
+        for warning in planned.plan.warnings:  # over ROS the nodes give them themselves
+            tell(warning)
+        failed = not replay_local(shown, nodes, folder.path, tell, progress)
     else:
         environment = {**os.environ, **planned.plan.environment, 'PYTHONUNBUFFERED': '1'}
         job = replace(job_of(planned.plan, player='replay'), tell_player=True)

@@ -6,7 +6,7 @@ a bag without the camera's images ends here, with one line that says so.
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from dlcv.interface import files, launch
 from dlcv.interface.launch import LaunchError
-from dlcv.interface.nodes import NodeSpec
+from dlcv.interface.nodes import DEEPVO, NodeSpec
 from dlcv.interface.parameters import CommonParameters, ParameterError
 from dlcv.interface.share import share_file
 
@@ -23,7 +23,6 @@ IMAGE_TYPES = {
     'compressed': 'sensor_msgs/msg/CompressedImage',
 }
 LINGER = 2.0  # seconds for which the clock runs on after a bag, so that the last images are done
-NAMESPACE = re.compile(r'/?([A-Za-z_]\w*(/[A-Za-z_]\w*)*/?)?', re.ASCII)
 TF_STATIC = '/tf_static'
 
 
@@ -39,6 +38,7 @@ class NodeStart:
         remappings: Names (from, to).
         log_level: debug, info, warn, error or fatal.
         settings: All parameters as they will be.
+        passed_over: Keys of the file's sections for all nodes that no node here has.
     """
 
     spec: NodeSpec
@@ -48,6 +48,13 @@ class NodeStart:
     remappings: tuple[tuple[str, str], ...]
     log_level: str
     settings: CommonParameters
+    passed_over: tuple[str, ...] = ()
+
+    @property
+    def warning(self) -> str:
+        """What is to be said of the keys that are passed over; empty if there are none."""
+        known = self.settings.__dataclass_fields__
+        return files.warning(self.passed_over, self.spec.name, known) if self.passed_over else ''
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -102,6 +109,11 @@ class Plan:
     points: bool = False
     rviz: Path | None = None
 
+    @property
+    def warnings(self) -> list[str]:
+        """What the nodes will warn of, each beginning with a node's name."""
+        return [f'{node.spec.name}: {node.warning}' for node in self.nodes if node.warning]
+
 
 def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: bool) -> Plan:
     """Turn launch arguments into a plan.
@@ -116,8 +128,8 @@ def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: b
         ParameterError: A node would refuse the parameter file.
         BagError: The bag cannot be read, or lacks what the arguments need of it.
     """
-    values = {a.name: given.get(a.name, '') or a.default for a in launch.ARGUMENTS}
-    _check_choices(values)
+    values = launch.checked(launch.ARGUMENTS, given)
+    _check_file('map', values['map'])
     nodes = tuple(_node(spec, values) for spec in launch.selected(values['nodes'], values['map']))
     kept = _look_into_bag(nodes, values)
     profile = values['fastdds_profile'] or str(share_file('config/fastdds_shm.xml'))
@@ -129,8 +141,8 @@ def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: b
         environment=launch.environment(present, profile, colour=colour),
         player=_player(nodes, values),
         recorder=_recorder(nodes, values, kept),
-        report=_report(nodes[0], values),
-        respawn_delay=_respawn_delay(values),
+        report=_report(nodes, values),
+        respawn_delay=float(values['respawn_delay']) if _on(values, 'use_respawn') else None,
         namespace=values['namespace'],
         points=_on(values, 'points'),
         rviz=share_file('config/vo.rviz') if _on(values, 'rviz') else None,
@@ -140,7 +152,8 @@ def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: b
 def _node(spec: NodeSpec, values: Mapping[str, str]) -> NodeStart:
     path = Path(values['params_file'] or share_file('config/vo.yaml'))
     parameters = launch.overrides(spec, values)
-    settings = files.check(path, spec, launch.full_name('~/', spec.name, values['namespace'])[:-1])
+    full_name = launch.full_name('~/', spec.name, values['namespace'])[:-1]
+    settings = files.check(path, spec, full_name)
     changed = {k: v for k, v in parameters.items() if k not in files.OF_ROS}
     try:
         settings = type(settings)(**_values(settings) | changed)
@@ -155,6 +168,7 @@ def _node(spec: NodeSpec, values: Mapping[str, str]) -> NodeStart:
         remappings=tuple(launch.remappings(spec, values)),
         log_level=values['log_level'],
         settings=settings,
+        passed_over=tuple(files.strangers(files.sections(path), full_name)),
     )
 
 
@@ -165,9 +179,7 @@ def _values(settings: CommonParameters) -> dict[str, Any]:
 def _player(nodes: tuple[NodeStart, ...], values: Mapping[str, str]) -> tuple[str, ...]:
     if not values['bag']:
         return ()
-    rate = _number(values, 'bag_rate')
-    if rate <= 0:
-        raise LaunchError(f'bag_rate: {rate:g} is not above 0')
+    rate = float(values['bag_rate'])
     wait = ('--wait-for-recorder',) if values['record'] else ()
     return (
         *('-m', 'dlcv', 'play', values['bag'], '--clock', '--rate', f'{rate:g}'),
@@ -182,8 +194,7 @@ def _recorder(
         if _on(values, 'record_inputs'):
             raise LaunchError('record_inputs: needs record (the bag that they go into)')
         return ()
-    if Path(values['record']).exists():
-        raise LaunchError(f'record: {values["record"]} is there already')
+    _check_new(Path(values['record']))
     if _on(values, 'record_inputs'):
         for node in nodes:
             kept = (*kept, _image(node), node.resolve('camera_info'), TF_STATIC)
@@ -192,16 +203,19 @@ def _recorder(
     return ('-m', 'dlcv.ros.record', values['record'], *sim_time, '--topics', *topics)
 
 
-def _report(node: NodeStart, values: Mapping[str, str]) -> tuple[str, ...]:
+def _report(nodes: tuple[NodeStart, ...], values: Mapping[str, str]) -> tuple[str, ...]:
     if not values['evaluate']:
         return ()
     if not (values['bag'] and values['record']):
         raise LaunchError('evaluate: needs bag (what is played) and record (what is evaluated)')
     recording = Path(values['record'])
     out = recording.with_name(f'{recording.stem}_evaluation')
+    moved = [node.resolve(DEEPVO.answer) for node in nodes if node.spec is DEEPVO]
+    odometry = ('--odometry', *moved) if values['odom_topic'] and moved else ()
     return (
         *('-m', 'dlcv', 'evaluate', values['bag'], '--answers', str(recording), '-o', str(out)),
-        *('--namespace', values['namespace'].strip('/'), '--images', _image(node)),
+        *('--namespace', values['namespace'].strip('/'), '--images', _image(nodes[0])),
+        *odometry,
         *('--truth', values['evaluate']),
     )
 
@@ -237,17 +251,6 @@ def _look_into_bag(nodes: tuple[NodeStart, ...], values: Mapping[str, str]) -> t
         return tuple(topic.name for topic in bag.topics if topic.name in {TF_STATIC, truth})
 
 
-def _check_choices(values: Mapping[str, str]) -> None:
-    for argument in launch.ARGUMENTS:
-        value = values[argument.name]
-        if argument.choices and value not in argument.choices:
-            among = ', '.join(filter(None, argument.choices))
-            raise LaunchError(f'{argument.name}: {value!r} is none of {among}')
-    if not NAMESPACE.fullmatch(values['namespace']):
-        raise LaunchError(f'namespace: {values["namespace"]!r} is no ROS name, such as robot/front')
-    _check_file('map', values['map'])
-
-
 def _check_weights(spec: NodeSpec, weights: str) -> None:
     if weights and weights not in spec.weights and not Path(weights).is_file():
         raise LaunchError(
@@ -256,23 +259,20 @@ def _check_weights(spec: NodeSpec, weights: str) -> None:
         )
 
 
+def _check_new(bag: Path) -> None:
+    """Raise a LaunchError if a recorder could not make this bag."""
+    if bag.exists():
+        raise LaunchError(f'record: {bag} is there already')
+    if bag.suffix in ('.db3', '.bag'):
+        raise LaunchError(f'record: {bag}: bags are written as NAME.mcap, or as a folder NAME')
+    above = next(folder for folder in bag.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise LaunchError(f'record: {bag} cannot be made in {above}')
+
+
 def _check_file(name: str, path: str) -> None:
     if path and not Path(path).is_file():
         raise LaunchError(f'{name}: no file {path}')
-
-
-def _number(values: Mapping[str, str], name: str) -> float:
-    try:
-        return float(values[name])
-    except ValueError:
-        raise LaunchError(f'{name}: {values[name]!r} is no number') from None
-
-
-def _respawn_delay(values: Mapping[str, str]) -> float | None:
-    delay = _number(values, 'respawn_delay')
-    if not delay >= 0:
-        raise LaunchError(f'respawn_delay: {delay:g} is below 0')
-    return delay if _on(values, 'use_respawn') else None
 
 
 def _on(values: Mapping[str, str], name: str) -> bool:

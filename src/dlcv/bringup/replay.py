@@ -69,11 +69,16 @@ def name_of(bag: Path) -> str:
     return name if name.strip('.') else bag.resolve().name
 
 
-def _own(name: str, default: str, doc: str, choices: tuple[str, ...] = ()) -> Argument:
-    return Argument(name=name, default=default, doc=doc, choices=choices)
+def _own(
+    name: str, default: str, doc: str, choices: tuple[str, ...] = (), form: launch.Form = ''
+) -> Argument:
+    return Argument(name=name, default=default, doc=doc, choices=choices, form=form)
 
 
-_OF_NODES = ('namespace', 'params_file', 'nodes', 'map', 'device', 'fastdds_profile', 'log_level')
+_OF_NODES = (
+    'namespace', 'params_file', 'nodes', 'map', 'device', 'odom_topic', 'fastdds_profile',
+    'log_level',
+)  # fmt: skip
 ARGUMENTS: tuple[Argument, ...] = (
     _own('bag', '', 'The bag.'),
     _own('output', '', 'Folder of the answers and the report; empty is BAG_evaluation.'),
@@ -81,12 +86,12 @@ ARGUMENTS: tuple[Argument, ...] = (
          ('lock-step', 'real-time')),
     _own('evaluate', 'true', 'Compare the answers with the truth and write a report.', SWITCH),
     _own('truth', '', 'Topic or file of the true poses; empty is the only topic, if any.'),
-    _own('images', '', 'Topic of the pictures; empty is the only camera.'),
-    _own('camera_info', '', 'Topic of their calibration; empty is the one beside.'),
-    _own('max_frames', '0', 'Images at most; 0 is all.'),
-    _own('rate', '1.0', 'Speed in real time.'),
+    _own('images', '', 'Topic of the pictures; empty is the only camera.', form='topic'),
+    _own('camera_info', '', 'Topic of their calibration; empty is the one beside.', form='topic'),
+    _own('max_frames', '0', 'Images at most; 0 is all.', form='count'),
+    _own('rate', '1.0', 'Speed in real time.', form='positive'),
     _own('peak', 'false', 'Look for the highest rate of images, in real time.', SWITCH),
-    _own('patience', '30.0', 'Seconds to wait for an answer.'),
+    _own('patience', '30.0', 'Seconds to wait for an answer.', form='positive'),
     *(argument for argument in launch.ARGUMENTS if argument.name in _OF_NODES),
 )  # fmt: skip
 """Launch arguments of ``replay.launch.py``."""
@@ -96,25 +101,21 @@ def options_of(values: Mapping[str, str]) -> ReplayOptions:
     """Return the options that launch arguments mean.
 
     Raises:
-        LaunchError: No bag is named, or a number is none.
+        LaunchError: No bag is named, or a value is not of its argument's form.
     """
+    values = launch.checked(ARGUMENTS, values)
     if not values['bag']:
         raise LaunchError('bag: the bag that is replayed is needed')
-    try:
-        rate, patience = (float(values[key]) for key in ('rate', 'patience'))
-        most = int(values['max_frames'])
-    except ValueError as err:
-        raise LaunchError(f'rate, patience or max_frames: {err}') from None
     return ReplayOptions(
         bag=Path(values['bag']),
         folder=_folder(values),
         mode='real-time' if values['mode'] == 'real-time' else 'lock-step',
         images=values['images'],
         camera_info=values['camera_info'],
-        most=most,
+        most=int(values['max_frames']),
         peak=values['peak'] == 'true',
-        rate=rate,
-        patience=patience,
+        rate=float(values['rate']),
+        patience=float(values['patience']),
     )
 
 

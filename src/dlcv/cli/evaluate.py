@@ -151,6 +151,8 @@ def _add_others(group: argparse._ArgumentGroup) -> None:
         help='evaluate what nodes that ran by themselves sent to the images of BAG, as '
         '`dlcv up --record` or rosbag2 recorded it')  # fmt: skip
     add('--namespace', metavar='NAME', help='of the nodes of --answers (the only one)')
+    add('--odometry', default='', metavar='TOPIC',
+        help='of deepvo in --answers, if renamed (deepvo/odometry or camera_odom)')  # fmt: skip
     add('--compare', nargs='+', type=Path, metavar='JSON', help='compare with the first of these')
     add('--thresholds', type=Path, metavar='YAML', help='limits for --compare')
     add('--matrix', type=Path, metavar='YAML', help='bags times configurations')
@@ -247,6 +249,7 @@ def _recorded(args: argparse.Namespace) -> int:
         folder=args.output or Path(f'{named}_evaluation'),
         images=args.images,
         namespace=args.namespace,
+        odometry=args.odometry,
         truth=_truth(args, args.bags[0], damaged=args.damaged),
         title=named,
     )

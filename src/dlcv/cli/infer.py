@@ -80,6 +80,7 @@ _OPTIONS: dict[str, tuple[_Option, ...]] = {
         _option('pipeline', str, 'how keypoints are picked (dense)', 'dense', 'demo'),
     ),
     'flownet': (
+        _option('resize_long_side', int, 'larger images are shrunk to this, px; 0 never (0)'),
         _option('output_stride', int, 'pixels between two samples of the flow (1)', 1, 2, 4),
         _option(
             'consistency_threshold', float,

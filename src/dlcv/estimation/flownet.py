@@ -25,6 +25,8 @@ class FlowSettings:
     """How flow is sampled and checked.
 
     Attributes:
+        resize_long_side: Larger images are shrunk to this before the network; 0 for never. The
+            flow is of the full-size picture all the same: in its pixels, at its cells.
         output_stride: Full-size pixels between two samples of the flow.
         max_interval: Longest pause in seconds that flow is computed over.
         consistency_threshold: Forward-backward difference in pixels at which confidence is one
@@ -33,6 +35,7 @@ class FlowSettings:
             the CPU and on all pixels whatever the stride.
     """
 
+    resize_long_side: int = 0
     output_stride: Literal[1, 2, 4] = 1
     max_interval: float = 0.5
     consistency_threshold: float = 1.0
@@ -44,6 +47,7 @@ class _Seen:
     """The last frame, as the network wants it."""
 
     frame: Frame
+    fit: Fit
     tensor: Tensor
 
 
@@ -86,12 +90,13 @@ class FlowEstimator(Estimator[FlowNet]):
 
         Returns:
             The flow; None for the first frame and after a pause of more than ``max_interval``, a
-            jump of time or a change of size.
+            jump of time or a change of size, also of the network's input.
         """
-        fit = Fit.native(size_of(frame), self.network.multiple)
+        limit = self.settings.resize_long_side
+        fit = Fit.long_side(size_of(frame), limit, self.network.multiple)
         last = self._last
-        self._last = seen = _Seen(frame, self._tensor(fit.image(colour(frame.image))))
-        if last is None or not self._continues(last.frame, frame):
+        self._last = seen = _Seen(frame, fit, self._tensor(fit.image(colour(frame.image))))
+        if last is None or not self._continues(last, seen):
             return None
         checks = confidence and self.settings.consistency_threshold > 0
         with self._inference():
@@ -109,9 +114,9 @@ class FlowEstimator(Estimator[FlowNet]):
         returns = _round_trip(forward, backward[0] if backward else None, stride)
         return replace(field, confidence=self._confidence(returns))
 
-    def _continues(self, last: Frame, frame: Frame) -> bool:
-        pause = (frame.stamp_ns - last.stamp_ns) * 1e-9
-        return 0 < pause <= self.settings.max_interval and size_of(last) == size_of(frame)
+    def _continues(self, last: _Seen, seen: _Seen) -> bool:
+        pause = (seen.frame.stamp_ns - last.frame.stamp_ns) * 1e-9
+        return 0 < pause <= self.settings.max_interval and last.fit == seen.fit
 
     def _flows(self, last: _Seen, seen: _Seen, *, both: bool) -> list[FloatArray]:
         """Return the flow forward, and backward if ``both``, each ``(h, w, 2)`` pixels."""
@@ -126,16 +131,12 @@ class FlowEstimator(Estimator[FlowNet]):
     def _network_flows(
         self, last: _Seen, seen: _Seen, stride: int, *, both: bool
     ) -> list[FloatArray]:
-        width, height = (-(-side // stride) for side in size_of(seen.frame))
         first, second = last.tensor, seen.tensor
         if both:
             first, second = torch.cat((first, second)), torch.cat((second, first))
         finest = self.network.pyramid(self.network.stack(first, second))[0].float()
         finest = finest * self.network.config.div_flow  # (1 or 2, 2, H/4, W/4)
-        up = _NETWORK_STRIDE // stride
-        if up > 1:
-            finest = F.interpolate(finest, scale_factor=up, mode='bilinear', align_corners=False)
-        flows = finest[:, :, :height, :width].permute(0, 2, 3, 1).contiguous()
+        flows = _at_cells(finest, seen.fit, stride).permute(0, 2, 3, 1).contiguous()
         return list(to_array(flows))
 
     def _confidence(self, miss: FloatArray) -> FloatArray:
@@ -160,6 +161,29 @@ def grid_camera(camera: Camera, stride: int) -> Camera:
     """Return the camera whose pixels are the cells of ``stride`` x ``stride`` pixels."""
     width, height = -(-camera.width // stride), -(-camera.height // stride)
     return camera.cropped(0, 0, width * stride, height * stride).scaled(width, height)
+
+
+def _at_cells(finest: Tensor, fit: Fit, stride: int) -> Tensor:
+    """Bring the network's flow onto the cells of the picture, in pixels of the picture.
+
+    Args:
+        finest: ``(B, 2, h, w)`` in pixels of the network's input, one for each `_NETWORK_STRIDE`.
+        fit: How the picture became that input.
+        stride: Side of a cell, in pixels of the picture.
+
+    Returns:
+        ``(B, 2, ceil(H / stride), ceil(W / stride))``.
+    """
+    width, height = (-(-side // stride) for side in fit.source)
+    across, down = fit.scale
+    if fit.resized != fit.source:
+        # the last cells of the picture may begin beyond the middle of the network's last one
+        finest = F.pad(finest, (0, 1, 0, 1), mode='replicate')
+        finest = finest / finest.new_tensor((across, down))[:, None, None]
+    up = tuple(_NETWORK_STRIDE / (stride * scale) for scale in (down, across))
+    if up != (1, 1):
+        finest = F.interpolate(finest, scale_factor=up, mode='bilinear', align_corners=False)
+    return finest[:, :, :height, :width]
 
 
 def _round_trip(forward: FloatArray, backward: FloatArray | None, stride: int) -> FloatArray:

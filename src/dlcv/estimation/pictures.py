@@ -149,7 +149,7 @@ class View:
                 f'its camera {camera.width}x{camera.height}'
             )
         if not camera.distorted:
-            return frame.image, camera, None
+            return frame.image, camera.undistorted(), None
         rectifier = self.rectifier(camera)
         return rectifier(frame.image), rectifier.target, rectifier
 

@@ -74,8 +74,43 @@ def merged(given: Iterable[tuple[str, Mapping[str, Any]]], node: str) -> dict[st
     return values
 
 
+def strangers(given: Iterable[tuple[str, Mapping[str, Any]]], node: str) -> list[str]:
+    """Return what sections for all nodes (``/**``, ``/front/*``) tell a node, and none of ours has.
+
+    Such a section is written for everyone on a robot. What the node's own section says is no
+    stranger: there it is a mistake.
+
+    Args:
+        given: Sections as `sections` yields them.
+        node: Full name of the node.
+    """
+    everyones: dict[str, None] = {}
+    own: set[str] = set()
+    for pattern, section in given:
+        if not _matches(pattern, node):
+            continue
+        if for_all(pattern):
+            everyones |= dict.fromkeys(unknown(section))
+        else:
+            own |= set(section)
+    return [name for name in everyones if name not in own]
+
+
+def for_all(pattern: str) -> bool:
+    """Whether a section is for every node, perhaps of one namespace: ``/**``, ``/front/*``."""
+    return pattern.rpartition('/')[2] in ('*', '**')
+
+
+def unknown(names: Iterable[str]) -> list[str]:
+    """Return the names of parameters that neither one of our nodes has nor ROS itself."""
+    known = {p.name for spec in NODES.values() for p in describe(spec.parameters)}
+    return [name for name in names if name not in known and name.split('.')[0] not in OF_ROS]
+
+
 def check(path: Path, spec: NodeSpec, node: str) -> CommonParameters:
     """Return the parameters of a node as a file sets them, the others at their defaults.
+
+    What `strangers` finds is left out.
 
     Args:
         path: A ROS parameter file.
@@ -86,7 +121,10 @@ def check(path: Path, spec: NodeSpec, node: str) -> CommonParameters:
         ParameterError: As `read`; or a parameter is unknown, of another type or out of range. The
             message names the file.
     """
-    return checked(read(path, node), spec, str(path))
+    given = list(sections(path))
+    foreign = strangers(given, node)
+    values = {k: v for k, v in merged(given, node).items() if k not in foreign}
+    return checked(values, spec, str(path))
 
 
 def checked(given: Mapping[str, Any], spec: NodeSpec, where: str) -> CommonParameters:
@@ -107,13 +145,33 @@ def checked(given: Mapping[str, Any], spec: NodeSpec, where: str) -> CommonParam
         if name in known:
             values[name] = value
         elif name not in anywhere and name.split('.')[0] not in OF_ROS:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f'; did you mean {close[0]!r}?' if close else ''
+            hint = f'; {maybe}' if (maybe := meant(name, known)) else ''
             raise ParameterError(f'{where}: {spec.name} has no parameter {name!r}{hint}')
     try:
         return spec.parameters(**values)
     except ParameterError as err:
         raise ParameterError(f'{where}: {spec.name}: {err}') from None
+
+
+def warning(foreign: Iterable[str], node: str, known: Iterable[str]) -> str:
+    """Return what a user is told of `strangers` that a node passes over.
+
+    Args:
+        foreign: Their names.
+        node: Name of the node.
+        known: Its parameters.
+    """
+    known, named = list(known), []
+    for name in foreign:
+        maybe = meant(name, known, 0.8)  # others' parameters may be a little like ours
+        named.append(f'{name!r} ({maybe})' if maybe else repr(name))
+    return f'no parameters of {node}, passed over in a section for all nodes: {", ".join(named)}'
+
+
+def meant(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """Return the question whether another name was meant; empty if none is so much like it."""
+    close = difflib.get_close_matches(name, list(known), 1, likeness)
+    return f'did you mean {close[0]!r}?' if close else ''
 
 
 def _comment(p: Parameter) -> str:

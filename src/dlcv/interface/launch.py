@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from math import inf
+from typing import Any, Literal
 
 from dlcv.interface.nodes import (
     CAMERA_INFO,
     COMPRESSED,
+    DEEPVO,
     FILTERED_ODOMETRY,
     IMAGE,
     NODES,
     NodeSpec,
 )
 from dlcv.interface.parameters import IMAGE_QOS, describe
+
+Form = Literal['', 'namespace', 'topic', 'frame', 'positive', 'duration', 'count']
+_PART = r'[A-Za-z_]\w*'
+_SHAPES = {
+    'namespace': (
+        re.compile(rf'/?({_PART}(/{_PART})*/?)?', re.ASCII),
+        'ROS name, such as robot/front',
+    ),
+    'topic': (
+        re.compile(rf'/?{_PART}(/{_PART})*', re.ASCII),
+        'name of a topic, such as front/image_raw or /front/image_raw',
+    ),
+    'frame': (re.compile(r'/?[^\s/]+(/[^\s/]+)*'), 'name of a frame, such as base_link'),
+}
+"""What texts of a form look like, and in words."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,17 +44,50 @@ class Argument:
         default: Value when nothing is given, as text.
         doc: One sentence.
         choices: All allowed values; empty for any.
+        form: What its text must be; empty for any text.
     """
 
     name: str
     default: str
     doc: str
     choices: tuple[str, ...] = ()
+    form: Form = ''
 
     @property
     def boolean(self) -> bool:
         """Whether it is a switch."""
         return set(SWITCH) <= set(self.choices)
+
+    def taken(self, text: str) -> str:
+        """Return a value as it goes on: choices in small letters, ``True`` is ``true``."""
+        return text.lower() if text.lower() in self.choices else text
+
+    def check(self, text: str) -> None:
+        """Raise a LaunchError unless a text is one that the argument may have."""
+        if self.choices and text not in self.choices:
+            among = ', '.join(filter(None, self.choices))
+            raise LaunchError(f'{self.name}: {text!r} is none of {among}')
+        if not text or not self.form:
+            return
+        if self.form in _SHAPES:
+            shape, words = _SHAPES[self.form]
+            if not shape.fullmatch(text):
+                raise LaunchError(f'{self.name}: {text!r} is no {words}')
+            return
+        self._check_number(text)
+
+    def _check_number(self, text: str) -> None:
+        try:
+            number = int(text) if self.form == 'count' else float(text)
+        except ValueError:
+            kind = 'whole number' if self.form == 'count' else 'number'
+            raise LaunchError(f'{self.name}: {text!r} is no {kind}') from None
+        if not number < inf:
+            raise LaunchError(f'{self.name}: {number:g} is not finite')
+        if self.form == 'positive' and number <= 0:
+            raise LaunchError(f'{self.name}: {number:g} is not above 0')
+        if number < 0:
+            raise LaunchError(f'{self.name}: {number:g} is below 0')
 
 
 class LaunchError(ValueError):
@@ -55,12 +106,25 @@ def _switch(name: str, default: str, doc: str) -> Argument:
 
 
 ARGUMENTS: tuple[Argument, ...] = (
-    Argument(name='camera', default='camera', doc='Namespace of image_raw and camera_info.'),
-    Argument(name='image_topic', default='', doc='Image topic; empty is CAMERA/image_raw.'),
     Argument(
-        name='camera_info_topic', default='', doc='Calibration topic; empty is CAMERA/camera_info.'
+        name='camera',
+        default='camera',
+        doc='Namespace of image_raw and camera_info.',
+        form='namespace',
     ),
-    Argument(name='namespace', default='', doc='Namespace of all nodes.'),
+    Argument(
+        name='image_topic',
+        default='',
+        doc='Image topic; empty is CAMERA/image_raw.',
+        form='topic',
+    ),
+    Argument(
+        name='camera_info_topic',
+        default='',
+        doc='Calibration topic; empty is CAMERA/camera_info.',
+        form='topic',
+    ),
+    Argument(name='namespace', default='', doc='Namespace of all nodes.', form='namespace'),
     Argument(name='params_file', default='', doc='Parameter file; empty is config/vo.yaml.'),
     _switch('use_sim_time', '', 'Take the time from /clock; bag sets it, else empty is false.'),
     Argument(
@@ -78,29 +142,48 @@ ARGUMENTS: tuple[Argument, ...] = (
     ),
     _switch('autostart', 'true', 'Configure and activate the nodes; false leaves it to a manager.'),
     _switch('use_respawn', 'false', 'Start a node again when its process dies.'),
-    Argument(name='respawn_delay', default='2.0', doc='Seconds before it is started again.'),
+    Argument(
+        name='respawn_delay',
+        default='2.0',
+        doc='Seconds before it is started again.',
+        form='duration',
+    ),
     _switch(
         'publish_tf',
         '',
         'deepvo publishes odom_frame -> base_frame; empty as in params_file, else true.',
     ),
     Argument(
+        name='odom_topic',
+        default='',
+        doc="Topic of deepvo's odometry; empty is deepvo/odometry, with nav2 camera_odom.",
+        form='topic',
+    ),
+    Argument(
         name='odom_frame',
         default='',
         doc='Fixed frame of the odometry; empty as in params_file, else odom.',
+        form='frame',
     ),
     Argument(
         name='base_frame',
         default='',
         doc='Body frame of the robot; empty as in params_file, else base_link.',
+        form='frame',
     ),
     Argument(
         name='map_frame',
         default='',
         doc='Fixed frame of the map; empty as in params_file, else map.',
+        form='frame',
     ),
     Argument(name='bag', default='', doc='Bag to play with /clock; ends the launch at its end.'),
-    Argument(name='bag_rate', default='1.0', doc='Speed at which the bag is played.'),
+    Argument(
+        name='bag_rate',
+        default='1.0',
+        doc='Speed at which the bag is played.',
+        form='positive',
+    ),
     Argument(name='record', default='', doc='Bag to record all outputs into.'),
     _switch(
         'record_inputs',
@@ -132,6 +215,18 @@ PARAMETER_ARGUMENTS = (
     'use_sim_time', 'device', 'image_qos', 'autostart', 'publish_tf', 'odom_frame', 'base_frame',
     'map_frame',
 )  # fmt: skip
+
+
+def checked(arguments: Iterable[Argument], given: Mapping[str, str]) -> dict[str, str]:
+    """Return the value of each argument, by name; those left out, or empty, have their defaults.
+
+    Raises:
+        LaunchError: A value is not of the form that its argument has.
+    """
+    values = {a.name: a.taken(given.get(a.name, '') or a.default) for a in arguments}
+    for argument in arguments:
+        argument.check(values[argument.name])
+    return values
 
 
 def selected(nodes: str, map_file: str) -> list[NodeSpec]:
@@ -177,8 +272,11 @@ def overrides(spec: NodeSpec, values: Mapping[str, str]) -> dict[str, Any]:
 
 
 def remappings(spec: NodeSpec, values: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the (from, to) names with which a node listens to the camera of the arguments."""
-    camera = values.get('camera') or 'camera'
+    """Return the (from, to) names with which a node listens to the camera of the arguments.
+
+    Names without a leading slash lie in the node's namespace.
+    """
+    camera = (values.get('camera') or 'camera').rstrip('/')
     image = values.get('image_topic') or f'{camera}/image_raw'
     info = values.get('camera_info_topic') or f'{camera}/camera_info'
     pairs = [
@@ -186,9 +284,15 @@ def remappings(spec: NodeSpec, values: Mapping[str, str]) -> list[tuple[str, str
         (COMPRESSED.name, f'{image}/compressed'),
         (CAMERA_INFO.name, info),
     ]
-    if spec.name == 'deepvo' and _true(values.get('nav2', 'false')):
-        pairs.append(('~/odometry', FILTERED_ODOMETRY))
+    if spec.name == DEEPVO.name and (odometry := _odometry(values)):
+        pairs.append((DEEPVO.answer, odometry))
     return pairs
+
+
+def _odometry(values: Mapping[str, str]) -> str:
+    """Return where deepvo's odometry goes instead of its own topic; empty for nowhere else."""
+    filtered = FILTERED_ODOMETRY if _true(values.get('nav2') or 'false') else ''
+    return values.get('odom_topic') or filtered
 
 
 def full_name(name: str, node: str, namespace: str) -> str:

@@ -8,6 +8,7 @@ runs. The dataclass checks itself, so a value from YAML, from the command line a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -48,7 +49,9 @@ class Parameter:
         """Raise a ParameterError unless ``value`` has the right type and lies in the range."""
         if not _same_type(value, self.default):
             kind = _type_name(self.default)
-            raise ParameterError(f'{self.name}: expected {kind}, got {value!r}')
+            got = f'the text {value!r}' if isinstance(value, str) else repr(value)
+            hint = _unquoted(value, self.default)
+            raise ParameterError(f'{self.name}: expected {kind}, got {got}{hint}')
         if self.choices and not self._chosen(value):
             raise ParameterError(f'{self.name}: {value!r} is none of {", ".join(self.choices)}')
         numbers = value if isinstance(value, tuple) else (value,)
@@ -58,6 +61,17 @@ class Parameter:
             raise ParameterError(
                 f'{self.name}: expected {len(self.default)} numbers, got {len(value)}'  # type: ignore[arg-type]
             )
+
+    def taken(self, value: Any) -> Any:
+        """Return a value as the parameter's type: whole numbers, ``5``, are doubles too, ``5.0``.
+
+        What is of no use stays as it is, for `check` to refuse.
+        """
+        if isinstance(self.default, float) and _whole(value):
+            return _double(value)
+        if isinstance(self.default, tuple) and isinstance(value, list | tuple):
+            return tuple(_double(v) if _whole(v) else v for v in value)
+        return value
 
     @property
     def range_text(self) -> str:
@@ -81,6 +95,30 @@ class Parameter:
 
 def _indexed(value: str, prefix: str) -> bool:
     return value.startswith(prefix) and value[len(prefix) :].isdigit()
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _double(value: int) -> float | int:
+    try:
+        return float(value)
+    except OverflowError:  # outside of every range
+        return value
+
+
+def _unquoted(value: Any, default: Value) -> str:
+    """Return what is to be said of a number or a truth value that came as a text."""
+    if not isinstance(value, str) or isinstance(default, tuple):
+        return ''
+    if isinstance(default, bool):
+        meant = value.strip().lower() in ('true', 'false')
+    else:
+        with suppress(ValueError):
+            return f': write {type(default)(value)} without quotes'
+        return ''
+    return f': write {value.strip().lower()} without quotes' if meant else ': it is true or false'
 
 
 def _same_type(value: Any, default: Value) -> bool:
@@ -201,10 +239,24 @@ class CommonParameters:
 
     def __post_init__(self) -> None:
         for p in describe(type(self)):
-            p.check(getattr(self, p.name))
+            value = p.taken(getattr(self, p.name))
+            object.__setattr__(self, p.name, value)  # frozen for all but its own making
+            p.check(value)
         digest = self.weights_sha256
         if digest and (len(digest) != 64 or set(digest.lower()) - set('0123456789abcdef')):
             raise ParameterError(f'weights_sha256: expected 64 hex digits, got {digest!r}')
+
+
+def _resize_long_side() -> Any:
+    """Return the field of a parameter that several networks have."""
+    return parameter(
+        640, 'Images are shrunk to this before the network; 0 for never.', 'px', low=0, high=4096
+    )
+
+
+def _check_long_side(pixels: int) -> None:
+    if 0 < pixels < 64:
+        raise ParameterError(f'resize_long_side: {pixels} is outside 64..4096 px')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,9 +277,7 @@ class SuperPointParameters(CommonParameters):
     remove_borders: int = parameter(
         4, 'Margin without keypoints.', 'px', low=0, high=128, dynamic=True
     )
-    resize_long_side: int = parameter(
-        640, 'Images are shrunk to this before the network; 0 for never.', 'px', low=0, high=4096
-    )
+    resize_long_side: int = _resize_long_side()
     descriptor_format: str = parameter(
         'int8', 'Descriptors in the cloud: int8 is the unit vector times 127.',
         choices=('float32', 'int8', 'none'),
@@ -239,16 +289,14 @@ class SuperPointParameters(CommonParameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if 0 < self.resize_long_side < 64:
-            raise ParameterError(
-                f'resize_long_side: {self.resize_long_side} is outside 64..4096 px'
-            )
+        _check_long_side(self.resize_long_side)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlowNetParameters(CommonParameters):
     """Parameters of `flownet`."""
 
+    resize_long_side: int = _resize_long_side()
     output_stride: int = parameter(
         4, 'Full-size pixels between two samples of the published flow: 1, 2 or 4.', low=1, high=4
     )
@@ -270,6 +318,7 @@ class FlowNetParameters(CommonParameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_long_side(self.resize_long_side)
         if self.output_stride not in (1, 2, 4):
             raise ParameterError(f'output_stride: {self.output_stride} is none of 1, 2, 4')
 

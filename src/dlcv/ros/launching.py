@@ -12,7 +12,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from dlcv.bringup.plan import NodeStart
-from dlcv.interface.launch import Argument
+from dlcv.interface.launch import SWITCH, Argument
 from dlcv.ros.environment import interpreter
 
 
@@ -22,13 +22,19 @@ def declared(argument: Argument) -> Any:
         argument.name,
         default_value=argument.default,
         description=argument.doc,
-        choices=list(argument.choices) or None,
+        choices=_choices(argument),
     )
 
 
+def _choices(argument: Argument) -> list[str] | None:
+    # launch compares letter by letter, and people write True as in Python
+    more = [choice.capitalize() for choice in SWITCH] if argument.boolean else []
+    return [*argument.choices, *more] or None
+
+
 def given(context: Any, arguments: Iterable[Argument]) -> dict[str, str]:
-    """Return the values of arguments as they were given."""
-    return {a.name: LaunchConfiguration(a.name).perform(context) for a in arguments}
+    """Return the values of arguments as they were given, ``True`` as ``true``."""
+    return {a.name: a.taken(LaunchConfiguration(a.name).perform(context)) for a in arguments}
 
 
 def node(start: NodeStart, respawn_delay: float | None = None) -> Any:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -20,9 +24,11 @@ from rclpy.exceptions import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
+from dlcv.interface import files
 from dlcv.interface.nodes import NODES
 from dlcv.interface.parameters import CommonParameters, Parameter, ParameterError, describe
 
+_WHOLE = (RosParameter.Type.INTEGER, RosParameter.Type.INTEGER_ARRAY)
 _FOREIGN = ('use_sim_time', 'qos_overrides', 'start_type_description_service')
 
 
@@ -52,10 +58,13 @@ class Parameters:
         self._changed, self._settled = changed, settled
         self._table = {p.name: p for p in describe(cls)}
         self._problems: dict[str, str] = {}
+        given = node._parameter_overrides  # noqa: SLF001 - rclpy offers no other way
+        given |= {p.name: p for p in self._as_declared([*given.values()])}
         for p in self._table.values():
             self._declare(p)
         self._note_unknown()
         self.values = self._build({})
+        node.add_pre_set_parameters_callback(self._as_declared)
         node.add_on_set_parameters_callback(self._on_set)
 
     @property
@@ -83,13 +92,23 @@ class Parameters:
 
     def _note_unknown(self) -> None:
         known_anywhere = {p.name for spec in NODES.values() for p in describe(spec.parameters)}
+        foreign = _strangers(self._node)
+        passed_over = []
         for name in self._node._parameter_overrides:  # noqa: SLF001
             if name in known_anywhere or name.split('.')[0] in _FOREIGN:
                 continue  # a parameter of a sister node comes in through a shared /** section
+            if any(name == one or name.startswith(f'{one}.') for one in foreign):
+                passed_over.append(name)
+                continue
             close = difflib.get_close_matches(name, self._table, 1)
             hint = f'; did you mean {close[0]!r}?' if close else ''
             key = close[0] if close else name  # setting the one that was meant settles it
             self._problems.setdefault(key, f'unknown parameter {name!r}{hint}')
+        if passed_over:
+            known = [*self._table]
+            self._node.get_logger().warning(
+                files.warning(passed_over, self._node.get_name(), known)
+            )
 
     def _build(self, changes: dict[str, Any]) -> CommonParameters:
         current = {name: _plain(self._node.get_parameter(name).value) for name in self._table}
@@ -100,6 +119,17 @@ class Parameters:
                 self._problems.setdefault('', str(err))
                 return self._cls()
             raise
+
+    def _as_declared(self, parameters: list[RosParameter]) -> list[RosParameter]:
+        """Return parameters with doubles where whole numbers were written for them."""
+        return [self._declared_type(p) for p in parameters]
+
+    def _declared_type(self, given: RosParameter) -> RosParameter:
+        ours = self._table.get(given.name)
+        if ours is None or given.type_ not in _WHOLE:
+            return given
+        taken = ours.taken(_plain(given.value))
+        return RosParameter(given.name, value=list(taken) if isinstance(taken, tuple) else taken)
 
     def _on_set(self, parameters: list[RosParameter]) -> SetParametersResult:
         """Check a whole set at once: all of it is taken, or none."""
@@ -119,6 +149,17 @@ class Parameters:
         self.values = values
         self._changed(values)
         return SetParametersResult(successful=True)
+
+
+def _strangers(node: Node) -> list[str]:
+    """Return what parameter files of the command line give all nodes, and none of ours has."""
+    paths = [value for flag, value in pairwise(sys.argv) if flag == '--params-file']
+    name = node.get_fully_qualified_name()
+    found: list[str] = []
+    for path in paths:
+        with suppress(ParameterError):  # what ROS reads in another way than we do
+            found += files.strangers(files.sections(Path(path)), name)
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -97,6 +97,16 @@ configurations:
     }
 
 
+def test_what_a_file_tells_all_nodes_of_a_robot_is_no_mistake(folder):
+    text = '/**: {ros__parameters: {robot_radius: 0.3, num_threads: 2}}'
+    (folder / 'base.yaml').write_text(text)
+    more = 'bags: {kitti: kitti.mcap}\nconfigurations: {mine: {params: base.yaml%s}}\n'
+    (cell,) = load(written(folder, more % '')).cells
+    assert files.merged(cell.parameters.items(), '/deepvo') == {'num_threads': 2}
+    with pytest.raises(ValueError, match="no parameter 'robot_radius'"):
+        load(written(folder, more % ', parameters: {/**: {robot_radius: 0.3}}'))
+
+
 def test_shipped_weights_stay_names_and_files_become_paths(folder):
     name = NODES['flownet'].weights[0]
     text = f"""

@@ -155,6 +155,16 @@ def test_odometry_for_a_filter_is_found(answers, bag_of, evaluated, replayed):
     assert metrics(evaluated(bag_of(moved, 'nav2.mcap'))) == metrics(replayed)
 
 
+def test_odometry_of_another_name_is_told(answers, bag_of, evaluated, replayed):
+    moved = [('/odom' if r[0] == '/deepvo/odometry' else r[0], *r[1:]) for r in rows_of(answers)]
+    bag = bag_of(moved, 'odom.mcap')
+    assert metrics(evaluated(bag, odometry='/odom')) == metrics(replayed)
+    assert 'deepvo' not in {node.name for node in evaluated(bag).evaluation.nodes}
+    for wrong in ('/nix', '/flownet/flow'):
+        with pytest.raises(BagError, match=wrong):
+            evaluated(bag, odometry=wrong)
+
+
 def test_a_recording_of_other_images_is_refused(rows, restamped, answers, bag_of, evaluated):
     other = bag_of(restamped(rows, lambda _, stamp: stamp + 1), 'other.mcap')
     with pytest.raises(ReplayError, match='has the stamp of an image that was shown; there are'):

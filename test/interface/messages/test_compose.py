@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -119,6 +120,31 @@ def test_millimetres_follow_rep_118() -> None:
 
 def test_camera_info_round_trip(make: Any, header: Any) -> None:
     assert messages.camera(make.camera_info(header, CAMERA)) == CAMERA
+
+
+MODELS = {
+    'plumb_bob': (0.1, 0.0, 0.0, 0.0),
+    'rational_polynomial': (0.1,) * 8,
+    'equidistant': (0.02, -0.01, 0.003, 0.0),
+}
+
+
+@pytest.mark.parametrize('model', MODELS)
+def test_a_rectified_picture_is_of_a_plumb_bob_of_zeros(make: Any, header: Any, model: str) -> None:
+    lens = replace(CAMERA, distortion=MODELS[model], distortion_model=model)
+    assert make.camera_info(header, lens).distortion_model == model
+    info = make.camera_info(header, lens.undistorted().scaled(320, 96))
+    assert (info.distortion_model, list(info.d)) == ('plumb_bob', [0.0] * 5)
+    assert list(info.r) == list(np.eye(3).ravel())
+    k = np.reshape(info.k, (3, 3))
+    assert k[0, 0] == pytest.approx(718 * 320 / 1241)
+    np.testing.assert_array_equal(np.reshape(info.p, (3, 4)), np.hstack((k, np.zeros((3, 1)))))
+
+
+@pytest.mark.parametrize('model', MODELS)
+def test_a_lens_without_coefficients_is_ideal(make: Any, header: Any, model: str) -> None:
+    info = make.camera_info(header, replace(CAMERA, distortion=(), distortion_model=model))
+    assert (info.distortion_model, list(info.d)) == ('plumb_bob', [0.0] * 5)
 
 
 @pytest.mark.parametrize('stride', [2, 4])

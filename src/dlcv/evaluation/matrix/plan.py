@@ -291,7 +291,8 @@ class _Cells:
         path = self._file(f'{where}.params', base) if base else share_file('config/vo.yaml')
         sections: dict[str, dict[str, Value | Path]] = {}
         for pattern, given in files.sections(path):
-            _lay(sections, pattern, given)
+            others = files.unknown(given) if files.for_all(pattern) else []  # of a robot's others
+            _lay(sections, pattern, {k: v for k, v in given.items() if k not in others})
         for name, values in _everyones_first(configuration.parameters).items():
             _lay(sections, _pattern(f'{where}.parameters', name), _as_ros(values))
         for name, weights in configuration.weights.items():

@@ -28,6 +28,7 @@ class Recording:
         folder: Where the evaluation goes; made when missing.
         images: Topic of the pictures; empty for the only camera.
         namespace: Of the nodes; None for the only one.
+        odometry: Topic of deepvo's, where it was given another name than ours.
         truth: What the answers are compared with.
         title: Headline; empty for the name of the bag of answers.
     """
@@ -37,6 +38,7 @@ class Recording:
     folder: Path
     images: str = ''
     namespace: str | None = None
+    odometry: str = ''
     truth: TruthChoice = field(default_factory=TruthChoice)
     title: str = ''
 
@@ -60,7 +62,7 @@ def evaluate_recording(recording: Recording, progress: Progress) -> Written:
         raise ReplayError(f'{recording.shown}: no image on {images}')
     check_truth(shown, recording.truth.poses)
     with Bag(recording.answers, keep_damaged=True) as bag:
-        found = read_recorded(bag, stamps, recording.namespace)
+        found = read_recorded(bag, stamps, recording.namespace, recording.odometry)
     told = replace(found.facts, warnings=(*found.facts.warnings, *mishaps(found.log)))
     subject = Subject(
         outputs=recording.answers,

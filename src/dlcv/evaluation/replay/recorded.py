@@ -14,6 +14,8 @@ from dlcv.interface import messages
 from dlcv.interface.launch import full_name
 from dlcv.interface.nodes import DEEPVO, DIAGNOSTICS, FILTERED_ODOMETRY, HANDLED, NODES, NodeSpec
 
+_ODOMETRY = next(topic.type for topic in DEEPVO.outputs if topic.name == DEEPVO.answer)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
@@ -32,13 +34,16 @@ class Recorded:
     base_frame: str
 
 
-def read_recorded(bag: Bag, stamps: Sequence[int], namespace: str | None = None) -> Recorded:
+def read_recorded(
+    bag: Bag, stamps: Sequence[int], namespace: str | None = None, odometry: str = ''
+) -> Recorded:
     """Read what nodes sent.
 
     Args:
         bag: The open recording.
         stamps: Times of the images that they were shown, ascending.
         namespace: Theirs; None for the only one.
+        odometry: Where deepvo's is; empty for its own topic, or that for a filter.
 
     Raises:
         ReplayError: No node answered to any of the images, or there are several namespaces; the
@@ -49,8 +54,10 @@ def read_recorded(bag: Bag, stamps: Sequence[int], namespace: str | None = None)
     found = _namespaces(there)
     if namespace is None and len(found) > 1:
         raise ReplayError(f'{bag.path}: nodes in several namespaces, name one: {sorted(found)}')
+    if odometry:
+        bag.topic(odometry, [_ODOMETRY])
     space = (namespace if namespace is not None else next(iter(found), '')).strip('/')
-    nodes = tuple(_nodes(space, there))
+    nodes = tuple(_nodes(space, there, odometry))
     shown, log = set(stamps), []
     for node in nodes:
         log += [line for line in _log(bag, node, there) if line.stamp_ns in shown]
@@ -81,19 +88,20 @@ def _namespaces(topics: set[str]) -> set[str]:
     }
 
 
-def _nodes(namespace: str, there: set[str]) -> Iterator[Answering]:
+def _nodes(namespace: str, there: set[str], odometry: str) -> Iterator[Answering]:
     for spec in NODES.values():
-        outputs = tuple(_outputs(spec, namespace, there))
+        outputs = tuple(_outputs(spec, namespace, there, odometry))
         handled = full_name(HANDLED.name, spec.name, namespace)
         if handled in there or any(output.name == spec.answer for output in outputs):
             yield Answering(node=spec.name, handled=handled, inputs=(), outputs=outputs)
 
 
-def _outputs(spec: NodeSpec, namespace: str, there: set[str]) -> Iterator[Output]:
+def _outputs(spec: NodeSpec, namespace: str, there: set[str], odometry: str) -> Iterator[Output]:
     for topic in spec.outputs:
         name = full_name(topic.name, spec.name, namespace)
-        if (spec.name, topic.name) == (DEEPVO.name, DEEPVO.answer) and name not in there:
-            name = full_name(FILTERED_ODOMETRY, spec.name, namespace)
+        if (spec.name, topic.name) == (DEEPVO.name, DEEPVO.answer):
+            filtered = full_name(FILTERED_ODOMETRY, spec.name, namespace)
+            name = odometry or (name if name in there else filtered)
         if topic not in APART and name in there:
             yield Output(name=topic.name, topic=name, type=topic.type)
 

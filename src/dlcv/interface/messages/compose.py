@@ -175,13 +175,15 @@ class Composer:
             raise MessageError('an uncalibrated camera needs its size')
         k = np.zeros((3, 3)) if camera is None else camera.matrix
         p = np.hstack((k, [[-k[0, 0] * baseline], [0], [0]]))  # Tx of the message's definition
-        coefficients = () if camera is None else camera.distortion or (0.0,) * 5
+        model, coefficients = 'plumb_bob', (0.0,) * (0 if camera is None else 5)
+        if camera is not None and camera.distortion:  # without, it is ideal whatever its lens was
+            model, coefficients = camera.distortion_model, camera.distortion
         return self.make(
             'sensor_msgs/msg/CameraInfo',
             header=header,
             height=size[0],
             width=size[1],
-            distortion_model='plumb_bob' if camera is None else camera.distortion_model,
+            distortion_model=model,
             d=self._words.doubles(coefficients),
             k=k.reshape(-1),
             r=np.eye(3).reshape(-1),
