@@ -69,3 +69,8 @@ def test_a_refused_value_is_named_with_its_range(cls, values, words):
 @pytest.mark.parametrize('device', ['auto', 'cpu', 'cuda', 'cuda:0', 'cuda:12'])
 def test_devices(device):
     assert SuperPointParameters(device=device).device == device
+
+
+def test_frames_have_no_leading_slash():
+    p = DeepVOParameters(odom_frame='/odom', base_frame='/base_link', camera_frame='/camera')
+    assert (p.odom_frame, p.base_frame, p.camera_frame) == ('odom', 'base_link', 'camera')

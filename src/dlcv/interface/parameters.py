@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from dlcv.geometry.frames import frame_name
+
 Value = bool | int | float | str | tuple[float, ...]
 _META = 'dlcv.parameter'
 
@@ -186,6 +188,8 @@ class CommonParameters:
     def __post_init__(self) -> None:
         for p in describe(type(self)):
             p.check(getattr(self, p.name))
+            if p.name.endswith('_frame'):  # tf2 takes no leading slash, as ROS 1 had it
+                object.__setattr__(self, p.name, frame_name(getattr(self, p.name)))
         digest = self.weights_sha256
         if digest and (len(digest) != 64 or set(digest.lower()) - set('0123456789abcdef')):
             raise ParameterError(f'weights_sha256: expected 64 hex digits, got {digest!r}')

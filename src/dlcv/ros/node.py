@@ -364,6 +364,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         session = self._session
         if session is None:
             return
+        message.header.frame_id = messages.frame_of(message)  # all outputs take over this header
         if not self._enabled:
             self._tell(message.header, 'disabled')
             return

@@ -351,3 +351,32 @@ def test_a_full_disk_is_named_and_what_is_written_stays(tmp_path, small_recordin
         bag.close()
     with Bag(tmp_path / 'b', keep_damaged=True) as kept:
         assert len(list(kept.frames())) == 1
+
+
+# Frames
+
+
+def test_the_slash_of_ros_1_is_dropped_from_every_frame(make_bag, header, make_pose):
+    def tf(parent, child, x=1.0):
+        matrix = np.eye(4)
+        matrix[0, 3] = x
+        return COMPOSER.tf(COMPOSER.transform(header(5, parent), child, matrix))
+
+    odometry = COMPOSER.odometry(
+        header(5, '/map'), '/base_link', np.eye(4), np.eye(6), np.zeros(6), np.eye(6)
+    )
+    rows = [
+        ('/tf_static', TF, 5, tf('/base_link', 'camera', 2.0)),
+        ('/tf', TF, 5, tf('map', '/base_link')),
+        ('/image_raw', IMAGE, 5, _image(5, frame='/camera')),
+        ('/odometry', ODOMETRY, 5, odometry),
+        ('/pose', POSE_STAMPED, 5, _stamped(header, make_pose(1), 5, '/map')),
+    ]
+    with Bag(make_bag(rows)) as bag:
+        assert next(bag.frames()).frame_id == 'camera'
+        assert bag.static_transform('/base_link', '/camera')[0, 3] == 2
+        path = bag.trajectory('/odometry')
+        assert (path.frame_id, path.child_frame_id) == ('map', 'base_link')
+        assert bag.trajectory('/pose').frame_id == 'map'
+        for names in (('/map', 'base_link'), ('map', '/base_link'), ('/map', '/camera')):
+            assert bag.trajectory('/tf', frame=names[0], child_frame=names[1]).frame_id == 'map'

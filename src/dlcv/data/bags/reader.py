@@ -17,7 +17,7 @@ from dlcv.data.bags.errors import BagError, DamagedBagError
 from dlcv.data.bags.poses import Edge, edges_of, pose_of, trajectory_of
 from dlcv.data.bags.sources import RawMessage, Source, Topic, merge, open_sources
 from dlcv.data.bags.vocabulary import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, ODOMETRY, TF
-from dlcv.geometry.frames import TransformBuffer, TransformError
+from dlcv.geometry.frames import TransformBuffer, TransformError, frame_name
 from dlcv.interface import messages
 from dlcv.interface.launch import is_output
 from dlcv.interface.messages import take_transforms
@@ -377,11 +377,11 @@ class Bag:
         found = [message for _, message in self.read([topic])]
         if msgtype == 'nav_msgs/msg/Path':
             found = list(found[-1].poses) if found else []
-        child = getattr(found[0], 'child_frame_id', '') if found else ''
+        child = frame_name(getattr(found[0], 'child_frame_id', '')) if found else ''
         return [
             Edge(
                 stamp_ns=messages.stamp_ns(m.header.stamp),
-                parent=m.header.frame_id,
+                parent=messages.frame_of(m),
                 child=child,
                 parent_from_child=pose_of(
                     getattr(m.pose, 'pose', m.pose), f'{self.path}: {topic}', i
@@ -435,6 +435,7 @@ class Bag:
 
     def _moving(self, topic: str, frame: str | None, child: str | None) -> list[Edge]:
         """Return the transforms that two frames have, or the only two that there are."""
+        frame, child = (name and frame_name(name) for name in (frame, child))
         edges = self.transforms(topic)
         wanted = [e for e in edges if frame in (None, e.parent) and child in (None, e.child)]
         pairs = sorted({(e.parent, e.child) for e in wanted})

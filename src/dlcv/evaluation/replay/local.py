@@ -169,7 +169,7 @@ class LocalNode:
             stamp_ns=messages.stamp_ns(message.header.stamp),
             image=pixels,
             camera=camera,
-            frame_id=message.header.frame_id,
+            frame_id=messages.frame_of(message),
         )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.geometry.frames import TransformBuffer
+from dlcv.geometry.frames import TransformBuffer, frame_name
 from dlcv.types import ByteImage, Camera, Frame
 
 MAX_SIDE = 32768  # a larger side is a broken header, not a camera
@@ -84,6 +84,11 @@ class UnsupportedEncodingError(MessageError):
 def stamp_ns(stamp: Stamp) -> int:
     """Return a message time as integer nanoseconds."""
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+
+
+def frame_of(message: Any) -> str:
+    """Return the frame of a message's header, without the leading slash of ROS 1."""
+    return frame_name(message.header.frame_id)
 
 
 def header_stamp_ns(cdr: bytes | memoryview) -> int:
@@ -277,7 +282,7 @@ def frame(msg: Image | CompressedImage, calibration: Camera | None = None) -> Fr
         stamp_ns=stamp_ns(msg.header.stamp),
         image=pixels,
         camera=calibration,
-        frame_id=msg.header.frame_id,
+        frame_id=frame_of(msg),
     )
 
 
@@ -329,7 +334,7 @@ def take_transforms(buffer: TransformBuffer, message: Any, *, static: bool) -> l
     """
     complaints = []
     for entry in message.transforms:
-        parent, child = entry.header.frame_id.lstrip('/'), entry.child_frame_id.lstrip('/')
+        parent, child = frame_of(entry), frame_name(entry.child_frame_id)
         try:
             matrix = transform_matrix(entry.transform)
         except MessageError as err:
