@@ -73,7 +73,10 @@ def _own(name: str, default: str, doc: str, choices: tuple[str, ...] = ()) -> Ar
     return Argument(name=name, default=default, doc=doc, choices=choices)
 
 
-_OF_NODES = ('namespace', 'params_file', 'nodes', 'map', 'device', 'fastdds_profile', 'log_level')
+_OF_NODES = (
+    'namespace', 'params_file', 'nodes', 'map', 'device', 'rectified', 'fastdds_profile',
+    'log_level',
+)  # fmt: skip
 ARGUMENTS: tuple[Argument, ...] = (
     _own('bag', '', 'The bag.'),
     _own('output', '', 'Folder of the answers and the report; empty is BAG_evaluation.'),

@@ -15,6 +15,7 @@ from dlcv.interface.nodes import (
     NodeSpec,
 )
 from dlcv.interface.parameters import describe
+from dlcv.interface.rectified import CHOICES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +58,13 @@ ARGUMENTS: tuple[Argument, ...] = (
     Argument(name='image_topic', default='', doc='Image topic; empty is CAMERA/image_raw.'),
     Argument(
         name='camera_info_topic', default='', doc='Calibration topic; empty is CAMERA/camera_info.'
+    ),
+    Argument(
+        name='rectified',
+        default='',
+        doc='Whether the images are rectified already; empty as in params_file, else by the name '
+        'of their topic.',
+        choices=('', *CHOICES),
     ),
     Argument(name='namespace', default='', doc='Namespace of all nodes.'),
     Argument(name='params_file', default='', doc='Parameter file; empty is config/vo.yaml.'),
@@ -121,7 +129,8 @@ ARGUMENTS: tuple[Argument, ...] = (
 )
 # launch arguments that are parameters of the nodes, where they have them
 PARAMETER_ARGUMENTS = (
-    'use_sim_time', 'device', 'autostart', 'publish_tf', 'odom_frame', 'base_frame', 'map_frame',
+    'use_sim_time', 'rectified', 'device', 'autostart', 'publish_tf', 'odom_frame', 'base_frame',
+    'map_frame',
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from dlcv.geometry.frames import frame_name
+from dlcv.interface.rectified import CHOICES
 
 Value = bool | int | float | str | tuple[float, ...]
 _META = 'dlcv.parameter'
@@ -151,6 +152,11 @@ class CommonParameters:
     image_transport: str = parameter(
         'raw', 'Subscribe to image (sensor_msgs/Image) or image/compressed (CompressedImage).',
         choices=('raw', 'compressed'),
+    )  # fmt: skip
+    rectified: str = parameter(
+        'auto', 'Whether the images are rectified already, so that P of camera_info holds and no '
+        'distortion; auto goes by the name of their topic (image_rect).',
+        choices=CHOICES,
     )  # fmt: skip
     image_qos: str = parameter(
         'sensor_data', 'QoS of the image subscription.',

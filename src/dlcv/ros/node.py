@@ -41,6 +41,7 @@ from dlcv.interface.nodes import (
     Topic,
 )
 from dlcv.interface.parameters import CommonParameters
+from dlcv.interface.rectified import is_rectified, note
 from dlcv.ros.calibration import Calibration
 from dlcv.ros.health import Health, usage
 from dlcv.ros.mailbox import Mailbox
@@ -329,6 +330,10 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             *self.more_inputs(),
         ]
         self._camera_info_topic = self._inputs[0].topic_name
+        images = self._inputs[1].topic_name  # resolved, as the name of camera_info
+        self._calibration.rectified = is_rectified(images, self.parameters.rectified)
+        if self._calibration.rectified:
+            self.get_logger().info(note(images))
 
     def _stop(self) -> None:
         session, self._session = self._session, None

@@ -89,6 +89,22 @@ def test_depth_and_flow_are_no_pictures_and_two_cameras_must_be_named(make_bag):
         bag.find_images()
 
 
+def test_pictures_that_are_rectified_are_not_distorted(make_bag, small_recording):
+    distorted = small_recording().camera
+    info = COMPOSER.camera_info(COMPOSER.header(5, 'c'), distorted, (16, 24))
+    info.p[0] = 17.0
+    rows = [('/cam/camera_info', CAMERA_INFO, 5, info)]
+    rows += [
+        (f'/cam/{name}', IMAGE, 5, _image(5, shape=(16, 24, 3))) for name in ('image_rect', 'b')
+    ]
+    with Bag(make_bag(rows)) as bag:
+        rectified = next(bag.frames('/cam/image_rect')).camera
+        assert (rectified.fx, rectified.distorted) == (17.0, False)
+        assert next(bag.frames('/cam/b')).camera == distorted
+        assert next(bag.frames('/cam/b', rectified='always')).camera == rectified
+        assert next(bag.frames('/cam/image_rect', rectified='never')).camera == distorted
+
+
 def test_a_picture_gets_its_own_calibration(make_bag, small_recording):
     camera = small_recording().camera
     rows = []

@@ -182,6 +182,7 @@ def info(**changes):
         'distortion_model': 'plumb_bob',
         'd': [0.1, 0, 0, 0, 0],
         'k': [500.0, 0, 319.5, 0, 510.0, 239.5, 0, 0, 1],
+        'p': [400.0, 0, 300.5, -40.0, 0, 410.0, 230.5, 0, 0, 0, 1, 0],
         'binning_x': 0,
         'binning_y': 0,
         'roi': ROI,
@@ -194,6 +195,20 @@ def test_camera_of_a_plain_message():
     assert (camera.width, camera.height, camera.fx, camera.fy) == (640, 480, 500.0, 510.0)
     assert (camera.cx, camera.cy) == (319.5, 239.5)
     assert camera.distorted
+
+
+def test_rectified_pictures_are_of_the_camera_in_p():
+    camera = messages.camera(info(distortion_model='none known'), rectified=True)
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (400.0, 410.0, 300.5, 230.5)
+    assert not camera.distorted
+    roi = SimpleNamespace(x_offset=100, y_offset=50, width=320, height=240)
+    cut = messages.camera(info(roi=roi, binning_x=2, binning_y=2), rectified=True)
+    assert (cut.width, cut.fx, cut.cx) == (160, 200.0, (200.5 + 0.5) / 2 - 0.5)
+
+
+def test_without_p_rectified_pictures_are_of_k():
+    camera = messages.camera(info(p=[0.0] * 12), rectified=True)
+    assert (camera.fx, camera.cx, camera.distorted) == (500.0, 319.5, False)
 
 
 def test_binning_keeps_the_viewing_rays():

@@ -21,6 +21,7 @@ from dlcv.geometry.frames import TransformBuffer, TransformError, frame_name
 from dlcv.interface import messages
 from dlcv.interface.launch import is_output
 from dlcv.interface.messages import take_transforms
+from dlcv.interface.rectified import is_rectified
 from dlcv.types import Camera, FloatArray, Frame, Trajectory
 
 if TYPE_CHECKING:
@@ -232,6 +233,7 @@ class Bag:
         start_ns: int | None = None,
         stop_ns: int | None = None,
         skipped: Callable[[str], None] | None = None,
+        rectified: str = 'auto',
     ) -> Iterator[Frame]:
         """Give the pictures of a camera with their calibration.
 
@@ -245,16 +247,18 @@ class Bag:
             stop_ns: End of receive times, not included.
             skipped: Told of each picture that cannot be used, which is then left out; without it
                 such a picture is an error.
+            rectified: Whether they are rectified already, see `is_rectified`.
 
         Raises:
             BagError: A topic is not there or not of the type; a picture cannot be used.
         """
         image_topic = image_topic or self.find_images()
+        ideal = is_rectified(image_topic, rectified)
         for raw, message, info in self.images(
             image_topic, camera_info_topic, start_ns=start_ns, stop_ns=stop_ns
         ):
             try:
-                camera = messages.camera(info) if info is not None else None
+                camera = messages.camera(info, rectified=ideal) if info is not None else None
                 yield messages.frame(message, camera)
             except messages.MessageError as err:  # noqa: PERF203  (each picture by itself)
                 text = f'{self.path}: {image_topic} at {raw.stamp_ns} ns: {err}'
@@ -295,12 +299,17 @@ class Bag:
             else:
                 yield raw, message, latest
 
-    def camera(self, camera_info_topic: str) -> Camera | None:
-        """Return the first calibration on a topic; None for an uncalibrated camera."""
+    def camera(self, camera_info_topic: str, *, rectified: bool = False) -> Camera | None:
+        """Return the first calibration on a topic; None for an uncalibrated camera.
+
+        Args:
+            camera_info_topic: The topic.
+            rectified: Whether that of the rectified pictures is meant.
+        """
         self.topic(camera_info_topic, (CAMERA_INFO,))
         infos = [info for _, info in _first(self.read([camera_info_topic]))]
         try:
-            return messages.camera(infos[0]) if infos else None
+            return messages.camera(infos[0], rectified=rectified) if infos else None
         except messages.MessageError as err:
             raise BagError(f'{self.path}: {camera_info_topic}: {err}') from err
 

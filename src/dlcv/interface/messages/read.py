@@ -60,7 +60,7 @@ class CompressedImage(Protocol):
 
 
 class CameraInfo(Protocol):
-    """``sensor_msgs/CameraInfo`` (ROS 2: lower-case d and k)."""
+    """``sensor_msgs/CameraInfo`` (ROS 2: lower-case d, k and p)."""
 
     header: Any
     height: int
@@ -68,6 +68,7 @@ class CameraInfo(Protocol):
     distortion_model: str
     d: Any
     k: Any
+    p: Any
     binning_x: int
     binning_y: int
     roi: Any
@@ -225,34 +226,46 @@ def decode_any(msg: Image | CompressedImage) -> ByteImage:
     return decode_compressed(msg)
 
 
-def camera(info: CameraInfo) -> Camera | None:
+def camera(info: CameraInfo, *, rectified: bool = False) -> Camera | None:
     """Return the calibration of an image, or None when the message says it has none (K is zero).
 
     Binning and region of interest (REP 104) are applied: K of the message belongs to the full
     sensor, the camera returned to the image as it is published.
 
+    Args:
+        info: The message.
+        rectified: Whether the image is rectified already (see `dlcv.interface.rectified`): then P
+            holds, or K where P is zero, and nothing is distorted.
+
     Raises:
         MessageError: If the intrinsics are not finite or the size is zero.
     """
-    k = np.asarray(info.k, np.float64).ravel()
-    if k.size != 9:
-        raise MessageError(f'camera_info has {k.size} numbers in K; 9 are needed')
-    if k[0] == 0.0:
+    k = _matrix(info.k, 'K', 9).reshape(3, 3)
+    if k[0, 0] == 0.0:
         return None
+    if rectified and (p := _matrix(info.p, 'P', 12).reshape(3, 4))[0, 0] != 0.0:
+        k = p[:, :3]
     try:
         full = Camera(
             width=int(info.width),
             height=int(info.height),
-            fx=float(k[0]),
-            fy=float(k[4]),
-            cx=float(k[2]),
-            cy=float(k[5]),
-            distortion=tuple(map(float, info.d)),
-            distortion_model=info.distortion_model or 'plumb_bob',
+            fx=float(k[0, 0]),
+            fy=float(k[1, 1]),
+            cx=float(k[0, 2]),
+            cy=float(k[1, 2]),
+            distortion=() if rectified else tuple(map(float, info.d)),
+            distortion_model=('' if rectified else info.distortion_model) or 'plumb_bob',
         )
     except ValueError as err:
         raise MessageError(f'camera_info cannot be used: {err}') from None
     return _binned(full, info)
+
+
+def _matrix(numbers: Any, name: str, count: int) -> npt.NDArray[np.float64]:
+    values = np.asarray(numbers, np.float64).ravel()
+    if values.size != count:
+        raise MessageError(f'camera_info has {values.size} numbers in {name}; {count} are needed')
+    return values
 
 
 def _binned(full: Camera, info: CameraInfo) -> Camera:
