@@ -163,6 +163,7 @@ def plan_replay(
     with Bag(options.bag, keep_damaged=options.keep_damaged) as bag:
         images = options.images or bag.find_images()
         compressed = bag.topic(images, (IMAGE_TYPE, COMPRESSED_IMAGE)).msgtype == COMPRESSED_IMAGE
+        bag.check_pictures(images)
         info = options.camera_info or bag.find_camera_info(images) or ''
         if info:
             bag.topic(info, (CAMERA_INFO_TYPE,))

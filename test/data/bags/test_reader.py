@@ -10,6 +10,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from dlcv.data.bags import Bag, BagError, BagWriter
 from dlcv.data.bags.vocabulary import CAMERA_INFO, COMPOSER, IMAGE, ODOMETRY, TF
+from dlcv.interface.messages import ENCODINGS
 
 POSE_STAMPED = 'geometry_msgs/msg/PoseStamped'
 
@@ -87,6 +88,31 @@ def test_depth_and_flow_are_no_pictures_and_two_cameras_must_be_named(make_bag):
         pytest.raises(BagError, match=r"several.*'/front/image_raw', '/rear/image_raw'"),
     ):
         bag.find_images()
+
+
+def test_pictures_of_an_encoding_that_is_not_read_are_named_with_those_that_are(make_bag):
+    thermal = COMPOSER.image(COMPOSER.header(1, 'c'), np.zeros((2, 2), np.uint16))
+    thermal.encoding = '16UC1'
+    rows = [('/cam/image_raw', IMAGE, 1, _image(1, 'nv24')), ('/thermal', IMAGE, 1, thermal)]
+    with Bag(make_bag(rows)) as bag:
+        with pytest.raises(BagError) as caught:
+            bag.find_images()
+        assert "/cam/image_raw has the encoding 'nv24'" in str(caught.value)
+        assert '/thermal has 16UC1, a picture only where it is named' in str(caught.value)
+        assert ', '.join(ENCODINGS) in str(caught.value)
+        with pytest.raises(BagError, match=r"/cam/image_raw .* 'nv24'; read are mono8, .*nv12"):
+            bag.check_pictures('/cam/image_raw')
+        bag.check_pictures('/thermal')
+        assert next(bag.frames('/thermal')).image.shape == (2, 2)
+
+
+def test_a_first_picture_that_is_not_read_does_not_condemn_the_others(make_bag):
+    rows = [('/image', IMAGE, i, _image(i, kind)) for i, kind in ((1, 'nv24'), (2, 'rgb8'))]
+    with Bag(make_bag(rows)) as bag:
+        bag.check_pictures('/image')
+        said = []
+        assert [frame.stamp_ns for frame in bag.frames('/image', skipped=said.append)] == [2]
+        assert "'nv24' is not read" in said[0]
 
 
 def test_pictures_that_are_rectified_are_not_distorted(make_bag, small_recording):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dlcv.bringup.replay import ReplayOptions, plan_replay
-from dlcv.data.bags import Bag, BagWriter
+from dlcv.data.bags import Bag, BagError, BagWriter
 from dlcv.data.bags.vocabulary import CAMERA_INFO, COMPOSER, IMAGE
 from dlcv.evaluation.replay import local
 from dlcv.evaluation.replay.job import Folder, RunFacts, read
@@ -22,7 +22,7 @@ COUNT = 12
 CAMERA = Camera(width=64, height=48, fx=50.0, fy=50.0, cx=31.5, cy=23.5)
 
 
-def write_noise(path, topic='/camera/image_raw', camera=CAMERA):
+def write_noise(path, topic='/camera/image_raw', camera=CAMERA, bad=()):
     rng = np.random.default_rng(0)
     with BagWriter(path) as bag:
         bag.add_topic('/camera/camera_info', CAMERA_INFO)
@@ -33,7 +33,9 @@ def write_noise(path, topic='/camera/image_raw', camera=CAMERA):
             picture = rng.integers(0, 256, (48, 64, 3), np.uint8)
             info = COMPOSER.camera_info(header, camera, (48, 64))
             bag.write('/camera/camera_info', stamp, info)
-            bag.write(topic, stamp, COMPOSER.image(header, picture))
+            message = COMPOSER.image(header, picture)
+            message.encoding = 'nv24' if i in bad else message.encoding
+            bag.write(topic, stamp, message)
     return path
 
 
@@ -126,3 +128,18 @@ def test_rectified_pictures_are_not_rectified_again(replayed, tmp_path):
     assert right == by_name == told != wrong
     assert not any('rectified' in text for text in quiet)
     assert sum('/camera/image_rect are taken as rectified' in text for text in said) == 1
+
+
+def test_an_encoding_that_is_not_read_is_named_once(replayed, tmp_path):
+    files, said, ended = replayed(bag=write_noise(tmp_path / 'a.mcap', bad=(1, 2)))
+    outcomes = [line.outcome.name for line in read_log(files.log)]
+    assert ended
+    assert outcomes == ['processed', 'rejected_encoding', 'rejected_encoding', *['processed'] * 9]
+    assert len(said) == 1
+    assert "encoding 'nv24' is not read; known are mono8" in said[0]
+
+
+def test_a_topic_without_any_picture_that_is_read_is_refused_at_once(replayed, tmp_path):
+    bag = write_noise(tmp_path / 'a.mcap', bad=range(COUNT))
+    with pytest.raises(BagError, match=r"/camera/image_raw has .* 'nv24'; read are"):
+        replayed(bag=bag, images='/camera/image_raw')

@@ -6,6 +6,7 @@ Reads rosbag2 folders and files (MCAP, SQLite3, split, compressed) and ROS 1 bag
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ POSE_TYPES = (
     'nav_msgs/msg/Path',
 )
 TF_STATIC = '/tf_static'
+FIRST = 5  # messages by which a topic is judged
 _FLOATS = {'32FC1': ('f4', 1), '32FC2': ('f4', 2), '16UC1': ('u2', 1)}
 
 
@@ -210,7 +212,9 @@ class Bag:
         """
         pictures = [topic for topic in self.image_topics() if not is_output(topic)]
         if not pictures:
-            raise BagError(f'{self.path}: no topic with pictures; there are\n{self.describe()}')
+            raise BagError(
+                f'{self.path}: no topic with pictures{self._unread()}; there are\n{self.describe()}'
+            )
         fitting = [t for t in pictures if not (t.endswith('/compressed') and t[:-11] in pictures)]
         fitting = [t for t in fitting if self.find_camera_info(t)] or fitting
         fitting = [t for t in fitting if not self._is_right(t)] or fitting
@@ -326,10 +330,41 @@ class Bag:
             values = floats(message, f'{self.path}: {topic} at {raw.stamp_ns} ns')
             yield messages.stamp_ns(message.header.stamp), values
 
+    def check_pictures(self, image_topic: str) -> None:
+        """Refuse a topic on which no picture can be read, as far as the first messages tell.
+
+        Raises:
+            BagError: There is no such topic, or its encoding is not read; the message names it and
+                those that are.
+        """
+        self.topic(image_topic, (IMAGE, COMPRESSED_IMAGE))
+        found = [_kind_of(message) for _, message in islice(self.read([image_topic]), FIRST)]
+        if found and not any(kind in messages.ENCODINGS or not raw for kind, raw in found):
+            raise BagError(
+                f'{self.path}: {image_topic} has pictures of encoding {found[0][0]!r}; read are '
+                f'{", ".join(messages.ENCODINGS)}'
+            )
+
+    def _unread(self) -> str:
+        """Say what pictures there are that are none for us, or not without being named."""
+        texts = []
+        for topic in self.topics:
+            if topic.msgtype in (IMAGE, COMPRESSED_IMAGE) and not is_output(topic.name):
+                first = next((m for _, m in self.read([topic.name])), None)
+                kind, raw = ('', False) if first is None else _kind_of(first)
+                if kind and kind not in _FLOATS and not self._is_picture(topic):
+                    texts.append(f'{topic.name} has the {"encoding" if raw else "format"} {kind!r}')
+                elif kind in messages.AMBIGUOUS:
+                    texts.append(f'{topic.name} has {kind}, a picture only where it is named')
+        if not texts:
+            return ''
+        return f' that are read: {"; ".join(texts)}; read are {", ".join(messages.ENCODINGS)}'
+
     def _is_picture(self, topic: Topic) -> bool:
         message = next((m for _, m in self.read([topic.name])), None)
         if topic.msgtype == IMAGE:
-            return message is not None and message.encoding in messages.ENCODINGS
+            known = messages.ENCODINGS.keys() - messages.AMBIGUOUS
+            return message is not None and message.encoding in known
         return message is not None and 'compressedDepth' not in message.format
 
     def _is_right(self, image_topic: str) -> bool:
@@ -457,6 +492,12 @@ class Bag:
             f'{self.path}: {topic}: {len(pairs)} transforms fit {frame or "any"} -> '
             f'{child or "any"}; there are {there}'
         )
+
+
+def _kind_of(message: Any) -> tuple[str, bool]:
+    """Return the encoding of a raw picture, or the format of a compressed one; and which it is."""
+    raw = hasattr(message, 'encoding')
+    return (message.encoding if raw else message.format), raw
 
 
 def _first(items: Iterator[Any]) -> list[Any]:

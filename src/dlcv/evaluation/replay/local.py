@@ -102,12 +102,14 @@ class LocalNode:
         self._host.pending = []
         try:
             name, milliseconds = self._handle(message, info)
-        except messages.UnsupportedEncodingError:
+        except messages.UnsupportedEncodingError as err:
+            self._tell(f'image rejected: {err}')
             name, milliseconds = 'rejected_encoding', None
-        except messages.MessageError:
+        except messages.MessageError as err:
+            self._tell(f'image rejected: {err}')
             name, milliseconds = 'rejected_invalid', None
         except Exception as err:  # noqa: BLE001 - as in a node, a bad frame must not end the rest
-            self._tell(err)
+            self._tell(f'image failed: {type(err).__name__}: {str(err).partition(chr(10))[0]}')
             self.task.estimator.reset()
             self.task.interrupt()
             return Outcome('failed'), []
@@ -125,9 +127,8 @@ class LocalNode:
             raise ReplayError(f'{self.run.spec.name}: {err}') from err
         self._forget()
 
-    def _tell(self, err: Exception) -> None:
-        """Say why an image failed, once for all that fail in the same way."""
-        text = f'image failed: {type(err).__name__}: {str(err).partition(chr(10))[0]}'
+    def _tell(self, text: str) -> None:
+        """Say why an image came to nothing, once for all that do so in the same way."""
         if text != self._told:
             self._host.say(text)
             if os.environ.get('DLCV_TRACEBACK'):

@@ -7,6 +7,7 @@ and a converter share one decoder and one composer.
 
 from dlcv.interface.messages.compose import Composer, Vocabulary
 from dlcv.interface.messages.read import (
+    AMBIGUOUS,
     ENCODINGS,
     MAX_SIDE,
     CameraInfo,
@@ -32,6 +33,7 @@ from dlcv.interface.messages.read import (
 )
 
 __all__ = [
+    'AMBIGUOUS',
     'ENCODINGS',
     'MAX_SIDE',
     'CameraInfo',

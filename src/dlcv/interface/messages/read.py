@@ -111,6 +111,7 @@ class _Encoding:
     channels: int
     dtype: str  # NumPy kind and size, byte order is the message's
     convert: Callable[[npt.NDArray[Any]], ByteImage]
+    chroma: bool = False  # whether half as many rows follow, of the colour of 2 x 2 pixels
 
 
 def _keep(pixels: npt.NDArray[Any]) -> ByteImage:
@@ -129,10 +130,20 @@ def _cv(code: str) -> Callable[[npt.NDArray[Any]], ByteImage]:
         import cv2
 
         try:
-            return np.asarray(cv2.cvtColor(pixels, getattr(cv2, code)), np.uint8)
+            return np.asarray(cv2.cvtColor(pixels, getattr(cv2, code)))
         except cv2.error as err:  # an odd width of yuv422, a bayer image of one row
             size = f'{pixels.shape[1]}x{pixels.shape[0]}'
             raise MessageError(f'{size} pixels do not fit {code}: {err.err}') from None
+
+    return convert
+
+
+def _deep(code: str = '') -> Callable[[npt.NDArray[Any]], ByteImage]:
+    """16 bit colours: OpenCV's conversion in the machine's byte order, then to 8 bit."""
+
+    def convert(pixels: npt.NDArray[Any]) -> ByteImage:
+        native = pixels.astype(np.uint16)
+        return _halve(_cv(code)(native) if code else native)
 
     return convert
 
@@ -142,20 +153,36 @@ ENCODINGS: dict[str, _Encoding] = {
     'mono8': _Encoding(1, 'u1', _keep),
     '8UC1': _Encoding(1, 'u1', _keep),
     'mono16': _Encoding(1, 'u2', _halve),
+    '16UC1': _Encoding(1, 'u2', _halve),
     'rgb8': _Encoding(3, 'u1', _keep),
     'bgr8': _Encoding(3, 'u1', _cv('COLOR_BGR2RGB')),
     '8UC3': _Encoding(3, 'u1', _cv('COLOR_BGR2RGB')),  # OpenCV's own channel order
+    '8UC4': _Encoding(4, 'u1', _cv('COLOR_BGRA2RGB')),
     'rgba8': _Encoding(4, 'u1', _cv('COLOR_RGBA2RGB')),
     'bgra8': _Encoding(4, 'u1', _cv('COLOR_BGRA2RGB')),
     'bayer_rggb8': _Encoding(1, 'u1', _cv('COLOR_BayerBG2RGB')),
     'bayer_bggr8': _Encoding(1, 'u1', _cv('COLOR_BayerRG2RGB')),
     'bayer_gbrg8': _Encoding(1, 'u1', _cv('COLOR_BayerGR2RGB')),
     'bayer_grbg8': _Encoding(1, 'u1', _cv('COLOR_BayerGB2RGB')),
+    'rgb16': _Encoding(3, 'u2', _deep()),
+    'bgr16': _Encoding(3, 'u2', _deep('COLOR_BGR2RGB')),
+    '16UC3': _Encoding(3, 'u2', _deep('COLOR_BGR2RGB')),
+    'rgba16': _Encoding(4, 'u2', _deep('COLOR_RGBA2RGB')),
+    'bgra16': _Encoding(4, 'u2', _deep('COLOR_BGRA2RGB')),
+    '16UC4': _Encoding(4, 'u2', _deep('COLOR_BGRA2RGB')),
+    'bayer_rggb16': _Encoding(1, 'u2', _deep('COLOR_BayerBG2RGB')),
+    'bayer_bggr16': _Encoding(1, 'u2', _deep('COLOR_BayerRG2RGB')),
+    'bayer_gbrg16': _Encoding(1, 'u2', _deep('COLOR_BayerGR2RGB')),
+    'bayer_grbg16': _Encoding(1, 'u2', _deep('COLOR_BayerGB2RGB')),
     'yuv422': _Encoding(2, 'u1', _cv('COLOR_YUV2RGB_UYVY')),
     'uyvy': _Encoding(2, 'u1', _cv('COLOR_YUV2RGB_UYVY')),
     'yuv422_yuy2': _Encoding(2, 'u1', _cv('COLOR_YUV2RGB_YUYV')),
     'yuyv': _Encoding(2, 'u1', _cv('COLOR_YUV2RGB_YUYV')),
+    'nv12': _Encoding(1, 'u1', _cv('COLOR_YUV2RGB_NV12'), chroma=True),
+    'nv21': _Encoding(1, 'u1', _cv('COLOR_YUV2RGB_NV21'), chroma=True),
 }
+AMBIGUOUS = ('16UC1',)
+"""Read as a picture where somebody says that it is one; depth has this encoding too."""
 
 
 def decode(msg: Image) -> ByteImage:
@@ -186,13 +213,18 @@ def _pixels(msg: Image, encoding: _Encoding) -> npt.NDArray[Any]:
             f'step {step} is shorter than a row: {width} pixels of {msg.encoding} are {row} bytes'
         )
     data = np.frombuffer(msg.data, np.uint8)
-    if data.size < step * (height - 1) + row:  # the last row may lack its padding
+    rows = height
+    if encoding.chroma:
+        if height % 2 or width % 2:
+            raise MessageError(f'{msg.encoding} has even sides, got {width}x{height} pixels')
+        rows += height // 2
+    if data.size < step * (rows - 1) + row:  # the last row may lack its padding
         raise MessageError(
             f'{data.size} bytes of data; {width}x{height} {msg.encoding} with step {step} has '
-            f'{step * height}'
+            f'{step * rows}'
         )
     strides = (step, encoding.channels * dtype.itemsize, dtype.itemsize)
-    shape = (height, width, encoding.channels)
+    shape = (rows, width, encoding.channels)
     view: npt.NDArray[Any] = np.ndarray(shape, dtype, data.data, strides=strides)
     return view[..., 0] if encoding.channels == 1 else view
 
