@@ -272,7 +272,7 @@ def camera(info: CameraInfo, *, rectified: bool = False) -> Camera | None:
     Raises:
         MessageError: If the intrinsics are not finite or the size is zero.
     """
-    k = _matrix(info.k, 'K', 9).reshape(3, 3)
+    k: npt.NDArray[Any] = _matrix(info.k, 'K', 9).reshape(3, 3)
     if k[0, 0] == 0.0:
         return None
     if rectified and (p := _matrix(info.p, 'P', 12).reshape(3, 4))[0, 0] != 0.0:
