@@ -104,3 +104,8 @@ def test_a_whole_number_is_a_double_where_one_is_wanted(spec, p):
 @pytest.mark.parametrize('device', ['auto', 'cpu', 'cuda', 'cuda:0', 'cuda:12'])
 def test_devices(device):
     assert SuperPointParameters(device=device).device == device
+
+
+def test_frames_have_no_leading_slash():
+    p = DeepVOParameters(odom_frame='/odom', base_frame='/base_link', camera_frame='/camera')
+    assert (p.odom_frame, p.base_frame, p.camera_frame) == ('odom', 'base_link', 'camera')

@@ -18,6 +18,7 @@ def _info(stamp_ns: int = 0, width: int = 64, height: int = 48, f: float = 50.0)
         distortion_model='plumb_bob',
         d=[],
         k=[f, 0, width / 2, 0, f, height / 2, 0, 0, 1],
+        p=[2 * f, 0, width / 2, 0, 0, 2 * f, height / 2, 0, 0, 0, 1, 0],
         binning_x=0,
         binning_y=0,
         roi=SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0),
@@ -30,6 +31,15 @@ def test_an_older_one_of_the_same_size_serves_without_waiting() -> None:
     camera = calibration.of(1000, 64, 48, patience=60)
     assert camera is not None
     assert camera.fx == 50
+
+
+def test_rectified_images_get_the_rectified_camera() -> None:
+    calibration = Calibration()
+    calibration.rectified = True
+    calibration.update(_info(5))
+    camera = calibration.of(5, 64, 48, patience=60)
+    assert camera is not None
+    assert camera.fx == 100
 
 
 def test_waits_for_the_one_that_is_on_its_way() -> None:

@@ -49,7 +49,7 @@ def test_an_image_arrives_with_its_camera(ros: Any, plain: Any) -> None:
 @pytest.mark.parametrize(
     ('changes', 'counter', 'words'),
     [
-        ({'encoding': 'nv21'}, 'rejected_encoding', "encoding 'nv21' is not read"),
+        ({'encoding': 'nv24'}, 'rejected_encoding', "encoding 'nv24' is not read"),
         ({'encoding': '32FC1'}, 'rejected_encoding', "encoding '32FC1' is not read"),
         ({'height': 0, 'width': 0}, 'rejected_invalid', '0x0'),
         ({'height': 4800}, 'rejected_invalid', 'bytes of data'),

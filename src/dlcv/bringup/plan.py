@@ -245,6 +245,7 @@ def _look_into_bag(nodes: tuple[NodeStart, ...], values: Mapping[str, str]) -> t
                     'image_topic (and image_transport for compressed ones)'
                 )
             bag.topic(name, [IMAGE_TYPES[node.settings.image_transport]])
+            bag.check_pictures(name)
         truth, _, of = values['evaluate'].partition(':')  # as in /tf:map:base_link
         if truth and not Path(values['evaluate']).is_file():
             bag.topic(truth, [TF] if of else [*POSE_TYPES, TF])

@@ -76,7 +76,8 @@ def _own(
 
 
 _OF_NODES = (
-    'namespace', 'params_file', 'nodes', 'map', 'device', 'odom_topic', 'fastdds_profile',
+    'namespace', 'params_file', 'nodes', 'map', 'device', 'rectified', 'odom_topic',
+    'fastdds_profile',
     'log_level',
 )  # fmt: skip
 ARGUMENTS: tuple[Argument, ...] = (
@@ -161,6 +162,7 @@ def plan_replay(
     with Bag(options.bag, keep_damaged=options.keep_damaged) as bag:
         images = options.images or bag.find_images()
         compressed = bag.topic(images, (IMAGE_TYPE, COMPRESSED_IMAGE)).msgtype == COMPRESSED_IMAGE
+        bag.check_pictures(images)
         info = options.camera_info or bag.find_camera_info(images) or ''
         if info:
             bag.topic(info, (CAMERA_INFO_TYPE,))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dlcv.cli.extras import need
 from dlcv.cli.main import CommandError
+from dlcv.interface.rectified import CHOICES
 from dlcv.progress import bars
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ Exit code: 0 when all went well, 1 when a node died, a replay broke off or a thr
 MODES = ('lock-step', 'real-time', 'in-process')
 OF_REPLAY = {
     'mode': 'lock-step', 'nodes': '', 'params': '', 'map': '', 'device': '', 'camera_info': '',
+    'rectified': '',
     'max_frames': 0, 'rate': 1.0, 'no_peak': False, 'patience': 30.0,
 }  # fmt: skip
 """Options that mean nothing without a replay -> what holds when they are left out."""
@@ -86,6 +88,9 @@ def _add_replay(group: argparse._ArgumentGroup) -> None:
         metavar='TOPIC',
         help='their calibration (the one beside)',
     )
+    add('--rectified', choices=CHOICES, default=OF_REPLAY['rectified'],
+        help='whether the pictures are rectified already, so that P of their calibration holds and '
+        'no distortion (as in the parameters: by the name of their topic)')  # fmt: skip
     add(
         '--max-frames',
         type=int,
@@ -286,6 +291,7 @@ def _request(args: argparse.Namespace, bag: Path) -> EvaluationRequest:
     )
     arguments = {
         'nodes': args.nodes, 'params_file': args.params, 'map': args.map, 'device': args.device,
+        'rectified': args.rectified,
     }  # fmt: skip
     truth = _truth(args, bag, damaged=args.damaged)
     return EvaluationRequest(replay=replay, truth=truth, arguments=arguments, title=named)

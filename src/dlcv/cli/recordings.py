@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcv.cli.extras import need
+from dlcv.interface.rectified import CHOICES
 
 if TYPE_CHECKING:
     from dlcv.data.recordings import BagOptions
@@ -19,6 +20,9 @@ def add_recording_arguments(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add('--images', default='', metavar='TOPIC', help='pictures (the only camera)')
     add('--camera-info', default='', metavar='TOPIC', help='their calibration (the one beside)')
+    add('--rectified', choices=CHOICES, default='auto',
+        help='whether the pictures are rectified already, so that P of their calibration holds and '
+        'no distortion (auto: by the name of their topic, such as image_rect)')  # fmt: skip
     add('--truth', default='', metavar='TOPIC|FILE',
         help='poses: a topic, /tf:PARENT:CHILD, or a file in the format of TUM, KITTI or EuRoC '
         '(the only topic of poses)')  # fmt: skip
@@ -40,6 +44,7 @@ def bag_options(args: argparse.Namespace) -> BagOptions:
     return BagOptions(
         image_topic=args.images,
         camera_info_topic=args.camera_info,
+        rectified=args.rectified,
         truth=args.truth,
         truth_frame=args.truth_frame,
         extrinsics=args.extrinsics,

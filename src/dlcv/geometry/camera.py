@@ -8,6 +8,7 @@ the same K and no distortion (``Camera.undistorted``).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,9 @@ import numpy.typing as npt
 import yaml
 
 from dlcv.config import load_yaml
+from dlcv.geometry.distortion import DistortionError, known_distortion
 from dlcv.geometry.trajectory import moved
 from dlcv.types import ByteImage, Camera, FloatArray
-
-# Numbers of coefficients that OpenCV takes for each of ROS's model names.
-DISTORTION_SIZES: dict[str, tuple[int, ...]] = {
-    'plumb_bob': (0, 4, 5),
-    'rational_polynomial': (0, 8, 12, 14),
-    'equidistant': (0, 4),
-}
 
 
 class CameraError(ValueError):
@@ -75,18 +70,18 @@ def write_camera(camera: Camera, path: Path | str, name: str = 'camera') -> None
 
 
 def check_camera(camera: Camera) -> Camera:
-    """Return ``camera``, or raise a CameraError if its distortion is none that is known here."""
-    sizes = DISTORTION_SIZES.get(camera.distortion_model)
-    if sizes is None:
-        raise CameraError(
-            f'distortion model {camera.distortion_model!r}; known are {", ".join(DISTORTION_SIZES)}'
-        )
-    if len(camera.distortion) not in sizes:
-        raise CameraError(
-            f'distortion model {camera.distortion_model!r} takes {sizes} coefficients, '
-            f'got {len(camera.distortion)}: {list(camera.distortion)}'
-        )
-    return camera
+    """Return ``camera`` with the name and number of coefficients that `known_distortion` gives it.
+
+    Raises:
+        CameraError: Its distortion is none that is known here.
+    """
+    try:
+        model, distortion = known_distortion(camera.distortion_model, camera.distortion)
+    except DistortionError as err:
+        raise CameraError(str(err)) from None
+    if (model, distortion) == (camera.distortion_model, camera.distortion):
+        return camera
+    return replace(camera, distortion_model=model, distortion=distortion)
 
 
 def rectify_maps(source: Camera, target: Camera | None = None) -> tuple[FloatArray, FloatArray]:
@@ -100,7 +95,7 @@ def rectify_maps(source: Camera, target: Camera | None = None) -> tuple[FloatArr
     Returns:
         x and y, each ``(target.height, target.width)`` float32 pixels, ready for ``cv2.remap``.
     """
-    check_camera(source)
+    source = check_camera(source)
     to = target or source.undistorted()
     if to.distorted:
         raise CameraError(f'the target of a rectification must be ideal, got {to}')
@@ -179,7 +174,7 @@ def project(camera: Camera, points: FloatArray) -> FloatArray:
     Returns:
         ``(..., 2)`` float64 pixels; NaN for points that are not in front of the camera.
     """
-    check_camera(camera)
+    camera = check_camera(camera)
     flat = np.asarray(points, np.float64).reshape(-1, 3)
     front = flat[:, 2] > 0
     xy = np.full((len(flat), 2), np.nan)

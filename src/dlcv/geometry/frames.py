@@ -67,6 +67,11 @@ class _Edge:
         return between(self.parent_from_child[after - 1], self.parent_from_child[after], share)
 
 
+def frame_name(text: str) -> str:
+    """Return the name of a frame as tf2 has it: without the leading slash of ROS 1."""
+    return text.lstrip('/')
+
+
 def inverse(matrix: Matrix) -> Matrix:
     """Return the inverse of a rigid motion ``(4, 4)``."""
     inverted = np.eye(4)
@@ -91,6 +96,7 @@ class TransformBuffer:
         self, parent: str, child: str, matrix: Matrix, stamp_ns: int = 0, *, static: bool = True
     ) -> None:
         """Take ``parent_from_child`` ``(4, 4)``; a frame that changes its parent starts anew."""
+        parent, child = frame_name(parent), frame_name(child)
         with self._lock:
             edge = self._edges.get(child)
             if edge is None or edge.parent != parent or edge.static != static:
@@ -105,7 +111,7 @@ class TransformBuffer:
     def knows(self, frame: str) -> bool:
         """Whether a frame is in the tree."""
         with self._lock:
-            return frame in self._frames()
+            return frame_name(frame) in self._frames()
 
     def lookup(self, target: str, source: str, stamp_ns: int = 0) -> Matrix:
         """Return ``target_from_source`` ``(4, 4)`` at a moment.
@@ -113,6 +119,7 @@ class TransformBuffer:
         Raises:
             TransformError: If the frames are not connected, or not at that moment.
         """
+        target, source = frame_name(target), frame_name(source)
         if target == source:
             return np.eye(4)
         with self._lock:

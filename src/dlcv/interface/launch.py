@@ -18,6 +18,7 @@ from dlcv.interface.nodes import (
     NodeSpec,
 )
 from dlcv.interface.parameters import IMAGE_QOS, describe
+from dlcv.interface.rectified import CHOICES
 
 Form = Literal['', 'namespace', 'topic', 'frame', 'positive', 'duration', 'count']
 _PART = r'[A-Za-z_]\w*'
@@ -124,6 +125,13 @@ ARGUMENTS: tuple[Argument, ...] = (
         doc='Calibration topic; empty is CAMERA/camera_info.',
         form='topic',
     ),
+    Argument(
+        name='rectified',
+        default='',
+        doc='Whether the images are rectified already; empty as in params_file, else by the name '
+        'of their topic.',
+        choices=('', *CHOICES),
+    ),
     Argument(name='namespace', default='', doc='Namespace of all nodes.', form='namespace'),
     Argument(name='params_file', default='', doc='Parameter file; empty is config/vo.yaml.'),
     _switch('use_sim_time', '', 'Take the time from /clock; bag sets it, else empty is false.'),
@@ -212,7 +220,8 @@ ARGUMENTS: tuple[Argument, ...] = (
 )
 # launch arguments that are parameters of the nodes, where they have them
 PARAMETER_ARGUMENTS = (
-    'use_sim_time', 'device', 'image_qos', 'autostart', 'publish_tf', 'odom_frame', 'base_frame',
+    'use_sim_time', 'rectified', 'device', 'image_qos', 'autostart', 'publish_tf', 'odom_frame',
+    'base_frame',
     'map_frame',
 )  # fmt: skip
 

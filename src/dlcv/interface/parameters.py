@@ -12,6 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from dlcv.geometry.frames import frame_name
+from dlcv.interface.rectified import CHOICES
+
 Value = bool | int | float | str | tuple[float, ...]
 _META = 'dlcv.parameter'
 IMAGE_QOS = ('auto', 'reliable', 'sensor_data', 'default', 'system_default')
@@ -189,6 +192,11 @@ class CommonParameters:
         'raw', 'Subscribe to image (sensor_msgs/Image) or image/compressed (CompressedImage).',
         choices=('raw', 'compressed'),
     )  # fmt: skip
+    rectified: str = parameter(
+        'auto', 'Whether the images are rectified already, so that P of camera_info holds and no '
+        'distortion; auto goes by the name of their topic (image_rect).',
+        choices=CHOICES,
+    )  # fmt: skip
     image_qos: str = parameter(
         'auto',
         'QoS of the image subscription; auto: reliable while every publisher is, else best effort; '
@@ -240,8 +248,10 @@ class CommonParameters:
     def __post_init__(self) -> None:
         for p in describe(type(self)):
             value = p.taken(getattr(self, p.name))
-            object.__setattr__(self, p.name, value)  # frozen for all but its own making
             p.check(value)
+            if p.name.endswith('_frame'):  # tf2 takes no leading slash, as ROS 1 had it
+                value = frame_name(value)
+            object.__setattr__(self, p.name, value)  # frozen for all but its own making
         digest = self.weights_sha256
         if digest and (len(digest) != 64 or set(digest.lower()) - set('0123456789abcdef')):
             raise ParameterError(f'weights_sha256: expected 64 hex digits, got {digest!r}')

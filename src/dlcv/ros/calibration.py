@@ -9,9 +9,14 @@ from dlcv.types import Camera
 
 
 class Calibration:
-    """Keep the newest camera_info and hand it to images of its size."""
+    """Keep the newest camera_info and hand it to images of its size.
+
+    Attributes:
+        rectified: Whether the images are rectified already.
+    """
 
     def __init__(self) -> None:
+        self.rectified = False
         self._arrived = threading.Condition()
         self.clear()
 
@@ -33,7 +38,7 @@ class Calibration:
         """Take a message; a broken one is kept as the complaint."""
         with self._arrived:
             try:
-                self._camera = messages.camera(info)
+                self._camera = messages.camera(info, rectified=self.rectified)
                 self._problem = '' if self._camera else 'camera_info has no calibration (K is zero)'
             except messages.MessageError as err:
                 self._camera, self._problem = None, str(err)

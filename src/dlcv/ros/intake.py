@@ -13,6 +13,7 @@ from dlcv.estimation.tasks.base import Verdict
 from dlcv.interface import messages
 from dlcv.interface.nodes import CAMERA_INFO
 from dlcv.interface.parameters import CommonParameters
+from dlcv.interface.rectified import is_rectified, note
 from dlcv.ros.calibration import Calibration
 from dlcv.ros.health import Health
 from dlcv.ros.image_input import ImageInput
@@ -54,6 +55,10 @@ class Intake:
 
     def open(self, parameters: CommonParameters, others: Iterable[Any]) -> None:
         """Subscribe to the camera; ``others`` are subscriptions that are closed with it."""
+        self._images = ImageInput(self._node, self._health, parameters, self._on_image)
+        self.calibration.rectified = is_rectified(self._images.topic, parameters.rectified)
+        if self.calibration.rectified:
+            self._node.get_logger().info(note(self._images.topic))
         info = self._node.create_subscription(
             CameraInfo,
             CAMERA_INFO.name,
@@ -62,7 +67,6 @@ class Intake:
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         self._camera_info_topic = info.topic_name
-        self._images = ImageInput(self._node, self._health, parameters, self._on_image)
         self._others = [info, *others]
 
     def close(self) -> None:
@@ -117,6 +121,7 @@ class Intake:
         return self._node.count_publishers(self._camera_info_topic) > 0
 
     def _on_image(self, message: Any) -> None:
+        message.header.frame_id = messages.frame_of(message)  # all outputs take over this header
         self.losses.gaps.add(messages.stamp_ns(message.header.stamp))
         if not self._enabled():
             self._drop(message.header, 'disabled')

@@ -10,6 +10,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from dlcv.data.bags import Bag, BagError, BagWriter
 from dlcv.data.bags.vocabulary import CAMERA_INFO, COMPOSER, IMAGE, ODOMETRY, TF
+from dlcv.interface.messages import ENCODINGS
 
 POSE_STAMPED = 'geometry_msgs/msg/PoseStamped'
 
@@ -87,6 +88,47 @@ def test_depth_and_flow_are_no_pictures_and_two_cameras_must_be_named(make_bag):
         pytest.raises(BagError, match=r"several.*'/front/image_raw', '/rear/image_raw'"),
     ):
         bag.find_images()
+
+
+def test_pictures_of_an_encoding_that_is_not_read_are_named_with_those_that_are(make_bag):
+    thermal = COMPOSER.image(COMPOSER.header(1, 'c'), np.zeros((2, 2), np.uint16))
+    thermal.encoding = '16UC1'
+    rows = [('/cam/image_raw', IMAGE, 1, _image(1, 'nv24')), ('/thermal', IMAGE, 1, thermal)]
+    with Bag(make_bag(rows)) as bag:
+        with pytest.raises(BagError) as caught:
+            bag.find_images()
+        assert "/cam/image_raw has the encoding 'nv24'" in str(caught.value)
+        assert '/thermal has 16UC1, a picture only where it is named' in str(caught.value)
+        assert ', '.join(ENCODINGS) in str(caught.value)
+        with pytest.raises(BagError, match=r"/cam/image_raw .* 'nv24'; read are mono8, .*nv12"):
+            bag.check_pictures('/cam/image_raw')
+        bag.check_pictures('/thermal')
+        assert next(bag.frames('/thermal')).image.shape == (2, 2)
+
+
+def test_a_first_picture_that_is_not_read_does_not_condemn_the_others(make_bag):
+    rows = [('/image', IMAGE, i, _image(i, kind)) for i, kind in ((1, 'nv24'), (2, 'rgb8'))]
+    with Bag(make_bag(rows)) as bag:
+        bag.check_pictures('/image')
+        said = []
+        assert [frame.stamp_ns for frame in bag.frames('/image', skipped=said.append)] == [2]
+        assert "'nv24' is not read" in said[0]
+
+
+def test_pictures_that_are_rectified_are_not_distorted(make_bag, small_recording):
+    distorted = small_recording().camera
+    info = COMPOSER.camera_info(COMPOSER.header(5, 'c'), distorted, (16, 24))
+    info.p[0] = 17.0
+    rows = [('/cam/camera_info', CAMERA_INFO, 5, info)]
+    rows += [
+        (f'/cam/{name}', IMAGE, 5, _image(5, shape=(16, 24, 3))) for name in ('image_rect', 'b')
+    ]
+    with Bag(make_bag(rows)) as bag:
+        rectified = next(bag.frames('/cam/image_rect')).camera
+        assert (rectified.fx, rectified.distorted) == (17.0, False)
+        assert next(bag.frames('/cam/b')).camera == distorted
+        assert next(bag.frames('/cam/b', rectified='always')).camera == rectified
+        assert next(bag.frames('/cam/image_rect', rectified='never')).camera == distorted
 
 
 def test_a_picture_gets_its_own_calibration(make_bag, small_recording):
@@ -351,3 +393,32 @@ def test_a_full_disk_is_named_and_what_is_written_stays(tmp_path, small_recordin
         bag.close()
     with Bag(tmp_path / 'b', keep_damaged=True) as kept:
         assert len(list(kept.frames())) == 1
+
+
+# Frames
+
+
+def test_the_slash_of_ros_1_is_dropped_from_every_frame(make_bag, header, make_pose):
+    def tf(parent, child, x=1.0):
+        matrix = np.eye(4)
+        matrix[0, 3] = x
+        return COMPOSER.tf(COMPOSER.transform(header(5, parent), child, matrix))
+
+    odometry = COMPOSER.odometry(
+        header(5, '/map'), '/base_link', np.eye(4), np.eye(6), np.zeros(6), np.eye(6)
+    )
+    rows = [
+        ('/tf_static', TF, 5, tf('/base_link', 'camera', 2.0)),
+        ('/tf', TF, 5, tf('map', '/base_link')),
+        ('/image_raw', IMAGE, 5, _image(5, frame='/camera')),
+        ('/odometry', ODOMETRY, 5, odometry),
+        ('/pose', POSE_STAMPED, 5, _stamped(header, make_pose(1), 5, '/map')),
+    ]
+    with Bag(make_bag(rows)) as bag:
+        assert next(bag.frames()).frame_id == 'camera'
+        assert bag.static_transform('/base_link', '/camera')[0, 3] == 2
+        path = bag.trajectory('/odometry')
+        assert (path.frame_id, path.child_frame_id) == ('map', 'base_link')
+        assert bag.trajectory('/pose').frame_id == 'map'
+        for names in (('/map', 'base_link'), ('map', '/base_link'), ('/map', '/camera')):
+            assert bag.trajectory('/tf', frame=names[0], child_frame=names[1]).frame_id == 'map'

@@ -367,3 +367,8 @@ def test_options_that_make_no_sense():
         TruthOptions(max_gap=0)
     with pytest.raises(RecordingError, match='offset must be finite, got nan'):
         replace(TruthOptions(), time_offset=float('nan'))
+
+
+def test_frames_are_named_with_or_without_the_slash_of_ros_1():
+    options = TruthOptions(frame='/camera', base_frame='/base_link')
+    assert (options.frame, options.base_frame) == ('camera', 'base_link')

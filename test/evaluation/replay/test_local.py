@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from dlcv.bringup.replay import ReplayOptions, plan_replay
-from dlcv.data.bags import Bag, BagWriter
+from dlcv.data.bags import Bag, BagError, BagWriter
 from dlcv.data.bags.vocabulary import CAMERA_INFO, COMPOSER, IMAGE
 from dlcv.evaluation.replay import local
 from dlcv.evaluation.replay.job import Folder, RunFacts, read
@@ -21,30 +22,35 @@ COUNT = 12
 CAMERA = Camera(width=64, height=48, fx=50.0, fy=50.0, cx=31.5, cy=23.5)
 
 
-@pytest.fixture
-def noise_bag(tmp_path):
+def write_noise(path, topic='/camera/image_raw', camera=CAMERA, bad=()):
     rng = np.random.default_rng(0)
-    path = tmp_path / 'noise.mcap'
     with BagWriter(path) as bag:
         bag.add_topic('/camera/camera_info', CAMERA_INFO)
-        bag.add_topic('/camera/image_raw', IMAGE)
+        bag.add_topic(topic, IMAGE)
         for i in range(COUNT):
             stamp = 10**9 + i * 10**8
             header = COMPOSER.header(stamp, 'camera')
             picture = rng.integers(0, 256, (48, 64, 3), np.uint8)
-            info = COMPOSER.camera_info(header, CAMERA, (48, 64))
+            info = COMPOSER.camera_info(header, camera, (48, 64))
             bag.write('/camera/camera_info', stamp, info)
-            bag.write('/camera/image_raw', stamp, COMPOSER.image(header, picture))
+            message = COMPOSER.image(header, picture)
+            message.encoding = 'nv24' if i in bad else message.encoding
+            bag.write(topic, stamp, message)
     return path
+
+
+@pytest.fixture
+def noise_bag(tmp_path):
+    return write_noise(tmp_path / 'noise.mcap')
 
 
 @pytest.fixture
 def replayed(noise_bag, tmp_path):
     """Replay the bag to nodes; returns the folder, what was said, whether it came to its end."""
 
-    def go(nodes='superpoint', **options):
-        asked = ReplayOptions(bag=noise_bag, folder=tmp_path / 'out', mode='in-process', **options)
-        planned = plan_replay(asked, {'nodes': nodes}, {}, colour=False)
+    def go(nodes='superpoint', bag=noise_bag, rectified='', **options):
+        asked = ReplayOptions(bag=bag, folder=tmp_path / 'out', mode='in-process', **options)
+        planned = plan_replay(asked, {'nodes': nodes, 'rectified': rectified}, {}, colour=False)
         said, shown = [], planned.job.shown
         ended = replay_local(shown, planned.plan.nodes, tmp_path / 'out', said.append)
         return Folder(tmp_path / 'out'), said, ended
@@ -104,3 +110,36 @@ def test_failures_of_one_kind_are_told_once(replayed, monkeypatch):
     assert said == ['superpoint: image failed: RuntimeError: out of luck']
     assert {str(line.outcome) for line in read_log(files.log)} == {'failed'}
     assert ended
+
+
+def test_rectified_pictures_are_not_rectified_again(replayed, tmp_path):
+    lens = replace(CAMERA, distortion=(-0.3, 0.1, 0.0, 0.0, 0.0))
+
+    def path(name, topic, camera, rectified=''):
+        bag = write_noise(tmp_path / name, topic, camera)
+        files, said, _ = replayed('deepvo', bag, rectified)
+        with Bag(files.outputs) as answers:
+            return [bytes(raw.data) for raw in answers.raw(['/deepvo/odometry'])], said
+
+    right, quiet = path('a.mcap', '/camera/image_rect', CAMERA)
+    by_name, said = path('b.mcap', '/camera/image_rect', lens)
+    told, _ = path('c.mcap', '/camera/image', lens, 'always')
+    wrong, _ = path('d.mcap', '/camera/image_rect', lens, 'never')
+    assert right == by_name == told != wrong
+    assert not any('rectified' in text for text in quiet)
+    assert sum('/camera/image_rect are taken as rectified' in text for text in said) == 1
+
+
+def test_an_encoding_that_is_not_read_is_named_once(replayed, tmp_path):
+    files, said, ended = replayed(bag=write_noise(tmp_path / 'a.mcap', bad=(1, 2)))
+    outcomes = [line.outcome.name for line in read_log(files.log)]
+    assert ended
+    assert outcomes == ['processed', 'rejected_encoding', 'rejected_encoding', *['processed'] * 9]
+    assert len(said) == 1
+    assert "encoding 'nv24' is not read; known are mono8" in said[0]
+
+
+def test_a_topic_without_any_picture_that_is_read_is_refused_at_once(replayed, tmp_path):
+    bag = write_noise(tmp_path / 'a.mcap', bad=range(COUNT))
+    with pytest.raises(BagError, match=r"/camera/image_raw has .* 'nv24'; read are"):
+        replayed(bag=bag, images='/camera/image_raw')

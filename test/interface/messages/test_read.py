@@ -101,6 +101,47 @@ def test_yuv422_of_a_uniform_scene(encoding, order):
     assert np.abs(decoded.astype(int) - [0, 255, 0]).max() <= 2
 
 
+@pytest.mark.parametrize('bigendian', [False, True])
+@pytest.mark.parametrize(
+    ('deep', 'plain'),
+    [
+        ('rgb16', 'rgb8'),
+        ('bgr16', 'bgr8'),
+        ('16UC3', '8UC3'),
+        ('rgba16', 'rgba8'),
+        ('bgra16', 'bgra8'),
+        ('16UC4', '8UC4'),
+        ('16UC1', '8UC1'),
+        ('bayer_rggb16', 'bayer_rggb8'),
+        ('bayer_grbg16', 'bayer_grbg8'),
+        ('bayer_gbrg16', 'bayer_gbrg8'),
+        ('bayer_bggr16', 'bayer_bggr8'),
+    ],
+)
+def test_16_bit_pictures_are_those_of_8_bit(deep, plain, bigendian):
+    channels = {'rgba': 4, 'bgra': 4, '16UC4': 4, '16UC1': None, 'baye': None}
+    raw = pixels(channels.get(deep[:5], channels.get(deep[:4], 3)))
+    wide = raw.astype(np.uint16) * 257  # 255 becomes 65535
+    decoded = messages.decode(image(deep, wide, padding=2, bigendian=bigendian))
+    wanted = messages.decode(image(plain, raw))
+    assert decoded.dtype == np.uint8
+    assert np.abs(decoded.astype(int) - wanted).max() <= 1  # demosaicing rounds less
+
+
+@pytest.mark.parametrize(('encoding', 'order'), [('nv12', 'uv'), ('nv21', 'vu')])
+def test_chroma_below_the_picture_colours_it(encoding, order):
+    values = {'u': 54, 'v': 34}  # with y = 145 ITU-R BT.601 pure green, studio range
+    below = np.array([values[c] for c in order] * 4, np.uint8)
+    raw = np.concatenate([np.full((6, 8), 145), np.tile(below, (3, 1))]).astype(np.uint8)
+    decoded = messages.decode(image(encoding, raw, padding=3, height=6))
+    assert decoded.shape == (6, 8, 3)
+    assert np.abs(decoded.astype(int) - [0, 255, 0]).max() <= 2
+    with pytest.raises(messages.MessageError, match=f'66 bytes of data; 8x6 {encoding} .* has 99'):
+        messages.decode(image(encoding, raw[:6], padding=3, height=6))
+    with pytest.raises(messages.MessageError, match='even sides, got 8x5'):
+        messages.decode(image(encoding, raw, height=5))
+
+
 @pytest.mark.parametrize('encoding', ['rgb8', 'mono8'])
 def test_common_encodings_are_not_copied(encoding):
     raw = pixels(3 if encoding == 'rgb8' else None)
@@ -115,8 +156,10 @@ def test_agrees_with_ros_cv_bridge_where_it_is_installed():
     sensor_msgs = pytest.importorskip('sensor_msgs.msg', reason='no sensor_msgs')
     bridge = cv_bridge.CvBridge()
     for name, encoding in messages.ENCODINGS.items():
-        if name in ('8UC3', 'uyvy', 'yuyv'):
+        if 'UC' in name or name.startswith(('uyvy', 'yuyv', 'nv')):
             continue  # cv_bridge does not take these for colours
+        if name.startswith('bayer') and name.endswith('16'):
+            continue  # cv_bridge goes to 8 bit first: a rounding apart
         wide = np.uint16 if encoding.dtype == 'u2' else np.uint8
         raw = pixels(None if encoding.channels == 1 else encoding.channels, wide)
         source = image(name, raw, padding=6)
@@ -124,8 +167,6 @@ def test_agrees_with_ros_cv_bridge_where_it_is_installed():
         msg.data = source.data
         decoded = messages.decode(msg)
         wanted = 'mono8' if decoded.ndim == 2 else 'rgb8'
-        if name == '8UC1':
-            wanted = 'passthrough'
         np.testing.assert_array_equal(decoded, bridge.imgmsg_to_cv2(msg, wanted), err_msg=name)
 
 
@@ -182,6 +223,7 @@ def info(**changes):
         'distortion_model': 'plumb_bob',
         'd': [0.1, 0, 0, 0, 0],
         'k': [500.0, 0, 319.5, 0, 510.0, 239.5, 0, 0, 1],
+        'p': [400.0, 0, 300.5, -40.0, 0, 410.0, 230.5, 0, 0, 0, 1, 0],
         'binning_x': 0,
         'binning_y': 0,
         'roi': ROI,
@@ -194,6 +236,20 @@ def test_camera_of_a_plain_message():
     assert (camera.width, camera.height, camera.fx, camera.fy) == (640, 480, 500.0, 510.0)
     assert (camera.cx, camera.cy) == (319.5, 239.5)
     assert camera.distorted
+
+
+def test_rectified_pictures_are_of_the_camera_in_p():
+    camera = messages.camera(info(distortion_model='none known'), rectified=True)
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (400.0, 410.0, 300.5, 230.5)
+    assert not camera.distorted
+    roi = SimpleNamespace(x_offset=100, y_offset=50, width=320, height=240)
+    cut = messages.camera(info(roi=roi, binning_x=2, binning_y=2), rectified=True)
+    assert (cut.width, cut.fx, cut.cx) == (160, 200.0, (200.5 + 0.5) / 2 - 0.5)
+
+
+def test_without_p_rectified_pictures_are_of_k():
+    camera = messages.camera(info(p=[0.0] * 12), rectified=True)
+    assert (camera.fx, camera.cx, camera.distorted) == (500.0, 319.5, False)
 
 
 def test_binning_keeps_the_viewing_rays():

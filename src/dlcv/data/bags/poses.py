@@ -9,8 +9,15 @@ from typing import Any
 import numpy as np
 
 from dlcv.data.bags.errors import BagError
+from dlcv.geometry.frames import frame_name
 from dlcv.geometry.trajectory import time_order
-from dlcv.interface.messages import MessageError, pose_matrix, stamp_ns, transform_matrix
+from dlcv.interface.messages import (
+    MessageError,
+    frame_of,
+    pose_matrix,
+    stamp_ns,
+    transform_matrix,
+)
 from dlcv.types import FloatArray, Trajectory
 
 
@@ -49,8 +56,8 @@ def edges_of(messages: Iterable[Any], place: str) -> list[Edge]:
     return [
         Edge(
             stamp_ns=stamp_ns(t.header.stamp),
-            parent=t.header.frame_id.lstrip('/'),
-            child=t.child_frame_id.lstrip('/'),
+            parent=frame_of(t),
+            child=frame_name(t.child_frame_id),
             parent_from_child=_transform(t.transform, f'{place}: transform {i + 1}'),
         )
         for i, t in enumerate(transforms)

@@ -6,6 +6,7 @@ Reads rosbag2 folders and files (MCAP, SQLite3, split, compressed) and ROS 1 bag
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,11 @@ from dlcv.data.bags.errors import BagError, DamagedBagError
 from dlcv.data.bags.poses import Edge, edges_of, pose_of, trajectory_of
 from dlcv.data.bags.sources import RawMessage, Source, Topic, merge, open_sources
 from dlcv.data.bags.vocabulary import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, ODOMETRY, TF
-from dlcv.geometry.frames import TransformBuffer, TransformError
+from dlcv.geometry.frames import TransformBuffer, TransformError, frame_name
 from dlcv.interface import messages
 from dlcv.interface.launch import is_output
 from dlcv.interface.messages import take_transforms
+from dlcv.interface.rectified import is_rectified
 from dlcv.types import Camera, FloatArray, Frame, Trajectory
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ POSE_TYPES = (
     'nav_msgs/msg/Path',
 )
 TF_STATIC = '/tf_static'
+FIRST = 5  # messages by which a topic is judged
 _FLOATS = {'32FC1': ('f4', 1), '32FC2': ('f4', 2), '16UC1': ('u2', 1)}
 
 
@@ -209,7 +212,9 @@ class Bag:
         """
         pictures = [topic for topic in self.image_topics() if not is_output(topic)]
         if not pictures:
-            raise BagError(f'{self.path}: no topic with pictures; there are\n{self.describe()}')
+            raise BagError(
+                f'{self.path}: no topic with pictures{self._unread()}; there are\n{self.describe()}'
+            )
         fitting = [t for t in pictures if not (t.endswith('/compressed') and t[:-11] in pictures)]
         fitting = [t for t in fitting if self.find_camera_info(t)] or fitting
         fitting = [t for t in fitting if not self._is_right(t)] or fitting
@@ -232,6 +237,7 @@ class Bag:
         start_ns: int | None = None,
         stop_ns: int | None = None,
         skipped: Callable[[str], None] | None = None,
+        rectified: str = 'auto',
     ) -> Iterator[Frame]:
         """Give the pictures of a camera with their calibration.
 
@@ -245,16 +251,18 @@ class Bag:
             stop_ns: End of receive times, not included.
             skipped: Told of each picture that cannot be used, which is then left out; without it
                 such a picture is an error.
+            rectified: Whether they are rectified already, see `is_rectified`.
 
         Raises:
             BagError: A topic is not there or not of the type; a picture cannot be used.
         """
         image_topic = image_topic or self.find_images()
+        ideal = is_rectified(image_topic, rectified)
         for raw, message, info in self.images(
             image_topic, camera_info_topic, start_ns=start_ns, stop_ns=stop_ns
         ):
             try:
-                camera = messages.camera(info) if info is not None else None
+                camera = messages.camera(info, rectified=ideal) if info is not None else None
                 yield messages.frame(message, camera)
             except messages.MessageError as err:  # noqa: PERF203  (each picture by itself)
                 text = f'{self.path}: {image_topic} at {raw.stamp_ns} ns: {err}'
@@ -295,12 +303,17 @@ class Bag:
             else:
                 yield raw, message, latest
 
-    def camera(self, camera_info_topic: str) -> Camera | None:
-        """Return the first calibration on a topic; None for an uncalibrated camera."""
+    def camera(self, camera_info_topic: str, *, rectified: bool = False) -> Camera | None:
+        """Return the first calibration on a topic; None for an uncalibrated camera.
+
+        Args:
+            camera_info_topic: The topic.
+            rectified: Whether that of the rectified pictures is meant.
+        """
         self.topic(camera_info_topic, (CAMERA_INFO,))
         infos = [info for _, info in _first(self.read([camera_info_topic]))]
         try:
-            return messages.camera(infos[0]) if infos else None
+            return messages.camera(infos[0], rectified=rectified) if infos else None
         except messages.MessageError as err:
             raise BagError(f'{self.path}: {camera_info_topic}: {err}') from err
 
@@ -317,10 +330,41 @@ class Bag:
             values = floats(message, f'{self.path}: {topic} at {raw.stamp_ns} ns')
             yield messages.stamp_ns(message.header.stamp), values
 
+    def check_pictures(self, image_topic: str) -> None:
+        """Refuse a topic on which no picture can be read, as far as the first messages tell.
+
+        Raises:
+            BagError: There is no such topic, or its encoding is not read; the message names it and
+                those that are.
+        """
+        self.topic(image_topic, (IMAGE, COMPRESSED_IMAGE))
+        found = [_kind_of(message) for _, message in islice(self.read([image_topic]), FIRST)]
+        if found and not any(kind in messages.ENCODINGS or not raw for kind, raw in found):
+            raise BagError(
+                f'{self.path}: {image_topic} has pictures of encoding {found[0][0]!r}; read are '
+                f'{", ".join(messages.ENCODINGS)}'
+            )
+
+    def _unread(self) -> str:
+        """Say what pictures there are that are none for us, or not without being named."""
+        texts = []
+        for topic in self.topics:
+            if topic.msgtype in (IMAGE, COMPRESSED_IMAGE) and not is_output(topic.name):
+                first = next((m for _, m in self.read([topic.name])), None)
+                kind, raw = ('', False) if first is None else _kind_of(first)
+                if kind and kind not in _FLOATS and not self._is_picture(topic):
+                    texts.append(f'{topic.name} has the {"encoding" if raw else "format"} {kind!r}')
+                elif kind in messages.AMBIGUOUS:
+                    texts.append(f'{topic.name} has {kind}, a picture only where it is named')
+        if not texts:
+            return ''
+        return f' that are read: {"; ".join(texts)}; read are {", ".join(messages.ENCODINGS)}'
+
     def _is_picture(self, topic: Topic) -> bool:
         message = next((m for _, m in self.read([topic.name])), None)
         if topic.msgtype == IMAGE:
-            return message is not None and message.encoding in messages.ENCODINGS
+            known = messages.ENCODINGS.keys() - messages.AMBIGUOUS
+            return message is not None and message.encoding in known
         return message is not None and 'compressedDepth' not in message.format
 
     def _is_right(self, image_topic: str) -> bool:
@@ -377,11 +421,11 @@ class Bag:
         found = [message for _, message in self.read([topic])]
         if msgtype == 'nav_msgs/msg/Path':
             found = list(found[-1].poses) if found else []
-        child = getattr(found[0], 'child_frame_id', '') if found else ''
+        child = frame_name(getattr(found[0], 'child_frame_id', '')) if found else ''
         return [
             Edge(
                 stamp_ns=messages.stamp_ns(m.header.stamp),
-                parent=m.header.frame_id,
+                parent=messages.frame_of(m),
                 child=child,
                 parent_from_child=pose_of(
                     getattr(m.pose, 'pose', m.pose), f'{self.path}: {topic}', i
@@ -435,6 +479,7 @@ class Bag:
 
     def _moving(self, topic: str, frame: str | None, child: str | None) -> list[Edge]:
         """Return the transforms that two frames have, or the only two that there are."""
+        frame, child = (name and frame_name(name) for name in (frame, child))
         edges = self.transforms(topic)
         wanted = [e for e in edges if frame in (None, e.parent) and child in (None, e.child)]
         pairs = sorted({(e.parent, e.child) for e in wanted})
@@ -447,6 +492,12 @@ class Bag:
             f'{self.path}: {topic}: {len(pairs)} transforms fit {frame or "any"} -> '
             f'{child or "any"}; there are {there}'
         )
+
+
+def _kind_of(message: Any) -> tuple[str, bool]:
+    """Return the encoding of a raw picture, or the format of a compressed one; and which it is."""
+    raw = hasattr(message, 'encoding')
+    return (message.encoding if raw else message.format), raw
 
 
 def _first(items: Iterator[Any]) -> list[Any]:

@@ -27,6 +27,7 @@ class BagOptions:
     Attributes:
         image_topic: Of the pictures; empty for the only camera.
         camera_info_topic: Its calibration; empty for the one beside it.
+        rectified: Whether the pictures are rectified already, see `is_rectified`.
         truth: Where the poses are, see `TruthOptions.source`; empty for the only topic of poses.
         truth_frame: Frame that the poses place, see `TruthOptions.frame`.
         depth_topic: Of the depth of the pictures' pixels, 32FC1 in metres or 16UC1 in millimetres;
@@ -40,6 +41,7 @@ class BagOptions:
 
     image_topic: str = ''
     camera_info_topic: str = ''
+    rectified: str = 'auto'
     truth: str = ''
     truth_frame: str = ''
     depth_topic: str = ''
@@ -138,7 +140,11 @@ class BagRecording:
                 yield Snapshot(frame=frame, world_from_camera=pose, depth=depth)
 
     def _frames(self, bag: Bag) -> Iterator[Frame]:
-        return bag.frames(self._image_topic, self._options.camera_info_topic or None)
+        return bag.frames(
+            self._image_topic,
+            self._options.camera_info_topic or None,
+            rectified=self._options.rectified,
+        )
 
     def _trajectory(self, bag: Bag) -> Trajectory | None:
         """Return the camera's way by what the bag or a file says of some body's way."""

@@ -17,7 +17,7 @@ from dlcv.data.bags.vocabulary import TF
 from dlcv.data.recordings.clocks import clock_hint, span
 from dlcv.data.recordings.errors import RecordingError
 from dlcv.data.recordings.extrinsics import read_extrinsics
-from dlcv.geometry.frames import TransformBuffer, TransformError
+from dlcv.geometry.frames import TransformBuffer, TransformError, frame_name
 from dlcv.geometry.trajectory import pose_at, time_order
 from dlcv.interface.launch import is_output
 from dlcv.types import FloatArray, Trajectory
@@ -55,6 +55,8 @@ class TruthOptions:
     max_gap: float = 0.2
 
     def __post_init__(self) -> None:
+        for name in ('frame', 'base_frame'):
+            object.__setattr__(self, name, frame_name(getattr(self, name)))
         if not self.max_gap > 0:
             raise RecordingError(f'the greatest gap must be positive, got {self.max_gap} s')
         if not isfinite(self.time_offset):
@@ -106,6 +108,7 @@ class Truth:
         Raises:
             RecordingError: How it sits on the camera or the body is not known.
         """
+        frame = frame_name(frame)
         if frame in (CAMERA, self.camera_frame):
             return self.world_from_camera
         if frame == self.body_frame:
@@ -257,7 +260,7 @@ def _topic(bag: Bag, source: str) -> tuple[str, str | None, str | None]:
             f'{bag.path}: for the truth there is no file and no topic {source}; there are '
             f'{", ".join(_fitting(bag)) or "none"}'
         )
-    parent, child = (frame.lstrip('/') for frame in frames) if frames else (None, None)
+    parent, child = map(frame_name, frames) if frames else (None, None)
     return name, parent, child
 
 

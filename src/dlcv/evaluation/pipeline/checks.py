@@ -14,6 +14,7 @@ from dlcv.data.recordings.truth import TruthOptions, read_truth
 from dlcv.evaluation.pipeline.written import PipelineError, own
 from dlcv.evaluation.replay.job import Folder
 from dlcv.evaluation.replay.shown import Shown
+from dlcv.interface.messages import frame_of
 
 DIMENSIONS = {'depth': 2, 'flow': 3}
 
@@ -66,7 +67,7 @@ def check_truth(shown: Shown, poses: TruthOptions | None) -> None:
         stamps = shown.stamps(bag)
         first = next(bag.read([shown.image_topic]), None)
         if first is not None:
-            frame = first[1].header.frame_id
+            frame = frame_of(first[1])
             read_truth(bag, poses, frame, np.array(stamps, np.int64))
 
 

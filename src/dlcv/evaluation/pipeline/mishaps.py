@@ -9,7 +9,7 @@ from dlcv.evaluation.replay.log import Handled
 
 # outcomes that tell of something wrong with the images or the node, not of a lack of time
 WORDS = {
-    'rejected_encoding': 'have an encoding that is none of pictures',
+    'rejected_encoding': 'have an encoding that is not read',
     'rejected_invalid': 'are broken',
     'rejected_camera': 'have no calibration that fits them',
     'rejected_order': 'are not newer than the one before',

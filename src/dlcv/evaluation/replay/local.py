@@ -21,6 +21,7 @@ from dlcv.evaluation.replay.outputs import NodeRun, OutputBag, outputs_of
 from dlcv.evaluation.replay.shown import Shown
 from dlcv.geometry.frames import TransformBuffer
 from dlcv.interface import messages
+from dlcv.interface.rectified import is_rectified, note
 from dlcv.types import Frame
 
 WARM_UP_SIZE = 640, 480
@@ -61,18 +62,21 @@ class LocalNode:
         run: Which node, and its parameters.
         frames: The static transforms of the bag.
         say: Told what people should know.
+        images: Topic of the images.
 
     Raises:
         ReplayError: If its estimator cannot be loaded.
     """
 
-    def __init__(self, run: NodeRun, frames: TransformBuffer, say: Say) -> None:
+    def __init__(self, run: NodeRun, frames: TransformBuffer, say: Say, images: str = '') -> None:
         self.run = run
         topics = {output.name: output.topic for output in outputs_of(run)}
         self._host = _Host(run.settings, topics, lambda text: say(f'{run.spec.name}: {text}'))
         self.task = task_class(run.spec)(self._host, COMPOSER)
         if hasattr(self.task, 'frames'):
             self.task.frames.merge(frames)
+        self._rectified = is_rectified(images, run.settings.rectified)
+        self._note = note(images) if self._rectified else ''
         self._order = Order()
         self._told = ''
         self._load()
@@ -98,12 +102,14 @@ class LocalNode:
         self._host.pending = []
         try:
             name, milliseconds = self._handle(message, info)
-        except messages.UnsupportedEncodingError:
+        except messages.UnsupportedEncodingError as err:
+            self._tell(f'image rejected: {err}')
             name, milliseconds = 'rejected_encoding', None
-        except messages.MessageError:
+        except messages.MessageError as err:
+            self._tell(f'image rejected: {err}')
             name, milliseconds = 'rejected_invalid', None
         except Exception as err:  # noqa: BLE001 - as in a node, a bad frame must not end the rest
-            self._tell(err)
+            self._tell(f'image failed: {type(err).__name__}: {str(err).partition(chr(10))[0]}')
             self.task.estimator.reset()
             self.task.interrupt()
             return Outcome('failed'), []
@@ -121,9 +127,8 @@ class LocalNode:
             raise ReplayError(f'{self.run.spec.name}: {err}') from err
         self._forget()
 
-    def _tell(self, err: Exception) -> None:
-        """Say why an image failed, once for all that fail in the same way."""
-        text = f'image failed: {type(err).__name__}: {str(err).partition(chr(10))[0]}'
+    def _tell(self, text: str) -> None:
+        """Say why an image came to nothing, once for all that do so in the same way."""
         if text != self._told:
             self._host.say(text)
             if os.environ.get('DLCV_TRACEBACK'):
@@ -156,7 +161,10 @@ class LocalNode:
         return PROCESSED, milliseconds
 
     def _frame(self, message: Any, info: Any) -> Frame | None:
-        camera = messages.camera(info) if info is not None else None
+        if self._note and info is not None and any(info.d):
+            self._host.say(self._note)
+            self._note = ''
+        camera = messages.camera(info, rectified=self._rectified) if info is not None else None
         pixels = messages.decode_any(message)
         height, width = pixels.shape[:2]
         if camera is not None and (camera.width, camera.height) != (width, height):
@@ -169,7 +177,7 @@ class LocalNode:
             stamp_ns=messages.stamp_ns(message.header.stamp),
             image=pixels,
             camera=camera,
-            frame_id=message.header.frame_id,
+            frame_id=messages.frame_of(message),
         )
 
 
@@ -205,7 +213,7 @@ def replay_local(
     files = Folder(folder)
     with Bag(shown.bag, keep_damaged=shown.keep_damaged) as bag:
         frames = bag.static_frames()
-        nodes = [LocalNode(run, frames, say) for run in runs]
+        nodes = [LocalNode(run, frames, say, shown.image_topic) for run in runs]
         set_threads(runs[0].settings.num_threads)
         outputs = [output for run in runs for output in outputs_of(run)]
         begin, images, count, trouble = perf_counter(), 0, shown.count(bag), ''

@@ -10,6 +10,7 @@ from dlcv.evaluation.replay.job import Answering, ReplayError, RunFacts
 from dlcv.evaluation.replay.log import PROCESSED, Handled, Outcome
 from dlcv.evaluation.replay.outputs import APART, Output
 from dlcv.evaluation.replay.states import NodeStates
+from dlcv.geometry.frames import frame_name
 from dlcv.interface import messages
 from dlcv.interface.launch import full_name
 from dlcv.interface.nodes import DEEPVO, DIAGNOSTICS, FILTERED_ODOMETRY, HANDLED, NODES, NodeSpec
@@ -165,4 +166,4 @@ def _base(bag: Bag, nodes: Sequence[Answering]) -> str:
         if (node.node, output.name) == (DEEPVO.name, DEEPVO.answer)
     ]
     _, first = next(bag.read(topics) if topics else iter(()), (None, None))
-    return (first.child_frame_id if first is not None else '') or 'base_link'
+    return frame_name(first.child_frame_id if first is not None else '') or 'base_link'

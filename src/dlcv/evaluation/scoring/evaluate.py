@@ -23,6 +23,7 @@ from dlcv.evaluation.scoring.parts import MAX_GAP_NS, NO_TRUTH, Worst
 from dlcv.evaluation.scoring.reading import Answers
 from dlcv.evaluation.scoring.relocalization import relocalization_section
 from dlcv.geometry.frames import BODY_FROM_OPTICAL, inverse
+from dlcv.interface.messages import frame_of
 from dlcv.interface.nodes import NODES
 from dlcv.metrics.depth import DepthCaps
 from dlcv.types import Trajectory
@@ -144,7 +145,7 @@ def _truth(
     if options is None:
         return None, NO_TRUTH
     _, first = next(source.read([shown.image_topic]))
-    frame = first.header.frame_id
+    frame = frame_of(first)
     try:
         truth = read_truth(source, options, frame, np.array(stamps, np.int64))
     except (RecordingError, BagError) as err:

@@ -15,6 +15,7 @@ from dlcv.evaluation.replay.job import Answering
 from dlcv.evaluation.scoring.dense import Depth, Flow
 from dlcv.evaluation.scoring.features import Features
 from dlcv.evaluation.scoring.odometry import Covered
+from dlcv.geometry.frames import frame_name
 from dlcv.interface import messages
 from dlcv.metrics.depth import DepthCaps
 from dlcv.types import FloatArray, Trajectory
@@ -139,7 +140,7 @@ class Answers:
     def _on_odometry(self, stamp_ns: int, message: Any) -> None:
         twist = message.twist.twist
         velocity = [getattr(v, axis) for v in (twist.linear, twist.angular) for axis in 'xyz']
-        self._frames = message.header.frame_id, message.child_frame_id
+        self._frames = messages.frame_of(message), frame_name(message.child_frame_id)
         self._odometry.append(
             _Pose(
                 stamp_ns=stamp_ns,

@@ -7,6 +7,7 @@ and a converter share one decoder and one composer.
 
 from dlcv.interface.messages.compose import Composer, Vocabulary
 from dlcv.interface.messages.read import (
+    AMBIGUOUS,
     ENCODINGS,
     MAX_SIDE,
     CameraInfo,
@@ -21,6 +22,7 @@ from dlcv.interface.messages.read import (
     decode_any,
     decode_compressed,
     frame,
+    frame_of,
     header_stamp_ns,
     points_of,
     pose_matrix,
@@ -31,6 +33,7 @@ from dlcv.interface.messages.read import (
 )
 
 __all__ = [
+    'AMBIGUOUS',
     'ENCODINGS',
     'MAX_SIDE',
     'CameraInfo',
@@ -47,6 +50,7 @@ __all__ = [
     'decode_any',
     'decode_compressed',
     'frame',
+    'frame_of',
     'header_stamp_ns',
     'points_of',
     'pose_matrix',

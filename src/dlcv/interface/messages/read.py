@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.geometry.frames import TransformBuffer
+from dlcv.geometry.frames import TransformBuffer, frame_name
 from dlcv.types import ByteImage, Camera, Frame
 
 MAX_SIDE = 32768  # a larger side is a broken header, not a camera
@@ -60,7 +60,7 @@ class CompressedImage(Protocol):
 
 
 class CameraInfo(Protocol):
-    """``sensor_msgs/CameraInfo`` (ROS 2: lower-case d and k)."""
+    """``sensor_msgs/CameraInfo`` (ROS 2: lower-case d, k and p)."""
 
     header: Any
     height: int
@@ -68,6 +68,7 @@ class CameraInfo(Protocol):
     distortion_model: str
     d: Any
     k: Any
+    p: Any
     binning_x: int
     binning_y: int
     roi: Any
@@ -84,6 +85,11 @@ class UnsupportedEncodingError(MessageError):
 def stamp_ns(stamp: Stamp) -> int:
     """Return a message time as integer nanoseconds."""
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+
+
+def frame_of(message: Any) -> str:
+    """Return the frame of a message's header, without the leading slash of ROS 1."""
+    return frame_name(message.header.frame_id)
 
 
 def header_stamp_ns(cdr: bytes | memoryview) -> int:
@@ -105,6 +111,7 @@ class _Encoding:
     channels: int
     dtype: str  # NumPy kind and size, byte order is the message's
     convert: Callable[[npt.NDArray[Any]], ByteImage]
+    chroma: bool = False  # whether half as many rows follow, of the colour of 2 x 2 pixels
 
 
 def _keep(pixels: npt.NDArray[Any]) -> ByteImage:
@@ -123,10 +130,20 @@ def _cv(code: str) -> Callable[[npt.NDArray[Any]], ByteImage]:
         import cv2
 
         try:
-            return np.asarray(cv2.cvtColor(pixels, getattr(cv2, code)), np.uint8)
+            return np.asarray(cv2.cvtColor(pixels, getattr(cv2, code)))
         except cv2.error as err:  # an odd width of yuv422, a bayer image of one row
             size = f'{pixels.shape[1]}x{pixels.shape[0]}'
             raise MessageError(f'{size} pixels do not fit {code}: {err.err}') from None
+
+    return convert
+
+
+def _deep(code: str = '') -> Callable[[npt.NDArray[Any]], ByteImage]:
+    """16 bit colours: OpenCV's conversion in the machine's byte order, then to 8 bit."""
+
+    def convert(pixels: npt.NDArray[Any]) -> ByteImage:
+        native = pixels.astype(np.uint16)
+        return _halve(_cv(code)(native) if code else native)
 
     return convert
 
@@ -136,20 +153,36 @@ ENCODINGS: dict[str, _Encoding] = {
     'mono8': _Encoding(1, 'u1', _keep),
     '8UC1': _Encoding(1, 'u1', _keep),
     'mono16': _Encoding(1, 'u2', _halve),
+    '16UC1': _Encoding(1, 'u2', _halve),
     'rgb8': _Encoding(3, 'u1', _keep),
     'bgr8': _Encoding(3, 'u1', _cv('COLOR_BGR2RGB')),
     '8UC3': _Encoding(3, 'u1', _cv('COLOR_BGR2RGB')),  # OpenCV's own channel order
+    '8UC4': _Encoding(4, 'u1', _cv('COLOR_BGRA2RGB')),
     'rgba8': _Encoding(4, 'u1', _cv('COLOR_RGBA2RGB')),
     'bgra8': _Encoding(4, 'u1', _cv('COLOR_BGRA2RGB')),
     'bayer_rggb8': _Encoding(1, 'u1', _cv('COLOR_BayerBG2RGB')),
     'bayer_bggr8': _Encoding(1, 'u1', _cv('COLOR_BayerRG2RGB')),
     'bayer_gbrg8': _Encoding(1, 'u1', _cv('COLOR_BayerGR2RGB')),
     'bayer_grbg8': _Encoding(1, 'u1', _cv('COLOR_BayerGB2RGB')),
+    'rgb16': _Encoding(3, 'u2', _deep()),
+    'bgr16': _Encoding(3, 'u2', _deep('COLOR_BGR2RGB')),
+    '16UC3': _Encoding(3, 'u2', _deep('COLOR_BGR2RGB')),
+    'rgba16': _Encoding(4, 'u2', _deep('COLOR_RGBA2RGB')),
+    'bgra16': _Encoding(4, 'u2', _deep('COLOR_BGRA2RGB')),
+    '16UC4': _Encoding(4, 'u2', _deep('COLOR_BGRA2RGB')),
+    'bayer_rggb16': _Encoding(1, 'u2', _deep('COLOR_BayerBG2RGB')),
+    'bayer_bggr16': _Encoding(1, 'u2', _deep('COLOR_BayerRG2RGB')),
+    'bayer_gbrg16': _Encoding(1, 'u2', _deep('COLOR_BayerGR2RGB')),
+    'bayer_grbg16': _Encoding(1, 'u2', _deep('COLOR_BayerGB2RGB')),
     'yuv422': _Encoding(2, 'u1', _cv('COLOR_YUV2RGB_UYVY')),
     'uyvy': _Encoding(2, 'u1', _cv('COLOR_YUV2RGB_UYVY')),
     'yuv422_yuy2': _Encoding(2, 'u1', _cv('COLOR_YUV2RGB_YUYV')),
     'yuyv': _Encoding(2, 'u1', _cv('COLOR_YUV2RGB_YUYV')),
+    'nv12': _Encoding(1, 'u1', _cv('COLOR_YUV2RGB_NV12'), chroma=True),
+    'nv21': _Encoding(1, 'u1', _cv('COLOR_YUV2RGB_NV21'), chroma=True),
 }
+AMBIGUOUS = ('16UC1',)
+"""Read as a picture where somebody says that it is one; depth has this encoding too."""
 
 
 def decode(msg: Image) -> ByteImage:
@@ -180,13 +213,18 @@ def _pixels(msg: Image, encoding: _Encoding) -> npt.NDArray[Any]:
             f'step {step} is shorter than a row: {width} pixels of {msg.encoding} are {row} bytes'
         )
     data = np.frombuffer(msg.data, np.uint8)
-    if data.size < step * (height - 1) + row:  # the last row may lack its padding
+    rows = height
+    if encoding.chroma:
+        if height % 2 or width % 2:
+            raise MessageError(f'{msg.encoding} has even sides, got {width}x{height} pixels')
+        rows += height // 2
+    if data.size < step * (rows - 1) + row:  # the last row may lack its padding
         raise MessageError(
             f'{data.size} bytes of data; {width}x{height} {msg.encoding} with step {step} has '
-            f'{step * height}'
+            f'{step * rows}'
         )
     strides = (step, encoding.channels * dtype.itemsize, dtype.itemsize)
-    shape = (height, width, encoding.channels)
+    shape = (rows, width, encoding.channels)
     view: npt.NDArray[Any] = np.ndarray(shape, dtype, data.data, strides=strides)
     return view[..., 0] if encoding.channels == 1 else view
 
@@ -220,34 +258,46 @@ def decode_any(msg: Image | CompressedImage) -> ByteImage:
     return decode_compressed(msg)
 
 
-def camera(info: CameraInfo) -> Camera | None:
+def camera(info: CameraInfo, *, rectified: bool = False) -> Camera | None:
     """Return the calibration of an image, or None when the message says it has none (K is zero).
 
     Binning and region of interest (REP 104) are applied: K of the message belongs to the full
     sensor, the camera returned to the image as it is published.
 
+    Args:
+        info: The message.
+        rectified: Whether the image is rectified already (see `dlcv.interface.rectified`): then P
+            holds, or K where P is zero, and nothing is distorted.
+
     Raises:
         MessageError: If the intrinsics are not finite or the size is zero.
     """
-    k = np.asarray(info.k, np.float64).ravel()
-    if k.size != 9:
-        raise MessageError(f'camera_info has {k.size} numbers in K; 9 are needed')
-    if k[0] == 0.0:
+    k: npt.NDArray[Any] = _matrix(info.k, 'K', 9).reshape(3, 3)
+    if k[0, 0] == 0.0:
         return None
+    if rectified and (p := _matrix(info.p, 'P', 12).reshape(3, 4))[0, 0] != 0.0:
+        k = p[:, :3]
     try:
         full = Camera(
             width=int(info.width),
             height=int(info.height),
-            fx=float(k[0]),
-            fy=float(k[4]),
-            cx=float(k[2]),
-            cy=float(k[5]),
-            distortion=tuple(map(float, info.d)),
-            distortion_model=info.distortion_model or 'plumb_bob',
+            fx=float(k[0, 0]),
+            fy=float(k[1, 1]),
+            cx=float(k[0, 2]),
+            cy=float(k[1, 2]),
+            distortion=() if rectified else tuple(map(float, info.d)),
+            distortion_model=('' if rectified else info.distortion_model) or 'plumb_bob',
         )
     except ValueError as err:
         raise MessageError(f'camera_info cannot be used: {err}') from None
     return _binned(full, info)
+
+
+def _matrix(numbers: Any, name: str, count: int) -> npt.NDArray[np.float64]:
+    values = np.asarray(numbers, np.float64).ravel()
+    if values.size != count:
+        raise MessageError(f'camera_info has {values.size} numbers in {name}; {count} are needed')
+    return values
 
 
 def _binned(full: Camera, info: CameraInfo) -> Camera:
@@ -277,7 +327,7 @@ def frame(msg: Image | CompressedImage, calibration: Camera | None = None) -> Fr
         stamp_ns=stamp_ns(msg.header.stamp),
         image=pixels,
         camera=calibration,
-        frame_id=msg.header.frame_id,
+        frame_id=frame_of(msg),
     )
 
 
@@ -329,7 +379,7 @@ def take_transforms(buffer: TransformBuffer, message: Any, *, static: bool) -> l
     """
     complaints = []
     for entry in message.transforms:
-        parent, child = entry.header.frame_id.lstrip('/'), entry.child_frame_id.lstrip('/')
+        parent, child = frame_of(entry), frame_name(entry.child_frame_id)
         try:
             matrix = transform_matrix(entry.transform)
         except MessageError as err:

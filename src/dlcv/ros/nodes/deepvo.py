@@ -34,7 +34,7 @@ class DeepVONode(VisionNode[DeepVOParameters, BodyState]):
         yield from subscribe(self, TF_STATIC, self.task.frames)
 
     def _on_set_pose(self, message: PoseWithCovarianceStamped) -> None:
-        frame, wanted = message.header.frame_id, self.parameters.odom_frame
+        frame, wanted = messages.frame_of(message), self.parameters.odom_frame
         if frame not in ('', wanted):
             self.get_logger().error(f'set_pose is in frame {frame!r}; {wanted!r} is needed')
             return

@@ -142,7 +142,7 @@ class DsacNode(VisionNode[DsacParameters, Fix]):
             self.executor.wake()
 
     def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
-        frame, wanted = message.header.frame_id, self.parameters.map_frame
+        frame, wanted = messages.frame_of(message), self.parameters.map_frame
         if frame not in ('', wanted):
             self.get_logger().error(f'initial_pose is in frame {frame!r}; {wanted!r} is needed')
             return
