@@ -279,7 +279,11 @@ def speechless(rng: np.random.Generator, like: ByteImage) -> ByteImage:
     height, width = like.shape[:2]
     kind = rng.integers(3)
     if kind == 0:
-        colour = float(rng.choice([0.0, 255.0, rng.uniform(0, 255)])) * np.ones(3) * rng.uniform(0.9, 1, 3)
+        colour = (
+            float(rng.choice([0.0, 255.0, rng.uniform(0, 255)]))
+            * np.ones(3)
+            * rng.uniform(0.9, 1, 3)
+        )
         values = colour + rng.uniform(0, 4) * rng.standard_normal((height, width, 3))
     elif kind == 1:
         values = rng.uniform(0, 256, (height, width, 3))
