@@ -37,6 +37,19 @@ class Slanted(Red):
         return (ramp,) * 4
 
 
+class Unsure(Slanted):
+    """Expects its answer to be off by a factor of two in the left half, by none in the right."""
+
+    def __init__(self):
+        super().__init__(replace(CONFIG, spread=True))
+
+    def forward(self, images):
+        finest, *others = super().forward(images)
+        spread = torch.full_like(finest[:, :1], -20.0)
+        spread[..., : images.shape[3] // 2] = float(np.log(np.log(2)))
+        return (torch.cat((finest, spread), 1), *others)
+
+
 def red(level, height=64, width=96):
     image = np.zeros((height, width, 3), np.uint8)
     image[..., 0] = level
@@ -122,6 +135,16 @@ def test_the_mirrored_pass_is_run_only_when_it_is_needed(frame):
     estimator.settings = DepthSettings(pp=True)
     assert estimator.push(frame(2, red(51))).confidence is None
     assert passes == [1, 2, 2]
+
+
+@pytest.mark.parametrize('pp', [False, True])
+def test_a_spread_is_the_confidence_without_the_mirrored_picture(frame, ideal, pp):
+    network = Unsure()
+    estimator = DepthEstimator(network, DepthSettings(pp=pp), 'cpu')
+    found = estimator.push(frame(0, red(51), ideal), confidence=True)
+    np.testing.assert_allclose(found.confidence[:, :40], 0.5, atol=1e-4)
+    np.testing.assert_allclose(found.confidence[:, 56:], 1, atol=1e-4)
+    assert estimator.push(frame(1, red(51), ideal)).confidence is None
 
 
 def test_confidence_is_the_agreement_with_the_mirrored_picture(frame, ideal):

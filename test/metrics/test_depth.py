@@ -15,6 +15,7 @@ from dlcv.metrics.depth import (
     DepthMetricError,
     depth_errors,
     mean_of_pictures,
+    sparsification,
 )
 
 
@@ -122,3 +123,32 @@ def test_a_median_that_is_no_depth_has_no_scale(most):
     scaled = depth_errors(np.c_[depth, [[4.0]]], np.full((1, 5), 2.0), median_scaling=True)
     assert (scaled.scale, scaled.pixels) == (0.5, 5)
     assert math.isfinite(scaled.rmse_log)
+
+
+def test_a_confidence_that_ranks_errors_is_perfect_and_its_opposite_is_not():
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(1, 5, (60, 80)).astype(np.float32)
+    error = rng.exponential(0.2, truth.shape).astype(np.float32)
+    depth = truth * (1 + error)
+    perfect = sparsification(depth, truth, -error)
+    chance = sparsification(depth, truth, rng.random(truth.shape, np.float32))
+    wrong = sparsification(depth, truth, error)
+    assert perfect.above_oracle == pytest.approx(0, abs=1e-4)
+    assert perfect.below_random == pytest.approx(math.pi**2 / 6 - 1, abs=0.02)  # exponential's
+    assert chance.below_random == pytest.approx(0, abs=0.05)
+    assert wrong.below_random < -0.3
+    assert perfect.below_random + perfect.above_oracle == pytest.approx(
+        wrong.below_random + wrong.above_oracle
+    )
+
+
+def test_sparsification_counts_what_is_known():
+    truth = np.full((4, 4), 2, np.float32)
+    truth[0] = np.nan
+    depth, confidence = np.full((4, 4), 3, np.float32), np.ones((4, 4), np.float32)
+    confidence[1] = np.nan
+    even = sparsification(depth, truth, confidence)
+    assert even.above_oracle == even.below_random == 0
+    assert math.isnan(sparsification(truth, truth, confidence).above_oracle)  # nothing is wrong
+    with pytest.raises(DepthMetricError, match='one size'):
+        sparsification(depth, truth, confidence[:2])

@@ -161,3 +161,17 @@ class TestBlend:
     def test_different_sizes_are_refused(self):
         with pytest.raises(ShapeError, match=r'\(2, 4\) and \(2, 5\)'):
             blend_mirrored(torch.zeros(2, 4), torch.zeros(2, 5))
+
+
+def test_a_spread_is_a_third_channel_of_the_finest_and_changes_no_disparity():
+    torch.manual_seed(0)
+    plain = Monodepth(MonodepthConfig(width=0.0625, input_size=(128, 128)))
+    unsure = Monodepth(MonodepthConfig(width=0.0625, input_size=(128, 128), spread=True))
+    missing = unsure.load_state_dict(plain.state_dict(), strict=False).missing_keys
+    assert missing == ['decoder.levels.6.spread.weight', 'decoder.levels.6.spread.bias']
+    images = torch.rand(2, 3, 128, 128)
+    with torch.no_grad():
+        found, wanted = unsure(images), plain(images)
+    assert [m.shape[1] for m in found] == [3, 2, 2, 2]
+    for a, b in zip(found, wanted, strict=True):
+        assert torch.equal(a[:, :2], b)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dlcv.training.recipe import Sample, TrainError
-from dlcv.training.shards import KeptSamples, kept
+from dlcv.training.shards import KeptSamples, RenewedSamples, kept
 
 
 class Counted:
@@ -89,3 +89,50 @@ def test_without_a_folder_nothing_repeats() -> None:
 def test_counts_must_be_positive(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match='got 0 and 4'):
         KeptSamples(Counted(), count=0, per_shard=4, folder=tmp_path, made_by={}, seed=0)
+
+
+def renew(samples: Counted, folder: Path, seed: int = 0) -> RenewedSamples:
+    return RenewedSamples(
+        samples, per_shard=4, window=3, uses=2, folder=folder, made_by={'by': 'a'}, seed=seed
+    )
+
+
+def number_of(sample: Sample) -> int:
+    return int(sample['picture'][0, 0, 0])
+
+
+def test_renewed_samples_come_from_a_window_that_moves_on(tmp_path: Path) -> None:
+    row = renew(Counted(), tmp_path)
+    for index in range(200):
+        shard = number_of(row[index]) // 4
+        assert index // 8 <= shard < index // 8 + 3
+
+
+def test_renewed_samples_are_taken_as_often_as_asked_and_made_once(tmp_path: Path) -> None:
+    source = Counted()
+    row = renew(source, tmp_path)
+    taken = [number_of(row[index]) for index in range(400)]
+    inner = [number for number in taken if 12 <= number < 192]
+    assert len(inner) / 180 == pytest.approx(2, abs=0.25)
+    assert len(source.made) == len(set(source.made))
+
+
+def test_renewed_samples_are_a_function_of_their_number(tmp_path: Path) -> None:
+    row = renew(Counted(), tmp_path / 'a')
+    taken = [number_of(row[index]) for index in range(100)]
+    resumed = renew(Counted(), tmp_path / 'a')  # as a run that was killed goes on
+    assert [number_of(resumed[index]) for index in range(60, 100)] == taken[60:]
+    assert [number_of(resumed[index]) for index in range(20)] == taken[:20]  # from long ago
+    other = renew(Counted(), tmp_path / 'b', seed=1)
+    assert [number_of(other[index]) for index in range(100)] != taken
+
+
+def test_renewed_samples_leave_few_files(tmp_path: Path) -> None:
+    row = renew(Counted(), tmp_path)
+    for index in range(400):
+        row[index]
+    assert len(list(tmp_path.iterdir())) <= 3 + 2
+    with pytest.raises(TrainError, match='uses >= 1'):
+        RenewedSamples(
+            Counted(), per_shard=1, window=1, uses=0, folder=tmp_path, made_by={}, seed=0
+        )

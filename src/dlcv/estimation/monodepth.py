@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dlcv.estimation.base import Estimator, to_array
 from dlcv.estimation.pictures import Fit, View, colour
@@ -83,8 +84,10 @@ class DepthEstimator(Estimator[Monodepth]):
 
         Args:
             frame: The picture; it is rectified if its camera is distorted.
-            confidence: Also run on the mirrored picture, at twice the work: confidence is the
-                smaller of both disparities over the larger.
+            confidence: Also say how sure each pixel is. A network with a spread expects so much
+                error ``e`` of the logarithm of depth, and confidence is ``exp(-e)``. For any
+                other network the mirrored picture is run too, at twice the work, and confidence
+                is the smaller of both disparities over the larger.
 
         Returns:
             Disparity, and depth if the camera is known, on the pixels of the rectified frame; NaN
@@ -92,8 +95,7 @@ class DepthEstimator(Estimator[Monodepth]):
         """
         image, camera, rectifier = self._view.rectified(frame)
         confidence = confidence or self.settings.confidence_threshold > 0
-        mirrors = confidence or self.settings.pp
-        disparity, agreement = self._disparity(colour(image), mirrors=mirrors)
+        disparity, agreement = self._disparity(colour(image), agreement=confidence)
         if rectifier is not None:
             disparity = np.where(rectifier.valid, disparity, np.float32(np.nan))
         return DepthMap(
@@ -105,23 +107,29 @@ class DepthEstimator(Estimator[Monodepth]):
         )
 
     def _disparity(
-        self, image: ByteImage, *, mirrors: bool
+        self, image: ByteImage, *, agreement: bool
     ) -> tuple[FloatArray, FloatArray | None]:
-        """Return disparity ``(H, W)``, and how well the mirrored picture agrees."""
-        height, width = self.network.config.input_size
+        """Return disparity and, if asked for, how far it agrees with the truth; ``(H, W)``."""
+        config = self.network.config
+        height, width = config.input_size
         fit = Fit.exact((image.shape[1], image.shape[0]), width, height)
+        mirrors = self.settings.pp or (agreement and not config.spread)
         with self._inference():
             images = self._tensor(fit.image(image))
             if mirrors:
                 images = torch.cat((images, images.flip(3)))
-            plain, *mirrored = self.network(images)[0][:, 0].float()  # each (h, w)
-            if not mirrors:
-                return fit.dense(to_array(plain)), None
-            back = mirrored[0].flip(1)
-            agreement = torch.minimum(plain, back) / torch.maximum(plain, back).clamp(min=1e-9)
+            maps = self.network(images)[0].float()  # (1 or 2, 2 or 3, h, w)
+            plain, *mirrored = maps[:, 0]
+            agrees: Tensor | None = None
+            if agreement and config.spread:
+                agrees = (-maps[0, 2].exp()).exp()
+            elif agreement:
+                back = mirrored[0].flip(1)
+                smaller, larger = torch.minimum(plain, back), torch.maximum(plain, back)
+                agrees = (smaller / larger.clamp(min=1e-9)).clamp(0, 1)
             if self.settings.pp:
                 plain = blend_mirrored(plain, mirrored[0])
-        return fit.dense(to_array(plain)), fit.dense(to_array(agreement.clamp(0, 1)))
+        return fit.dense(to_array(plain)), None if agrees is None else fit.dense(to_array(agrees))
 
     def _depth(
         self, disparity: FloatArray, agreement: FloatArray | None, camera: Camera

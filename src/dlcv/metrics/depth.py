@@ -162,6 +162,66 @@ def depth_errors(
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sparsification:
+    """How well a confidence tells good pixels from bad ones (Ilg et al., ECCV 2018, section 4).
+
+    Pixels are left out, the least sure first, and the mean of ``|d - d*| / d*`` of those that are
+    left is followed, in units of the mean of all. An oracle leaves out the worst first.
+
+    Attributes:
+        above_oracle: Area between the curve and the oracle's (AUSE): 0 is perfect.
+        below_random: Area between 1 and the curve (AURG): 0 is as good as chance, below is worse.
+    """
+
+    above_oracle: float = nan
+    below_random: float = nan
+
+
+def sparsification(
+    depth: FloatArray, truth: FloatArray, confidence: FloatArray, caps: DepthCaps | None = None
+) -> Sparsification:
+    """Compare the order of a picture's confidences with that of its errors.
+
+    Args:
+        depth: ``(H, W)`` metres.
+        truth: ``(H, W)`` metres.
+        confidence: ``(H, W)``, the higher the surer, in any unit.
+        caps: What counts; by default everything up to 80 m.
+
+    Returns:
+        Both areas; NaN where nothing counts or nothing is wrong.
+
+    Raises:
+        DepthMetricError: If the sizes differ.
+    """
+    caps = caps or DepthCaps()
+    if not depth.shape == truth.shape == confidence.shape or depth.ndim != 2:
+        raise DepthMetricError(
+            f'expected depth, truth and confidence (H, W) of one size, got {depth.shape}, '
+            f'{truth.shape} and {confidence.shape}'
+        )
+    counts = _counting(truth, caps) & ~np.isnan(depth) & ~np.isnan(confidence)
+    true = truth[counts].astype(np.float64)
+    found = depth[counts].astype(np.float64).clip(caps.nearest, caps.farthest)
+    error = np.abs(found - true) / true
+    if not error.size or not error.any():
+        return Sparsification()
+    by_confidence = error[np.argsort(-confidence[counts], kind='stable')]
+    curve, oracle = (_means_of_rest(row) for row in (by_confidence, np.sort(error)))
+    return Sparsification(
+        above_oracle=float(np.mean(curve - oracle) / error.mean()),
+        below_random=float(1 - np.mean(curve) / error.mean()),
+    )
+
+
+def _means_of_rest(errors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the means of the first 100 %, 99 %, ... 1 % of a row."""
+    left = np.ceil(len(errors) * np.arange(1, 101) / 100).astype(int)
+    means: npt.NDArray[np.float64] = np.cumsum(errors)[left - 1] / left
+    return means
+
+
 def mean_of_pictures(errors: Sequence[DepthErrors]) -> DepthErrors:
     """Return the means of the pictures' figures, of those in which anything counted."""
     known = [error for error in errors if error.pixels]

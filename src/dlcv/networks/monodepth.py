@@ -41,6 +41,7 @@ class MonodepthConfig:
         input_size: Height and width at which the weights were trained.
         baseline: Distance in metres of the stereo pair they were trained on.
         focal_ratio: Its focal length as a fraction of the image width.
+        spread: Whether it also says how far its answer may be off; not of the paper.
     """
 
     encoder: Literal['vgg', 'resnet50'] = 'vgg'
@@ -48,6 +49,7 @@ class MonodepthConfig:
     input_size: tuple[int, int] = (256, 512)
     baseline: float = 0.54  # KITTI
     focal_ratio: float = 721.5377 / 1242
+    spread: bool = False
 
     def __post_init__(self) -> None:
         if self.encoder not in ('vgg', 'resnet50'):
@@ -79,7 +81,7 @@ class Monodepth(nn.Module):
         self.config = config
         encoder = _Vgg if config.encoder == 'vgg' else _ResNet50
         self.encoder = encoder(config.width)
-        self.decoder = _Decoder(self.encoder.channels, config.width)
+        self.decoder = _Decoder(self.encoder.channels, config.width, spread=config.spread)
         initialise_xavier(self)
 
     @property
@@ -96,7 +98,9 @@ class Monodepth(nn.Module):
         Returns:
             Four maps ``(B, 2, h, w)``, finest first (h = H, H/2, H/4, H/8): channel 0 is the
             disparity of the left (input) view, channel 1 that of the right one, as fractions of
-            the image width; the same fraction at every scale.
+            the image width; the same fraction at every scale. With ``config.spread`` the finest
+            has a channel 2: the logarithm of the mean absolute error of the natural logarithm of
+            channel 0, as the network expects it.
 
         Raises:
             ShapeError: If the shape is another, or H or W is no multiple of ``multiple``.
@@ -207,11 +211,12 @@ class _Bottleneck(nn.Module):
 class _Level(nn.Module):
     """One doubling of the decoder; the four finest end in a disparity."""
 
-    def __init__(self, c_in: int, c_skip: int, c_out: int, *, predicts: bool) -> None:
+    def __init__(self, c_in: int, c_skip: int, c_out: int, *, predicts: bool, spread: bool) -> None:
         super().__init__()
         self.upconv = _conv(c_in, c_out, 3)
         self.iconv = _conv(c_out + c_skip, c_out, 3)
         self.disparity = _conv(c_out, 2, 3) if predicts else None
+        self.spread = _conv(c_out, 1, 3) if spread else None
 
     def forward(self, x: Tensor, skips: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
         """Return the features at twice the size, and the disparity there if it is predicted."""
@@ -219,13 +224,16 @@ class _Level(nn.Module):
         x = F.elu(self.iconv(torch.cat((x, *skips), dim=1)))
         if self.disparity is None:
             return x, None
-        return x, MAX_DISPARITY * self.disparity(x).sigmoid()
+        disparity = MAX_DISPARITY * self.disparity(x).sigmoid()
+        if self.spread is None:
+            return x, disparity
+        return x, torch.cat((disparity, self.spread(x)), dim=1)
 
 
 class _Decoder(nn.Module):
     """Levels from coarse to fine, each with the encoder's features of its size."""
 
-    def __init__(self, encoder: Sequence[int], width: float) -> None:
+    def __init__(self, encoder: Sequence[int], width: float, *, spread: bool) -> None:
         super().__init__()
         outputs = [scaled(c, width) for c in _DECODER[-len(encoder) :]]
         inputs = [encoder[-1], *outputs]
@@ -234,7 +242,9 @@ class _Decoder(nn.Module):
         for i, (c_in, c_skip, c_out) in enumerate(zip(inputs, skips, outputs, strict=False)):
             scale = len(outputs) - 1 - i  # 0 is the finest
             c_skip += 2 if scale < _SCALES - 1 else 0  # the coarser disparity
-            levels.append(_Level(c_in, c_skip, c_out, predicts=scale < _SCALES))
+            levels.append(
+                _Level(c_in, c_skip, c_out, predicts=scale < _SCALES, spread=spread and scale == 0)
+            )
         self.levels = nn.ModuleList(levels)
 
     def forward(self, features: list[Tensor]) -> tuple[Tensor, ...]:

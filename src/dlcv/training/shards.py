@@ -114,13 +114,83 @@ class KeptSamples:
         if turn:
             place = int(_order(self._seed, turn, self._count)[place])
         shard, row = divmod(place, self._per_shard)
-        first = shard * self._per_shard
-        file = self._folder / f'{first:06d}.safetensors'
-        if not file.exists():
-            made = [self._samples[first + i] for i in range(self._per_shard)]
-            write_shard(file, _stacked(made), self._settings)
-        with opened_shard(file, self._settings) as opened:
+        file = self._folder / f'{shard * self._per_shard:06d}.safetensors'
+        return shard_of(self._samples, shard, self._per_shard, file, self._settings)(row)
+
+
+class RenewedSamples:
+    """Samples out of a window of shards that moves on while training does.
+
+    A shard costs seconds, a sample of it nothing: each is taken several times, among those of many
+    other shards, and then never again. Block k of ``per_shard * uses`` numbers is drawn evenly
+    from the shards k to k + window - 1; files of shards well before that are removed. A sample is a
+    function of its number all the same: a shard that is missing is made again.
+
+    Args:
+        samples: Arrays of one shape for all numbers.
+        per_shard: Samples of one file, which are made together: those of one world, say.
+        window: Shards that are at hand at a time.
+        uses: How often a sample is taken on average.
+        folder: Where the files are, or are to be.
+        made_by: All that the samples depend on.
+        seed: Of the draws.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        *,
+        per_shard: int,
+        window: int,
+        uses: int,
+        folder: Path,
+        made_by: Mapping[str, Any],
+        seed: int,
+    ) -> None:
+        if min(per_shard, window, uses) < 1:
+            raise TrainError(
+                'renewed samples need per_shard, window and uses >= 1, got '
+                f'{per_shard}, {window} and {uses}'
+            )
+        self._samples, self._per_shard, self._window = samples, per_shard, window
+        self._uses, self._folder, self._seed = uses, folder, seed
+        self._settings = settings_text(made_by)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return the sample of that number.
+
+        Raises:
+            TrainError: If the folder holds samples that were made in another way.
+        """
+        block, _ = divmod(index, self._per_shard * self._uses)
+        draw = np.random.default_rng([self._seed, index, 9])
+        shard = block + int(draw.integers(self._window))
+        row = int(draw.integers(self._per_shard))
+        self._file(block - 2).unlink(missing_ok=True)
+        made = shard_of(self._samples, shard, self._per_shard, self._file(shard), self._settings)
+        return made(row)
+
+    def _file(self, shard: int) -> Path:
+        return self._folder / f'{shard:06d}.safetensors'
+
+
+def shard_of(
+    samples: Samples, shard: int, per_shard: int, file: Path, settings: str
+) -> Callable[[int], Sample]:
+    """Return how to read the samples of a shard, which is made if it is not there.
+
+    Raises:
+        TrainError: If it was made in another way.
+    """
+    if not file.exists():
+        first = shard * per_shard
+        write_shard(file, _stacked([samples[first + i] for i in range(per_shard)]), settings)
+
+    def read(row: int) -> Sample:
+        with opened_shard(file, settings) as opened:
             return {name: opened.get_slice(name)[row] for name in opened.keys()}  # noqa: SIM118
+
+    return read
 
 
 def kept(
@@ -166,17 +236,55 @@ def kept_of_worlds(
         per_shard: Samples of one file.
         folder: Where the files are; empty for samples that never repeat.
     """
-    # None, not an empty pool: worlds are remembered by what they are built with.
-    pool = PhotoPool(photos) if photos else None
-    made_by = {'worlds': to_dict(config), 'photos': [str(path) for path in photos], 'seed': seed}
+    worlds, made_by = _of_worlds(config, photos, seed)
     return kept(
-        draw(WorldSamples(config, seed, photos=pool)),
-        count=count,
-        per_shard=per_shard,
-        folder=folder,
+        draw(worlds), count=count, per_shard=per_shard, folder=folder, made_by=made_by, seed=seed
+    )
+
+
+def renewed_of_worlds(
+    draw: Callable[[WorldSamples], Samples],
+    config: SampleConfig,
+    photos: Sequence[Path],
+    seed: int,
+    *,
+    window: int,
+    uses: int,
+    folder: str,
+) -> Samples:
+    """Return what is drawn from generated worlds, a world a shard; see `RenewedSamples`.
+
+    Args:
+        draw: Makes samples of the worlds.
+        config: What the worlds show.
+        photos: Folders of photos for their walls; without, they are painted.
+        seed: Of the worlds, and of the draws.
+        window: Worlds that are at hand at a time.
+        uses: How often a sample is taken on average.
+        folder: Where the files are; empty for samples that never repeat.
+    """
+    worlds, made_by = _of_worlds(config, photos, seed)
+    if not folder:
+        return draw(worlds)
+    return RenewedSamples(
+        draw(worlds),
+        per_shard=config.per_world,
+        window=window,
+        uses=uses,
+        folder=Path(folder),
         made_by=made_by,
         seed=seed,
     )
+
+
+def _of_worlds(
+    config: SampleConfig, photos: Sequence[Path], seed: int
+) -> tuple[WorldSamples, dict[str, Any]]:
+    """Return worlds, and all that they depend on."""
+    # None, not an empty pool: worlds are remembered by what they are built with.
+    pool = PhotoPool(photos) if photos else None
+    made_by = {'worlds': to_dict(config), 'photos': [str(path) for path in photos], 'seed': seed}
+    return WorldSamples(config, seed, photos=pool), made_by
 
 
 @lru_cache(maxsize=2)

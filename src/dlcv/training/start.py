@@ -41,7 +41,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise TrainError(f'{path} is no checkpoint of a run: {err}') from err
 
 
-def filled(network: M, path: Path, name: str) -> M:
+def filled(network: M, path: Path, name: str, *, new: str = '') -> M:
     """Fill a network with the weights of an earlier run.
 
     Args:
@@ -49,6 +49,7 @@ def filled(network: M, path: Path, name: str) -> M:
         path: ``checkpoint.pt`` of a run, which has the batch-norms, or a weight file, which has
             them folded.
         name: Of the network, as in ``superpoint``.
+        new: Part of the names of weights that the file need not have; they stay as they are.
 
     Returns:
         The network.
@@ -64,6 +65,8 @@ def filled(network: M, path: Path, name: str) -> M:
     else:
         state = load_network(name, path).state_dict()
     wanted = network.state_dict()
+    if new:
+        state = {k: v for k, v in wanted.items() if new in k} | state
     if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in wanted.items()}:
         raise TrainError(
             f'{path} holds another variant or width of {name}: the checkpoint.pt of a run has its '

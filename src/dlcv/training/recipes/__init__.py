@@ -12,6 +12,7 @@ RECIPES = {
     'FlowNetRecipe': 'flownet',
     'UnFlowRecipe': 'unflow',
     'MonodepthRecipe': 'monodepth',
+    'SupervisedMonodepthRecipe': 'monodepth_supervised',
     'SfMLearnerRecipe': 'sfmlearner',
     'DeepVORecipe': 'deepvo',
     'AceEncoderRecipe': 'ace_encoder',

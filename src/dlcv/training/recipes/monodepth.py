@@ -123,7 +123,7 @@ class MonodepthRecipe:
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return errors of metric depth in held-out worlds, and those of the mean depth."""
         assert isinstance(network, Monodepth)
-        views = _held_out(self.worlds, self.validation_pictures)
+        views = self.held_out()
         truths = [truth for view in views if (truth := view.depth) is not None]
         mean = np.float32(np.mean([_finite_mean(truth) for truth in truths]))
         found = [self._depth(network, view) for view in views]
@@ -160,12 +160,17 @@ class MonodepthRecipe:
         """Return the network as it is."""
         return network.eval()
 
-    def _depth(self, network: Monodepth, view: Snapshot) -> FloatArray:
-        device = next(network.parameters()).device
-        image = torch.from_numpy(channels_first(view.frame.image))[None].to(device).float() / 255
-        disparity = network(image)[0][0, 0].float().cpu().numpy()
+    def held_out(self) -> list[Snapshot]:
+        """Return pictures of worlds that no run sees, with their depth."""
+        return _held_out(self.worlds, self.validation_pictures)
+
+    def metric(self, disparity: FloatArray, view: Snapshot) -> FloatArray:
+        """Return the depth ``(H, W)`` in metres that the network means for a picture."""
         assert view.frame.camera is not None
         return metric_depth(disparity, view.frame.camera, self.monodepth.baseline)
+
+    def _depth(self, network: Monodepth, view: Snapshot) -> FloatArray:
+        return self.metric(finest(network, view)[0], view)
 
 
 class StereoPairs:
@@ -206,6 +211,14 @@ class StereoSamples:
             'right': channels_first(right),
             'baseline': pair['baseline'],
         }
+
+
+@torch.no_grad()
+def finest(network: Monodepth, view: Snapshot) -> FloatArray:
+    """Return the finest maps ``(2 or 3, H, W)`` of a picture."""
+    device = next(network.parameters()).device
+    image = torch.from_numpy(channels_first(view.frame.image))[None].to(device).float() / 255
+    return np.asarray(network(image)[0][0].float().cpu().numpy(), np.float32)
 
 
 @torch.no_grad()

@@ -1,0 +1,293 @@
+"""Monodepth that is shown the depth of generated worlds, beside the losses of the paper.
+
+The unit is that of `dlcv.training.recipes.monodepth`: of a thing at depth Z the network is to say
+``phi b0 / Z``, phi being the focal length over the width and b0 the baseline of its configuration.
+It also learns how far its answer may be off: `dlcv.networks.losses.depth_supervised`.
+
+Letters in this file: B pairs, H W picture size in pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dlcv.data.augment.photometric import PhotometricConfig, photometric
+from dlcv.data.world import SampleConfig, WorldSamples
+from dlcv.metrics.depth import sparsification
+from dlcv.networks.losses.depth_supervised import mean_of, spread_loss, supervised_loss
+from dlcv.networks.losses.monodepth import MonodepthLossConfig, monodepth_loss
+from dlcv.networks.monodepth import Monodepth, MonodepthConfig
+from dlcv.training.flow_samples import channels_first
+from dlcv.training.recipe import Batch, Sample, Samples, TrainError
+from dlcv.training.recipes.monodepth import MonodepthRecipe, finest, with_small_disparity
+from dlcv.training.shards import renewed_of_worlds
+from dlcv.training.start import filled
+from dlcv.types import ByteImage, FloatArray
+
+_FARTHEST = 200.0  # metres; the sky is learned to be there
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairChanges:
+    """How a pair with its depth is changed.
+
+    Attributes:
+        mirror: Probability that left and right are exchanged, in each picture and between the two.
+        light: How far light and recording change, in both views alike but for the noise.
+        speechless: Probability that the pictures say nothing: black, white, one colour, noise or
+            covered. The network is then taught to be unsure, and nothing else.
+    """
+
+    mirror: float = 0.5
+    light: PhotometricConfig = field(default_factory=PhotometricConfig)
+    speechless: float = 0.03
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.mirror <= 1 and 0 <= self.speechless < 1):
+            raise TrainError(
+                'changes of pairs need mirror in [0, 1] and speechless in [0, 1), got '
+                f'{self.mirror} and {self.speechless}'
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SupervisedMonodepthRecipe:
+    """Depth with its truth; build it from ``config/train/monodepth_supervised.yaml``.
+
+    Attributes:
+        monodepth: The network, with a spread.
+        worlds: The stereo pairs, single frames in the network's size; ``per_world`` is how many
+            are rendered of each world.
+        window: Worlds that samples are mixed from at a time; see `RenewedSamples`.
+        uses: How often a pair is taken on average before its world is given up.
+        shards_folder: Where the pairs of the window are kept, 330 KB each at 256x128; empty for
+            pairs that never repeat, each rendered when it is needed.
+        changes: How the pairs are changed.
+        value: Weight of the logarithm's error.
+        gradient: Weight of the error of its gradients.
+        stereo: Weight of the paper's three losses together.
+        spread: Weight of the likelihood of the expected error.
+        terms: Weights within the paper's losses.
+        photos: Folders of photos for the walls; without, they are painted.
+        start: Weights or ``checkpoint.pt`` to go on from, with or without a spread.
+        validation_pictures: How many pictures of held-out worlds it is validated on.
+    """
+
+    monodepth: MonodepthConfig
+    worlds: SampleConfig = field(default_factory=lambda: SampleConfig(frames=1, stereo=True))
+    window: int = 64
+    uses: int = 4
+    shards_folder: str = ''
+    changes: PairChanges = field(default_factory=PairChanges)
+    value: float = 1.0
+    gradient: float = 1.0
+    stereo: float = 0.2
+    spread: float = 0.1
+    terms: MonodepthLossConfig = field(default_factory=MonodepthLossConfig)
+    photos: tuple[Path, ...] = ()
+    start: Path | None = None
+    validation_pictures: int = 64
+
+    def __post_init__(self) -> None:
+        if not self.monodepth.spread:
+            raise TrainError('monodepth_supervised needs a network with monodepth.spread: true')
+        if min(self.value, self.gradient, self.stereo, self.spread) < 0 or not self.value:
+            raise TrainError(
+                'monodepth_supervised needs value > 0 and gradient, stereo and spread >= 0, got '
+                f'{self.value}, {self.gradient}, {self.stereo} and {self.spread}'
+            )
+        self._unsupervised()  # its checks are those of this recipe
+
+    @property
+    def name(self) -> str:
+        """Name of the weights."""
+        return 'monodepth'
+
+    def network(self) -> Monodepth:
+        """Return the network to train.
+
+        Raises:
+            TrainError: If ``start`` does not fit.
+        """
+        network = Monodepth(self.monodepth)
+        if self.start is None:
+            return with_small_disparity(network)
+        return filled(network, self.start, self.name, new='spread')
+
+    def samples(self, seed: int) -> Samples:
+        """Return stereo pairs with their depth; see `DepthSamples`."""
+        pairs = renewed_of_worlds(
+            DepthPairs,
+            self.worlds,
+            self.photos,
+            seed,
+            window=self.window,
+            uses=self.uses,
+            folder=self.shards_folder,
+        )
+        return DepthSamples(pairs, self.changes, seed)
+
+    def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return the weighted sum and its unweighted terms."""
+        del step
+        maps = [m.float() for m in network(batch['left'].float() / 255)]
+        disparities = [m[:, :2] for m in maps]
+        speaks = batch['speaks'][:, None, None, None]  # (B, 1, 1, 1) bool
+        truth = self.monodepth.baseline * batch['inverse'].float()  # (B, 2, H, W)
+        known = speaks & torch.isfinite(truth)
+        truth = truth.where(known, truth.new_ones(()))
+        found = supervised_loss(disparities, truth, known)
+        loss = self.value * found.value + self.gradient * found.gradient
+        terms = {'value': found.value.detach(), 'gradient': found.gradient.detach()}
+        if self.spread:
+            expected, answer = maps[0][:, 2], disparities[0][:, 0]
+            unsure = spread_loss(expected, answer, truth[:, 0], known[:, 0])
+            # Of a picture that says nothing: a factor of e or more, whatever is answered.
+            mute = mean_of((1 - expected).clamp(min=0), (~speaks[:, 0]).expand_as(expected))
+            loss = loss + self.spread * (unsure + mute)
+            terms |= {'spread': unsure.detach(), 'mute': mute.detach()}
+        if self.stereo and bool(speaks.any()):
+            rows = batch['speaks']
+            left, right = (batch[side][rows].float() / 255 for side in ('left', 'right'))
+            ratio = batch['baseline'][rows][:, None, None, None] / self.monodepth.baseline
+            paper = monodepth_loss([d[rows] * ratio for d in disparities], left, right, self.terms)
+            loss = loss + self.stereo * paper.total
+            terms['paper'] = paper.total.detach()
+        return {'loss': loss, **terms}
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Return errors of metric depth in held-out worlds, and how well the spread ranks them."""
+        assert isinstance(network, Monodepth)
+        unsupervised = self._unsupervised()
+        figures = unsupervised.validate(network)
+        areas = []
+        for view in unsupervised.held_out():
+            maps = finest(network, view)
+            assert view.depth is not None
+            depth = unsupervised.metric(maps[0], view)
+            areas.append(sparsification(depth, view.depth, -maps[2]).above_oracle)
+        return {**figures, 'ause': float(np.nanmean(areas))}
+
+    def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
+        """Return the pairs of the batch, four at most, with the disparity of the left view."""
+        return self._unsupervised().pictures(network, batch)
+
+    def smoke(self) -> SupervisedMonodepthRecipe:
+        """Return a version with a tiny network and few pictures of painted worlds."""
+        tiny = self._unsupervised().smoke()
+        return replace(
+            self,
+            monodepth=replace(tiny.monodepth, spread=True),
+            worlds=replace(tiny.worlds, per_world=4),
+            shards_folder='',
+            changes=replace(self.changes, speechless=0.25),
+            photos=(),
+            start=None,
+            validation_pictures=2,
+        )
+
+    def export(self, network: nn.Module) -> nn.Module:
+        """Return the network as it is."""
+        return network.eval()
+
+    def _unsupervised(self) -> MonodepthRecipe:
+        """Return the recipe without depth, which validates and draws in the same way."""
+        return MonodepthRecipe(
+            monodepth=self.monodepth,
+            worlds=self.worlds,
+            validation_pictures=self.validation_pictures,
+        )
+
+
+class DepthPairs:
+    """Stereo pairs of worlds with the truth of both views.
+
+    A sample has ``left`` and ``right``, ``(H, W, 3)`` uint8, ``inverse``, ``(2, H, W)`` float16:
+    phi over depth, 1/m, which times a baseline is the disparity as a fraction of the width; NaN
+    where unknown; and ``baseline`` in metres.
+    """
+
+    def __init__(self, worlds: WorldSamples) -> None:
+        self._worlds = worlds
+
+    def __getitem__(self, index: int) -> Sample:
+        """Render the pair of that number."""
+        recording = self._worlds.recording(index)
+        (view,) = recording
+        assert view.right is not None
+        assert view.frame.camera is not None
+        phi = view.frame.camera.fx / view.frame.width
+        depths = np.stack([cast('FloatArray', view.depth), cast('FloatArray', view.right_depth)])
+        inverse = np.float32(phi) / depths.clip(1e-3, _FARTHEST)
+        return {
+            'left': view.frame.image,
+            'right': view.right.image,
+            'inverse': inverse.astype(np.float16),
+            'baseline': np.asarray(recording.baseline, np.float32),
+        }
+
+
+class DepthSamples:
+    """Pairs as `DepthPairs` gives them, changed; each a function of seed and number.
+
+    Their ``left`` and ``right`` are ``(3, H, W)`` uint8; ``speaks`` is False where the pictures
+    were replaced by some that say nothing.
+    """
+
+    def __init__(self, pairs: Samples, changes: PairChanges, seed: int) -> None:
+        self._pairs, self._changes, self._seed = pairs, changes, seed
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return the pair of that number."""
+        pair = self._pairs[index]
+        left, right = (np.asarray(pair[name], np.uint8) for name in ('left', 'right'))
+        inverse = np.asarray(pair['inverse'], np.float16)
+        rng = np.random.default_rng([self._seed, index, 1])
+        if rng.random() < self._changes.mirror:
+            left, right = right[:, ::-1], left[:, ::-1]
+            inverse = inverse[::-1, :, ::-1]
+        speaks = not rng.random() < self._changes.speechless
+        if speaks:
+            both = photometric(np.hstack([left, right]), rng, self._changes.light)
+            left, right = np.split(both, 2, axis=1)
+        else:
+            left = right = speechless(rng, left)
+        return {
+            'left': channels_first(left),
+            'right': channels_first(right),
+            'inverse': np.ascontiguousarray(inverse),
+            'baseline': pair['baseline'],
+            'speaks': np.asarray(speaks),
+        }
+
+
+def speechless(rng: np.random.Generator, like: ByteImage) -> ByteImage:
+    """Return a picture that says nothing of what is before the camera.
+
+    Args:
+        rng: Decides which: one colour with faint noise, noise alone, or what shines through a
+            cover.
+        like: ``(H, W, 3)``, whose size is taken, and for the cover its light.
+    """
+    height, width = like.shape[:2]
+    kind = rng.integers(3)
+    if kind == 0:
+        colour = (
+            float(rng.choice([0.0, 255.0, rng.uniform(0, 255)]))
+            * np.ones(3)
+            * rng.uniform(0.9, 1, 3)
+        )
+        values = colour + rng.uniform(0, 4) * rng.standard_normal((height, width, 3))
+    elif kind == 1:
+        values = rng.uniform(0, 256, (height, width, 3))
+    else:
+        veiled = cv2.GaussianBlur(like.astype(np.float32), (0, 0), width / 4)
+        values = rng.uniform(0.02, 0.6) * veiled + 2 * rng.standard_normal((height, width, 3))
+    return np.asarray(values.clip(0, 255), np.uint8)
