@@ -35,7 +35,7 @@ def _moment(head: Any, camera: Camera = CAMERA) -> Moment:
 
 def _wrong_encoding(head: Any) -> Moment:
     info, image = _moment(head)
-    image.encoding = 'nv21'
+    image.encoding = 'nv24'
     return info, image
 
 
@@ -131,7 +131,7 @@ def test_bad_input_costs_nothing_but_itself(start: Any, bag: Path, tmp_path: Pat
     player = start('dlcv', 'play', bag, *waiting)
     assert player.wait(100) == 0
     assert f'{out}: ' in _ended(recorder)
-    assert "image dropped: encoding 'nv21' is not read" in _ended(node)
+    assert "image dropped: encoding 'nv24' is not read" in _ended(node)
     with Bag(out) as got:
         assert not got.damage
         depths = [message for _, message in got.read([DEPTH])]

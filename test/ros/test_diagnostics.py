@@ -135,7 +135,7 @@ def _verdict_of_images(ros: Any, node: Any, counter: str, count: int, **changes:
 @pytest.mark.parametrize(
     ('changes', 'counter', 'words'),
     [
-        ({'encoding': 'nv21'}, 'rejected_encoding', "encoding 'nv21' is not read"),
+        ({'encoding': 'nv24'}, 'rejected_encoding', "encoding 'nv24' is not read"),
         ({'height': 4800}, 'rejected_invalid', 'bytes of data'),
         ({'camera': SMALL}, 'rejected_camera', 'of 32x24 pixels'),
     ],

@@ -149,9 +149,9 @@ def test_bad_images_are_named_in_the_answer(ros: Any, with_fake: Any) -> None:
     node = ros.run(with_fake(DsacNode), input_timeout=1.0)
     future = _trigger(ros)
     ros.until(lambda: node._asked)
-    ros.show(0, encoding='nv21')
+    ros.show(0, encoding='nv24')
     answer = _answered(ros, future)
-    assert "encoding 'nv21' is not read" in answer.message
+    assert "encoding 'nv24' is not read" in answer.message
 
 
 def test_a_failure_is_an_answer(ros: Any, with_fake: Any) -> None:

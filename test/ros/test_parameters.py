@@ -72,7 +72,7 @@ def test_what_a_robot_tells_all_its_nodes_is_passed_over(
     monkeypatch.setattr('sys.argv', ['superpoint_node', '--ros-args', *arguments])
     node = ros.make(plain, *arguments)
     assert node.trigger_configure() == (SUCCESS if fine else FAILURE)
-    assert ("unknown parameter 'robot_radius'" in node._fault) != fine
+    assert ("unknown parameter 'robot_radius'" in node.fault) != fine
 
 
 @pytest.mark.parametrize('value', [2.0, float('nan')])
