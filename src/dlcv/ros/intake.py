@@ -75,6 +75,12 @@ class Intake:
         self.inbox.close()
         self.calibration.close()
 
+    def drop(self, subscription: Any) -> None:
+        """Close one of the others before its time."""
+        if subscription in self._others:
+            self._others.remove(subscription)
+            self._node.destroy_subscription(subscription)
+
     def follow(self) -> None:
         """Look at what the publishers of images offer; to be called now and then."""
         if self._images is not None:
