@@ -13,6 +13,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
+from dlcv.estimation.tasks.base import Level, Verdict
 from dlcv.ros.losses import mend
 from dlcv.ros.vocabulary import COMPOSER
 
@@ -183,14 +184,26 @@ def test_losses_that_the_middleware_reports_are_told(
     assert len(said) == 1
 
 
+def test_losses_are_named_beside_what_they_may_have_caused(ros: Any, plain: Any) -> None:
+    node = ros.run(plain, input_timeout=60.0)
+    node.health.count('received', 20)
+    node.health.count('lost_by_middleware', 20)
+    node.judge(Verdict(Level.ERROR, 'lost: no frame for 2.4 s'))
+    verdict = node.verdict()
+    assert verdict.level is Level.ERROR
+    assert verdict.text.startswith('lost: no frame for 2.4 s; the middleware lost 20 of 40')
+
+
 def test_the_mend_is_that_of_the_middleware() -> None:
     here = {'FASTRTPS_DEFAULT_PROFILES_FILE': '/my/profile.xml'}
-    text = mend(here, 'rmw_fastrtps_cpp')
+    text = mend(here, 'rmw_fastrtps_cpp', 5)
     assert 'FASTRTPS_DEFAULT_PROFILES_FILE=/my/profile.xml' in text
     assert 'that of this node' not in text
-    assert 'that of this node' in mend({}, 'rmw_fastrtps_cpp')
-    assert 'fastdds_shm.xml' in mend({}, 'rmw_fastrtps_cpp')
-    assert 'FASTRTPS' not in mend({}, 'rmw_cyclonedds_cpp')
+    assert 'image_qos_depth' not in text
+    assert 'image_qos_depth is 1' in mend(here, 'rmw_fastrtps_cpp', 1)
+    assert 'that of this node' in mend({}, 'rmw_fastrtps_cpp', 5)
+    assert 'fastdds_shm.xml' in mend({}, 'rmw_fastrtps_cpp', 5)
+    assert 'FASTRTPS' not in mend({}, 'rmw_cyclonedds_cpp', 5)
 
 
 def test_image_qos_may_be_set_while_unconfigured_only(ros: Any, plain: Any) -> None:

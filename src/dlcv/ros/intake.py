@@ -36,6 +36,7 @@ class Intake:
         health: Health,
         enabled: Callable[[], bool],
         drop: Callable[[Any, str], None],
+        depth: int,
     ) -> None:
         """Make an intake that is not open yet.
 
@@ -44,13 +45,14 @@ class Intake:
             health: Counts what arrives.
             enabled: Whether images are let through.
             drop: Told of each image that is dropped here: its header and why.
+            depth: Length of the queue of images.
         """
         self._node, self._health, self._enabled, self._drop = node, health, enabled, drop
         self._images: ImageInput | None = None
         self._others: list[Any] = []
         self.inbox: Mailbox[Any] = Mailbox()
         self.calibration = Calibration()
-        self.losses = Losses(node.get_logger().warning)
+        self.losses = Losses(node.get_logger().warning, depth)
 
     def open(self, parameters: CommonParameters, others: Iterable[Any]) -> None:
         """Subscribe to the camera; ``others`` are subscriptions that are closed with it."""

@@ -212,7 +212,8 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self._handling.start_anew()
         self.judge(None)
         self.resume()
-        intake = Intake(self, self.health, lambda: self.enabled, self.tell)
+        depth = self.parameters.image_qos_depth
+        intake = Intake(self, self.health, lambda: self.enabled, self.tell, depth)
         worker = Worker(
             self.spec.name, intake.inbox, lambda image, by: self._handling.handle(image, intake, by)
         )
