@@ -48,8 +48,8 @@ class ImageInput:
         self._take = take
         compressed = parameters.image_transport == 'compressed'
         self._kind = CompressedImage if compressed else Image
-        self._type = (COMPRESSED if compressed else IMAGE).type
-        self.topic = node.resolve_topic_name(COMPRESSED.name if compressed else IMAGE.name)
+        self._topic = COMPRESSED if compressed else IMAGE
+        self.topic = node.resolve_topic_name(self._topic.name)
         self._seen: deque[Any] = deque(maxlen=REMEMBERED)
         self._old: Any = None  # the subscription that is taken over from
         self._old_until = 0.0
@@ -99,7 +99,7 @@ class ImageInput:
     def _offered(self) -> ReliabilityPolicy | None:
         """Return what all publishers of the topic offer; None while there are none."""
         ends = self._node.get_publishers_info_by_topic(self.topic)
-        offers = [end.qos_profile.reliability for end in ends if end.topic_type == self._type]
+        offers = [end.qos_profile.reliability for end in ends if end.topic_type == self._topic.type]
         if not offers:
             return None
         reliable = all(offer == ReliabilityPolicy.RELIABLE for offer in offers)
@@ -120,7 +120,7 @@ class ImageInput:
         created.append(
             self._node.create_subscription(
                 self._kind,
-                self.topic,
+                self._topic.name,  # the full name would be remapped a second time
                 on_image,
                 profile,
                 event_callbacks=SubscriptionEventCallbacks(
