@@ -227,6 +227,18 @@ def test_the_mend_is_that_of_the_middleware() -> None:
     assert 'FASTRTPS' not in mend({}, 'rmw_cyclonedds_cpp', 5)
 
 
+def test_another_configuration_may_have_another_qos(ros: Any, plain: Any) -> None:
+    node = ros.run(plain, image_qos='reliable', image_qos_depth=3)
+    _settled(ros, RELIABLE)
+    for image_qos, wanted in (('sensor_data', BEST_EFFORT), ('default', RELIABLE)):
+        node.trigger_deactivate()
+        node.trigger_cleanup()
+        assert node.set_parameters([Parameter('image_qos', value=image_qos)])[0].successful
+        node.trigger_configure()
+        node.trigger_activate()
+        _settled(ros, wanted)
+
+
 def test_image_qos_may_be_set_while_unconfigured_only(ros: Any, plain: Any) -> None:
     node = ros.run(plain)
     assert not node.set_parameters([Parameter('image_qos', value='reliable')])[0].successful
