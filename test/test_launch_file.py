@@ -180,7 +180,7 @@ def test_a_replay_starts_the_nodes_and_shows_them_the_bag(tmp_path, evaluate):
     assert [n.node_executable for n in nodes] == ['flownet_node', 'deepvo_node']
     for action in nodes:
         parameters = given_parameters(command_of(action, context))
-        changed = replay.changes('lock-step', 'deepvo')
+        changed = replay.changes('lock-step', action.node_executable.removesuffix('_node'))
         assert {name: parameters[name] for name in changed} == changed
     (shown,) = (a for a in actions if type(a) is ExecuteProcess)
     words = [perform_substitutions(context, part) for part in shown.cmd]

@@ -128,3 +128,18 @@ def test_told_the_camera_sits_where_it_is_told() -> None:
     buffer.add('base_link', 'camera', _pose(x=1) @ BODY_FROM_OPTICAL)
     assert mount.base_from_camera('base_link', 'camera', 0)[0, 3] == 1
     assert not said
+
+
+def test_the_newest_moment_is_that_of_the_slowest_link() -> None:
+    buffer = TransformBuffer()
+    buffer.add('map', 'odom', _pose(), 100, static=False)
+    for stamp in (1000, 2000):
+        buffer.add('odom', 'foot', _pose(stamp), stamp, static=False)
+    buffer.add('foot', 'base', _pose(), 1500, static=False)
+    buffer.add('base', 'mast', _pose())
+    assert buffer.newest('odom', 'foot') == 2000
+    assert buffer.newest('odom', 'mast') == buffer.newest('mast', 'odom') == 1500
+    assert buffer.newest('map', 'mast') == 100
+    assert buffer.newest('base', 'mast') == buffer.newest('odom', 'odom') == 0
+    with pytest.raises(TransformError, match='elsewhere'):
+        buffer.newest('odom', 'elsewhere')

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +19,9 @@ MOMENT = 10**8  # nanoseconds between two images
 
 
 @pytest.fixture
-def ros(domain: int) -> Iterator[Rig]:
+def ros(domain: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     """An executor with a peer node, which plays the camera and listens."""
+    monkeypatch.setattr('dlcv.ros.last_pose.SHARED_MEMORY', tmp_path)  # no other test's poses
     rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
     from rclpy.executors import SingleThreadedExecutor
 
@@ -71,6 +73,12 @@ class Rig:
         self.nodes.append(node)
         self.executor.add_node(node)
         return node
+
+    def end(self, node: Any) -> None:
+        """Take a node away before the end of the test."""
+        self.nodes.remove(node)
+        self.executor.remove_node(node)
+        node.destroy_node()
 
     def run(self, cls: Any, *arguments: str, **parameters: Any) -> Any:
         """Return an active node."""

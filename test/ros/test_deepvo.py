@@ -250,3 +250,116 @@ def test_the_real_estimator_moves(ros: Any) -> None:
         ros.show(index, size=(128, 96))
         ros.until(lambda: len(heard) == index + 1)  # noqa: B023
     assert np.isfinite(heard[-1].pose.covariance).all()
+
+
+def _variance(message: Any) -> float:
+    return float(message.pose.covariance[0])
+
+
+@pytest.mark.parametrize('again', ['process', 'activation', 'configuration'])
+def test_a_node_that_starts_again_goes_on_from_its_last_pose(
+    ros: Any, with_fake: Any, again: str
+) -> None:
+    node = ros.run(with_fake(DeepVONode, Drive()))
+    heard = ros.hears(node, '~/odometry')
+    _drive(ros, node, range(4))
+    ros.until(lambda: len(heard) == 4)
+    if again == 'process':
+        ros.end(node)
+        node = ros.run(with_fake(DeepVONode, Drive()))
+    else:
+        node.trigger_deactivate()
+        if again == 'configuration':
+            node.trigger_cleanup()
+            node.trigger_configure()
+        node.estimator.answer = Drive()
+        node.trigger_activate()
+    heard_again = ros.hears(node, '~/odometry')
+    _drive(ros, node, range(10, 12))  # 0.7 s later
+    ros.until(lambda: len(heard_again) >= 2)
+    assert [_x(m) for m in heard_again[-2:]] == pytest.approx([1.5, 2.0])
+    before, after = _variance(heard[3]), _variance(heard_again[-2])
+    assert np.sqrt(after) - np.sqrt(before) == pytest.approx(5 * 0.7, rel=0.05)  # 5 m/s, 0.7 s
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'images'),
+    [
+        ({'resume_within': 0.0}, range(10, 12)),
+        ({'resume_within': 0.5}, range(10, 12)),  # it is 0.7 s old
+        ({'odom_frame': 'other_odom'}, range(10, 12)),
+        ({'base_frame': 'other_base'}, range(10, 12)),
+        ({}, range(-50, -48)),  # before it, as another round of a bag
+    ],
+)
+def test_a_last_pose_that_does_not_fit_is_not_gone_on_from(
+    ros: Any, with_fake: Any, parameters: dict[str, Any], images: range
+) -> None:
+    node = ros.run(with_fake(DeepVONode, Drive()))
+    heard = ros.hears(node, '~/odometry')
+    _drive(ros, node, range(4))
+    ros.until(lambda: len(heard) == 4)
+    ros.end(node)
+    node = ros.run(with_fake(DeepVONode, Drive()), **parameters)
+    heard = ros.hears(node, '~/odometry')
+    _drive(ros, node, images)
+    ros.until(lambda: len(heard) == 2)
+    assert [_x(m) for m in heard] == pytest.approx([0.0, 0.5])
+
+
+def test_a_reset_is_not_undone_by_what_was_before(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DeepVONode, Drive()))
+    heard = ros.hears(node, '~/odometry')
+    _drive(ros, node, range(4))
+    assert ros.call(Trigger, '/deepvo/reset').success
+    node.estimator.answer = Drive()
+    _drive(ros, node, range(4, 6))
+    ros.until(lambda: len(heard) == 6)
+    assert [_x(m) for m in heard[-2:]] == pytest.approx([0.0, 0.5])
+
+
+def test_set_pose_goes_before_the_last_pose(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DeepVONode, Drive()))
+    _drive(ros, node, range(3))
+    ros.end(node)
+    node = ros.run(with_fake(DeepVONode, Drive()))
+    heard = ros.hears(node, '~/odometry')
+    given = np.eye(4)
+    given[0, 3] = 7
+    node.task.continue_from(given, np.eye(6) * 0.01)
+    _drive(ros, node, range(3, 5))
+    ros.until(lambda: len(heard) == 2)
+    assert [_x(m) for m in heard] == pytest.approx([7.0, 7.5])
+
+
+def test_a_pose_on_tf_is_gone_on_from_where_no_other_is_known(ros: Any, with_fake: Any) -> None:
+    tf2 = pytest.importorskip('tf2_msgs.msg', reason='tf2_msgs is not built')
+    node = ros.run(with_fake(DeepVONode, Drive()), publish_tf=False)
+    heard = ros.hears(node, '~/odometry')
+    speak = ros.speak(tf2.TFMessage, '/tf', profile('tf'))
+    foot, base = np.eye(4), np.eye(4)
+    foot[:2, 3], base[2, 3] = (3, 4), 0.1
+    header = COMPOSER.header_in('odom', COMPOSER.time(ros.start_ns - 5 * 10**8))
+    on_foot = COMPOSER.header_in('footprint', header.stamp)
+    told = [
+        COMPOSER.transform(header, 'footprint', foot),
+        COMPOSER.transform(on_foot, 'base_link', base),
+    ]
+    speak.publish(tf2.TFMessage(transforms=told))
+    ros.until(lambda: node._told.knows('base_link'))
+    _drive(ros, node, range(2))
+    ros.until(lambda: len(heard) == 2)
+    position = heard[0].pose.pose.position
+    assert (position.x, position.y, position.z) == pytest.approx((3, 4, 0.1))
+    assert np.sqrt(_variance(heard[0])) == pytest.approx(0.1 * np.sqrt(3) * 0.5, rel=0.05)
+    assert _x(heard[1]) == pytest.approx(3.5)
+    ros.until(lambda: speak.get_subscription_count() == 0, 'the node to stop listening to /tf')
+
+
+def test_a_pose_that_cannot_be_kept_is_survived(ros: Any, with_fake: Any, tmp_path: Any) -> None:
+    node = ros.run(with_fake(DeepVONode, Drive()))
+    heard = ros.hears(node, '~/odometry')
+    (folder,) = tmp_path.glob('dlcv-*')
+    folder.rmdir()
+    _drive(ros, node, range(3))
+    ros.until(lambda: len(heard) == 3)

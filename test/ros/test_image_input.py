@@ -11,14 +11,21 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
+from dlcv.estimation.tasks.base import Level, Verdict
 from dlcv.ros.losses import mend
 from dlcv.ros.vocabulary import COMPOSER
 
 pytestmark = pytest.mark.ros
 MOMENT = 10**8
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
+
+
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch: Any) -> None:
+    """Where a camera is silent, a subscription that was taken over from goes after a second."""
+    monkeypatch.setattr('dlcv.ros.image_input.OVERLAP', 1.0)
 
 
 def _offer(ros: Any, reliability: Any) -> Any:
@@ -81,12 +88,15 @@ def test_what_every_publisher_offers_is_taken(ros: Any, plain: Any) -> None:
     camera.all_arrived()
 
 
-def test_no_image_is_lost_or_taken_twice_while_one_takes_over(ros: Any, plain: Any) -> None:
+def test_no_image_is_lost_or_taken_twice_while_one_takes_over(
+    ros: Any, plain: Any, monkeypatch: Any
+) -> None:
     node = ros.run(plain, image_qos_depth=100, input_timeout=60.0)
     camera = Camera(ros, node)
     reliable = _offer(ros, RELIABLE)
     _settled(ros, RELIABLE)
     ros.until(lambda: reliable.get_subscription_count() == 1)
+    monkeypatch.setattr('dlcv.ros.image_input.OVERLAP', 60.0)
     other: Any = None
     while other is None or _asked(ros) != {BEST_EFFORT}:
         camera.show(reliable)
@@ -98,10 +108,7 @@ def test_no_image_is_lost_or_taken_twice_while_one_takes_over(ros: Any, plain: A
     camera.all_arrived()
 
 
-def test_without_images_the_old_subscription_goes_too(
-    ros: Any, plain: Any, monkeypatch: Any
-) -> None:
-    monkeypatch.setattr('dlcv.ros.image_input.OVERLAP', 0.3)
+def test_without_images_the_old_subscription_goes_too(ros: Any, plain: Any) -> None:
     ros.run(plain)
     _offer(ros, RELIABLE)
     ros.until(lambda: len(ros.peer.get_subscriptions_info_by_topic('/image')) == 2)
@@ -132,6 +139,21 @@ def test_an_override_goes_before_auto(ros: Any, plain: Any) -> None:
     ros.until(lambda: node.intake.peers()['/image'] == 1)
     node.intake.follow()
     _settled(ros, BEST_EFFORT)
+
+
+def test_a_remapped_topic_is_followed(ros: Any, plain: Any) -> None:
+    node = ros.run(plain, '-r', 'image:=/front/image', '-r', '/image:=/elsewhere')
+    ros.peer.create_publisher(Image, '/front/image', QoSProfile(depth=1, reliability=RELIABLE))
+    ros.until(lambda: node.intake.values()['image_reliability'] == 'reliable')
+    assert list(node.intake.peers()) == ['/camera_info', '/front/image']
+
+
+def test_a_compressed_topic_is_followed(ros: Any, plain: Any) -> None:
+    node = ros.run(plain, image_transport='compressed')
+    _offer(ros, BEST_EFFORT)  # of the raw ones, which are none of its business
+    qos = QoSProfile(depth=1, reliability=RELIABLE)
+    ros.peer.create_publisher(CompressedImage, '/image/compressed', qos)
+    ros.until(lambda: node.intake.values()['image_reliability'] == 'reliable')
 
 
 def test_auto_follows_again_after_the_next_activation(ros: Any, plain: Any) -> None:
@@ -183,14 +205,38 @@ def test_losses_that_the_middleware_reports_are_told(
     assert len(said) == 1
 
 
+def test_losses_are_named_beside_what_they_may_have_caused(ros: Any, plain: Any) -> None:
+    node = ros.run(plain, input_timeout=60.0)
+    node.health.count('received', 20)
+    node.health.count('lost_by_middleware', 20)
+    node.judge(Verdict(Level.ERROR, 'lost: no frame for 2.4 s'))
+    verdict = node.verdict()
+    assert verdict.level is Level.ERROR
+    assert verdict.text.startswith('lost: no frame for 2.4 s; the middleware lost 20 of 40')
+
+
 def test_the_mend_is_that_of_the_middleware() -> None:
     here = {'FASTRTPS_DEFAULT_PROFILES_FILE': '/my/profile.xml'}
-    text = mend(here, 'rmw_fastrtps_cpp')
+    text = mend(here, 'rmw_fastrtps_cpp', 5)
     assert 'FASTRTPS_DEFAULT_PROFILES_FILE=/my/profile.xml' in text
     assert 'that of this node' not in text
-    assert 'that of this node' in mend({}, 'rmw_fastrtps_cpp')
-    assert 'fastdds_shm.xml' in mend({}, 'rmw_fastrtps_cpp')
-    assert 'FASTRTPS' not in mend({}, 'rmw_cyclonedds_cpp')
+    assert 'image_qos_depth' not in text
+    assert 'image_qos_depth is 1' in mend(here, 'rmw_fastrtps_cpp', 1)
+    assert 'that of this node' in mend({}, 'rmw_fastrtps_cpp', 5)
+    assert 'fastdds_shm.xml' in mend({}, 'rmw_fastrtps_cpp', 5)
+    assert 'FASTRTPS' not in mend({}, 'rmw_cyclonedds_cpp', 5)
+
+
+def test_another_configuration_may_have_another_qos(ros: Any, plain: Any) -> None:
+    node = ros.run(plain, image_qos='reliable', image_qos_depth=3)
+    _settled(ros, RELIABLE)
+    for image_qos, wanted in (('sensor_data', BEST_EFFORT), ('default', RELIABLE)):
+        node.trigger_deactivate()
+        node.trigger_cleanup()
+        assert node.set_parameters([Parameter('image_qos', value=image_qos)])[0].successful
+        node.trigger_configure()
+        node.trigger_activate()
+        _settled(ros, wanted)
 
 
 def test_image_qos_may_be_set_while_unconfigured_only(ros: Any, plain: Any) -> None:

@@ -148,6 +148,32 @@ def test_a_frame_that_never_ends_deactivates(ros: Any, plain: Any) -> None:
     ros.until(lambda: node.results)
 
 
+def test_the_end_of_ros_during_a_frame_is_no_fault(ros: Any, plain: Any, monkeypatch: Any) -> None:
+    import rclpy
+
+    raised: list[Any] = []
+    monkeypatch.setattr(threading, 'excepthook', raised.append)
+    node = ros.run(plain)
+    ros.hears(node, '~/handled')
+    begun, release = threading.Event(), threading.Event()
+
+    def slow(frame: Any) -> Any:
+        begun.set()
+        release.wait(60)
+        return frame
+
+    node.estimator.answer = slow
+    ros.show(0)
+    ros.until(begun.is_set)
+    rclpy.try_shutdown(context=ros.context)  # as a Ctrl-C does
+    worker = node._worker
+    release.set()
+    node.destroy_node()
+    assert not worker.alive
+    assert raised == []
+    assert node.health.values()['failed'] == '0'
+
+
 def test_a_gpu_error_deactivates(ros: Any, plain: Any) -> None:
     node = ros.run(plain)
 

@@ -10,7 +10,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
+import numpy as np
 import pytest
 
 from dlcv.interface.nodes import NODES
@@ -36,7 +39,9 @@ def environment(domain: int) -> dict[str, str]:
 
 
 @contextmanager
-def _node(name: str, environment: dict[str, str], *parameters: str) -> Iterator[subprocess.Popen]:
+def _node(
+    name: str, environment: dict[str, str], *parameters: str, ends_with: int = 0
+) -> Iterator[subprocess.Popen]:
     given = ('autostart:=true', 'allow_random_weights:=true', 'num_threads:=1', *parameters)
     options = [word for parameter in given for word in ('-p', parameter)]
     process = subprocess.Popen(
@@ -54,7 +59,7 @@ def _node(name: str, environment: dict[str, str], *parameters: str) -> Iterator[
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-    assert process.returncode == 0, errors
+    assert process.returncode == ends_with, errors
     assert 'Traceback' not in errors, errors
 
 
@@ -101,3 +106,60 @@ def test_a_node_leaves_no_shared_memory_behind(environment: dict[str, str]) -> N
         segments = {path for path in paths if 'port' not in path.name}
         assert segments
     assert not [path for path in segments if path.exists()]
+
+
+@pytest.mark.timeout(120)
+def test_a_killed_node_goes_on_from_its_last_pose_when_it_is_respawned(
+    ros: Any, environment: dict[str, str]
+) -> None:
+    from geometry_msgs.msg import PoseWithCovarianceStamped
+    from nav_msgs.msg import Odometry
+
+    from dlcv.ros.vocabulary import COMPOSER
+
+    patient = (*PATIENT, 'resume_within:=100.0', 'max_frame_interval:=10.0')
+    heard = []
+    ros.peer.create_subscription(Odometry, '/deepvo/odometry', heard.append, 10)
+    set_pose = ros.peer.create_publisher(PoseWithCovarianceStamped, '/deepvo/set_pose', 10)
+
+    def listeners() -> set[bytes]:
+        ends = ros.peer.get_subscriptions_info_by_topic('/image')
+        return {bytes(end.endpoint_gid) for end in ends}
+
+    def drive(index: int) -> None:
+        """Show images until two answers have come."""
+        heard.clear()
+        end = monotonic() + 60
+        while len(heard) < 2:
+            assert monotonic() < end, 'the node does not answer'
+            ros.show(index)
+            ros.spin(0.1)
+            index += 1
+
+    with _node('deepvo', environment, *patient, ends_with=-signal.SIGKILL) as process:
+        ros.until(listeners, 'the node', seconds=60)
+        ros.until(lambda: set_pose.get_subscription_count() > 0)
+        start = np.eye(4)
+        start[:2, 3] = 100, 200
+        header = COMPOSER.header_in('odom', COMPOSER.time(0))
+        set_pose.publish(COMPOSER.pose_with_covariance(header, start, np.eye(6) * 0.01))
+        drive(0)
+        killed = listeners()
+        process.kill()
+        process.wait()
+        ros.spin(0.2)  # its last words
+    last = heard[-1]
+    with _node('deepvo', environment, *patient):
+        # a killed node's subscriptions are believed to be there for another 20 s
+        ros.until(lambda: listeners() - killed, 'the node again', seconds=60)
+        drive(500)
+    first = heard[0]
+    assert (last.pose.pose.position.x, last.pose.pose.position.y) == pytest.approx(
+        (100, 200), abs=20
+    )
+    gone = np.subtract(
+        [getattr(first.pose.pose.position, axis) for axis in 'xyz'],
+        [getattr(last.pose.pose.position, axis) for axis in 'xyz'],
+    )
+    assert np.linalg.norm(gone) < 1e-6
+    assert first.pose.covariance[0] > last.pose.covariance[0]

@@ -203,6 +203,8 @@ def changes(mode: Mode, node: str) -> dict[str, Any]:
     changed: dict[str, Any] = {'use_sim_time': True, 'diagnostic_period': 1.0}
     if mode != 'real-time':
         changed |= {'image_qos': 'default', 'max_input_age': 0.0}
+    if node == 'deepvo':
+        changed['resume_within'] = 0.0  # another replay's last pose is none of this one's
     if node == 'dsac':
         changed['mode'] = 'continuous'
         if mode != 'real-time':  # a limit in time would make answers depend on the machine

@@ -58,6 +58,17 @@ class BodyState:
     twist_covariance: Matrix
 
 
+def standing(stamp_ns: int, odom_from_base: FloatArray) -> BodyState:
+    """Return the state of a body of which only the pose ``(4, 4)`` is known, as by TF."""
+    return BodyState(
+        stamp_ns=stamp_ns,
+        odom_from_base=np.asarray(odom_from_base, np.float64),
+        covariance=np.diag(np.full(6, LEAST_VARIANCE)),
+        twist=np.zeros(6),
+        twist_covariance=np.diag(np.full(6, LEAST_VARIANCE)),
+    )
+
+
 class BodyOdometry:
     """Add up motions; holds the pose while there are none."""
 
@@ -67,13 +78,8 @@ class BodyOdometry:
 
     def reset(self) -> None:
         """Start anew at the origin."""
-        self._state = BodyState(
-            stamp_ns=-1,
-            odom_from_base=np.eye(4),
-            covariance=np.diag(np.full(6, LEAST_VARIANCE)),
-            twist=np.zeros(6),
-            twist_covariance=self._floored(np.zeros((6, 6))),
-        )
+        at_origin = standing(-1, np.eye(4))
+        self._state = replace(at_origin, twist_covariance=self._floored(np.zeros((6, 6))))
 
     @property
     def new(self) -> bool:
@@ -123,6 +129,17 @@ class BodyOdometry:
         """
         self._state = _at_any_speed(replace(self._state, stamp_ns=stamp_ns), speed_limits)
         return self._state
+
+    def resume(self, last: BodyState, stamp_ns: int) -> None:
+        """Go on from where the body was when it was last seen, before whatever ended it.
+
+        Args:
+            last: Where that was; trusted less by the time since, as `hold` says.
+            stamp_ns: Time of the first image after it.
+        """
+        self._state = last
+        self.set_pose(last.odom_from_base, last.covariance)
+        self.hold(stamp_ns)
 
     def held(self, stamp_ns: int, speed_limits: FloatArray) -> BodyState:
         """Return the pose as it is, trusted less, at an unknown velocity; changes nothing.

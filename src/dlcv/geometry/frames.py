@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from threading import Lock
 
 import numpy as np
@@ -123,16 +124,38 @@ class TransformBuffer:
         if target == source:
             return np.eye(4)
         with self._lock:
-            up_source, up_target = self._to_root(source), self._to_root(target)
-            shared = next((frame for frame in up_source if frame in up_target), None)
-            if shared is None:
-                known = ', '.join(sorted(self._frames())) or 'none'
-                raise TransformError(
-                    f'no transform between {target!r} and {source!r}; known frames are: {known}'
-                )
+            shared = self._shared(target, source)
             shared_from_source = self._climb(source, shared, stamp_ns)
             shared_from_target = self._climb(target, shared, stamp_ns)
         return inverse(shared_from_target) @ shared_from_source
+
+    def newest(self, target: str, source: str) -> int:
+        """Return the last moment (ns) of which it is known how two frames lie; 0 for always.
+
+        Raises:
+            TransformError: If the frames are not connected.
+        """
+        if target == source:
+            return 0
+        with self._lock:
+            shared = self._shared(target, source)
+            between = [
+                self._edges[link]
+                for frame in (target, source)
+                for link in takewhile(lambda link: link != shared, self._to_root(frame))
+            ]
+        return min((edge.stamps[-1] for edge in between if not edge.static), default=0)
+
+    def _shared(self, target: str, source: str) -> str:
+        """Return the nearest frame that two frames are both below."""
+        up_target = self._to_root(target)
+        for frame in self._to_root(source):
+            if frame in up_target:
+                return frame
+        known = ', '.join(sorted(self._frames())) or 'none'
+        raise TransformError(
+            f'no transform between {target!r} and {source!r}; known frames are: {known}'
+        )
 
     def _frames(self) -> set[str]:
         return {*self._edges, *(edge.parent for edge in self._edges.values())}

@@ -234,6 +234,13 @@ DEEPVO = NodeSpec(
             doc='Continue from this pose of base_frame in odom_frame.',
         ),
         TF_STATIC,
+        Topic(
+            name='/tf',
+            type='tf2_msgs/msg/TFMessage',
+            qos='tf',
+            doc='odom_frame -> base_frame, to go on from; until the first image.',
+            when='resume_within is not 0',
+        ),
     ),
     outputs=(
         _out(

@@ -416,6 +416,12 @@ class DeepVOParameters(CommonParameters):
         'stop', 'When lost: stop publishing, or inflate the covariance and hold the pose.',
         choices=('stop', 'inflate'),
     )  # fmt: skip
+    resume_within: float = parameter(
+        10.0,
+        'A node that starts again goes on from its last pose, or the one on /tf, if that is not '
+        'older than this; 0 starts at the origin.',
+        's', low=0, high=600,
+    )  # fmt: skip
     path_max_size: int = parameter(1024, 'Most poses on the path topic.', low=1, high=100000)
 
 

@@ -47,6 +47,14 @@ class Handling:
 
     def handle(self, message: Any, intake: Intake, worker: Worker) -> None:
         """Deal with an image, and say what became of it."""
+        try:
+            self._deal_with(message, intake, worker)
+        except Exception:
+            if self._node.context.ok():
+                raise
+            # a Ctrl-C has ended ROS under the worker's hands: nobody is left to be told
+
+    def _deal_with(self, message: Any, intake: Intake, worker: Worker) -> None:
         self._node.outputs.begin()
         try:
             outcome = self._outcome(message, intake, worker)
@@ -121,8 +129,8 @@ class Handling:
             node.task.interrupt()
 
     def _survive(self, err: Exception, worker: Worker) -> str:
-        if worker.ending:
-            return 'failed'  # the frame was cut short by deactivate
+        if worker.ending or not self._node.context.ok():
+            return 'failed'  # the frame was cut short by deactivate or by a Ctrl-C
         node = self._node
         node.health.count('failed', why=f'{type(err).__name__}: {err}')
         self._break.set()

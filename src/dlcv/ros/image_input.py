@@ -21,6 +21,7 @@ from dlcv.ros.qos import image_profile
 
 OVERLAP = 5.0  # seconds for which two subscriptions live at most while one takes over
 DRAINED = 2  # looks after which the old one has brought what it had when the new one began
+POLICIES = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
 REMEMBERED = 256  # images by which a second arrival of one is known
 
 
@@ -48,14 +49,16 @@ class ImageInput:
         self._take = take
         compressed = parameters.image_transport == 'compressed'
         self._kind = CompressedImage if compressed else Image
-        self._type = (COMPRESSED if compressed else IMAGE).type
-        self.topic = node.resolve_topic_name(COMPRESSED.name if compressed else IMAGE.name)
+        self._topic = COMPRESSED if compressed else IMAGE
+        self.topic = node.resolve_topic_name(self._topic.name)
         self._seen: deque[Any] = deque(maxlen=REMEMBERED)
         self._old: Any = None  # the subscription that is taken over from
         self._old_until = 0.0
         self._brought = False  # whether the new one has brought an image
         self._looks = 0  # at that since
-        self._follows = parameters.image_qos == 'auto' and not self._overridden()
+        self._follows = (
+            parameters.image_qos == 'auto' and QoSPolicyKind.RELIABILITY not in self._overridden()
+        )
         self._current = self._subscribe(self._offered() or ReliabilityPolicy.BEST_EFFORT)
 
     @property
@@ -83,8 +86,8 @@ class ImageInput:
                 self._node.destroy_subscription(self._old)
                 self._old = None
             return
-        offered = self._offered()
-        if not self._follows or offered in (None, self._current.qos_profile.reliability):
+        offered = self._offered() if self._follows else None
+        if offered in (None, self._current.qos_profile.reliability):
             return
         self._old, self._old_until = self._current, monotonic() + OVERLAP
         self._brought, self._looks = False, 0
@@ -92,14 +95,19 @@ class ImageInput:
         word = 'reliable' if self.reliable else 'best effort'
         self._node.get_logger().info(f'{self.topic} is {word} now, as its publishers offer it')
 
-    def _overridden(self) -> bool:
-        name = f'qos_overrides.{self.topic}.subscription.reliability'
-        return name in self._node._parameter_overrides  # noqa: SLF001 - rclpy offers no other way
+    def _overridden(self) -> list[QoSPolicyKind]:
+        """Return the policies that were given as ``qos_overrides`` parameters.
+
+        No others are declared as such: a declared one would keep its first value for ever.
+        """
+        given = self._node._parameter_overrides  # noqa: SLF001 - rclpy offers no other way
+        name = f'qos_overrides.{self.topic}.subscription'
+        return [kind for kind in POLICIES if f'{name}.{kind.name.lower()}' in given]
 
     def _offered(self) -> ReliabilityPolicy | None:
         """Return what all publishers of the topic offer; None while there are none."""
         ends = self._node.get_publishers_info_by_topic(self.topic)
-        offers = [end.qos_profile.reliability for end in ends if end.topic_type == self._type]
+        offers = [end.qos_profile.reliability for end in ends if end.topic_type == self._topic.type]
         if not offers:
             return None
         reliable = all(offer == ReliabilityPolicy.RELIABLE for offer in offers)
@@ -107,11 +115,8 @@ class ImageInput:
 
     def _subscribe(self, offered: ReliabilityPolicy | None) -> Any:
         profile = image_profile(self._parameters)
-        overridable = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH]
         if self._follows:
             profile.reliability = offered
-        else:  # else it would be declared, once and for all, as what is offered first
-            overridable.append(QoSPolicyKind.RELIABILITY)
         created: list[Any] = []
 
         def on_image(message: Any, info: dict[str, Any]) -> None:
@@ -120,14 +125,14 @@ class ImageInput:
         created.append(
             self._node.create_subscription(
                 self._kind,
-                self.topic,
+                self._topic.name,  # the full name would be remapped a second time
                 on_image,
                 profile,
                 event_callbacks=SubscriptionEventCallbacks(
                     message_lost=lambda event: self._on_lost(created, event),
                     incompatible_qos=self._on_incompatible_qos,
                 ),
-                qos_overriding_options=QoSOverridingOptions(overridable),
+                qos_overriding_options=QoSOverridingOptions(self._overridden()),
             )
         )
         return created[0]

@@ -37,6 +37,7 @@ class Intake:
         health: Health,
         enabled: Callable[[], bool],
         drop: Callable[[Any, str], None],
+        depth: int,
     ) -> None:
         """Make an intake that is not open yet.
 
@@ -45,13 +46,14 @@ class Intake:
             health: Counts what arrives.
             enabled: Whether images are let through.
             drop: Told of each image that is dropped here: its header and why.
+            depth: Length of the queue of images.
         """
         self._node, self._health, self._enabled, self._drop = node, health, enabled, drop
         self._images: ImageInput | None = None
         self._others: list[Any] = []
         self.inbox: Mailbox[Any] = Mailbox()
         self.calibration = Calibration()
-        self.losses = Losses(node.get_logger().warning)
+        self.losses = Losses(node.get_logger().warning, depth)
 
     def open(self, parameters: CommonParameters, others: Iterable[Any]) -> None:
         """Subscribe to the camera; ``others`` are subscriptions that are closed with it."""
@@ -78,6 +80,12 @@ class Intake:
         self._images, self._others = None, []
         self.inbox.close()
         self.calibration.close()
+
+    def drop(self, subscription: Any) -> None:
+        """Close one of the others before its time."""
+        if subscription in self._others:
+            self._others.remove(subscription)
+            self._node.destroy_subscription(subscription)
 
     def follow(self) -> None:
         """Look at what the publishers of images offer; to be called now and then."""

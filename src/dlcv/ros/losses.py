@@ -14,6 +14,7 @@ from dlcv.interface.share import share_file
 from dlcv.ros.gaps import Gaps
 from dlcv.ros.health import MAX_DROPPED
 
+ENOUGH = 3  # images in a queue that a node can be busy for
 FEWEST = 3  # gaps or lost images that are worth a word
 
 
@@ -24,9 +25,14 @@ class Losses:
         gaps: What the stamps tell.
     """
 
-    def __init__(self, warn: Callable[[str], Any]) -> None:
-        """Call ``warn`` once, with what people should know."""
-        self._warn = warn
+    def __init__(self, warn: Callable[[str], Any], depth: int) -> None:
+        """Watch over a subscription.
+
+        Args:
+            warn: Called once, with what people should know.
+            depth: Length of its queue.
+        """
+        self._warn, self._depth = warn, depth
         self._warned = False
         self.gaps = Gaps()
 
@@ -56,18 +62,22 @@ class Losses:
             return None
         if not self._warned:
             self._warned = True
-            self._warn(f'{seen}: {mend(os.environ, get_rmw_implementation_identifier())}')
+            middleware = get_rmw_implementation_identifier()
+            self._warn(f'{seen}: {mend(os.environ, middleware, self._depth)}')
         return Verdict(Level.WARN, f'{seen}, see the log for the mend')
 
 
-def mend(environment: Mapping[str, str], middleware: str) -> str:
+def mend(environment: Mapping[str, str], middleware: str, depth: int) -> str:
     """Return why large images are lost between processes, and what to do about it.
 
     Args:
         environment: Of this process.
         middleware: Name of the RMW implementation.
+        depth: Length of the subscription's queue.
     """
     cause = 'the middleware, or the driver itself, drops large images'
+    if depth < ENOUGH:
+        cause = f'{cause}, or a busy node those that arrive together (image_qos_depth is {depth})'
     if 'fastrtps' not in middleware:
         return f'{cause}; give {middleware} larger buffers, on both sides'
     here = any(name in environment for name in PROFILE_VARIABLES)

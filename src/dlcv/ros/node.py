@@ -100,9 +100,15 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         """Whether an image is to be computed, in the worker."""
         return self.task.due(stamp_ns)
 
+    def resume(self) -> None:
+        """Take up what is known from before this activation, its history being forgotten."""
+
     def more_inputs(self) -> Iterable[Any]:
         """Create the subscriptions that the node has besides the camera, at activation."""
         return ()
+
+    def look_after(self, intake: Intake) -> None:
+        """Do what an active node is to do now and then, in the executor's thread."""
 
     def reset_history(self) -> None:
         """Forget what was before this frame, in the worker."""
@@ -205,7 +211,9 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self.fault = ''
         self._handling.start_anew()
         self.judge(None)
-        intake = Intake(self, self.health, lambda: self.enabled, self.tell)
+        self.resume()
+        depth = self.parameters.image_qos_depth
+        intake = Intake(self, self.health, lambda: self.enabled, self.tell, depth)
         worker = Worker(
             self.spec.name, intake.inbox, lambda image, by: self._handling.handle(image, intake, by)
         )
@@ -312,6 +320,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         """Tell of new peers; deactivate after a fault in the worker or when a frame takes long."""
         if self.intake is not None:
             self.intake.follow()
+            self.look_after(self.intake)
         self._reporter.report_new_peers()
         worker = self._worker
         if worker is None:

@@ -88,10 +88,14 @@ class Reporter:
             return Verdict(Level.OK, 'disabled')
         p = node.parameters
         verdicts = [node.health.verdict(p.input_timeout, p.max_input_age, intake.source())]
-        verdicts += [v for v in (intake.verdict(), self.condition) if v is not None]
+        lost = intake.verdict()
+        verdicts += [v for v in (lost, self.condition) if v is not None]
         if not node.estimator.origin.trained:
             verdicts.append(Verdict(Level.WARN, 'the network is untrained'))
-        return worst(verdicts)
+        found = worst(verdicts)
+        if lost is None or lost.level is found.level:
+            return found
+        return Verdict(found.level, f'{found.text}; {lost.text}')  # it may well be the cause
 
     def _peers(self) -> dict[str, str]:
         """Return whom the node itself has found, by topic."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ PATH_PERIOD_NS = 500_000_000
 _BODY_TO_CAMERA = (1, 2, 0, 4, 5, 3)  # deviations: camera x y z lie along body -y -z x
 
 Matrix = npt.NDArray[np.float64]
+Earlier = Callable[[int], BodyState | None]
 
 
 class OdometryTask(Task[DeepVOParameters, BodyState]):
@@ -41,6 +43,7 @@ class OdometryTask(Task[DeepVOParameters, BodyState]):
         self._path_sent_ns: int | None = None
         self._blind = False
         self._given: tuple[Matrix, Matrix] | None = None
+        self._earlier: Earlier | None = None
 
     def load(self, device: str, precision: str) -> Estimator:
         """Build the estimator."""
@@ -65,18 +68,31 @@ class OdometryTask(Task[DeepVOParameters, BodyState]):
         """Take a pose from elsewhere, in any thread; the next image goes on from it."""
         self._given = odom_from_base, covariance
 
+    def go_on(self, earlier: Earlier) -> None:
+        """Let the next image go on from where the body was before, unless a pose is given.
+
+        Args:
+            earlier: Called in the worker with the time of that image (ns); returns where the body
+                was, None for the origin.
+        """
+        self._earlier = earlier
+
     def infer(self, frame: Frame) -> BodyState | None:
         """Estimate the camera's motion and move the body by it; None while lost."""
         given, self._given = self._given, None
+        earlier, self._earlier = self._earlier, None
+        first = self._body.new
         if given is not None:
             self._body.set_pose(*given)
+        elif earlier is not None and (last := earlier(frame.stamp_ns)) is not None:
+            self._body.resume(last, frame.stamp_ns)
         answer = self.estimator.push(frame)
         if isinstance(answer, Motion):
             return self._moved(frame, answer)
         if answer is not None:
             return self._lost(frame, answer.reason)
-        # one frame alone has no motion; as the very first it stands at the origin, at some speed
-        return self._body.begin(frame.stamp_ns, self._speed_limits()) if self._body.new else None
+        # one frame alone has no motion; as the very first it stands where it is, at some speed
+        return self._body.begin(frame.stamp_ns, self._speed_limits()) if first else None
 
     def publish(self, frame: Frame, header: Any, result: BodyState) -> None:
         """Send odometry and its transform; the path less often."""
@@ -104,7 +120,7 @@ class OdometryTask(Task[DeepVOParameters, BodyState]):
         self._body.reset()
         self._path.clear()
         self._path_sent_ns = None
-        self._blind = False
+        self._blind, self._earlier = False, None
         self.host.judge(None)
 
     def interrupt(self) -> None:
