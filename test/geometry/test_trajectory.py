@@ -30,3 +30,19 @@ def test_nearest_times():
     wanted = np.array([-5, 10, 14, 15, 16, 29, 99], np.int64)
     assert nearest(stamps, wanted).tolist() == [0, 0, 0, 0, 1, 2, 2]
     assert nearest(stamps[:1], wanted).tolist() == [0] * 7
+
+
+def test_a_single_pose_counts_that_is_near_enough():
+    poses = np.tile(np.eye(4), (3, 1, 1))
+    poses[:, 0, 3] = [0, 1, 2]
+    truth = Trajectory(stamps_ns=np.array([0, 1000, 2000], np.int64), world_from_body=poses)
+
+    def x(stamp, gap=100, near=10):
+        found = pose_at(truth, stamp, gap, near)
+        return None if found is None else found[0, 3]
+
+    assert [x(-10), x(-11), x(2010), x(2011)] == [0, None, 2, None]  # beyond the ends
+    assert [x(990), x(989), x(1010), x(1011)] == [1, None, 1, None]  # in a gap
+    assert x(990, gap=1000) == 0.99  # between two goes before one alone
+    empty = Trajectory(stamps_ns=np.zeros(0, np.int64), world_from_body=np.zeros((0, 4, 4)))
+    assert pose_at(empty, 5, 100, 10) is None

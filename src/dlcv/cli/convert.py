@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         written = write_recording(
             recording, args.out, progress=progress, options=options, overwrite=args.overwrite
         )
-    _print_summary(written, calibrated=recording.calibration is not None)
+    _print_summary(written, recording)
     if args.depth and args.depth_scale is None and _has_unread_depth(args.source, written):
         sys.stdout.write('its depth/ is left out: --depth-scale says its units per metre\n')
     return 0
@@ -144,7 +144,7 @@ def _options(args: argparse.Namespace) -> WriteOptions:
     )
 
 
-def _print_summary(written: Written, *, calibrated: bool) -> None:
+def _print_summary(written: Written, recording: FolderRecording) -> None:
     from rich.console import Console
 
     seconds = (written.last_ns - written.first_ns) * 1e-9
@@ -153,7 +153,8 @@ def _print_summary(written: Written, *, calibrated: bool) -> None:
         f'wrote {written.path}: {written.snapshots} pictures over {seconds:.3f} s, {counts}',
         *(f'  {topic}  {msgtype}' for topic, msgtype in written.topics),
     ]
-    if not calibrated:
+    lines += [f'note: {note}' for note in recording.notes]
+    if recording.calibration is None:
         lines.append(
             'the camera is not calibrated (K of zeros): metric depth and odometry need --camera'
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dlcv.cli.extras import need
 from dlcv.cli.main import CommandError
+from dlcv.cli.recordings import add_reach
 from dlcv.interface.rectified import CHOICES
 from dlcv.progress import bars
 
@@ -127,6 +128,7 @@ def _add_truth(group: argparse._ArgumentGroup) -> None:
         help="body_from_camera: 'x y z qx qy qz qw', or a file (/tf_static)")  # fmt: skip
     add('--time-offset', type=float, default=0.0, metavar='S',
         help='seconds to add to the times of the poses')  # fmt: skip
+    add_reach(group)
     add('--true-depth', default='', metavar='TOPIC',
         help='images of true depth (/ground_truth/depth if there)')  # fmt: skip
     add('--true-flow', default='', metavar='TOPIC',
@@ -316,6 +318,8 @@ def _truth(args: argparse.Namespace, bag: Path, *, damaged: bool) -> TruthChoice
         frame=args.truth_frame,
         extrinsics=args.extrinsics or None,
         time_offset=args.time_offset,
+        max_gap=args.truth_gap,
+        tolerance=args.truth_tolerance,
     )
     return TruthChoice(
         poses=None if args.truth == 'none' else poses,

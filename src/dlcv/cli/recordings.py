@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,19 @@ def add_recording_arguments(parser: argparse.ArgumentParser) -> None:
     add('--depth', default='', metavar='TOPIC', help='measured depth of the pixels (none)')
     add('--time-offset', type=float, default=0.0, metavar='S',
         help='seconds to add to the times of the poses')  # fmt: skip
+    add_reach(group)
+
+
+def add_reach(group: argparse._ArgumentGroup) -> None:
+    """Add how far in time a true pose may be from a picture."""
+    group.add_argument(
+        '--truth-gap', type=float, default=0.2, metavar='S',
+        help='take no pose between two that are farther apart in time (0.2)',
+    )  # fmt: skip
+    group.add_argument(
+        '--truth-tolerance', type=float, default=0.01, metavar='S',
+        help='a single pose counts whose time differs by no more (0.01)',
+    )  # fmt: skip
 
 
 def bag_options(args: argparse.Namespace) -> BagOptions:
@@ -50,6 +64,8 @@ def bag_options(args: argparse.Namespace) -> BagOptions:
         extrinsics=args.extrinsics,
         depth_topic=args.depth,
         time_offset=args.time_offset,
+        max_gap=args.truth_gap,
+        tolerance=args.truth_tolerance,
     )
 
 
@@ -59,4 +75,8 @@ def open_sources(paths: list[Path], options: BagOptions) -> list[Recording]:
 
     if any(is_bag(path) for path in paths):
         need('rosbags')
-    return [open_recording(path, options) for path in paths]
+    found = [open_recording(path, options) for path in paths]
+    for recording in found:
+        for note in getattr(recording, 'notes', ()):
+            sys.stderr.write(f'{recording.name}: {note}\n')
+    return found

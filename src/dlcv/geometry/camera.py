@@ -18,6 +18,7 @@ import numpy.typing as npt
 import yaml
 
 from dlcv.config import load_yaml
+from dlcv.files import TextError, expanded, read_text
 from dlcv.geometry.distortion import DistortionError, known_distortion
 from dlcv.geometry.trajectory import moved
 from dlcv.types import ByteImage, Camera, FloatArray
@@ -37,10 +38,10 @@ def read_camera(path: Path | str) -> Camera:
         CameraError: If the file is missing, is no YAML or describes no usable camera.
     """
     try:
-        data = load_yaml(Path(path).read_text(encoding='utf-8'))
+        data = load_yaml(read_text(expanded(path)))
     except OSError as err:
         raise CameraError(f'{path}: cannot be read: {err.strerror}') from None
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
+    except (yaml.YAMLError, TextError) as err:
         raise CameraError(f'{path}: is no YAML: {" ".join(str(err).split())}') from None
     try:
         return _from_mapping(data)

@@ -9,6 +9,11 @@ import numpy.typing as npt
 
 from dlcv.types import FloatArray, Trajectory
 
+NEAR_NS = 10_000_000
+"""Difference of two times that belong together, as evo has it."""
+FARTHEST = 1e9
+"""Metres from the origin beyond which a position is none."""
+
 
 def rigid(rotation: FloatArray, translation: FloatArray | list[float]) -> FloatArray:
     """Return the ``(4, 4)`` matrix of a rotation ``(3, 3)`` and a translation ``(3,)``."""
@@ -31,30 +36,53 @@ def extent(motion: FloatArray) -> npt.NDArray[np.float64]:
     return np.array((math.hypot(*motion[:3, 3]), math.atan2(twice_sine, twice_cosine)))
 
 
-def pose_at(truth: Trajectory, stamp_ns: int, max_gap_ns: int) -> FloatArray | None:
+def pose_at(
+    truth: Trajectory, stamp_ns: int, max_gap_ns: int, near_ns: int = 0
+) -> FloatArray | None:
     """Return the pose at a time: a given one if its time is the same, else between two.
 
-    Positions are interpolated linearly, rotations along the great circle.
+    Positions are interpolated linearly, rotations along the great circle. Where there are no two
+    to take it between, the nearest counts that is near enough: times are rounded and cut off on
+    their way through files.
 
     Args:
         truth: The poses.
         stamp_ns: When.
-        max_gap_ns: Largest distance in time of the two poses around; beyond, the answer is None.
+        max_gap_ns: Largest distance in time of the two poses around; beyond, none is
+            taken between them.
+        near_ns: Largest distance in time of a single pose.
 
     Returns:
         ``(4, 4)``, or None where the truth has a gap or does not reach.
     """
+    if not len(truth.stamps_ns):
+        return None
     after = int(np.searchsorted(truth.stamps_ns, stamp_ns))
     if after < len(truth.stamps_ns) and truth.stamps_ns[after] == stamp_ns:
         exact: FloatArray = truth.world_from_body[after]
         return exact
-    if after == 0 or after == len(truth.stamps_ns):
-        return None
-    first, last = int(truth.stamps_ns[after - 1]), int(truth.stamps_ns[after])
-    if last - first > max_gap_ns:
-        return None
+    inside = 0 < after < len(truth.stamps_ns)
+    first, last = (
+        int(truth.stamps_ns[min(max(i, 0), len(truth.stamps_ns) - 1)]) for i in (after - 1, after)
+    )
+    if not inside or last - first > max_gap_ns:
+        if min(abs(stamp_ns - first), abs(stamp_ns - last)) > near_ns:
+            return None
+        return np.asarray(truth.world_from_body[nearest(truth.stamps_ns, np.array([stamp_ns]))[0]])
     share = (stamp_ns - first) / (last - first)
     return between(truth.world_from_body[after - 1], truth.world_from_body[after], share)
+
+
+def left_out(count: int, of: int, what: str, first: str) -> str:
+    """Return in words how many records of poses hold none and are left out, and what the first is.
+
+    Args:
+        count: How many hold none.
+        of: How many there are.
+        what: What they are, such as ``lines``.
+        first: What is wrong with the first.
+    """
+    return f'{count} of {of} {what} hold no pose and are left out; the first: {first}'
 
 
 def time_order(stamps: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.intp], str]:

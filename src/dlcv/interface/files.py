@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from dlcv.config import load_yaml
+from dlcv.files import TextError, expanded, read_text
 from dlcv.interface.nodes import NODES, NodeSpec
 from dlcv.interface.parameters import CommonParameters, Parameter, ParameterError, describe
 
@@ -181,12 +182,12 @@ def _comment(p: Parameter) -> str:
 
 def _sections(path: Path) -> Iterator[tuple[str, Any]]:
     try:
-        document = load_yaml(path.read_text())
+        document = load_yaml(read_text(expanded(path)))
     except FileNotFoundError:
         raise ParameterError(f'{path}: no such parameter file') from None
     except OSError as err:
         raise ParameterError(f'{path}: cannot be read: {err.strerror}') from None
-    except UnicodeDecodeError:
+    except TextError:
         raise ParameterError(f'{path}: is no text') from None
     except yaml.YAMLError as err:
         place = ' '.join(str(err).split())

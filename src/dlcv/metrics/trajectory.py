@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.geometry.trajectory import nearest
+from dlcv.geometry.trajectory import NEAR_NS, nearest
 from dlcv.metrics.quantity import Quantity
 from dlcv.types import FloatArray, Trajectory
 
@@ -196,7 +196,7 @@ class Drift:
 
 
 def associate(
-    estimate: Trajectory, truth: Trajectory, *, max_gap_ns: int = 10_000_000, offset_ns: int = 0
+    estimate: Trajectory, truth: Trajectory, *, max_gap_ns: int = NEAR_NS, offset_ns: int = 0
 ) -> PosePairs:
     """Pair the poses whose times are nearest to each other.
 

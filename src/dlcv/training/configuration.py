@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from dlcv.config import ConfigError, from_dict, load_yaml
+from dlcv.files import TextError, read_text
 from dlcv.interface.share import share_folder
 from dlcv.training.recipe import Recipe, RunConfig, TrainError
 from dlcv.training.recipes import recipe_class
@@ -39,8 +40,8 @@ def read(path: Path) -> dict[str, Any]:
         TrainError: If it is not a mapping.
     """
     try:
-        data = load_yaml(path.read_text())
-    except yaml.YAMLError as err:
+        data = load_yaml(read_text(path))
+    except (TextError, yaml.YAMLError) as err:
         raise TrainError(f'{path}: {err}') from None
     if not isinstance(data, dict):
         raise TrainError(f'{path}: expected a mapping, got {data!r}')

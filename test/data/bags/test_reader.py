@@ -235,14 +235,26 @@ def test_pose_types_give_the_same_trajectory(make_bag, make_pose, header):
             bag.trajectory()
 
 
-@pytest.mark.parametrize(('x', 'w'), [(np.nan, 1.0), (0.0, 0.0), (0.0, 2.0)])
-def test_a_pose_that_is_none_is_named(make_bag, make_pose, header, x, w):
-    rows = [
-        ('/p', POSE_STAMPED, 1, _stamped(header, make_pose(1), 1)),
-        ('/p', POSE_STAMPED, 2, _stamped(header, make_pose(x, w), 2)),
-    ]
-    with Bag(make_bag(rows)) as bag, pytest.raises(BagError, match=r'/p: pose 2: no pose'):
-        bag.trajectory()
+@pytest.mark.parametrize('at', [0, 1, 2])
+@pytest.mark.parametrize(('x', 'w'), [(np.nan, 1.0), (0.0, 0.0), (0.0, 2.0), (1e30, 1.0)])
+def test_a_pose_that_is_none_is_left_out_and_counted(make_bag, make_pose, header, x, w, at):
+    poses = [make_pose(1), make_pose(2), make_pose(3)]
+    poses[at] = make_pose(x, w)
+    rows = [('/p', POSE_STAMPED, i, _stamped(header, poses[i], i)) for i in range(3)]
+    with Bag(make_bag(rows)) as bag:
+        found = bag.poses('/p')
+        assert [round(edge.parent_from_child[0, 3]) for edge in found] == [
+            i + 1 for i in range(3) if i != at
+        ]
+        assert found.note.startswith(
+            f'1 of 3 messages hold no pose and are left out; the first: pose {at + 1}: no po'
+        )
+
+
+def test_where_all_poses_are_none_it_is_said(make_bag, make_pose, header):
+    rows = [('/p', POSE_STAMPED, i, _stamped(header, make_pose(0, 0.0), i)) for i in range(2)]
+    with Bag(make_bag(rows)) as bag, pytest.raises(BagError, match='/p: pose 1: no pose'):
+        bag.poses('/p')
 
 
 def test_poses_in_two_frames_are_no_trajectory(make_bag, make_pose, header):

@@ -226,8 +226,8 @@ def test_odometry_mistakes_are_named(benchmark):
     path.write_text('\n'.join([*lines[:2], '1 2 3']))
     with pytest.raises(DatasetError, match=r'00\.txt, line 3: expected 12 numbers, got 3'):
         open_folder('kitti', benchmark, options)
-    path.write_text('\n'.join([*lines[:2], ' '.join(['1'] * 12)]))
-    with pytest.raises(DatasetError, match=r'00\.txt, line 3: no rotation matrix'):
+    path.write_text('\n'.join([lines[0], *[' '.join(['1'] * 12)] * 2]))
+    with pytest.raises(DatasetError, match=r'00\.txt, line 2: no rotation matrix'):
         open_folder('kitti', benchmark, options)
 
 

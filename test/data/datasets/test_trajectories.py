@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from dlcv.data.datasets import DatasetError, FolderOptions, open_folder
+from dlcv.data.datasets.poses import FORMATS
 from dlcv.data.datasets.trajectories import (
     CAMERA,
-    FORMATS,
     IMU,
     read_camera_poses,
     read_poses,

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from dlcv.data.bags.errors import BagError
 from dlcv.geometry.frames import frame_name
-from dlcv.geometry.trajectory import time_order
-from dlcv.interface.messages import (
-    MessageError,
-    frame_of,
-    pose_matrix,
-    stamp_ns,
-    transform_matrix,
-)
+from dlcv.geometry.trajectory import FARTHEST, left_out, time_order
+from dlcv.interface.messages import MessageError, pose_matrix, stamp_ns, transform_matrix
 from dlcv.types import FloatArray, Trajectory
 
 
@@ -38,30 +33,78 @@ class Edge:
     parent_from_child: FloatArray
 
 
-def pose_of(pose: Any, place: str, number: int) -> FloatArray:
-    """Return the ``(4, 4)`` matrix of a geometry_msgs/Pose.
+class Edges(list[Edge]):
+    """Transforms as they come, without those that hold no pose.
+
+    Attributes:
+        lost: Frames of those that are left out, and what is wrong with each.
+    """
+
+    def __init__(
+        self, edges: Iterable[Edge] = (), lost: Iterable[tuple[str, str, str]] = ()
+    ) -> None:
+        super().__init__(edges)
+        self.lost = list(lost)
+
+    def of(self, frame: str | None, child: str | None) -> Edges:
+        """Return those of two frames; None is any."""
+
+        def fits(a: str, b: str) -> bool:
+            return frame in (None, a) and child in (None, b)
+
+        return Edges(
+            (e for e in self if fits(e.parent, e.child)),
+            (one for one in self.lost if fits(*one[:2])),
+        )
+
+    @property
+    def note(self) -> str:
+        """How many are left out, in words; empty where none is."""
+        if not self.lost:
+            return ''
+        return left_out(len(self.lost), len(self) + len(self.lost), 'messages', self.lost[0][2])
+
+
+def pose_edges(messages: Sequence[Any], place: str) -> Edges:
+    """Return the poses of Odometry, PoseStamped and such; those that are none are left out.
+
+    Trackers send quaternions of zeros before they know where they are.
 
     Raises:
-        BagError: It is none.
+        BagError: All of them are none.
     """
+    found = Edges()
+    child = frame_name(getattr(messages[0], 'child_frame_id', '')) if messages else ''
+    for i, message in enumerate(messages):
+        pose = getattr(message.pose, 'pose', message.pose)
+        _add(found, message.header, child, partial(pose_matrix, pose), f'pose {i + 1}')
+    if found.lost and not found:
+        raise BagError(f'{place}: {found.lost[0][2]}')
+    return found
+
+
+def edges_of(messages: Iterable[Any]) -> Edges:
+    """Return all transforms of TF messages; those that are none are left out."""
+    found = Edges()
+    for i, t in enumerate(t for message in messages for t in message.transforms):
+        make = partial(transform_matrix, t.transform)
+        _add(found, t.header, frame_name(t.child_frame_id), make, f'transform {i + 1}')
+    return found
+
+
+def _add(found: Edges, header: Any, child: str, make: Callable[[], FloatArray], what: str) -> None:
+    parent = frame_name(header.frame_id)
     try:
-        return pose_matrix(pose)
+        matrix = make()
     except MessageError as err:
-        raise BagError(f'{place}: pose {number + 1}: {err}') from err
-
-
-def edges_of(messages: Iterable[Any], place: str) -> list[Edge]:
-    """Return all transforms of TF messages."""
-    transforms = [t for message in messages for t in message.transforms]
-    return [
-        Edge(
-            stamp_ns=stamp_ns(t.header.stamp),
-            parent=frame_of(t),
-            child=frame_name(t.child_frame_id),
-            parent_from_child=_transform(t.transform, f'{place}: transform {i + 1}'),
-        )
-        for i, t in enumerate(transforms)
-    ]
+        found.lost.append((parent, child, f'{what}: {err}'))
+        return
+    if np.abs(matrix[:3, 3]).max() > FARTHEST:
+        found.lost.append((parent, child, f'{what}: no position: {matrix[:3, 3].tolist()} m'))
+        return
+    found.append(
+        Edge(stamp_ns=stamp_ns(header.stamp), parent=parent, child=child, parent_from_child=matrix)
+    )
 
 
 def trajectory_of(edges: Sequence[Edge], place: str) -> Trajectory:
@@ -83,10 +126,3 @@ def trajectory_of(edges: Sequence[Edge], place: str) -> Trajectory:
         frame_id=edges[0].parent,
         child_frame_id=edges[0].child,
     )
-
-
-def _transform(transform: Any, place: str) -> FloatArray:
-    try:
-        return transform_matrix(transform)
-    except MessageError as err:
-        raise BagError(f'{place}: {err}') from err

@@ -15,7 +15,7 @@ import numpy as np
 
 from dlcv.data.bags.chain import chained
 from dlcv.data.bags.errors import BagError, DamagedBagError
-from dlcv.data.bags.poses import Edge, edges_of, pose_of, trajectory_of
+from dlcv.data.bags.poses import Edges, edges_of, pose_edges, trajectory_of
 from dlcv.data.bags.sources import RawMessage, Source, Topic, merge, open_sources
 from dlcv.data.bags.vocabulary import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, ODOMETRY, TF
 from dlcv.geometry.frames import TransformBuffer, TransformError, frame_name
@@ -401,8 +401,8 @@ class Bag:
         *,
         frame: str | None = None,
         child_frame: str | None = None,
-    ) -> list[Edge]:
-        """Return the poses on a topic as they come.
+    ) -> Edges:
+        """Return the poses on a topic as they come; messages that hold none are left out.
 
         Args:
             topic: Odometry, PoseStamped, PoseWithCovarianceStamped, Path (its last message) or
@@ -412,7 +412,7 @@ class Bag:
                 named, the way between them may lead over others, and over the static transforms.
 
         Raises:
-            BagError: No such topic, no or several fitting frames, or a pose that is none.
+            BagError: No such topic, no or several fitting frames, or no message holds a pose.
         """
         topic = topic or self._only_pose_topic()
         msgtype = self.topic(topic, (*POSE_TYPES, TF)).msgtype
@@ -421,29 +421,16 @@ class Bag:
         found = [message for _, message in self.read([topic])]
         if msgtype == 'nav_msgs/msg/Path':
             found = list(found[-1].poses) if found else []
-        child = frame_name(getattr(found[0], 'child_frame_id', '')) if found else ''
-        return [
-            Edge(
-                stamp_ns=messages.stamp_ns(m.header.stamp),
-                parent=messages.frame_of(m),
-                child=child,
-                parent_from_child=pose_of(
-                    getattr(m.pose, 'pose', m.pose), f'{self.path}: {topic}', i
-                ),
-            )
-            for i, m in enumerate(found)
-        ]
+        return pose_edges(found, f'{self.path}: {topic}')
 
-    def transforms(self, topic: str) -> list[Edge]:
+    def transforms(self, topic: str) -> Edges:
         """Return all transforms on a topic as they come; none where there is no such topic.
 
-        Raises:
-            BagError: One of them is none.
+        Those that are none are left out.
         """
         if not any(t.name == topic for t in self.topics):
-            return []
-        found = (message for _, message in self.read([topic]))
-        return edges_of(found, f'{self.path}: {topic}')
+            return Edges()
+        return edges_of(message for _, message in self.read([topic]))
 
     def static_transform(self, parent: str, child: str) -> FloatArray:
         """Return ``parent_from_child``, ``(4, 4)`` metres, along the static transforms.
@@ -451,23 +438,23 @@ class Bag:
         Raises:
             BagError: They do not connect the two; the message lists what there is.
         """
+        frames, complaints = self._static()
         try:
-            return self.static_frames().lookup(parent, child)
+            return frames.lookup(parent, child)
         except TransformError as err:
-            raise BagError(f'{self.path}: /tf_static: {err}') from err
+            wrong = f'; left out as no transform: {complaints[0]}' if complaints else ''
+            raise BagError(f'{self.path}: /tf_static: {err}{wrong}') from err
 
     def static_frames(self) -> TransformBuffer:
-        """Return the tree of static transforms.
+        """Return the tree of static transforms; those that are none are left out."""
+        return self._static()[0]
 
-        Raises:
-            BagError: One of them is none.
-        """
-        buffer = TransformBuffer()
+    def _static(self) -> tuple[TransformBuffer, list[str]]:
+        buffer, complaints = TransformBuffer(), list[str]()
         if any(t.name == TF_STATIC for t in self.topics):
             for _, message in self.read([TF_STATIC]):
-                if complaints := take_transforms(buffer, message, static=True):
-                    raise BagError(f'{self.path}: {TF_STATIC}: {complaints[0]}')
-        return buffer
+                complaints += take_transforms(buffer, message, static=True)
+        return buffer, complaints
 
     def _only_pose_topic(self) -> str:
         topics = self.pose_topics()
@@ -477,16 +464,16 @@ class Bag:
             raise BagError(f'{self.path}: several topics have poses, name one: {list(topics)}')
         return topics[0]
 
-    def _moving(self, topic: str, frame: str | None, child: str | None) -> list[Edge]:
+    def _moving(self, topic: str, frame: str | None, child: str | None) -> Edges:
         """Return the transforms that two frames have, or the only two that there are."""
         frame, child = (name and frame_name(name) for name in (frame, child))
         edges = self.transforms(topic)
-        wanted = [e for e in edges if frame in (None, e.parent) and child in (None, e.child)]
+        wanted = edges.of(frame, child)
         pairs = sorted({(e.parent, e.child) for e in wanted})
         if len(pairs) == 1:
             return wanted
         if frame and child and (way := chained(edges, self.transforms(TF_STATIC), frame, child)):
-            return way
+            return Edges(way, edges.lost)
         there = sorted({f'{e.parent} -> {e.child}' for e in edges})
         raise BagError(
             f'{self.path}: {topic}: {len(pairs)} transforms fit {frame or "any"} -> '

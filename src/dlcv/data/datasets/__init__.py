@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from dlcv.data.datasets.errors import DatasetError, LayoutError, wrong_folder
 from dlcv.data.datasets.folder import FolderOptions, FolderRecording, Item
+from dlcv.files import expanded
 
 __all__ = [
     'KINDS',
@@ -17,6 +20,8 @@ __all__ = [
     'recognise_folder',
 ]
 
+_NO_PICTURES = ('depth', 'right', 'image_1', 'image_3', 'image_01', 'image_03')
+_MOST = 100  # folders inside that are looked at
 KINDS = ('kitti', 'tum', 'euroc', 'seven-scenes', 'images')
 
 
@@ -24,6 +29,8 @@ def open_folder(
     kind: str, source: Path | str, options: FolderOptions | None = None
 ) -> FolderRecording:
     """Open a folder as a recording; its pictures are read when it is iterated.
+
+    Where the only folder inside has the layout, it is that one which is meant, and a note says so.
 
     Args:
         kind: One of `KINDS`.
@@ -33,7 +40,18 @@ def open_folder(
     Raises:
         DatasetError: It has another layout, or a file in it is wrong or missing.
     """
-    path, options = Path(source), options or FolderOptions()
+    path, options = expanded(source), options or FolderOptions()
+    try:
+        return _read_as(kind, path, options)
+    except LayoutError as err:
+        return _one_inside(kind, path, options, err)
+
+
+def _read_as(
+    kind: str, source: Path | str, options: FolderOptions | None = None
+) -> FolderRecording:
+    """Open a folder that has the layout itself; see `open_folder`."""
+    path, options = expanded(source), options or FolderOptions()
     match kind:
         case 'kitti':
             from dlcv.data.datasets.kitti import read_kitti as read
@@ -52,15 +70,52 @@ def open_folder(
     return read(path, options)
 
 
+def _one_inside(kind: str, path: Path, options: FolderOptions, err: LayoutError) -> FolderRecording:
+    """Open the only folder inside that has the layout: archives often pack one more around it.
+
+    Raises:
+        DatasetError: There is none or several; the first error with what is near instead.
+    """
+    inside = sorted(p for p in path.iterdir() if p.is_dir()) if path.is_dir() else []
+    named = [p for p in inside if not p.name.startswith('.') and p.name not in _NO_PICTURES]
+    fitting = [p for p in named[:_MOST] if _has_layout(kind, p, options)]
+    if len(fitting) == 1:
+        found = _read_as(kind, fitting[0], options)
+        return replace(found, notes=(f'read from {fitting[0].name}/ in it', *found.notes))
+    if fitting:
+        names = ', '.join(p.name for p in fitting)
+        raise LayoutError(f'{err}; of that layout are {names} in it: name one') from None
+    others = [
+        k for k in KINDS[:-1] if k != kind and path.is_dir() and _has_layout(k, path, options)
+    ]
+    if others and kind != 'images':
+        raise LayoutError(f'{err}; it has the layout of {others[0]}') from None
+    above = path.resolve().parent
+    if path.is_dir() and kind != 'images' and _has_layout(kind, above, options):
+        raise LayoutError(f'{err}; the folder above it, {above}, has that layout') from None
+    raise err
+
+
+def _has_layout(kind: str, path: Path, options: FolderOptions) -> bool:
+    try:
+        _read_as(kind, path, options)
+    except LayoutError:
+        return False
+    except DatasetError:
+        return True  # something in it is wrong
+    return True
+
+
 def recognise_folder(source: Path | str, options: FolderOptions | None = None) -> FolderRecording:
     """Open a folder as a recording, whichever of `KINDS` has its layout.
 
     Raises:
         DatasetError: None has; or a file in it is wrong or missing.
     """
-    for kind in KINDS:
-        if (found := _opened(kind, source, options)) is not None:
-            return found
+    for reads in (_read_as, open_folder):  # itself before a folder inside
+        for kind in KINDS:
+            with suppress(LayoutError):
+                return reads(kind, source, options)
     wanted = [
         'image_02/data/ (KITTI)',
         'rgb.txt (TUM)',
@@ -69,10 +124,3 @@ def recognise_folder(source: Path | str, options: FolderOptions | None = None) -
         'rgb/',
     ]
     raise wrong_folder(Path(source), 'recording', [*wanted, 'pictures'])
-
-
-def _opened(kind: str, source: Path | str, options: FolderOptions | None) -> FolderRecording | None:
-    try:
-        return open_folder(kind, source, options)
-    except LayoutError:
-        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dlcv.data.datasets.errors import DatasetError, wrong_folder
-from dlcv.data.datasets.files import pictures_in
+from dlcv.data.datasets.pictures import pictures_in
 
 SPLITS = ('train2014', 'train2017', 'val2014', 'val2017', 'test2014', 'test2015', 'test2017',
           'unlabeled2017')  # fmt: skip

@@ -1,4 +1,4 @@
-"""The one exception of this room, and the words for a folder that is not what was expected."""
+"""The exceptions of this room, and the words for a folder that is not what was expected."""
 
 from __future__ import annotations
 
@@ -12,6 +12,19 @@ class DatasetError(ValueError):
 
 class LayoutError(DatasetError):
     """A folder whose layout is not that of the data set it was taken for."""
+
+
+class NoPoseError(DatasetError):
+    """A record of a file of poses that holds none.
+
+    Attributes:
+        absent: Whether it says so, as zeros and NaN do; what is merely wrong may be of another
+            format.
+    """
+
+    def __init__(self, message: str, *, absent: bool = False) -> None:
+        super().__init__(message)
+        self.absent = absent
 
 
 def wrong_folder(path: Path, kind: str, wanted: Sequence[str]) -> LayoutError:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
+from math import nan
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.data.datasets.errors import DatasetError
+from dlcv.files import TextError, expanded, read_text
 from dlcv.types import ByteImage, FloatArray
 
 T = TypeVar('T')
 
-PICTURES = ('.png', '.jpg', '.jpeg', '.bmp', '.pgm', '.ppm', '.tif', '.tiff', '.webp')
+_UNKNOWN = ('', 'na', 'n/a', 'null', 'none', '-1.#ind', '1.#qnan', '-1.#qnan', '1.#inf')
+COMMENTS = ('#', '%')
 
 
 def read_picture(path: Path) -> ByteImage:
@@ -101,28 +104,25 @@ def decoded(path: Path) -> npt.NDArray[Any]:
     return np.asarray(pixels)
 
 
-def pictures_in(folder: Path, pattern: str = '*') -> list[Path]:
-    """Return the picture files of a folder in natural order (frame2 before frame10)."""
-    found = [p for p in folder.glob(pattern) if p.suffix.lower() in PICTURES and p.is_file()]
-    return sorted(found, key=natural)
-
-
-def natural(path: Path) -> list[tuple[int, int, str]]:
-    """Sort key in which digits count as numbers."""
-    parts = re.split(r'(\d+)', str(path))
-    return [(1, int(p), p) if p.isdigit() else (0, 0, p) for p in parts]
-
-
 def read_lines(path: Path) -> list[tuple[int, str]]:
-    """Return the lines with their numbers, without comments (#) and empty ones."""
+    """Return the lines with their numbers, without comments (# or %) and empty ones.
+
+    Raises:
+        DatasetError: The file cannot be read or is no text.
+    """
+    return [(number, line) for number, line in all_lines(path) if not line.startswith(COMMENTS)]
+
+
+def all_lines(path: Path) -> list[tuple[int, str]]:
+    """Return the lines with their numbers, comments too, without empty ones; see `read_lines`."""
     try:
-        text = path.read_text(encoding='utf-8')
+        text = read_text(expanded(path))
     except OSError as err:
         raise DatasetError(f'{path}: cannot be read: {err.strerror}') from None
-    except UnicodeDecodeError:
-        raise DatasetError(f'{path}: is no text') from None
-    lines = enumerate((line.strip() for line in text.splitlines()), start=1)
-    return [(number, line) for number, line in lines if line and not line.startswith('#')]
+    except TextError as err:
+        raise DatasetError(f'{path}: {err}') from None
+    lines = enumerate((line.strip() for line in re.split(r'\r\n|\r|\n', text)), start=1)
+    return [(number, line) for number, line in lines if line]
 
 
 def numbers(path: Path, number: int, words: Sequence[str], count: int) -> list[float]:
@@ -131,10 +131,7 @@ def numbers(path: Path, number: int, words: Sequence[str], count: int) -> list[f
     Raises:
         DatasetError: There are fewer, or one is none; names file and line.
     """
-    try:
-        values = [float(word) for word in words[:count]]
-    except ValueError as err:
-        raise DatasetError(f'{path}, line {number}: {err}') from None
+    values = [as_number(path, number, word) for word in words[:count]]
     if len(values) < count:
         raise DatasetError(
             f'{path}, line {number}: expected {count} numbers, got {len(values)}: {words}'
@@ -142,6 +139,20 @@ def numbers(path: Path, number: int, words: Sequence[str], count: int) -> list[f
     if not np.isfinite(values).all():
         raise DatasetError(f'{path}, line {number}: not finite: {words}')
     return values
+
+
+def as_number(path: Path, number: int, word: str) -> float:
+    """Return a word of a line as a number; NaN of what programs write where they know none.
+
+    Raises:
+        DatasetError: It is none; names file and line.
+    """
+    if word.lower() in _UNKNOWN:
+        return nan
+    try:
+        return float(word)
+    except ValueError as err:
+        raise DatasetError(f'{path}, line {number}: {err}') from None
 
 
 def seconds_to_ns(path: Path, number: int, word: str) -> int:

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.data.datasets.errors import DatasetError, LayoutError, wrong_folder
-from dlcv.data.datasets.files import every, natural, pictures_in, read_lines, read_picture
+from dlcv.data.datasets.files import every, read_lines, read_picture
 from dlcv.data.datasets.flow_files import read_flow
+from dlcv.data.datasets.pictures import natural, pictures_in
 from dlcv.types import ByteImage, FloatArray, FlowPair
 
 _LIST = 'FlyingChairs_train_val.txt'

@@ -75,6 +75,7 @@ class FolderRecording:
         baseline: Metres to the right camera; 0 without one.
         depth_scale: Units per metre of the depth pictures.
         unknown_depth: Values of the depth pictures that mean no depth.
+        notes: What a reader should know: where times come from, what is there and not used.
     """
 
     name: str
@@ -84,6 +85,7 @@ class FolderRecording:
     baseline: float = 0.0
     depth_scale: float = 1000.0
     unknown_depth: tuple[int, ...] = (0,)
+    notes: tuple[str, ...] = ()
 
     @property
     def camera(self) -> Camera:

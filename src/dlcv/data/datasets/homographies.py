@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from dlcv.data.datasets.errors import DatasetError, wrong_folder
-from dlcv.data.datasets.files import natural, numbers, pictures_in, read_lines, read_picture
+from dlcv.data.datasets.files import numbers, read_lines, read_picture
+from dlcv.data.datasets.pictures import natural, pictures_in
 from dlcv.types import ByteImage, FloatArray, HomographyPair
 
 # Of the Oxford scenes, those in which the camera moves; in the others light, focus or quality do.

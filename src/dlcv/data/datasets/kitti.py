@@ -15,15 +15,16 @@ from dlcv.data.datasets.files import (
     date_to_ns,
     keyed_numbers,
     numbers,
-    pictures_in,
     read_lines,
     read_picture,
     seconds_to_ns,
 )
 from dlcv.data.datasets.folder import FolderOptions, FolderRecording, Item
+from dlcv.data.datasets.images import unused_truth
+from dlcv.data.datasets.pictures import pictures_in
 from dlcv.data.datasets.poses import add_stamp, kitti_lines
 from dlcv.data.datasets.trajectories import read_camera_poses
-from dlcv.geometry.trajectory import pose_at, rigid
+from dlcv.geometry.trajectory import NEAR_NS, pose_at, rigid
 from dlcv.types import Camera, FloatArray
 
 EARTH_RADIUS = 6378137.0  # metres, of the devkit's convertOxtsToPose.m
@@ -76,7 +77,7 @@ def _read_drive(source: Path, left: str, options: FolderOptions) -> FolderRecord
     _check_count(source / left / 'data', pictures, source / left / 'timestamps.txt', len(stamps))
     if rights:
         _check_count(source / right / 'data', rights, source / left / 'data', len(pictures))
-    poses = _drive_poses(source, stamps, lens, tables, options)
+    poses, notes = _drive_poses(source, stamps, lens, tables, options)
     return FolderRecording(
         name=source.resolve().name,
         items=_with_depth(
@@ -86,6 +87,7 @@ def _read_drive(source: Path, left: str, options: FolderOptions) -> FolderRecord
         right_calibration=_raw_camera(calibration, tables, right_lens) if rights else None,
         baseline=_raw_baseline(calibration, tables, lens, right_lens) if rights else 0.0,
         depth_scale=options.depth_scale or DEPTH_SCALE,
+        notes=tuple(notes),
     )
 
 
@@ -135,16 +137,18 @@ def _drive_poses(
     lens: str,
     tables: dict[str, list[float]],
     options: FolderOptions,
-) -> list[FloatArray | None]:
-    """Return world_from_camera for each picture, or None where it is not known."""
+) -> tuple[list[FloatArray | None], list[str]]:
+    """Return world_from_camera for each picture, or None where it is not known; and notes."""
     if options.groundtruth is not None:
-        truth = read_camera_poses(options.groundtruth, lambda: np.array(stamps, np.int64))
-        return [pose_at(truth, stamp, MAX_GAP_NS) for stamp in stamps]
+        return _given(options.groundtruth, stamps)
     day = source.resolve().parent
     packets = sorted((source / 'oxts' / 'data').glob('*.txt'))
     to_velodyne, to_camera = day / 'calib_imu_to_velo.txt', day / 'calib_velo_to_cam.txt'
     if not packets or not tables or not to_velodyne.is_file() or not to_camera.is_file():
-        return [None] * len(stamps)
+        lacking = [path.name for path in (to_velodyne, to_camera) if not path.is_file()]
+        why = f'{", ".join(lacking)} missing in {day}' if lacking else 'no calibration'
+        unused = [f'oxts/ is there and not used for poses: {why}'] if packets else []
+        return [None] * len(stamps), unused
     if len(packets) != len(stamps):
         raise DatasetError(
             f'{source / "oxts" / "data"}: {len(packets)} packets for {len(stamps)} pictures'
@@ -155,7 +159,7 @@ def _drive_poses(
     imu_chain = _motion(to_camera) @ _motion(to_velodyne)  # camera 0, unrectified, from IMU
     camera_from_imu = _camera_from_first(projection) @ rectify @ imu_chain
     imu_from_camera = np.linalg.inv(camera_from_imu)
-    return [world_from_imu @ imu_from_camera for world_from_imu in oxts_poses(packets)]
+    return [world_from_imu @ imu_from_camera for world_from_imu in oxts_poses(packets)], []
 
 
 def oxts_poses(packets: list[Path]) -> list[FloatArray]:
@@ -210,12 +214,13 @@ def _dates(path: Path) -> list[int]:
 def _sequence(source: Path, wanted: str | None) -> Path:
     if (source / 'times.txt').is_file():
         return source
-    there = sorted(p.parent for p in (source / 'sequences').glob('*/times.txt'))
+    above = source if source.name == 'sequences' else source / 'sequences'
+    there = sorted(p.parent for p in above.glob('*/times.txt'))
     if not there:
         raise wrong_folder(source, 'KITTI', _WANTED)
     if wanted is None and len(there) == 1:
         return there[0]
-    chosen = [p for p in there if p.name == wanted]
+    chosen = [p for p in there if wanted is not None and wanted in (p.name, p.name.lstrip('0'))]
     if not chosen:
         names = [p.name for p in there]
         raise DatasetError(f'{source}: asked for sequence {wanted or "(none named)"} of {names}')
@@ -240,7 +245,7 @@ def _read_sequence(folder: Path, options: FolderOptions) -> FolderRecording:
     size = _size(pictures[0])
     projection = _matrix(calibration, tables, f'P{left}', (3, 4)) if tables else np.eye(3, 4)
     camera = options.camera or _pinhole(projection, *size)
-    poses = _sequence_poses(folder, stamps, projection, options)
+    poses, notes = _sequence_poses(folder, stamps, projection, options)
     second = _matrix(calibration, tables, f'P{left + 1}', (3, 4)) if rights else None
     return FolderRecording(
         name=f'kitti-{folder.resolve().name}',
@@ -248,23 +253,30 @@ def _read_sequence(folder: Path, options: FolderOptions) -> FolderRecording:
         calibration=camera,
         right_calibration=None if second is None else _pinhole(second, *size),
         baseline=0.0 if second is None else _baseline(projection, second),
+        notes=tuple(notes),
     )
 
 
 def _sequence_poses(
     folder: Path, stamps: list[int], projection: FloatArray, options: FolderOptions
-) -> list[FloatArray | None]:
+) -> tuple[list[FloatArray | None], list[str]]:
     if options.groundtruth is not None:
-        truth = read_camera_poses(options.groundtruth, lambda: np.array(stamps, np.int64))
-        return [pose_at(truth, stamp, MAX_GAP_NS) for stamp in stamps]
+        return _given(options.groundtruth, stamps)
     path = folder.resolve().parent.parent / 'poses' / f'{folder.resolve().name}.txt'
     if not path.is_file():
-        return [None] * len(stamps)
+        return [None] * len(stamps), unused_truth(folder)
     first_from_camera = np.linalg.inv(_camera_from_first(projection))
-    poses: list[FloatArray | None] = [pose @ first_from_camera for pose in kitti_lines(path)]
+    found, lost = kitti_lines(path)
+    poses = [None if pose is None else pose @ first_from_camera for pose in found]
     if len(poses) != len(stamps):
         raise DatasetError(f'{path}: {len(poses)} poses for {len(stamps)} pictures')
-    return poses
+    return poses, [f'{path.name}: {lost}'] if lost else []
+
+
+def _given(path: Path, stamps: list[int]) -> tuple[list[FloatArray | None], list[str]]:
+    found = read_camera_poses(path, lambda: np.array(stamps, np.int64))
+    poses = [pose_at(found.trajectory, stamp, MAX_GAP_NS, NEAR_NS) for stamp in stamps]
+    return poses, [f'{path.name}: {note}' for note in found.notes]
 
 
 def _times(path: Path) -> list[int]:

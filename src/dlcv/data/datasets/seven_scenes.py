@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dlcv.data.datasets.errors import DatasetError, wrong_folder
-from dlcv.data.datasets.files import natural, numbers, read_lines
+from dlcv.data.datasets.errors import DatasetError, NoPoseError, wrong_folder
+from dlcv.data.datasets.files import as_number, numbers, read_lines
 from dlcv.data.datasets.folder import FolderOptions, FolderRecording, Item
 from dlcv.data.datasets.images import camera_beside
+from dlcv.data.datasets.pictures import is_picture, natural
 from dlcv.data.datasets.poses import from_rows
 from dlcv.types import Camera, FloatArray
 
@@ -27,33 +28,51 @@ def read_seven_scenes(source: Path, options: FolderOptions) -> FolderRecording:
     """
     folder = _sequence(source, options.sequence)
     rate = options.rate or RATE
-    pictures = sorted(folder.glob('frame-*.color.png'), key=natural)
+    pictures = _pictures(folder)
+    items = tuple(_item(picture, rate, options.depth) for picture in pictures)
+    lost = [item.picture.name for item in items if item.world_from_camera is None]
+    note = f'{len(lost)} of {len(items)} pictures have no true pose, the first is {{}}'
     return FolderRecording(
         name=f'{folder.resolve().parent.name}-{folder.resolve().name}',
-        items=tuple(_item(picture, rate, options.depth) for picture in pictures),
+        items=items,
         calibration=options.camera or camera_beside(folder) or CAMERA,
         depth_scale=options.depth_scale or 1000.0,
         unknown_depth=(0, 65535),
+        notes=(note.format(lost[0]),) if lost else (),
     )
 
 
+def _pictures(folder: Path) -> list[Path]:
+    found = (path for path in folder.glob('frame-*.color.*') if is_picture(path))
+    return sorted(found, key=natural)
+
+
 def _sequence(source: Path, wanted: str | None) -> Path:
-    if any(source.glob('frame-*.color.png')):
+    if _pictures(source):
         return source
-    there = sorted({p.parent for p in source.glob('seq-*/frame-*.color.png')})
+    inside = [path for path in source.iterdir() if path.is_dir()] if source.is_dir() else []
+    there = sorted((path for path in inside if _pictures(path)), key=natural)
     names = [p.name for p in there]
     if not there:
         raise wrong_folder(source, '7-Scenes', ['frame-*.color.png', 'seq-*/frame-*.color.png'])
     if wanted is None and len(there) == 1:
         return there[0]
-    chosen = [p for p in there if wanted in (p.name, p.name.removeprefix('seq-'))]
+    chosen = [p for p in there if wanted is not None and _named(p.name, wanted)]
     if not chosen:
         raise DatasetError(f'{source}: asked for sequence {wanted or "(none named)"} of {names}')
     return chosen[0]
 
 
+def _named(name: str, wanted: str) -> bool:
+    """Whether a folder is meant by its name or its number: seq-01 by seq-01, 01, 1, sequence1."""
+    if wanted == name:
+        return True
+    mine, asked = (re.fullmatch(r'(?:seq(?:uence)?[-_]?)?0*(\d+)', w) for w in (name, wanted))
+    return mine is not None and asked is not None and mine[1] == asked[1]
+
+
 def _item(picture: Path, rate: float, depth: bool) -> Item:
-    stem = picture.name.removesuffix('.color.png')
+    stem = picture.name.removesuffix(picture.suffix).removesuffix('.color')
     match = re.fullmatch(r'frame-(\d+)', stem)
     if match is None:
         raise DatasetError(f'{picture}: expected a name such as frame-000000.color.png')
@@ -66,8 +85,19 @@ def _item(picture: Path, rate: float, depth: bool) -> Item:
     )
 
 
-def _pose(path: Path) -> FloatArray:
-    rows = [numbers(path, number, line.split(), 4) for number, line in read_lines(path)]
+def _pose(path: Path) -> FloatArray | None:
+    """Return the pose of a picture; None where its file says that it is unknown."""
+    rows = []
+    for number, line in read_lines(path):
+        words = line.split()
+        if len(words) < 4:
+            numbers(path, number, words, 4)  # says what is wrong
+        rows.append([as_number(path, number, word) for word in words[:4]])
     if len(rows) != 4:
         raise DatasetError(f'{path}: expected 4 lines of 4 numbers, got {len(rows)} lines')
-    return from_rows(path, 1, [value for row in rows for value in row])
+    try:
+        return from_rows(path, 1, [value for row in rows for value in row])
+    except NoPoseError as err:
+        if err.absent:
+            return None
+        raise

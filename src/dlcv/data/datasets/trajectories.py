@@ -6,25 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.data.datasets.columns import read_table
 from dlcv.data.datasets.errors import DatasetError
 from dlcv.data.datasets.files import read_lines, seconds_to_ns
-from dlcv.data.datasets.poses import euroc_lines, kitti_lines, tum_lines
+from dlcv.data.datasets.poses import Format, format_of, kitti_lines, timed_poses
 from dlcv.geometry.trajectory import time_order
 from dlcv.types import FloatArray, Trajectory
 
-Format = Literal['TUM', 'KITTI', 'EuRoC']
 Stamps = npt.NDArray[np.int64]
 
-FORMATS: dict[Format, str] = {
-    'TUM': '8 numbers a line, "1305031102.175304 x y z qx qy qz qw", time in seconds',
-    'KITTI': '12 numbers a line, the rows of [R | t], with the times in a file beside it',
-    'EuRoC': '8 or more values a line, "1403715524912143104,x,y,z,qw,qx,qy,qz,...", nanoseconds',
-}
 CAMERA = 'camera'
 IMU = 'imu'
 
@@ -36,7 +30,8 @@ class PoseFile:
     Attributes:
         format: Its format.
         trajectory: Its poses in order of time; they place the `IMU` for EuRoC, else the `CAMERA`.
-        notes: What a reader should know: stamps that were out of order, where times were taken.
+        notes: What a reader should know: lines that hold
+            no pose, stamps that were out of order, where times were taken.
     """
 
     format: Format
@@ -45,31 +40,19 @@ class PoseFile:
 
 
 def recognise(path: Path) -> Format:
-    """Return the format of a file by its first line that is no comment.
+    """Return the format of a file by the names of its columns, else by its first line.
 
     Raises:
         DatasetError: It is of none, or empty; says what each looks like.
     """
-    lines = read_lines(path)
-    if not lines:
-        raise DatasetError(f'{path}: no poses')
-    number, line = lines[0]
-    words = line.replace(',', ' ').split()
-    whole = words[0].isdigit() and len(words[0]) > 12  # seconds have ten digits and a point
-    if ',' in line and whole and len(words) >= 8:
-        return 'EuRoC'
-    if len(words) == 8:
-        return 'TUM'
-    if len(words) == 12 and ',' not in line:
-        return 'KITTI'
-    known = '\n'.join(f'  {name}: {looks}' for name, looks in FORMATS.items())
-    raise DatasetError(
-        f'{path}, line {number}: {line[:60]!r} is of no format of poses that is known:\n{known}'
-    )
+    return format_of(path, read_table(path))
 
 
 def read_poses(path: Path, picture_stamps: Callable[[], Stamps] | None = None) -> PoseFile:
     """Read a file of poses; times that repeat or go backward are put in order, and noted.
+
+    Where a line at the beginning names the columns, these names count; see `read_table`. Lines
+    that hold no pose are left out, and noted.
 
     The times of a KITTI file are those of ``NAME_times.txt`` or ``times.txt`` beside it or of
     ``../sequences/NAME/times.txt``, as the benchmark lays them; without any, its poses are those
@@ -83,15 +66,18 @@ def read_poses(path: Path, picture_stamps: Callable[[], Stamps] | None = None) -
     Raises:
         DatasetError: It is of no format, a line is wrong, or a KITTI file has no times.
     """
-    kind = recognise(path)
-    notes: tuple[str, ...] = ()
+    table = read_table(path)
+    kind = format_of(path, table)
     if kind == 'KITTI':
-        poses = kitti_lines(path)
-        stamps, notes = _kitti_times(path, len(poses), picture_stamps)
+        found, lost = kitti_lines(path)
+        times, notes = _kitti_times(path, len(found), picture_stamps)
+        known = [pose is not None for pose in found]
+        stamps, poses = times[known], [pose for pose in found if pose is not None]
+        notes = (*notes, lost) if lost else notes
     else:
-        lines = list(tum_lines(path) if kind == 'TUM' else euroc_lines(path))
-        stamps = np.array([stamp_ns for _, stamp_ns, _ in lines], np.int64)
-        poses = [pose for _, _, pose in lines]
+        made = timed_poses(path, table)
+        stamps = np.array([stamp_ns for _, stamp_ns, _ in made.lines], np.int64)
+        poses, notes = [pose for _, _, pose in made.lines], made.notes
     order, disorder = time_order(stamps)
     return PoseFile(
         format=kind,
@@ -104,7 +90,7 @@ def read_poses(path: Path, picture_stamps: Callable[[], Stamps] | None = None) -
     )
 
 
-def read_camera_poses(path: Path, picture_stamps: Callable[[], Stamps] | None = None) -> Trajectory:
+def read_camera_poses(path: Path, picture_stamps: Callable[[], Stamps] | None = None) -> PoseFile:
     """Read a file of poses that are the camera's own.
 
     Raises:
@@ -116,7 +102,7 @@ def read_camera_poses(path: Path, picture_stamps: Callable[[], Stamps] | None = 
             f'{path}: {found.format} files place the {found.trajectory.child_frame_id}, needed are '
             'poses of the camera'
         )
-    return found.trajectory
+    return found
 
 
 def _kitti_times(

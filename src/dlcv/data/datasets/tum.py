@@ -10,14 +10,14 @@ import numpy as np
 from dlcv.data.datasets.errors import DatasetError, wrong_folder
 from dlcv.data.datasets.files import read_lines, seconds_to_ns
 from dlcv.data.datasets.folder import FolderOptions, FolderRecording, Item
-from dlcv.data.datasets.images import camera_beside, read_images
-from dlcv.data.datasets.poses import add_stamp, read_tum
+from dlcv.data.datasets.images import camera_beside, read_images, unused_truth
+from dlcv.data.datasets.poses import add_stamp
+from dlcv.data.datasets.times import matches
 from dlcv.data.datasets.trajectories import read_camera_poses
-from dlcv.geometry.trajectory import nearest, pose_at
+from dlcv.geometry.trajectory import NEAR_NS, pose_at
 from dlcv.types import Camera, Trajectory
 
 DEPTH_SCALE = 5000.0
-MAX_APART_NS = 20_000_000  # between a picture and its depth, as the set's own associate.py
 MAX_GAP_NS = 100_000_000  # between two true poses (motion capture runs at 100 Hz)
 
 # Calibration of the colour cameras, from the data set's page on file formats.
@@ -45,15 +45,17 @@ def read_tum_rgbd(source: Path, options: FolderOptions) -> FolderRecording:
         return read_images(source, options)
     pictures = _listed(source / 'rgb.txt')
     depths = _listed(source / 'depth.txt') if _has_depth(source, options) else []
-    matches = _matches([stamp for stamp, _ in depths], [stamp for stamp, _ in pictures])
-    truth = _truth(source, options, [stamp for stamp, _ in pictures])
+    near = matches([stamp for stamp, _ in depths], [stamp for stamp, _ in pictures])
+    truth, notes = _truth(source, options, [stamp for stamp, _ in pictures])
+    if options.depth and not depths and (source / 'depth').is_dir():
+        notes.append('depth/ is there and not used: depth.txt, which says its times, is not')
     items = []
-    for (stamp, picture), match in zip(pictures, matches, strict=True):
+    for (stamp, picture), match in zip(pictures, near, strict=True):
         item = Item(
             stamp_ns=stamp,
             picture=picture,
             depth=None if match is None else depths[match][1],
-            world_from_camera=pose_at(truth, stamp, MAX_GAP_NS) if truth else None,
+            world_from_camera=pose_at(truth, stamp, MAX_GAP_NS, NEAR_NS) if truth else None,
         )
         items.append(item)
     return FolderRecording(
@@ -61,24 +63,18 @@ def read_tum_rgbd(source: Path, options: FolderOptions) -> FolderRecording:
         items=tuple(items),
         calibration=options.camera or camera_beside(source) or _named_camera(source),
         depth_scale=options.depth_scale or DEPTH_SCALE,
+        notes=tuple(notes),
     )
 
 
-def _truth(source: Path, options: FolderOptions, stamps: list[int]) -> Trajectory | None:
-    if options.groundtruth is not None:
-        return read_camera_poses(options.groundtruth, lambda: np.array(stamps, np.int64))
-    path = source / 'groundtruth.txt'
-    return read_tum(path) if path.is_file() else None
-
-
-def _matches(depths: list[int], pictures: list[int]) -> list[int | None]:
-    """Return for each picture the depth nearest in time, if it is near enough."""
-    if not depths:
-        return [None] * len(pictures)
-    there, wanted = np.array(depths, np.int64), np.array(pictures, np.int64)
-    index = nearest(there, wanted)
-    near = np.abs(there[index] - wanted) <= MAX_APART_NS
-    return [int(i) if fits else None for i, fits in zip(index, near, strict=True)]
+def _truth(
+    source: Path, options: FolderOptions, stamps: list[int]
+) -> tuple[Trajectory | None, list[str]]:
+    path = options.groundtruth or source / 'groundtruth.txt'
+    if options.groundtruth is None and not path.is_file():
+        return None, unused_truth(source)
+    found = read_camera_poses(path, lambda: np.array(stamps, np.int64))
+    return found.trajectory, [f'{path.name}: {note}' for note in found.notes]
 
 
 def _has_depth(source: Path, options: FolderOptions) -> bool:

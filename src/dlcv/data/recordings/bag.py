@@ -13,7 +13,7 @@ import numpy.typing as npt
 from dlcv.data.bags import Bag
 from dlcv.data.recordings.errors import RecordingError
 from dlcv.data.recordings.truth import TruthOptions, find_truth
-from dlcv.geometry.trajectory import pose_at
+from dlcv.geometry.trajectory import NEAR_NS, pose_at
 from dlcv.interface.messages import stamp_ns
 from dlcv.types import Camera, FloatArray, Frame, Snapshot, Trajectory
 
@@ -37,6 +37,7 @@ class BagOptions:
             empty for what the bag says.
         time_offset: Seconds to add to the times of the poses.
         max_gap: Seconds between two poses beyond which none is taken between them.
+        tolerance: Seconds by which the times of a single pose and of a picture may differ.
     """
 
     image_topic: str = ''
@@ -49,6 +50,7 @@ class BagOptions:
     extrinsics: str = ''
     time_offset: float = 0.0
     max_gap: float = 0.2
+    tolerance: float = NEAR_NS / 1e9
 
     def __post_init__(self) -> None:
         _ = self.truth_options  # says what is wrong about them
@@ -63,6 +65,7 @@ class BagOptions:
             extrinsics=self.extrinsics,
             time_offset=self.time_offset,
             max_gap=self.max_gap,
+            tolerance=self.tolerance,
         )
 
     @property
@@ -84,6 +87,7 @@ class BagRecording:
         path: The bag.
         trajectory: ``world_from_camera`` over time; None where the bag has no poses and none were
             asked for.
+        notes: What is to be said of these poses, such as how many were left out.
         frame_id: Name of the camera's optical frame.
 
     Raises:
@@ -94,6 +98,7 @@ class BagRecording:
     def __init__(self, path: Path | str, options: BagOptions | None = None) -> None:
         self.path = Path(path)
         self._options = options or BagOptions()
+        self.notes: tuple[str, ...] = ()
         with Bag(self.path) as bag:
             self._image_topic = self._options.image_topic or bag.find_images()
             self._count = bag.topic(self._image_topic).count
@@ -130,12 +135,12 @@ class BagRecording:
         return self._count
 
     def __iter__(self) -> Iterator[Snapshot]:
-        gap = round(1e9 * self._options.max_gap)
+        gap, near = (round(1e9 * s) for s in (self._options.max_gap, self._options.tolerance))
         with Bag(self.path) as bag:
             depths = Beside(bag, self._options.depth_topic)
             for frame in self._frames(bag):
                 known = self.trajectory
-                pose = None if known is None else pose_at(known, frame.stamp_ns, gap)
+                pose = None if known is None else pose_at(known, frame.stamp_ns, gap, near)
                 depth = depths.at(frame.stamp_ns)
                 yield Snapshot(frame=frame, world_from_camera=pose, depth=depth)
 
@@ -151,7 +156,10 @@ class BagRecording:
         truth = find_truth(
             bag, self._options.truth_options, self.frame_id, lambda: self._stamps(bag)
         )
-        return None if truth is None else truth.world_from_camera
+        if truth is None:
+            return None
+        self.notes = truth.notes
+        return truth.world_from_camera
 
     def _stamps(self, bag: Bag) -> npt.NDArray[np.int64]:
         pictures = (message for _, message in bag.read([self._image_topic]))

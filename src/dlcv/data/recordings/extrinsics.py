@@ -9,10 +9,12 @@ import numpy as np
 import yaml
 
 from dlcv.config import load_yaml
+from dlcv.data.datasets.columns import read_table
 from dlcv.data.datasets.errors import DatasetError
-from dlcv.data.datasets.files import numbers, read_lines
+from dlcv.data.datasets.files import numbers
 from dlcv.data.datasets.poses import from_rows, from_xyzw
 from dlcv.data.recordings.errors import RecordingError
+from dlcv.files import TextError, expanded, read_text
 from dlcv.types import FloatArray
 
 KEYS = ('body_from_camera', 'T_BS')  # the second is EuRoC's, in the camera's sensor.yaml
@@ -36,7 +38,7 @@ def read_extrinsics(given: FloatArray | str) -> FloatArray:
     try:
         if not isinstance(given, str):
             return _rigid([str(value) for value in np.ravel(given)], Path('extrinsics'))
-        path = Path(given)
+        path = expanded(given)
         if not path.is_file():
             return _rigid(given.replace(',', ' ').split(), Path('extrinsics'))
         words = _of_yaml(path) if path.suffix in ('.yaml', '.yml') else _of_text(path)
@@ -46,13 +48,17 @@ def read_extrinsics(given: FloatArray | str) -> FloatArray:
 
 
 def _of_text(path: Path) -> list[str]:
-    return [word for _, line in read_lines(path) for word in line.replace(',', ' ').split()]
+    """Return the numbers of a file; if it names their columns, x y z qx qy qz qw."""
+    table = read_table(path, timed=False)
+    if table.columns is not None and len(table.rows) == 1:
+        return [table.rows[0][2][at] for at in table.columns.pose]
+    return [word for _, _, words in table.rows for word in words if word]
 
 
 def _of_yaml(path: Path) -> list[str]:
     try:
-        data = load_yaml(path.read_text(encoding='utf-8').removeprefix('%YAML:1.0'))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
+        data = load_yaml(read_text(path).removeprefix('%YAML:1.0'))
+    except (OSError, TextError, yaml.YAMLError) as err:
         raise DatasetError(f'{path}: cannot be read: {" ".join(str(err).split())}') from None
     there = data if isinstance(data, dict) else {}
     values: Any = next((there[key] for key in KEYS if key in there), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from dlcv.data.recordings.clocks import clock_hint, span
 from dlcv.data.recordings.errors import RecordingError
 from dlcv.data.recordings.extrinsics import read_extrinsics
 from dlcv.geometry.frames import TransformBuffer, TransformError, frame_name
-from dlcv.geometry.trajectory import pose_at, time_order
+from dlcv.geometry.trajectory import NEAR_NS, nearest, pose_at, time_order
 from dlcv.interface.launch import is_output
 from dlcv.types import FloatArray, Trajectory
 
@@ -45,6 +45,7 @@ class TruthOptions:
             None or empty for what the bag's static transforms say.
         time_offset: Seconds to add to the times of the poses.
         max_gap: Seconds between two poses beyond which none is taken between them.
+        tolerance: Seconds by which the times of a single pose and of a picture may differ.
     """
 
     source: str = ''
@@ -53,12 +54,15 @@ class TruthOptions:
     extrinsics: FloatArray | str | None = None
     time_offset: float = 0.0
     max_gap: float = 0.2
+    tolerance: float = NEAR_NS / 1e9
 
     def __post_init__(self) -> None:
         for name in ('frame', 'base_frame'):
             object.__setattr__(self, name, frame_name(getattr(self, name)))
         if not self.max_gap > 0:
             raise RecordingError(f'the greatest gap must be positive, got {self.max_gap} s')
+        if not 0 <= self.tolerance < inf:
+            raise RecordingError(f'the tolerance must not be negative, got {self.tolerance} s')
         if not isfinite(self.time_offset):
             raise RecordingError(f'the time offset must be finite, got {self.time_offset} s')
 
@@ -81,6 +85,7 @@ class Truth:
         body_from_camera: ``(4, 4)`` metres.
         frames: The bag's static transforms; empty without a bag.
         max_gap_ns: Time between two poses beyond which none is taken between them.
+        near_ns: Difference of the times of a single pose and of a picture that belong together.
         notes: What a reader should know: stamps that were out of order, where times were taken.
     """
 
@@ -90,6 +95,7 @@ class Truth:
     body_from_camera: FloatArray
     frames: TransformBuffer
     max_gap_ns: int
+    near_ns: int = NEAR_NS
     notes: tuple[str, ...] = ()
 
     @property
@@ -126,7 +132,7 @@ class Truth:
 
     def camera_at(self, stamp_ns: int) -> FloatArray | None:
         """Return ``world_from_camera`` ``(4, 4)`` at a time; None where it is not known."""
-        return pose_at(self.world_from_camera, stamp_ns, self.max_gap_ns)
+        return pose_at(self.world_from_camera, stamp_ns, self.max_gap_ns, self.near_ns)
 
     def reaches(self, stamps: Stamps) -> npt.NDArray[np.bool_]:
         """Return ``(N,)`` whether a pose is known at each time (see `pose_at`)."""
@@ -135,7 +141,8 @@ class Truth:
         inside = (after > 0) & (after < len(there))
         before, behind = (there[np.clip(i, 0, len(there) - 1)] for i in (after - 1, after))
         between = inside & (behind - before <= self.max_gap_ns)
-        return np.asarray((behind == stamps) | between, np.bool_)
+        near = np.abs(there[nearest(there, stamps)] - stamps) <= self.near_ns
+        return np.asarray(near | between, np.bool_)
 
 
 def read_truth(
@@ -192,6 +199,7 @@ def find_truth(
         body_from_camera=body_from_camera,
         frames=TransformBuffer() if bag is None else bag.static_frames(),
         max_gap_ns=round(1e9 * options.max_gap),
+        near_ns=round(1e9 * options.tolerance),
         notes=found.notes,
     )
 
@@ -246,7 +254,7 @@ def _of_topic(bag: Bag, topic: str, frame: str | None = None, child: str | None 
     return _Found(
         source=topic + (f' ({frame} -> {child})' if frame else ''),
         trajectory=trajectory_of(edges, f'{bag.path}: {topic}'),
-        notes=(disorder,) if disorder else (),
+        notes=tuple(note for note in (edges.note, disorder) if note),
     )
 
 
@@ -336,5 +344,8 @@ def _no_overlap(truth: Truth, image_stamps: Stamps) -> str:
     elif image_stamps[-1] < there[0] or there[-1] < image_stamps[0]:
         why = clock_hint(there, image_stamps)
     else:
-        why = f'no two poses around a picture are within {truth.max_gap_ns / 1e9:g} s'
+        why = (
+            f'no two poses around a picture are within {truth.max_gap_ns / 1e9:g} s, and none '
+            f'alone is within {truth.near_ns / 1e9:g} s of one'
+        )
     return f'{truth.source}: no pose belongs to a picture: {spans}; {why}'

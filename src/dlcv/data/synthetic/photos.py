@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.data.datasets.pictures import is_picture, natural
 from dlcv.types import ByteImage
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp')
@@ -123,8 +124,8 @@ def _painters() -> list[Callable[[np.random.Generator], npt.NDArray[np.float32]]
 def _pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise PhotoError(f'photos were looked for in {folder}, which is not a folder')
-    files = sorted(path for path in folder.rglob('*') if path.is_file())
-    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
+    files = sorted((path for path in folder.rglob('*') if path.is_file()), key=natural)
+    pictures = [path for path in files if path.suffix.lower() in SUFFIXES and is_picture(path)]
     if not pictures:
         there = ', '.join(path.name for path in files[:5]) or 'no file at all'
         raise PhotoError(f'no {", ".join(SUFFIXES)} under {folder}; there is {there}')

@@ -25,6 +25,7 @@ import yaml
 
 from dlcv.config import ConfigError, convert, load_yaml
 from dlcv.evaluation.comparison.compare import Against, Comparison, Key, Kind, Row
+from dlcv.files import TextError, read_text
 from dlcv.interface.nodes import NODES
 
 TASKS = ('odometry', 'depth', 'flow', 'features', 'relocalization')
@@ -154,12 +155,12 @@ def check(thresholds: Thresholds, comparison: Comparison) -> Checked:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding='utf-8')
+        text = read_text(path)
         data = load_yaml(text)
         twice = list(_twice(yaml.compose(text, Loader=yaml.SafeLoader)))
     except OSError as err:
         raise ThresholdError(f'{path}: {err.strerror}') from None
-    except UnicodeDecodeError:
+    except TextError:
         raise ThresholdError(f'{path}: is no text') from None
     except yaml.YAMLError as err:
         raise ThresholdError(f'{path}: no YAML: {" ".join(str(err).split())}') from None

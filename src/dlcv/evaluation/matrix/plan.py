@@ -13,6 +13,7 @@ import yaml
 from dlcv.config import ConfigError, from_dict, load_yaml
 from dlcv.evaluation.matrix.cell import Cell, Sections
 from dlcv.evaluation.matrix.errors import MatrixError
+from dlcv.files import TextError, read_text
 from dlcv.interface import files
 from dlcv.interface.nodes import NODES, NodeSpec
 from dlcv.interface.parameters import ParameterError, Value
@@ -162,11 +163,11 @@ def load(path: Path) -> Matrix:
             would refuse a parameter.
     """
     try:
-        written = from_dict(_spelt_out(load_yaml(path.read_text(encoding='utf-8'))), MatrixFile)
+        written = from_dict(_spelt_out(load_yaml(read_text(path))), MatrixFile)
         cells = tuple(_Cells(written, path.resolve().parent).all())
     except FileNotFoundError:
         raise MatrixError(f'{path}: no such matrix file') from None
-    except (OSError, UnicodeDecodeError) as err:
+    except (OSError, TextError) as err:
         raise MatrixError(f'{path}: cannot be read: {err}') from None
     except yaml.YAMLError as err:
         raise MatrixError(f'{path}: no YAML: {" ".join(str(err).split())}') from None

@@ -23,6 +23,7 @@ from dlcv.evaluation.scoring.parts import MAX_GAP_NS, NO_TRUTH, Worst
 from dlcv.evaluation.scoring.reading import Answers
 from dlcv.evaluation.scoring.relocalization import relocalization_section
 from dlcv.geometry.frames import BODY_FROM_OPTICAL, inverse
+from dlcv.geometry.trajectory import NEAR_NS
 from dlcv.interface.messages import frame_of
 from dlcv.interface.nodes import NODES
 from dlcv.metrics.depth import DepthCaps
@@ -119,8 +120,13 @@ def evaluate(
         )
         answers.read(progress)
         base = _base(truth, subject.base_frame)
-        gap = MAX_GAP_NS if truth is None else truth.max_gap_ns
-        known = _Known(base=base, why=why, max_gap_ns=gap, elsewhere=choice.elsewhere)
+        known = _Known(
+            base=base,
+            why=why,
+            max_gap_ns=MAX_GAP_NS if truth is None else truth.max_gap_ns,
+            near_ns=NEAR_NS if truth is None else truth.near_ns,
+            elsewhere=choice.elsewhere,
+        )
         found = _sections(subject, answers, known, stamps)
         chosen = spread(stamps, SAMPLES)
         wanted = {s for _, worst in found for _, s in worst.frames()} | set(chosen)
@@ -134,7 +140,7 @@ def evaluate(
         sections=tuple(_illustrated(section, worst, shown) for section, worst in found),
         samples=tuple(_moment(s, f'{(s - stamps[0]) / 1e9:.2f} s', shown) for s in chosen),
         paths=_paths(answers, base, subject.base_frame),
-        warnings=tuple(dict.fromkeys([*subject.facts.warnings, *damage])),
+        warnings=tuple(dict.fromkeys([*subject.facts.warnings, *damage, *answers.warnings])),
     )
 
 
@@ -174,6 +180,7 @@ class _Known:
     base: Trajectory | None
     why: str
     max_gap_ns: int
+    near_ns: int
     elsewhere: bool
 
 
@@ -185,9 +192,10 @@ def _sections(
 ) -> list[tuple[Section, Worst]]:
     """Return what was found of each task that took part, with its worst frames."""
     found: list[tuple[Section, Worst]] = []
-    base, why, gap = known.base, known.why, known.max_gap_ns
+    base, why = known.base, known.why
+    reach = {'max_gap_ns': known.max_gap_ns, 'near_ns': known.near_ns}
     if subject.took_part('deepvo'):
-        found.append((odometry_section(answers.odometry, base, why, gap), Worst()))
+        found.append((odometry_section(answers.odometry, base, why, **reach), Worst()))
     if subject.took_part('monodepth'):
         found.append((answers.depth.section(), answers.depth.worst))
     if subject.took_part('flownet'):
@@ -197,7 +205,7 @@ def _sections(
     if subject.took_part('dsac'):
         found.append(
             relocalization_section(
-                answers.found, stamps, base, elsewhere=known.elsewhere, why=why, max_gap_ns=gap
+                answers.found, stamps, base, elsewhere=known.elsewhere, why=why, **reach
             )
         )
     return found

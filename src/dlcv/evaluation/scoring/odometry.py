@@ -9,7 +9,7 @@ import numpy as np
 from dlcv.estimation.body import twist_of
 from dlcv.evaluation.scoring.model import Metric, Plot, Section, Series
 from dlcv.evaluation.scoring.parts import MAX_GAP_NS, NO_TRUTH, Kind
-from dlcv.geometry.trajectory import pose_at
+from dlcv.geometry.trajectory import NEAR_NS, pose_at
 from dlcv.metrics.consistency import ConsistencyError, nees
 from dlcv.metrics.trajectory import (
     ALIGNMENTS,
@@ -70,6 +70,7 @@ def odometry_section(
     truth: Trajectory | None,
     why: str = NO_TRUTH,
     max_gap_ns: int = MAX_GAP_NS,
+    near_ns: int = NEAR_NS,
 ) -> Section:
     """Return what odometry is worth.
 
@@ -78,12 +79,13 @@ def odometry_section(
         truth: ``world_from_base`` over time; None without.
         why: Why there is no truth.
         max_gap_ns: Time between two true poses beyond which none is taken between them.
+        near_ns: Difference of two times that belong together.
     """
     if found is None:
         return _without_truth(None, 'fewer than two poses were published')
     if truth is None:
         return _without_truth(found, why)
-    pairs = paired(found.path, truth, max_gap_ns)
+    pairs = paired(found.path, truth, max_gap_ns, near_ns)
     if len(pairs) < 2:
         return _without_truth(found, f'{NO_TRUTH} at the times of the poses')
     return Section(
@@ -105,9 +107,14 @@ def _without_truth(found: Covered | None, why: str) -> Section:
     )
 
 
-def paired(path: Trajectory, truth: Trajectory, max_gap_ns: int = MAX_GAP_NS) -> PosePairs:
+def paired(
+    path: Trajectory,
+    truth: Trajectory,
+    max_gap_ns: int = MAX_GAP_NS,
+    near_ns: int = NEAR_NS,
+) -> PosePairs:
     """Return poses with the true ones of their times, which may lie between two known ones."""
-    true = [pose_at(truth, int(stamp), max_gap_ns) for stamp in path.stamps_ns]
+    true = [pose_at(truth, int(stamp), max_gap_ns, near_ns) for stamp in path.stamps_ns]
     known = np.array([pose is not None for pose in true], np.bool_)
     return PosePairs(
         stamps_ns=path.stamps_ns[known],

@@ -16,6 +16,7 @@ from dlcv.evaluation.scoring.dense import Depth, Flow
 from dlcv.evaluation.scoring.features import Features
 from dlcv.evaluation.scoring.odometry import Covered
 from dlcv.geometry.frames import frame_name
+from dlcv.geometry.trajectory import left_out
 from dlcv.interface import messages
 from dlcv.metrics.depth import DepthCaps
 from dlcv.types import FloatArray, Trajectory
@@ -75,10 +76,20 @@ class Answers:
         self._flows, self._flows_of_points = Beside(source, flow), Beside(source, flow)
         self._odometry: list[_Pose] = []
         self._frames = ('', '')
+        self._lost: dict[str, list[str]] = {}
 
     def topic(self, node: str, name: str) -> str:
         """Return the full name of an output; empty where the node took no part."""
         return self._topics.get((node, name), '')
+
+    @property
+    def warnings(self) -> list[str]:
+        """How many answers were none that can be judged, in words."""
+        counts = {topic.name: topic.count for topic in self._bag.topics}
+        return [
+            f'{topic}: {left_out(len(lost), counts[topic], "answers", lost[0])}'
+            for topic, lost in self._lost.items()
+        ]
 
     def read(self, progress: Progress) -> None:
         """Read the bag of answers."""
@@ -94,7 +105,10 @@ class Answers:
         there = {t.name: t.count for t in self._bag.topics if takers.get(t.name) and t.count}
         total = sum(there.values())
         for number, (raw, message) in enumerate(self._bag.read(there) if there else (), start=1):
-            takers[raw.topic](messages.stamp_ns(message.header.stamp), message)
+            try:
+                takers[raw.topic](messages.stamp_ns(message.header.stamp), message)
+            except messages.MessageError as err:
+                self._lost.setdefault(raw.topic, []).append(str(err))
             progress('evaluate', number, total)
 
     @property

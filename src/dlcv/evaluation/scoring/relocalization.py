@@ -6,7 +6,7 @@ import numpy as np
 
 from dlcv.evaluation.scoring.model import Metric, Plot, Section, Series
 from dlcv.evaluation.scoring.parts import MAX_GAP_NS, NO_TRUTH, Kind, Worst
-from dlcv.geometry.trajectory import pose_at
+from dlcv.geometry.trajectory import NEAR_NS, pose_at
 from dlcv.metrics.relocalization import (
     ANSWERED,
     BOUNDS,
@@ -27,6 +27,7 @@ def relocalization_section(
     elsewhere: bool = False,
     why: str = NO_TRUTH,
     max_gap_ns: int = MAX_GAP_NS,
+    near_ns: int = NEAR_NS,
 ) -> tuple[Section, Worst]:
     """Return what poses in a map are worth, and the worst of them.
 
@@ -38,6 +39,7 @@ def relocalization_section(
             false one.
         why: Why there is no truth.
         max_gap_ns: Time between two true poses beyond which none is taken between them.
+        near_ns: Difference of two times that belong together.
     """
     answered = [100.0 * (stamp in found) for stamp in stamps]
     accepted = Kind.like(ANSWERED, 'share', doc='images with an accepted pose')
@@ -51,7 +53,7 @@ def relocalization_section(
         truth, why = None, 'another place'
     elif truth is not None:
         why = f'{NO_TRUTH} at the times of the images'
-    poses = {s: pose_at(truth, s, max_gap_ns) for s in stamps} if truth is not None else {}
+    poses = {s: pose_at(truth, s, max_gap_ns, near_ns) for s in stamps} if truth is not None else {}
     true = {stamp: pose for stamp, pose in poses.items() if pose is not None}
     metrics += _errors(found, true, why, worst)
     section = Section(
