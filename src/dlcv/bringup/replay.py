@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from dlcv.bringup.plan import NodeStart, Plan, make_plan
 from dlcv.data.bags import Bag
-from dlcv.data.bags.sources import STORAGE
+from dlcv.data.bags.sources import PACKED, is_storage
 from dlcv.data.bags.vocabulary import CAMERA_INFO as CAMERA_INFO_TYPE
 from dlcv.data.bags.vocabulary import COMPRESSED_IMAGE
 from dlcv.data.bags.vocabulary import IMAGE as IMAGE_TYPE
@@ -65,7 +65,8 @@ class ReplayOptions:
 
 def name_of(bag: Path) -> str:
     """Return what a replay of a bag is called: its name, without the suffix of a file."""
-    name = bag.stem if bag.suffix in STORAGE else bag.name
+    name = bag.name.removesuffix(PACKED)
+    name = Path(name).stem if is_storage(bag) else bag.name
     return name if name.strip('.') else bag.resolve().name
 
 

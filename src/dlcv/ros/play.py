@@ -184,6 +184,8 @@ def play(path: Path, options: PlayOptions, progress: Progress | None = None) -> 
         rclpy.init()
         try:
             player = Player(topics, options)
+            for note in bag.notes:
+                player.get_logger().warning(note)
             try:
                 return _play(bag, player, options, progress or (lambda *_: None))
             finally:

@@ -51,6 +51,8 @@ class Bag:
         path: Where it is.
         topics: Its topics, sorted by name.
         damage: What is damaged about it, in words; empty for a whole bag. Reading may add to it.
+        notes: What a reader should know of what is not damaged: topics that are not of ROS, a
+            metadata.yaml that does not belong to the files.
 
     Raises:
         BagError: There is no such bag, or nothing of it can be read.
@@ -60,7 +62,8 @@ class Bag:
     def __init__(self, path: Path | str, *, keep_damaged: bool = False) -> None:
         self.path = Path(path)
         self._keep_damaged = keep_damaged
-        self._sources, self.damage = open_sources(self.path)
+        opened = open_sources(self.path)
+        self._sources, self.damage, self.notes = opened.sources, opened.damage, opened.notes
         topics: dict[tuple[str, str], int] = {}
         latched: set[str] = set()
         for topic in (t for source in self._sources for t in source.topics):

@@ -1,48 +1,43 @@
-"""What can still be read of a storage file that was never completed, or was cut.
+"""What can still be read of a storage file that was never completed, or was cut, or has no index.
 
-rosbags reads complete files only. Here a file is walked from its start for as long as it makes
-sense: that gives the places of the readable messages, and in words where the walk ended.
+Here a file is walked from its start for as long as it makes sense: that gives the places of the
+readable messages, and in words where the walk ended.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from dlcv.data.bags.errors import BagError
+from dlcv.data.bags.mcap import (
+    CHANNEL,
+    CHUNK,
+    DATA_END,
+    FOOTER,
+    MAGIC,
+    MESSAGE,
+    SCHEMA,
+    Catalogue,
+    check_magic,
+    places,
+    read_chunk,
+)
+from dlcv.data.bags.sqlite import read_topics
+from dlcv.data.bags.storage import Stored, StoredTopic, within
 
-_MAGIC = b'\x89MCAP0\r\n'
 _COUNTER = count()  # of the file systems that SQLite knows by name
-_SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = 3, 4, 5, 6  # opcodes of MCAP records
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SalvagedTopic:
-    """A topic of the damaged file.
-
-    Attributes:
-        name: Topic.
-        msgtype: Such as ``sensor_msgs/msg/Image``.
-        definition: Text of the message definition; empty when the file has none.
-        encoding: ``ros2msg``, ``ros2idl`` or empty.
-        qos: Text of the offered QoS profiles.
-    """
-
-    name: str
-    msgtype: str
-    definition: str = ''
-    encoding: str = ''
-    qos: str = ''
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class _Entry:
     """Where a message lies: in the file, or in an unpacked chunk if ``chunk`` is not -1."""
 
     stamp_ns: int
@@ -52,22 +47,38 @@ class Entry:
     chunk: int = -1
 
 
-class Salvaged(Protocol):
-    """Readable part of a damaged file."""
+class _Salvaged:
+    """What both kinds have in common: a list of places."""
 
-    topics: dict[int, SalvagedTopic]
-    entries: list[Entry]
-    damage: str
+    def __init__(self) -> None:
+        self.topics: dict[int, StoredTopic] = {}
+        self.counts: dict[int, int] = {}
+        self.start_ns = self.end_ns = 0
+        self.damage = ''
+        self._entries: list[_Entry] = []
 
-    def load(self, entry: Entry) -> bytes:
-        """Return the serialised message."""
+    def messages(
+        self, keys: Collection[int], start_ns: int | None, stop_ns: int | None
+    ) -> Iterator[Stored]:
+        """Give messages of some topics in time order, from a moment and before another."""
+        for entry in self._entries:
+            if entry.topic in keys and within(entry.stamp_ns, start_ns, stop_ns):
+                yield Stored(entry.topic, entry.stamp_ns, self._load(entry))
 
-    def close(self) -> None:
-        """Close the file."""
+    def _load(self, entry: _Entry) -> bytes:
+        raise NotImplementedError
+
+    def _settle(self) -> None:
+        """Put the places in order; those of unknown topics are of no use."""
+        self._entries = [entry for entry in self._entries if entry.topic in self.topics]
+        self._entries.sort(key=lambda entry: entry.stamp_ns)  # stable: file order in a moment
+        self.counts = dict(Counter(entry.topic for entry in self._entries))
+        if self._entries:
+            self.start_ns, self.end_ns = self._entries[0].stamp_ns, self._entries[-1].stamp_ns
 
 
-class SalvagedMcap:
-    """Readable part of an MCAP file.
+class SalvagedMcap(_Salvaged):
+    """Readable part of an MCAP file; all of it where it only lacks an index.
 
     Args:
         path: The file.
@@ -77,106 +88,85 @@ class SalvagedMcap:
     """
 
     def __init__(self, path: Path) -> None:
-        self.topics: dict[int, SalvagedTopic] = {}
-        self.entries: list[Entry] = []
-        self.damage = ''
-        self._schemas: dict[int, tuple[str, str, str]] = {}
+        super().__init__()
+        self._catalogue = Catalogue()
         self._file: BinaryIO = path.open('rb')
         self._size = path.stat().st_size
-        if self._file.read(8) != _MAGIC:
+        try:
+            check_magic(self._file, path)
+        except BagError:
             self._file.close()
-            raise BagError(f'{path} is no MCAP file: it does not begin with the magic bytes')
-        self._unpack = lru_cache(maxsize=4)(self._chunk_records)
+            raise
+        self._unpack = lru_cache(maxsize=4)(self._read_chunk)
         self._walk()
-        self.entries.sort(key=lambda entry: entry.stamp_ns)  # stable: file order within a moment
-
-    def load(self, entry: Entry) -> bytes:
-        """Return the serialised message."""
-        if entry.chunk >= 0:
-            return self._unpack(entry.chunk)[entry.offset : entry.offset + entry.size]
-        self._file.seek(entry.offset)
-        return self._file.read(entry.size)
+        self.topics = self._catalogue.topics
+        self._settle()
 
     def close(self) -> None:
         """Close the file."""
         self._unpack.cache_clear()
         self._file.close()
 
+    def _load(self, entry: _Entry) -> bytes:
+        if entry.chunk >= 0:
+            return self._unpack(entry.chunk)[entry.offset : entry.offset + entry.size]
+        self._file.seek(entry.offset)
+        return self._file.read(entry.size)
+
     def _walk(self) -> None:
-        at = len(_MAGIC)
+        at, opcode, indexing = len(MAGIC), 0, False
         while at + 9 <= self._size:
             self._file.seek(at)
             opcode, size = struct.unpack('<BQ', self._file.read(9))
             if at + 9 + size > self._size or opcode == 0:
                 break
+            indexing = indexing or opcode == DATA_END  # what follows says again what was said
             try:
-                self._record(opcode, at + 9, size)
+                if not indexing:
+                    self._record(opcode, at, size)
             except Exception as err:  # noqa: BLE001  whatever a damaged record makes of itself
-                self.damage = f'the record at byte {at} cannot be read ({err})'
+                self.damage = f'the record at byte {at} cannot be read ({_words(err)})'
             at += 9 + size
+            if opcode == FOOTER:
+                break
+        self._file.seek(at)
+        if opcode == FOOTER and self._file.read() == MAGIC:
+            return
         if at != self._size:
             self.damage = f'cut in the record at byte {at} of {self._size}'
         elif not self.damage:
             self.damage = 'the index at its end is missing'
 
-    def _record(self, opcode: int, start: int, size: int) -> None:
-        if opcode == _CHUNK:
+    def _record(self, opcode: int, at: int, size: int) -> None:
+        if opcode == CHUNK:
             packed = self._file.read(32)
             (name_size,) = struct.unpack_from('<I', packed, 28)
             if name_size == 0:  # not compressed: the messages can be read where they lie
-                self._file.seek(start + 40)
-                self._records(self._file.read(size - 40), start + 40, -1)
+                self._file.seek(at + 49)
+                self._records(self._file.read(size - 40), at + 49, -1)
             else:
-                self._records(self._unpack(start), 0, start)
-        elif opcode in (_SCHEMA, _CHANNEL, _MESSAGE):
-            self._item(opcode, self._file.read(size), start, -1)
+                self._records(self._unpack(at), 0, at)
+        elif opcode in (SCHEMA, CHANNEL, MESSAGE):
+            self._item(opcode, self._file.read(size), at + 9, -1)
 
     def _records(self, data: bytes, base: int, chunk: int) -> None:
-        at = 0
-        while at + 9 <= len(data):
-            opcode, size = struct.unpack_from('<BQ', data, at)
-            self._item(opcode, data[at + 9 : at + 9 + size], base + at + 9, chunk)
-            at += 9 + size
+        for opcode, begin, end in places(data):
+            self._item(opcode, data[begin:end], base + begin, chunk)
 
     def _item(self, opcode: int, data: bytes, start: int, chunk: int) -> None:
-        if opcode == _SCHEMA:
-            key, name, encoding, text = _texts('<H', data, 3)
-            self._schemas[int(key)] = (str(name), str(encoding), str(text))
-        elif opcode == _CHANNEL:
-            key, schema, topic, _ = _texts('<HH', data, 2)
-            msgtype, encoding, text = self._schemas.get(int(schema), ('', '', ''))
-            self.topics[int(key)] = SalvagedTopic(
-                name=str(topic),
-                msgtype=msgtype,
-                definition=text,
-                encoding=encoding,
-                qos=data.decode('utf-8', 'replace'),
-            )
-        elif opcode == _MESSAGE:
+        if opcode == SCHEMA:
+            self._catalogue.add_schema(data)
+        elif opcode == CHANNEL:
+            self._catalogue.add_channel(data)
+        elif opcode == MESSAGE:
             channel, _, stamp_ns = struct.unpack_from('<HIQ', data)
-            self.entries.append(Entry(stamp_ns, channel, start + 22, len(data) - 22, chunk))
+            self._entries.append(_Entry(stamp_ns, channel, start + 22, len(data) - 22, chunk))
 
-    def _chunk_records(self, start: int) -> bytes:
-        from rosbags.rosbag2.storage_mcap import decompress
-
-        self._file.seek(start)
-        _, _, size, crc, name_size = struct.unpack('<QQQII', self._file.read(32))
-        name = self._file.read(name_size).decode()
-        (packed,) = struct.unpack('<Q', self._file.read(8))
-        return bytes(decompress(self._file.read(packed), name, size, crc))
+    def _read_chunk(self, at: int) -> bytes:
+        return read_chunk(self._file, at)
 
 
-def _texts(head: str, data: bytes, count: int) -> Iterator[int | str]:
-    """Give the fixed fields of a record, then its length-prefixed texts."""
-    yield from struct.unpack_from(head, data)
-    at = struct.calcsize(head)
-    for _ in range(count):
-        (size,) = struct.unpack_from('<I', data, at)
-        yield data[at + 4 : at + 4 + size].decode()
-        at += 4 + size
-
-
-class SalvagedSqlite:
+class SalvagedSqlite(_Salvaged):
     """Readable part of an SQLite3 storage file, and of the journal beside it.
 
     Args:
@@ -187,35 +177,25 @@ class SalvagedSqlite:
     """
 
     def __init__(self, path: Path) -> None:
-        self.topics: dict[int, SalvagedTopic] = {}
-        self.entries: list[Entry] = []
+        super().__init__()
         self.damage = 'it was not completed'
         try:
             self._base, self._files = _open_database(path)  # SQLite does not own its files
             # Without this, SQLite refuses a file that is shorter than its header says.
             self._base.execute('PRAGMA writable_schema=ON')
-            self._add_topics()
+            self.topics = read_topics(self._base)
         except _database_errors() as err:
             raise BagError(f'{path}: the topics cannot be read: {err}') from None
         self._walk()
-        self.entries.sort(key=lambda entry: entry.stamp_ns)
-
-    def load(self, entry: Entry) -> bytes:
-        """Return the serialised message."""
-        row = self._base.execute('SELECT data FROM messages WHERE rowid = ?', (entry.offset,))
-        return bytes(row.fetchone()[0])
+        self._settle()
 
     def close(self) -> None:
         """Close the file."""
         self._base.close()
 
-    def _add_topics(self) -> None:
-        names = {row[1] for row in self._base.execute('PRAGMA table_info(topics)')}
-        qos = 'offered_qos_profiles' if 'offered_qos_profiles' in names else "''"
-        for key, name, msgtype, text in self._base.execute(
-            f'SELECT id, name, type, {qos} FROM topics'  # noqa: S608  one of two constants
-        ):
-            self.topics[key] = SalvagedTopic(name=name, msgtype=msgtype, qos=text)
+    def _load(self, entry: _Entry) -> bytes:
+        row = self._base.execute('SELECT data FROM messages WHERE rowid = ?', (entry.offset,))
+        return bytes(row.fetchone()[0])
 
     def _walk(self) -> None:
         """List the messages, reading each whole, until one cannot be read."""
@@ -223,15 +203,19 @@ class SalvagedSqlite:
             for topic, stamp_ns, rowid, data in self._base.execute(
                 'SELECT topic_id, timestamp, rowid, data FROM messages ORDER BY rowid'
             ):
-                self.entries.append(Entry(stamp_ns, topic, rowid, len(data)))
+                self._entries.append(_Entry(stamp_ns, topic, rowid, len(data)))
         except _database_errors() as err:
-            self.damage = f'message {len(self.entries) + 1} cannot be read ({err})'
+            self.damage = f'message {len(self._entries) + 1} cannot be read ({err})'
+
+
+def _words(err: Exception) -> str:
+    return f'{err}' if str(err) else type(err).__name__
 
 
 def _database_errors() -> tuple[type[Exception], ...]:
     import apsw
 
-    return sqlite3.Error, apsw.Error, OSError
+    return sqlite3.Error, apsw.Error, OSError, BagError
 
 
 def _open_database(path: Path) -> tuple[Any, Any]:

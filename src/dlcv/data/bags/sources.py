@@ -1,24 +1,36 @@
-"""Open the storage files of a bag, whole or damaged, behind one face."""
+"""Open the storage files of a bag, whole or damaged, behind one face.
+
+The files say what is in them. metadata.yaml names them, and adds what they do not say themselves;
+where the two differ the files are right.
+"""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+import shutil
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dlcv.data.bags.errors import BagError
-from dlcv.data.bags.salvage import Entry, Salvaged, SalvagedMcap, SalvagedSqlite, SalvagedTopic
-from dlcv.data.bags.vocabulary import typestore
+from dlcv.data.bags.mcap import IndexedMcap
+from dlcv.data.bags.metadata import Metadata, read_metadata
+from dlcv.data.bags.salvage import SalvagedMcap, SalvagedSqlite
+from dlcv.data.bags.sqlite import Database
+from dlcv.data.bags.storage import Storage
+from dlcv.data.bags.translation import Translation, migrated, msgtype_of, not_ros
+from dlcv.data.bags.vocabulary import TF, typestore
 
 if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader
     from rosbags.interfaces import Connection
 
 STORAGE = ('.mcap', '.db3', '.bag')
-_RENAMED = {'tf/msg/tfMessage': 'tf2_msgs/msg/TFMessage'}  # ROS 1's first TF message
+PACKED = '.zstd'  # a storage file that is compressed as a whole
 
 
 class RawMessage(NamedTuple):
@@ -61,6 +73,10 @@ class Source(Protocol):
     start_ns: int
     end_ns: int
 
+    @property
+    def left_out(self) -> int:
+        """Messages that are not of ROS."""
+
     def messages(
         self, topics: Collection[str] | None, start_ns: int | None, stop_ns: int | None
     ) -> Iterator[RawMessage]:
@@ -73,55 +89,150 @@ class Source(Protocol):
         """Close the files."""
 
 
-def open_sources(path: Path) -> tuple[list[Source], list[str]]:
-    """Open a bag: a rosbag2 folder, a storage file, or a folder of storage files.
+@dataclass(slots=True)
+class Opened:
+    """What of a bag could be opened.
 
-    Returns:
-        The sources, and what is damaged about them in words; nothing for a whole bag.
+    Attributes:
+        sources: The parts.
+        damage: What is damaged about it, in words; nothing for a whole bag.
+        notes: What a reader should know of a bag from which nothing is missing.
+    """
+
+    sources: list[Source] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def is_storage(path: Path) -> bool:
+    """Whether a file is one of a bag, by its name."""
+    return path.suffix in STORAGE or (path.suffix == PACKED and Path(path.stem).suffix in STORAGE)
+
+
+def open_sources(path: Path) -> Opened:
+    """Open a bag: a rosbag2 folder, a storage file, or a folder of storage files.
 
     Raises:
         BagError: Nothing can be read.
     """
     if not path.exists():
         raise BagError(f'{path}: no such bag{_nearby(path)}')
-    if path.is_file() and path.suffix not in STORAGE:
+    if path.is_file() and not is_storage(path):
         raise BagError(f'{path} is no bag: a folder, or a file of {", ".join(STORAGE)}, is needed')
-    damage = []
-    if not _journal(path) and (path.is_file() or (path / 'metadata.yaml').exists()):
-        try:
-            return [RosbagsSource(path)], []
-        except BagError as err:
-            damage.append(str(err))
-    files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix in STORAGE)
-    if not files:
-        raise BagError(
-            '; '.join([*damage, f'{path} holds no file of {", ".join(STORAGE)}']) + _nearby(path)
-        )
-    sources = []
+    opened, metadata = Opened(), Metadata()
+    files = [path]
+    if path.is_dir():
+        there = sorted(found for found in path.iterdir() if is_storage(found))
+        if not there:
+            raise BagError(f'{path} holds no file of {", ".join(STORAGE)}{_nearby(path)}')
+        metadata = read_metadata(path, opened.notes)
+        files = _files(path, there, metadata, opened)
     for file in files:
-        source, trouble = _open_file(file)
-        damage += [trouble] if trouble and trouble not in damage else []
-        sources += [source] if source is not None else []
-    if not sources:
-        raise BagError('; '.join(damage))
-    return sources, damage
+        try:
+            _open_file(file, metadata.latched, opened)
+        except BagError as err:  # noqa: PERF203  (each file by itself)
+            opened.damage.append(str(err))
+    if not opened.sources:
+        raise BagError('; '.join(opened.damage))
+    _compare(path, metadata, opened)
+    return opened
 
 
-def _open_file(file: Path) -> tuple[Source | None, str]:
-    trouble = ''
+def _files(path: Path, there: list[Path], metadata: Metadata, opened: Opened) -> list[Path]:
+    """Return the files of a folder that make up the bag."""
+    if not metadata.files:
+        return there
+    by_name = {file.name: file for file in there}
+    by_name |= {file.stem: file for file in there if file.suffix == PACKED}
+    named = [by_name[name] for name in metadata.files if name in by_name]
+    missing = [name for name in metadata.files if name not in by_name]
+    others = [file for file in there if file not in named]
+    if others and len(others) == len(missing):  # somebody has given the files other names
+        opened.notes.append(
+            f'{path}: metadata.yaml names {", ".join(missing)}, there is '
+            f'{", ".join(file.name for file in others)}, which is read in its place'
+        )
+        return there
+    if missing:
+        opened.damage.append(
+            f'{path}: files that metadata.yaml names are missing: {", ".join(missing)}'
+        )
+    elif others:
+        opened.notes.append(
+            f'{path}: {", ".join(file.name for file in others)} is not read: metadata.yaml does '
+            'not name it'
+        )
+    return named or there
+
+
+def _compare(path: Path, metadata: Metadata, opened: Opened) -> None:
+    """Note where the files have fewer messages than metadata.yaml says."""
+    if opened.damage or metadata.messages is None:
+        return
+    held = sum(topic.count for source in opened.sources for topic in source.topics)
+    left_out = sum(source.left_out for source in opened.sources)
+    if held + left_out < metadata.messages:
+        opened.notes.append(
+            f'{path}: metadata.yaml counts {metadata.messages} messages, its files hold '
+            f'{held + left_out}'
+        )
+
+
+_WHOLE: dict[str, Callable[[Path], Storage]] = {'.mcap': IndexedMcap, '.db3': Database}
+_DAMAGED: dict[str, Callable[[Path], Storage]] = {'.mcap': SalvagedMcap, '.db3': SalvagedSqlite}
+
+
+def _open_file(file: Path, latched: Collection[str], opened: Opened) -> None:
+    """Open one storage file.
+
+    Raises:
+        BagError: Nothing of it can be read.
+    """
+    if file.suffix == '.bag':
+        opened.sources.append(Ros1Source(file))
+        return
+    place, folder = file, None
+    if file.suffix == PACKED:
+        folder = TemporaryDirectory()
+        place = _unpack(file, Path(folder.name))
+    storage = _open_storage(place)
+    source = StorageSource(file, storage, latched, folder)
+    if source.foreign and not source.topics and any(source.foreign.values()):
+        source.close()
+        raise BagError(f'{file}: none of its messages are of ROS: {source.foreign_text}')
+    if source.foreign:
+        opened.notes.append(f'{file}: left out, as they are not of ROS: {source.foreign_text}')
+    if storage.damage:
+        opened.damage.append(f'{file}: {storage.damage}')
+    opened.sources.append(source)
+
+
+def _open_storage(file: Path) -> Storage:
     if not _journal(file):
         try:
-            return RosbagsSource(file), ''
-        except BagError as err:
-            trouble = str(err)
-    kinds: dict[str, Callable[[Path], Salvaged]] = {'.mcap': SalvagedMcap, '.db3': SalvagedSqlite}
-    if file.suffix not in kinds:
-        return None, trouble
+            return _WHOLE[file.suffix](file)
+        except (BagError, OSError):
+            pass  # it is read from its start, which says what is wrong
     try:
-        salvaged = kinds[file.suffix](file)
-    except (BagError, OSError) as err:
-        return None, str(err)
-    return SalvagedSource(salvaged), f'{file}: {salvaged.damage}'
+        return _DAMAGED[file.suffix](file)
+    except OSError as err:
+        raise BagError(f'{file} cannot be read: {err.strerror or err}') from err
+
+
+def _unpack(file: Path, folder: Path) -> Path:
+    """Write what a compressed storage file holds into a folder."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+
+    target = folder / file.stem
+    try:
+        with zstd.open(file, 'rb') as packed, target.open('wb') as unpacked:
+            shutil.copyfileobj(packed, unpacked)
+    except (OSError, EOFError, zstd.ZstdError) as err:
+        raise BagError(f'{file} cannot be unpacked: {err}') from err
+    return target
 
 
 def _journal(path: Path) -> bool:
@@ -137,20 +248,108 @@ def _nearby(path: Path) -> str:
     return f'; {folder} has {sorted(p.name for p in folder.iterdir())[:12]}'
 
 
-class RosbagsSource:
-    """A whole bag, ROS 2 or ROS 1, read by rosbags."""
+class StorageSource:
+    """A storage file of ROS 2, or an MCAP file of ROS 1.
+
+    Args:
+        path: Its name, for errors.
+        storage: The open file.
+        latched: Topics of which something else says that they are latched.
+        folder: Where it was unpacked; removed with it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        storage: Storage,
+        latched: Collection[str] = (),
+        folder: TemporaryDirectory[str] | None = None,
+    ) -> None:
+        self._path, self._storage, self._folder = path, storage, folder
+        self.start_ns, self.end_ns = storage.start_ns, storage.end_ns
+        kinds = {key: not_ros(topic) for key, topic in storage.topics.items()}
+        self.foreign = {
+            f'{storage.topics[key].name} ({kind})': storage.counts.get(key, 0)
+            for key, kind in kinds.items()
+            if kind
+        }
+        self._read = {key: topic for key, topic in storage.topics.items() if not kinds[key]}
+        self._types = {key: msgtype_of(topic.msgtype) for key, topic in self._read.items()}
+        self._translation = Translation(self._read.values())
+        found: dict[tuple[str, str], Topic] = {}
+        for key, stored in self._read.items():
+            topic = Topic(
+                name=stored.name,
+                msgtype=self._types[key],
+                count=storage.counts.get(key, 0),
+                latched=stored.latched or stored.name in latched,
+            )
+            _add(found, topic)
+        self.topics = tuple(found.values())
+
+    @property
+    def left_out(self) -> int:
+        """Messages that are not of ROS."""
+        return sum(self.foreign.values())
+
+    @property
+    def foreign_text(self) -> str:
+        """The topics that are not of ROS, and what they are."""
+        return ', '.join(self.foreign)
+
+    def messages(
+        self, topics: Collection[str] | None, start_ns: int | None, stop_ns: int | None
+    ) -> Iterator[RawMessage]:
+        """Give the messages in time order."""
+        keys = [key for key, topic in self._read.items() if topics is None or topic.name in topics]
+        if not keys:
+            return
+        try:
+            for key, stamp_ns, data in self._storage.messages(keys, start_ns, stop_ns):
+                topic = self._read[key]
+                try:
+                    cdr = self._translation.cdr(topic, data)
+                except Exception as err:
+                    raise BagError(
+                        f'a message of {topic.name} at {stamp_ns} ns is no {topic.msgtype}: '
+                        f'{_words(err)}'
+                    ) from err
+                yield RawMessage(topic.name, self._types[key], stamp_ns, cdr)
+        except GeneratorExit:
+            raise
+        except Exception as err:
+            raise BagError(f'{self._path}: {_words(err)}') from err
+
+    def deserialize(self, raw: RawMessage) -> Any:
+        """Return the message of its bytes."""
+        return self._translation.deserialize(raw.msgtype, raw.data)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._storage.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+class Ros1Source:
+    """A ROS 1 bag, read by rosbags and translated to ROS 2."""
+
+    left_out = 0
 
     def __init__(self, path: Path) -> None:
         from rosbags.highlevel import AnyReader
+        from rosbags.typesys import Stores, get_typestore
 
-        self.path = path
-        self._store = typestore()
+        self._path = path
         try:
-            self._reader: AnyReader = AnyReader([path], default_typestore=self._store)
+            self._reader: AnyReader = AnyReader([path], default_typestore=typestore())
             self._reader.open()
-        except Exception as err:  # rosbags lets struct, yaml and Unicode errors of bad files pass
+        except Exception as err:  # rosbags lets struct and Unicode errors of bad files pass
             raise BagError(f'{path}: {_words(err)}') from err
-        self._translate = None if self._reader.is2 else _Translator(self._reader)
+        # What only this bag knows keeps its definition; the common types become ROS 2's.
+        self._store: Any = get_typestore(Stores.EMPTY)
+        self._store.register({**self._reader.typestore.fielddefs, **typestore().fielddefs})
+        self._cache: dict[str, object] = {}
         self.start_ns, self.end_ns = 0, 0
         if self._reader.message_count:
             self.start_ns, self.end_ns = self._reader.start_time, self._reader.end_time - 1
@@ -163,109 +362,28 @@ class RosbagsSource:
         wanted = [c for c in self._reader.connections if topics is None or c.topic in topics]
         if not wanted:
             return
+        source = self._reader.typestore
         try:
             for connection, stamp_ns, data in self._reader.messages(wanted, start_ns, stop_ns):
-                msgtype = _RENAMED.get(connection.msgtype, connection.msgtype)
-                if self._translate is not None:
-                    cdr = self._translate(data, connection.msgtype, msgtype)
-                    yield RawMessage(connection.topic, msgtype, stamp_ns, cdr)
-                else:
-                    yield RawMessage(connection.topic, msgtype, stamp_ns, data)
+                old, new = connection.msgtype, msgtype_of(connection.msgtype)
+                cdr = migrated(source, self._store, old, new, self._cache, data, is2=False)
+                yield RawMessage(connection.topic, new, stamp_ns, cdr)
         except GeneratorExit:
             raise
         except Exception as err:
-            raise BagError(f'{self.path}: {_words(err)}') from err
-
-    def deserialize(self, raw: RawMessage) -> Any:
-        """Return the message of its bytes."""
-        if self._translate is not None:
-            return self._translate.store.deserialize_cdr(raw.data, raw.msgtype)
-        own = self._reader.typestore
-        store = own if raw.msgtype in own.fielddefs else self._store
-        return store.deserialize_cdr(raw.data, raw.msgtype)
-
-    def close(self) -> None:
-        """Close the files."""
-        self._reader.close()
-
-
-class _Translator:
-    """ROS 1 bytes to CDR of the ROS 2 type of the same name."""
-
-    def __init__(self, reader: AnyReader) -> None:
-        from rosbags.typesys import Stores, get_typestore
-
-        self._source = reader.typestore
-        self._cache: dict[str, object] = {}
-        self.store: Any = get_typestore(Stores.EMPTY)
-        # What only this bag knows keeps its definition; the common types become ROS 2's.
-        self.store.register({**reader.typestore.fielddefs, **typestore().fielddefs})
-
-    def __call__(self, data: bytes, msgtype: str, new_type: str) -> memoryview:
-        from rosbags.convert.converter import migrate_bytes
-
-        return migrate_bytes(
-            self._source,
-            self.store,
-            msgtype,
-            new_type,
-            self._cache,
-            data,
-            src_is2=False,
-            dst_is2=True,
-        )
-
-
-class SalvagedSource:
-    """The readable part of a damaged storage file."""
-
-    def __init__(self, salvaged: Salvaged) -> None:
-        self._salvaged = salvaged
-        entries = salvaged.entries
-        self.start_ns = entries[0].stamp_ns if entries else 0
-        self.end_ns = entries[-1].stamp_ns if entries else 0
-        counts = dict.fromkeys(salvaged.topics, 0)
-        for entry in entries:
-            counts[entry.topic] = counts.get(entry.topic, 0) + 1
-        self.topics = tuple(
-            Topic(
-                name=topic.name,
-                msgtype=topic.msgtype,
-                count=counts[key],
-                latched=_is_latched(topic.qos),
-            )
-            for key, topic in salvaged.topics.items()
-        )
-        self._store = _salvaged_store(list(salvaged.topics.values()))
-
-    def messages(
-        self, topics: Collection[str] | None, start_ns: int | None, stop_ns: int | None
-    ) -> Iterator[RawMessage]:
-        """Give the messages in time order."""
-        for entry in self._salvaged.entries:
-            topic = self._salvaged.topics.get(entry.topic)
-            if topic is None or (topics is not None and topic.name not in topics):
-                continue
-            if _within(entry, start_ns, stop_ns):
-                yield RawMessage(topic.name, topic.msgtype, entry.stamp_ns, self._load(entry))
-
-    def _load(self, entry: Entry) -> bytes:
-        try:
-            return self._salvaged.load(entry)
-        except Exception as err:  # it was readable when the bag was opened
-            raise BagError(f'the message at {entry.stamp_ns} ns: {_words(err)}') from err
+            raise BagError(f'{self._path}: {_words(err)}') from err
 
     def deserialize(self, raw: RawMessage) -> Any:
         """Return the message of its bytes."""
         return self._store.deserialize_cdr(raw.data, raw.msgtype)
 
     def close(self) -> None:
-        """Close the file."""
-        self._salvaged.close()
+        """Close the files."""
+        self._reader.close()
 
 
 def merge(
-    sources: list[Source],
+    sources: Sequence[Source],
     topics: Collection[str] | None,
     start_ns: int | None,
     stop_ns: int | None,
@@ -276,51 +394,44 @@ def merge(
         for raw in source.messages(topics, start_ns, stop_ns):
             yield source, raw
 
-    if len(sources) == 1:
-        return tagged(sources[0])
-    return iter(heapq.merge(*map(tagged, sources), key=lambda item: item[1].stamp_ns))
+    in_turn = sorted((s for s in sources if any(t.count for t in s.topics)), key=_begin)
+    if all(a.end_ns <= b.start_ns for a, b in pairwise(in_turn)):  # as a recorder splits
+        for source in in_turn:
+            yield from tagged(source)
+        return
+    yield from heapq.merge(*map(tagged, sources), key=lambda item: item[1].stamp_ns)
+
+
+def _begin(source: Source) -> int:
+    return source.start_ns
 
 
 def _topics(connections: list[Connection]) -> tuple[Topic, ...]:
-    """Sum up the connections of each topic; split and ROS 1 bags have several."""
+    """Sum up the connections of each topic; ROS 1 bags have several."""
     found: dict[tuple[str, str], Topic] = {}
     for c in connections:
-        profiles = getattr(c.ext, 'offered_qos_profiles', [])
-        latched = bool(getattr(c.ext, 'latching', 0)) or any(
-            q.durability.name == 'TRANSIENT_LOCAL' for q in profiles
-        )
-        msgtype = _RENAMED.get(c.msgtype, c.msgtype)
-        old = found.get((c.topic, msgtype))
-        found[c.topic, msgtype] = Topic(
+        topic = Topic(
             name=c.topic,
-            msgtype=msgtype,
-            count=c.msgcount + (old.count if old else 0),
-            latched=latched or (old is not None and old.latched),
+            msgtype=msgtype_of(c.msgtype),
+            count=c.msgcount,
+            latched=bool(getattr(c.ext, 'latching', 0)),
         )
+        _add(found, topic)
     return tuple(found.values())
 
 
-def _is_latched(qos: str) -> bool:
-    return 'durability: 1' in qos or 'durability: transient_local' in qos
-
-
-def _within(entry: Entry, start_ns: int | None, stop_ns: int | None) -> bool:
-    after = start_ns is None or entry.stamp_ns >= start_ns
-    return after and (stop_ns is None or entry.stamp_ns < stop_ns)
-
-
-def _salvaged_store(topics: list[SalvagedTopic]) -> Any:
-    """Return the file's own message definitions over those of ROS 2 Jazzy."""
-    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-
-    store = get_typestore(Stores.EMPTY)
-    known = dict(typestore().fielddefs)
-    for topic in topics:
-        if topic.encoding == 'ros2msg':
-            with suppress(Exception):  # a damaged definition: Jazzy's serves
-                known.update(get_types_from_msg(topic.definition, topic.msgtype))
-    store.register(known)
-    return store
+def _add(found: dict[tuple[str, str], Topic], topic: Topic) -> None:
+    """Put a topic beside others, or to the one of the same name and type."""
+    key = topic.name, topic.msgtype
+    old = found.get(key)
+    # by convention, whatever a bag says: scripts and filters do not say it
+    static = topic.msgtype == TF and topic.name.rpartition('/')[2] == 'tf_static'
+    found[key] = Topic(
+        name=topic.name,
+        msgtype=topic.msgtype,
+        count=topic.count + (old.count if old else 0),
+        latched=static or topic.latched or (old is not None and old.latched),
+    )
 
 
 def _words(err: Exception) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlcv.data.bags.sources import STORAGE
+from dlcv.data.bags.sources import is_storage
 from dlcv.data.recordings.bag import BagOptions, BagRecording
 from dlcv.data.recordings.errors import RecordingError
 from dlcv.data.recordings.truth import CAMERA, Truth, TruthOptions, read_truth
@@ -33,9 +33,9 @@ def is_bag(path: Path) -> bool:
     """Whether a path is a bag or a folder with one, by its names."""
     if path.is_dir():
         return (path / 'metadata.yaml').is_file() or any(
-            found.suffix in STORAGE for found in path.iterdir()
+            is_storage(found) for found in path.iterdir()
         )
-    return path.suffix in STORAGE
+    return is_storage(path)
 
 
 def open_recording(text: Path | str, options: BagOptions | None = None) -> Recording:

@@ -131,7 +131,7 @@ def evaluate(
         chosen = spread(stamps, SAMPLES)
         wanted = {s for _, worst in found for _, s in worst.frames()} | set(chosen)
         shown = pictures(outputs, source, _sources(subject, answers, choice), wanted)
-        damage = [text for bag in (source, outputs) for text in bag.damage]
+        damage = [text for bag in (source, outputs) for text in (*bag.damage, *bag.notes)]
     return Evaluation(
         title=title,
         mode=subject.mode,
