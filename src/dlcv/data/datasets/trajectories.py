@@ -14,6 +14,7 @@ import numpy.typing as npt
 from dlcv.data.datasets.errors import DatasetError
 from dlcv.data.datasets.files import read_lines, seconds_to_ns
 from dlcv.data.datasets.poses import euroc_lines, kitti_lines, tum_lines
+from dlcv.files import write_whole
 from dlcv.geometry.trajectory import time_order
 from dlcv.types import FloatArray, Trajectory
 
@@ -185,4 +186,4 @@ def _row(values: FloatArray, digits: int) -> str:
 
 
 def _write(path: Path, lines: list[str]) -> None:
-    path.write_text('\n'.join([*lines, '']), encoding='utf-8')
+    write_whole(path, '\n'.join([*lines, '']))
