@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -127,3 +130,53 @@ def test_ctrl_c_leaves_a_whole_bag(tmp_path, folder, capsys, monkeypatch):
     with Bag(tmp_path / 'b.mcap') as bag:
         assert not bag.damage
         assert len(list(bag.frames())) == 1  # the second waited for its neighbour
+
+
+def limited(most, *arguments):
+    """Run a command that may write files of so many bytes: it fails where a full disk does."""
+    code = (
+        f'import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}));'
+        'import sys; from dlcv.cli.main import main; sys.exit(main(sys.argv[1:]))'
+    )
+    command = [sys.executable, '-c', code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def large(tmp_path):
+    (tmp_path / 'large').mkdir()
+    for i in range(8):
+        pixels = np.random.default_rng(i).integers(0, 256, (300, 400, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / 'large' / f'{i:03d}.png'), pixels)
+    return tmp_path / 'large'
+
+
+@pytest.mark.parametrize('name', ['x.mcap', 'x'])
+@pytest.mark.parametrize(('most', 'chunks'), [(1_500_000, 'none'), (2_500_000, 'zstd')])
+def test_of_a_bag_that_a_disk_has_no_room_for_it_is_said_what_there_is(
+    large, tmp_path, name, most, chunks
+):
+    out = tmp_path / 'out' / name
+    out.parent.mkdir()
+    done = limited(most, 'convert', 'images', large, out, '--chunks', chunks)
+    assert done.returncode == 2
+    assert f'{out} cannot be completed: ' in done.stderr
+    assert 'File too large' in done.stderr
+    assert [path.name for path in out.parent.iterdir()] == [f'{name}.partial']
+    with Bag(out.with_name(f'{name}.partial'), keep_damaged=True) as bag:
+        kept = len(list(bag.frames()))
+        assert 0 < kept == bag.topic('/camera/image_raw').count < 8
+    assert f'{name}.partial keeps the first {kept} of 8 pictures' in done.stderr
+    assert f'{name}.partial has its first {bag.message_count} messages' in done.stderr
+
+
+@pytest.mark.parametrize('name', ['x.mcap', 'x'])
+def test_of_a_bag_that_there_is_no_room_for_at_all_nothing_stays(large, tmp_path, name):
+    out = tmp_path / 'out' / name
+    out.parent.mkdir()
+    done = limited(300_000, 'convert', 'images', large, out, '--chunks', 'zstd')
+    assert done.returncode == 2
+    assert f'nothing is kept of {out}' in done.stderr
+    assert 'nothing of it could be kept' in done.stderr
+    assert not list(out.parent.iterdir())
+    assert limited(9_000_000, 'convert', 'images', large, out).returncode == 0

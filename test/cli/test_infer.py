@@ -325,3 +325,17 @@ def test_help_needs_neither_torch_nor_opencv():
     ran = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert ran.stdout.endswith('[]\n')
     assert 'disparity (H,W), a fraction of the image width' in ' '.join(ran.stdout.split())
+
+
+def test_a_full_disk_leaves_no_half_file_and_is_named(infer, capsys, monkeypatch, tmp_path):
+    def full(file, **_arrays):
+        file.write(b'PK half of it')
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr('numpy.savez', full)
+    code, arrays, pictures = infer('superpoint')
+    assert (code, arrays, pictures) == (2, {}, [])
+    assert (
+        capsys.readouterr().err == f'dlcv infer: {tmp_path / "out.npz"}: No space left on device\n'
+    )
+    assert not list(tmp_path.iterdir())

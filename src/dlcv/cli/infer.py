@@ -19,6 +19,7 @@ import numpy as np
 from dlcv.cli.extras import need
 from dlcv.cli.main import CommandError
 from dlcv.estimation.memory import keep_freed_memory
+from dlcv.files import whole_file
 from dlcv.types import ByteImage, Camera, FloatArray, Frame
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def run(args: argparse.Namespace) -> int:
 
         set_threads(args.threads)
     outcome = _RUNNERS[args.network](args, frames)
-    with args.output.open('wb') as file:
+    with whole_file(args.output) as part, part.open('wb') as file:
         np.savez(file, **outcome.arrays)  # type: ignore[arg-type]  # NumPy's own stub trips
     sys.stdout.writelines(f'{line}\n' for line in outcome.lines)
     if args.view is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,5 +32,20 @@ def progress_bar(title: str, out: Path) -> Iterator[Progress]:
             yield show
     except BaseException:
         if done:
-            sys.stderr.write(f'{out} keeps the first {done} of {total} pictures\n')
+            sys.stderr.write(f'{_kept(out, total)}\n')
         raise
+
+
+def _kept(out: Path, total: int) -> str:
+    """Say what is on the disk of a bag that was to have so many pictures."""
+    from dlcv.data.bags import Bag, BagError
+    from dlcv.data.bags.vocabulary import COMPRESSED_IMAGE, IMAGE
+    from dlcv.data.bags.writer import partial_of
+
+    for path in (out, partial_of(out)):
+        with suppress(BagError), Bag(path, keep_damaged=True) as bag:
+            kept = max(
+                (t.count for t in bag.topics if t.msgtype in (IMAGE, COMPRESSED_IMAGE)), default=0
+            )
+            return f'{path} keeps the first {kept} of {total} pictures'
+    return f'nothing is kept of {out}'

@@ -161,15 +161,14 @@ class _Illustrated:
 
 def _write_images(folder: Path, index: int, snapshot: Snapshot) -> None:
     """Write left (and right) pictures as ``000000.png`` in folders of their own."""
-    import cv2
+    from dlcv.view.panel import write_picture
 
     for side, frame in (('left', snapshot.frame), ('right', snapshot.right)):
         if frame is None:
             continue
         path = folder / side / f'{index:06d}.png'
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not cv2.imwrite(str(path), cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)):
-            raise OSError(f'could not write {path}')
+        write_picture(path, frame.image)
 
 
 def _print_summary(written: Written, images: Path | None) -> None:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import yaml
 
 from dlcv.config import load_yaml
-from dlcv.files import TextError, expanded, read_text
+from dlcv.files import TextError, expanded, read_text, write_whole
 from dlcv.geometry.distortion import DistortionError, known_distortion
 from dlcv.geometry.trajectory import moved
 from dlcv.types import ByteImage, Camera, FloatArray
@@ -67,7 +67,7 @@ def write_camera(camera: Camera, path: Path | str, name: str = 'camera') -> None
             'data': [*k[:3], 0.0, *k[3:6], 0.0, *k[6:], 0.0],
         },
     }
-    Path(path).write_text(yaml.safe_dump(data, sort_keys=False), encoding='utf-8')
+    write_whole(path, yaml.safe_dump(data, sort_keys=False))
 
 
 def check_camera(camera: Camera) -> Camera:

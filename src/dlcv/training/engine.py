@@ -33,6 +33,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from dlcv.config import load_yaml, to_dict
+from dlcv.files import whole_file
 from dlcv.networks.weights import save_network
 from dlcv.training.log import Log
 from dlcv.training.recipe import Batch, Recipe, RunConfig, Sample, Samples, TrainError
@@ -277,12 +278,10 @@ def _save(fabric: Fabric, state: _State, folder: Path) -> None:
         'sums': state.sums,
         'counted': state.counted,
     }
-    unfinished = folder / f'{CHECKPOINT}.part'
-    with unfinished.open('wb') as file:
+    with whole_file(folder / CHECKPOINT) as unfinished, unfinished.open('wb') as file:
         torch.save(content, file)
         file.flush()
         os.fsync(file.fileno())
-    unfinished.replace(folder / CHECKPOINT)
 
 
 def _loop(

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dlcv.files import write_whole
 from dlcv.types import ByteImage
 
 _SMALL = (cv2.IMWRITE_PNG_COMPRESSION, 6)  # a quarter smaller than OpenCV's usual 1
@@ -62,7 +63,7 @@ def write_picture(path: Path | str, image: ByteImage) -> None:
         done = False
     if not done:
         raise ViewError(f'{path}: {path.suffix!r} is no picture format; try .png or .jpg')
-    path.write_bytes(data.tobytes())
+    write_whole(path, data.tobytes())
 
 
 def _pad(image: ByteImage, height: int, width: int) -> ByteImage:

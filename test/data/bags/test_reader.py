@@ -401,10 +401,13 @@ def test_a_full_disk_is_named_and_what_is_written_stays(tmp_path, small_recordin
     with pytest.raises(BagError, match=r'stopped after 1 messages.*No space left'):
         bag.write('/i', 2, _image(2))
     monkeypatch.setattr(bag._writer.storage, 'close', full)
-    with pytest.raises(BagError, match=r'closing failed after 1 messages.*No space left'):
+    with pytest.raises(
+        BagError, match=r'b cannot be completed: .*No space left.*b\.partial has its'
+    ):
         bag.close()
-    with Bag(tmp_path / 'b', keep_damaged=True) as kept:
-        assert len(list(kept.frames())) == 1
+    assert not (tmp_path / 'b').exists()
+    with Bag(tmp_path / 'b.partial', keep_damaged=True) as kept:
+        assert len(list(kept.frames())) == kept.message_count == bag.messages == 1
 
 
 # Frames

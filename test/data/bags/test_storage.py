@@ -163,6 +163,15 @@ def test_a_cut_file_says_where_it_was_cut_in_words(put):
     assert read(path, keep_damaged=True) == [(3, 'a'), (5, 'b')]
 
 
+def test_a_cut_chunk_gives_its_messages_before_the_cut(put):
+    path = put([WORDS], [[*CHUNKS[0], *CHUNKS[1]]])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(string('d')) + 3])
+    assert read(path, keep_damaged=True) == [(3, 'a'), (5, 'b')]
+    with pytest.raises(BagError, match='cut in the record at byte'):
+        Bag(path)
+
+
 def test_messages_of_ros_1_in_mcap_are_translated(put):
     store = get_typestore(Stores.ROS1_NOETIC)
     kinds = store.types

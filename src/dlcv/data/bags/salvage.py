@@ -10,6 +10,7 @@ import sqlite3
 import struct
 from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
@@ -119,6 +120,8 @@ class SalvagedMcap(_Salvaged):
             self._file.seek(at)
             opcode, size = struct.unpack('<BQ', self._file.read(9))
             if at + 9 + size > self._size or opcode == 0:
+                if opcode == CHUNK:
+                    self._cut_chunk(at)
                 break
             indexing = indexing or opcode == DATA_END  # what follows says again what was said
             try:
@@ -149,8 +152,17 @@ class SalvagedMcap(_Salvaged):
         elif opcode in (SCHEMA, CHANNEL, MESSAGE):
             self._item(opcode, self._file.read(size), at + 9, -1)
 
+    def _cut_chunk(self, at: int) -> None:
+        """Take the messages before the cut; of a compressed chunk there are none."""
+        with suppress(struct.error, UnicodeDecodeError, BagError):
+            if struct.unpack_from('<I', self._file.read(32), 28) == (0,):
+                self._file.seek(at + 49)
+                self._records(self._file.read(), at + 49, -1)
+
     def _records(self, data: bytes, base: int, chunk: int) -> None:
         for opcode, begin, end in places(data):
+            if end > len(data):  # cut
+                return
             self._item(opcode, data[begin:end], base + begin, chunk)
 
     def _item(self, opcode: int, data: bytes, start: int, chunk: int) -> None:

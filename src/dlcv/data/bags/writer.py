@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from dlcv.data.bags.errors import BagError
+from dlcv.data.bags.sources import open_sources
 from dlcv.data.bags.vocabulary import typestore
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class BagWriter:
     """A bag being written; use it in a ``with`` block, which completes the file in any case.
 
     Also after an error in the block the index is written, so that what was written can be read.
+    Where the disk refuses that, what can be read stays as ``NAME.partial``, and nothing stays under
+    the name itself.
 
     Args:
         path: ``NAME.mcap`` for a single file, else the folder to make.
@@ -51,6 +54,7 @@ class BagWriter:
     ) -> None:
         self.path = Path(path)
         self.messages = 0
+        self._refused = False
         self._connections: dict[str, Connection] = {}
         if self.path.suffix in ('.db3', '.bag'):
             raise BagError(
@@ -60,10 +64,11 @@ class BagWriter:
         if self.path.exists() or self.path.is_symlink():
             _remove_old(self.path, overwrite)
         self._folder = self.path
+        partial = partial_of(self.path)
+        if partial.exists():
+            _remove_old(partial, overwrite=True)
         if self.path.suffix == '.mcap':  # rosbags writes folders: write one aside, take the file
-            self._folder = self.path.with_name(f'{self.path.name}.partial')
-            if self._folder.exists():
-                _remove_old(self._folder, overwrite=True)
+            self._folder = partial
         self._writer = _open(self._folder, compression, notes or {})
 
     def __enter__(self) -> Self:
@@ -113,6 +118,7 @@ class BagWriter:
         try:
             self._writer.write(connection, stamp_ns, data)
         except OSError as err:
+            self._refused = True
             raise BagError(
                 f'{self.path}: writing stopped after {self.messages} messages: {err}'
             ) from err
@@ -122,33 +128,77 @@ class BagWriter:
         """Write the index and the metadata; a bag without messages is removed again.
 
         Raises:
-            BagError: The disk refuses; what is on it can still be read as a damaged bag.
+            BagError: The disk refuses; the message says what of it can still be read, and where.
         """
         if self._writer.storage is None:
             return
         try:
-            self._finish()
+            if self.messages:
+                self._writer.close()
+                self._check()
+                self._settle()
+            else:
+                self._writer.abort()
+                shutil.rmtree(self._folder)
         except OSError as err:
             with suppress(OSError):  # it cannot write its last bytes either
                 self._writer.abort()
-            raise BagError(
-                f'{self._folder}: closing failed after {self.messages} messages: {err}'
-            ) from err
+            raise BagError(f'{self.path} cannot be completed: {err}; {self._abandon()}') from err
 
     def _connection(self, topic: str) -> Connection:
         if topic not in self._connections:
             raise BagError(f'{self.path}: no topic {topic}; there are {sorted(self._connections)}')
         return self._connections[topic]
 
-    def _finish(self) -> None:
-        if not self.messages:
-            self._writer.abort()
-            shutil.rmtree(self._folder)
+    def _check(self) -> None:
+        """Raise an OSError where a message that was refused has left a gap in the file."""
+        if not self._refused:
             return
-        self._writer.close()
+        count, whole = _readable(self._folder)
+        if not whole or not count:
+            raise OSError('it is damaged where the disk refused to take more')
+        self.messages = count
+
+    def _settle(self) -> None:
+        """Give a completed bag its name."""
         if self._folder != self.path:
             (self._folder / f'{self._folder.name}.mcap').replace(self.path)
             shutil.rmtree(self._folder)
+
+    def _abandon(self) -> str:
+        """Keep what can be read of a bag that cannot be completed; say what that is."""
+        self.messages, _ = _readable(self._folder)
+        if not self.messages:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            return 'nothing of it could be kept'
+        partial = partial_of(self.path)
+        if self._folder != partial:
+            self._folder.rename(partial)
+        return f'as a damaged bag, {partial} has its first {self.messages} messages'
+
+
+def partial_of(path: Path) -> Path:
+    """Return where that of a bag is kept which cannot be completed."""
+    return path.with_name(f'{path.name}.partial')
+
+
+def _readable(folder: Path) -> tuple[int, bool]:
+    """Return how many messages of a bag can be read, and whether it is whole."""
+    count = 0
+    try:
+        opened = open_sources(folder)
+    except BagError:
+        return 0, False
+    try:
+        for source in opened.sources:
+            for _ in source.messages(None, None, None):
+                count += 1
+    except BagError:
+        return count, False
+    finally:
+        for source in opened.sources:
+            source.close()
+    return count, not opened.damage
 
 
 def _open(folder: Path, compression: Compression, notes: Mapping[str, str]) -> Writer:
@@ -169,6 +219,8 @@ def _open(folder: Path, compression: Compression, notes: Mapping[str, str]) -> W
             writer.set_custom_data(key, value)
         writer.open()
     except OSError as err:
+        with suppress(OSError):
+            folder.rmdir()  # nothing is in it
         raise BagError(f'{folder} cannot be written: {err.strerror}') from err
     except WriterError as err:
         raise BagError(f'{folder} cannot be written: {err}') from err

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dlcv.data.datasets.errors import DatasetError
 from dlcv.data.datasets.files import decoded
+from dlcv.files import write_whole
 from dlcv.types import FloatArray
 
 _TAG = b'PIEH'  # the float 202021.25, little end first: a check of the byte order
@@ -73,7 +74,7 @@ def write_flo(path: Path, flow: FloatArray) -> None:
     unknown = np.isnan(flow).any(axis=-1, keepdims=True)
     values = np.where(unknown, _WRITTEN_UNKNOWN, flow).astype('<f4')
     size = np.array((flow.shape[1], flow.shape[0]), '<i4')
-    path.write_bytes(_TAG + size.tobytes() + values.tobytes())
+    write_whole(path, _TAG + size.tobytes() + values.tobytes())
 
 
 def read_kitti_flow_png(path: Path) -> FloatArray:

@@ -14,6 +14,7 @@ from dlcv.data.datasets.columns import read_table
 from dlcv.data.datasets.errors import DatasetError
 from dlcv.data.datasets.files import read_lines, seconds_to_ns
 from dlcv.data.datasets.poses import Format, format_of, kitti_lines, timed_poses
+from dlcv.files import write_whole
 from dlcv.geometry.trajectory import time_order
 from dlcv.types import FloatArray, Trajectory
 
@@ -171,4 +172,4 @@ def _row(values: FloatArray, digits: int) -> str:
 
 
 def _write(path: Path, lines: list[str]) -> None:
-    path.write_text('\n'.join([*lines, '']), encoding='utf-8')
+    write_whole(path, '\n'.join([*lines, '']))

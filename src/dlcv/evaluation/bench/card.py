@@ -19,6 +19,7 @@ from pathlib import Path
 from dlcv.evaluation.bench.options import BenchError
 from dlcv.evaluation.bench.report import Report, markdown, read_json
 from dlcv.evaluation.bench.summary import summary
+from dlcv.files import write_whole
 
 _BEGIN = re.compile(r'<!-- bench (?P<file>[^\s:]+)(?P<tables>(?: [^\s:]+)*): begin -->')
 _END = '<!-- bench: end -->'
@@ -33,7 +34,7 @@ def renew(path: Path) -> bool:
     before = path.read_text(encoding='utf-8')
     after = insert(before, path.parent)
     if after != before:
-        path.write_text(after, encoding='utf-8')
+        write_whole(path, after)
     return after != before
 
 

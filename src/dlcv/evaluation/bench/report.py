@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlcv.config import ConfigError, from_dict
 from dlcv.evaluation.bench.options import BenchError
+from dlcv.files import write_whole
 from dlcv.host import command, host, versions
 from dlcv.metrics.quantity import Quantity
 
@@ -185,7 +186,7 @@ def environment(weights: Iterable[Path | None] = ()) -> Environment:
 def write_json(report: Report, path: Path) -> None:
     """Write a report; numbers keep all their digits, what is unknown is null."""
     text = json.dumps(_plain(asdict(report)), indent=1, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + '\n', encoding='utf-8')
+    write_whole(path, text + '\n')
 
 
 def read_json(path: Path) -> Report:

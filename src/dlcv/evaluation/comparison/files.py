@@ -14,6 +14,7 @@ from dlcv.evaluation.comparison.compare import Comparison, ComparisonError, comp
 from dlcv.evaluation.comparison.text import markdown, print_comparison
 from dlcv.evaluation.comparison.thresholds import Checked, check, read_thresholds
 from dlcv.evaluation.scoring.files import read_json
+from dlcv.files import write_whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,8 +72,8 @@ def write_comparison(comparison: Comparison, checked: Checked | None, folder: Pa
         'limits': None if checked is None else asdict(checked),
     }
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / 'comparison.json').write_text(text + '\n', encoding='utf-8')
-    (folder / 'comparison.md').write_text(markdown(comparison, checked), encoding='utf-8')
+    write_whole(folder / 'comparison.json', text + '\n')
+    write_whole(folder / 'comparison.md', markdown(comparison, checked))
 
 
 def labels(paths: Sequence[Path]) -> list[str]:

@@ -23,6 +23,7 @@ from dlcv.evaluation.matrix.cell import Cell
 from dlcv.evaluation.matrix.errors import MatrixError
 from dlcv.evaluation.scoring.files import read_json
 from dlcv.evaluation.scoring.model import Evaluation, Section
+from dlcv.files import write_whole
 
 EVALUATION = 'evaluation.json'
 RECORD = 'cell.json'
@@ -132,9 +133,7 @@ class Store:
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the whole matrix, never half."""
-        part = self.folder / f'.{name}.part'
-        part.write_text(text, encoding='utf-8')
-        part.replace(self.folder / name)
+        write_whole(self.folder / name, text)
 
     def _clear(self) -> None:
         for part in self.folder.glob('*/*/.*.part'):

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 from dlcv.config import from_dict, to_dict
 from dlcv.evaluation.replay.outputs import NodeRun, Output, outputs_of
 from dlcv.evaluation.replay.shown import Shown
+from dlcv.files import write_whole
 from dlcv.interface.nodes import HANDLED
 
 T = TypeVar('T')
@@ -170,12 +171,7 @@ def broken_off(images: int, of: int, error: Exception) -> str:
 
 def write(value: ReplayJob | RunFacts, path: Path) -> None:
     """Write as JSON; where that fails, no half of it stays."""
-    text = json.dumps(to_dict(value), indent=1, ensure_ascii=False) + '\n'
-    try:
-        path.write_text(text, 'utf-8')
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
+    write_whole(path, json.dumps(to_dict(value), indent=1, ensure_ascii=False) + '\n')
 
 
 def read(path: Path, cls: type[T]) -> T:

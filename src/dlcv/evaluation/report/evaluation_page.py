@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from dlcv.evaluation.report import wording
 from dlcv.evaluation.report.plots import SIZE, draw
 from dlcv.evaluation.scoring.model import Evaluation
+from dlcv.files import write_whole
 from dlcv.types import ByteImage
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def write_page(evaluation: Evaluation, folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / 'index.html'
-    path.write_text(page(evaluation), encoding='utf-8')
+    write_whole(path, page(evaluation))
     return path
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from dlcv.config import ConfigError, from_dict
 from dlcv.evaluation.scoring.model import SCHEMA, Evaluation, Metric, NodeResult, Section
+from dlcv.files import write_whole
 
 DIGITS = 7  # significant, of samples
 
@@ -41,7 +42,7 @@ def write_json(evaluation: Evaluation, path: Path) -> None:
         ],
     }
     text = json.dumps(_plain(data), indent=1, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + '\n', encoding='utf-8')
+    write_whole(path, text + '\n')
 
 
 def read_json(path: Path) -> Evaluation:

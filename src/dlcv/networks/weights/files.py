@@ -26,6 +26,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from dlcv.files import write_whole
+
 MAX_BYTES = 2 << 30
 """Default limit on a file, on what it unpacks to, and on the tensors it describes."""
 
@@ -163,13 +165,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
     """
     if path.suffix != '.safetensors':
         raise WeightsError(f'{path}: our own weight files are named .safetensors')
-    data = safetensors.torch.save(dict(tensors), dict(metadata))
-    partial = path.with_name(f'.{path.name}.partial')
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, safetensors.torch.save(dict(tensors), dict(metadata)))
 
 
 @contextmanager

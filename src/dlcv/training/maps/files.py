@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dlcv.config import to_dict
+from dlcv.files import write_whole
 from dlcv.metrics.relocalization import BOUNDS, bound_name
 from dlcv.networks.dsac import SceneCoordinateNet
 from dlcv.networks.weights import load_network, save_network
@@ -106,7 +107,7 @@ def write_map(
         milliseconds=_known(found.milliseconds),
     )
     text = json.dumps(to_dict(made), indent=1, ensure_ascii=False, allow_nan=False)
-    path.with_suffix('.json').write_text(text + '\n', encoding='utf-8')
+    write_whole(path.with_suffix('.json'), text + '\n')
     picture = place_picture(
         covered.points,
         covered.levels,
