@@ -11,7 +11,9 @@ import gc
 import threading
 import traceback
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from time import perf_counter
 from typing import Any, ClassVar, Generic
 
@@ -19,6 +21,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -52,6 +55,7 @@ from dlcv.types import Frame
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 WATCHDOG_PERIOD = 0.1  # seconds
 WARM_UP_SIZE = 640, 480  # the camera's own size is not known before its first image
+LAST_FRAME = 2.0  # seconds for the frame in hand when a process ends: ROS's launch kills after ten
 QUIET = 5.0  # seconds between two log lines from one place
 
 
@@ -271,7 +275,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         rclpy's state machine holds on to the node, and with it to the middleware's shared memory:
         as long as it is there, a process that ends leaves megabytes behind in /dev/shm.
         """
-        self._stop()
+        self._stop(LAST_FRAME)
         super().destroy_node()
         self.__dict__.pop('_state_machine', None)
 
@@ -330,7 +334,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         ]
         self._camera_info_topic = self._inputs[0].topic_name
 
-    def _stop(self) -> None:
+    def _stop(self, patience: float = inf) -> None:
         session, self._session = self._session, None
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
@@ -342,7 +346,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         if session.worker.ident is None:  # a Ctrl-C came before it was started
             return
         if not session.abandoned:
-            session.worker.join(timeout=self.parameters.inference_timeout)
+            session.worker.join(timeout=min(self.parameters.inference_timeout, patience))
         if session.worker.is_alive():  # it cannot be stopped; it ends when its call returns
             session.abandoned, self._stuck = True, session.worker
 
@@ -529,7 +533,11 @@ class VisionNode(LifecycleNode, Generic[P, R]):
 
     def _tell(self, header: Any, outcome: str) -> None:
         """Say what became of an image, in any thread."""
-        if self.wanted(HANDLED.name):
+        with suppress(
+            rclpy_implementation.InvalidHandle
+        ):  # the node was destroyed while the worker computed
+            if not self.wanted(HANDLED.name):
+                return
             now = self.get_clock().now().nanoseconds
             self._outputs[HANDLED.name].publish(COMPOSER.time_reference(header, now, outcome))
 
