@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -206,3 +208,17 @@ def test_the_end_of_a_launch_says_whether_all_went_well(tmp_path, replayed, repo
     service.include_launch_description(LaunchDescription([*chain, first]))
     assert service.run() == code
     assert (tmp_path / 'report').exists()
+
+
+def test_an_interrupt_waits_until_python_has_started():
+    """Else Ctrl-C in the first moments is answered with a traceback of Python's own start."""
+    context = LaunchContext()
+    show = 'import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))'
+    action = python('shown', ['-c', show])
+    before = perform_substitutions(context, action._ExecuteLocal__prefix)
+    shown = subprocess.run(
+        [*before.split(), sys.executable, '-c', show], capture_output=True, text=True, check=True
+    )
+    assert 'SIGINT' in shown.stdout
+    context.launch_configurations['launch-prefix'] = 'gdb --args'
+    assert perform_substitutions(context, action._ExecuteLocal__prefix) == 'gdb --args'

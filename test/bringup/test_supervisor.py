@@ -245,19 +245,53 @@ def test_who_ignores_all_is_killed_and_named():
     assert '-- a does not stop: killed' in text
 
 
-def test_a_second_interrupt_does_not_wait():
+def interrupted(job: Job, *words: str) -> tuple[int, str]:
+    """Supervise a job that gets a SIGINT when it is ready and another after each of some words."""
     out = Watch('ready')
-    job = Job(services=(command('a', DEAF_TO_ALL),), interrupt_patience=1e6, terminate_patience=1e6)
 
     def impatient():
-        while 'stopping' not in out.getvalue():
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+        for word in words:
+            while word not in out.getvalue():
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=impatient)
     thread.start()
-    assert supervise(job, os.environ, Console(out, ['a'])) == 1
+    code = supervise(job, os.environ, Console(out, ['a']))
     thread.join()
+    return code, out.getvalue()
+
+
+ENDLESS = {'interrupt_patience': 1e6, 'terminate_patience': 1e6}
+
+
+def test_a_third_interrupt_does_not_wait():
+    job = Job(services=(command('a', DEAF_TO_ALL),), haste=1e6, **ENDLESS)
+    code, text = interrupted(job, 'stopping', 'haste')
+    assert code == 1
+    assert '-- a does not stop: killed' in text
+
+
+def test_a_second_interrupt_waits_a_little():
+    job = Job(services=(command('a', DEAF_TO_ALL),), haste=0.1, **ENDLESS)
+    assert interrupted(job, 'stopping')[0] == 1
+
+
+def test_after_a_second_interrupt_what_is_open_is_closed():
+    closing = """
+import signal, sys
+def stop(*_):
+    print('closing', flush=True)
+    signal.sigtimedwait([], 0.5)
+    print('closed', flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGINT, stop)
+print('ready', flush=True)
+while True: signal.pause()
+"""
+    code, text = interrupted(Job(services=(command('a', closing),)), 'closing')
+    assert (code, text.count('closed')) == (0, 1)
+    assert '-- SIGINT again: making haste; once more to kill' in text
 
 
 def test_the_environment_is_the_one_given():

@@ -14,6 +14,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
+from dlcv.interface.nodes import HANDLED
 from dlcv.ros.nodes.superpoint import SuperPointNode
 
 pytestmark = pytest.mark.ros
@@ -211,3 +212,29 @@ def test_autostart_configures_and_activates(ros: Any, plain: Any) -> None:
     other = ros.make(plain, max_keypoints=-1, autostart=True)
     _autostart(other)
     assert _state(other) == 'unconfigured'
+
+
+def test_the_end_of_a_process_does_not_wait_for_a_long_frame(
+    ros: Any, plain: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr('dlcv.ros.node.LAST_FRAME', 0.01)
+    begun, may_end, failed = threading.Event(), threading.Event(), []
+    monkeypatch.setattr(threading, 'excepthook', failed.append)
+
+    class Slow(plain):  # type: ignore[misc]
+        def infer(self, frame: Any) -> None:
+            begun.set()
+            may_end.wait(20)
+
+    node = ros.run(Slow)
+    ros.hears(node, HANDLED.name)
+    ros.show(0)
+    ros.until(begun.is_set)
+    worker = node._session.worker
+    ros.executor.remove_node(node)
+    ros.nodes.remove(node)
+    node.destroy_node()
+    assert worker.is_alive()
+    may_end.set()
+    worker.join(20)
+    assert failed == []

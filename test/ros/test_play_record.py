@@ -125,6 +125,27 @@ def test_of_a_damaged_bag_the_readable_part_is_played_on_request(start, drive, t
         assert f'{bag.message_count} messages published' in player.stderr.read()
 
 
+def test_two_interrupts_leave_a_whole_bag(start, drive, tmp_path):
+    out = tmp_path / 'whole.mcap'
+    recorder = start('dlcv.ros.record', out, '--topics', '/camera/image_raw')
+    player = start('dlcv', 'play', drive, '--wait-for-recorder', '--loop')
+    growing = out.with_name(f'{out.name}.partial')
+    while not any(path.stat().st_size > 2_000_000 for path in growing.glob('*.mcap')):
+        assert recorder.poll() is None, recorder.stderr.read()
+        assert player.poll() is None, player.stderr.read()
+    for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+        recorder.send_signal(number)
+    assert recorder.wait(30) == 0
+    assert 'Traceback' not in recorder.stderr.read()
+    with Bag(out) as bag:
+        assert not bag.damage
+        assert bag.message_count > 0
+    player.send_signal(signal.SIGINT)
+    player.send_signal(signal.SIGINT)
+    assert player.wait(30) == 130
+    assert 'Traceback' not in player.stderr.read()
+
+
 def test_a_recording_is_never_overwritten_unasked(start, tmp_path):
     (tmp_path / 'there.mcap').write_bytes(b'precious')
     recorder = start('dlcv.ros.record', tmp_path / 'there.mcap', '--topics', '/x')

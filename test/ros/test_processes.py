@@ -101,10 +101,7 @@ def test_a_node_leaves_no_shared_memory_behind(environment: dict[str, str]) -> N
         for line in process.stderr:
             if 'weights' in line:
                 break
-        lines = Path(f'/proc/{process.pid}/maps').read_text().splitlines()
-        paths = {Path(line.split()[-1]) for line in lines if '/dev/shm/fastrtps_' in line}
-        segments = {path for path in paths if 'port' not in path.name}
-        assert segments
+        assert (segments := _segments(process.pid))
     assert not [path for path in segments if path.exists()]
 
 
@@ -163,3 +160,44 @@ def test_a_killed_node_goes_on_from_its_last_pose_when_it_is_respawned(
     )
     assert np.linalg.norm(gone) < 1e-6
     assert first.pose.covariance[0] > last.pose.covariance[0]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.skipif(not Path('/dev/shm').is_dir(), reason='no shared memory to look at')
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signals_while_a_node_configures_leave_nothing_behind(
+    environment: dict[str, str], number: signal.Signals
+) -> None:
+    with _node('monodepth', environment) as process:
+        while not (segments := _segments(process.pid)):  # it is there, and imports torch
+            assert process.poll() is None
+        for _ in range(3):
+            process.send_signal(number)
+    assert not [path for path in segments if path.exists()]
+
+
+@pytest.mark.timeout(60)
+def test_a_parameter_file_that_ros_cannot_read_is_said_in_a_line(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / 'mixed.yaml'
+    path.write_text('/**: {ros__parameters: {row: [0.1, 1]}}')
+    command = [
+        sys.executable,
+        '-m',
+        NODES['superpoint'].module,
+        '--ros-args',
+        '--params-file',
+        path,
+    ]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert 'Sequence should be of same type' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def _segments(pid: int) -> set[Path]:
+    """Return the files of shared memory that a process has made for itself."""
+    lines = Path(f'/proc/{pid}/maps').read_text().splitlines()
+    paths = {Path(line.split()[-1]) for line in lines if '/dev/shm/fastrtps_' in line}
+    return {path for path in paths if 'port' not in path.name}

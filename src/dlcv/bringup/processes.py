@@ -17,7 +17,9 @@ def job_of(plan: Plan, player: str = 'player') -> Job:
     """
 
     def python(name: str, arguments: tuple[str, ...]) -> Command | None:
-        return Command(name=name, argv=(sys.executable, *arguments)) if arguments else None
+        return (
+            Command(name=name, argv=(sys.executable, *arguments), ours=True) if arguments else None
+        )
 
     return Job(
         services=tuple(
@@ -25,6 +27,7 @@ def job_of(plan: Plan, player: str = 'player') -> Job:
                 name=node.spec.name,
                 argv=(sys.executable, '-m', node.spec.module, *node.arguments),
                 respawn_delay=plan.respawn_delay,
+                ours=True,
             )
             for node in plan.nodes
         ),

@@ -16,12 +16,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 
+from dlcv import process as this_process
 from dlcv.bringup.console import Console, Lines
 
 ASKED = {0, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM}
 KILLED = {-signal.SIGKILL, -signal.SIGUSR1}
 LONGEST_DELAY = 60.0  # seconds between two starts of a process that always dies at once
 STABLE = 30.0  # seconds of life after which a process is no longer one that dies at once
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
 LAST_WORDS = 1.0  # seconds to read on after a process's end, if a descendant holds its output
 
@@ -34,11 +36,14 @@ class Command:
         name: What its lines begin with.
         argv: Program and arguments.
         respawn_delay: Seconds after which it is started again when it died; None for never.
+        ours: Whether it imports `dlcv.process` as one of ours: until then an interrupt waits, or
+            Python would answer it with a traceback of its own start.
     """
 
     name: str
     argv: tuple[str, ...]
     respawn_delay: float | None = None
+    ours: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +59,7 @@ class Job:
             standard input, one a line.
         interrupt_patience: Seconds from SIGINT to SIGTERM.
         terminate_patience: Seconds from SIGTERM to SIGKILL.
+        haste: Seconds for either once a signal has come twice: enough to close what is open.
     """
 
     services: tuple[Command, ...]
@@ -63,6 +69,7 @@ class Job:
     tell_player: bool = False
     interrupt_patience: float = 15.0
     terminate_patience: float = 5.0
+    haste: float = 4.0
 
     @property
     def commands(self) -> list[Command]:
@@ -83,7 +90,13 @@ def supervise(job: Job, environment: Mapping[str, str], console: Console) -> int
         0 after a clean end (also by Ctrl-C), 1 when a process died and was not started again,
         failed, or had to be killed.
     """
-    return asyncio.run(_Supervisor(job, environment, console).run())
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        return asyncio.run(_Supervisor(job, environment, console).run())
+    finally:
+        signal.signal(signal.SIGINT, before)  # asyncio leaves Python's own
+        this_process.heard()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 def describe(code: int) -> str:
@@ -127,15 +140,23 @@ class _Supervisor:
     def __init__(self, job: Job, environment: Mapping[str, str], console: Console) -> None:
         self._job, self._environment, self._console = job, environment, console
         self._asked = asyncio.Event()
-        self._impatient = asyncio.Event()
+        self._hasty, self._impatient = asyncio.Event(), asyncio.Event()
         self._failed = False
         self._player: list[_Child] = []
         self._dead: list[str] = []  # services of which the player is to be told
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _SIGNALS:
             loop.add_signal_handler(number, self._on_signal, number)
+        try:
+            return await self._run()
+        finally:  # or one that comes while asyncio closes would be written into a closed file
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+    async def _run(self) -> int:
         services = [self._start(command) for command in self._job.services]
         recorder = [self._start(self._job.recorder)] if self._job.recorder else []
         player = [self._start(self._job.player)] if self._job.player else []
@@ -151,11 +172,16 @@ class _Supervisor:
         return int(self._failed)
 
     def _on_signal(self, number: signal.Signals) -> None:
-        if self._asked.is_set():
+        # people press Ctrl-C twice, and what is killed leaves shared memory and half a bag behind
+        name = signal.Signals(number).name
+        if self._hasty.is_set():
             self._impatient.set()
-            return
-        self._console.say(f'{signal.Signals(number).name}: stopping; once more to kill')
-        self._asked.set()
+        elif self._asked.is_set():
+            self._console.say(f'{name} again: making haste; once more to kill')
+            self._hasty.set()
+        else:
+            self._console.say(f'{name}: stopping')
+            self._asked.set()
 
     def _start(self, command: Command) -> _Child:
         child = _Child(command)
@@ -212,7 +238,7 @@ class _Supervisor:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=_prepare_ours if child.command.ours else _end_with_parent,
             )
         except OSError as err:
             self._console.complain(f'{child.command.name} cannot be started: {err}')
@@ -282,15 +308,25 @@ class _Supervisor:
         if patience is None:
             await gone
         elif not self._impatient.is_set():
-            await _first([gone, self._impatient.wait(), asyncio.sleep(patience)])
+            haste = self._hurry(min(patience, self._job.haste))
+            await _first([gone, self._impatient.wait(), haste, asyncio.sleep(patience)])
         else:
             gone.close()
+
+    async def _hurry(self, seconds: float) -> None:
+        await self._hasty.wait()
+        await asyncio.sleep(seconds)
 
 
 def _end_with_parent() -> None:
     """Ask Linux to end this process when the supervisor is killed, so that none is left over."""
     if sys.platform == 'linux':
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+
+
+def _prepare_ours() -> None:
+    _end_with_parent()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
 
 async def _first(awaitables: Iterable[Awaitable[object]]) -> None:

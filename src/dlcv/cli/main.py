@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from dlcv import __version__
+from dlcv import __version__, process
 
 COMMANDS: dict[str, str] = {
     'infer': 'run one network on image files',
@@ -38,7 +38,14 @@ class CommandError(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``dlcv`` with ``argv`` (default: the process's own) and return its exit code."""
-    args = list(sys.argv[1:] if argv is None else argv)
+    if argv is not None:
+        return _main(list(argv))
+    code = _main(sys.argv[1:])
+    process.end()
+    return code
+
+
+def _main(args: list[str]) -> int:
     if not args or args[0] in ('-h', '--help'):
         sys.stdout.write(_overview())
         return 0 if args else 2
@@ -74,6 +81,7 @@ def _overview() -> str:
 def _guarded(name: str, argv: list[str]) -> int:
     """Run a command; whatever goes wrong is a line for the user, never a traceback."""
     try:
+        process.run()
         return _run(name, argv)
     except KeyboardInterrupt:
         sys.stderr.write(f'dlcv {name}: interrupted\n')

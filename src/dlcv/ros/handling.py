@@ -50,9 +50,9 @@ class Handling:
         try:
             self._deal_with(message, intake, worker)
         except Exception:
-            if self._node.context.ok():
+            if self._node.context.ok() and not worker.abandoned:
                 raise
-            # a Ctrl-C has ended ROS under the worker's hands: nobody is left to be told
+            # a Ctrl-C has ended ROS or the node under the worker's hands: nobody is left to be told
 
     def _deal_with(self, message: Any, intake: Intake, worker: Worker) -> None:
         self._node.outputs.begin()

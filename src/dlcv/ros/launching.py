@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, LogInfo, RegisterEventHandler
@@ -51,13 +53,30 @@ def node(start: NodeStart, respawn_delay: float | None = None) -> Any:
         ros_arguments=['--log-level', start.log_level],
         respawn=respawn_delay is not None,
         respawn_delay=respawn_delay,
+        prefix=_patiently(),
         output='screen',
     )
 
 
 def python(name: str, arguments: Iterable[str]) -> Any:
     """Return the action that runs the nodes' Python with arguments."""
-    return ExecuteProcess(cmd=[interpreter(), *arguments], name=name, output='screen')
+    command = [interpreter(), *arguments]
+    return ExecuteProcess(cmd=command, name=name, prefix=_patiently(), output='screen')
+
+
+@cache
+def _patiently() -> Any:
+    """Return what goes before a command of ours: an interrupt is to wait for `dlcv.process.begin`.
+
+    Until Python has come that far it would answer with a traceback of its own start. A prefix that
+    the user asks for (launch-prefix) takes its place. None where ``env`` cannot block signals.
+    """
+    env = ('env', '--block-signal=INT')  # of the coreutils since 8.31
+    try:
+        able = subprocess.run([*env, 'true'], capture_output=True, check=False).returncode == 0
+    except OSError:
+        able = False
+    return LaunchConfiguration('launch-prefix', default=' '.join(env)) if able else None
 
 
 def then(action: Any, after: Any, *, anyhow: bool = False, earlier: Iterable[Any] = ()) -> Any:

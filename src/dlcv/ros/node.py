@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import traceback
 from collections.abc import Iterable
+from math import inf
 from typing import Any, ClassVar, Generic
 
 from rclpy.clock import Clock, ClockType, JumpThreshold
@@ -34,6 +35,7 @@ from dlcv.types import Frame
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 WATCHDOG_PERIOD = 0.1  # seconds
+LAST_FRAME = 2.0  # seconds for the frame in hand when a process ends: ROS's launch kills after ten
 WARM_UP_SIZE = 640, 480  # the camera's own size is not known before its first image
 
 
@@ -253,7 +255,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         rclpy's state machine holds on to the node, and with it to the middleware's shared memory:
         as long as it is there, a process that ends leaves megabytes behind in /dev/shm.
         """
-        self._stop()
+        self._stop(LAST_FRAME)
         super().destroy_node()
         self.__dict__.pop('_state_machine', None)
 
@@ -269,13 +271,13 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self.get_logger().error(f'cannot configure: {reason}')
         return FAILURE
 
-    def _stop(self) -> None:
+    def _stop(self, patience: float = inf) -> None:
         intake, self.intake = self.intake, None
         worker, self._worker = self._worker, None
         if intake is not None:
             intake.close()
         if worker is not None:
-            worker.join(self.parameters.inference_timeout)
+            worker.join(min(self.parameters.inference_timeout, patience))
             if worker.alive:  # it cannot be stopped; it ends when its call returns
                 self._stuck = worker
 

@@ -22,9 +22,11 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Empty
 
+from dlcv import process
 from dlcv.data.bags import Bag, BagError, RawMessage, Topic
 from dlcv.estimation.memory import keep_freed_memory
 from dlcv.ros.qos import profile
+from dlcv.ros.start import init
 from dlcv.ros.vocabulary import message_class
 
 READY_TOPIC = '/dlcv_recorder/ready'
@@ -181,14 +183,16 @@ def play(path: Path, options: PlayOptions, progress: Progress | None = None) -> 
         wanted = options.topics or tuple(topic.name for topic in bag.topics)
         topics = [bag.topic(name) for name in wanted if name != '/clock']
         keep_freed_memory()
-        rclpy.init()
+        init()
         try:
             player = Player(topics, options)
             for note in bag.notes:
                 player.get_logger().warning(note)
             try:
+                process.run()
                 return _play(bag, player, options, progress or (lambda *_: None))
             finally:
+                process.end()  # or its shared memory would be left behind
                 player.destroy_node()
         finally:
             rclpy.try_shutdown()

@@ -18,17 +18,18 @@ from typing import Any
 import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Empty
 
+from dlcv import process
 from dlcv.data.bags import BagError, BagWriter
 from dlcv.estimation.memory import keep_freed_memory
 from dlcv.ros.play import READY_TOPIC
 from dlcv.ros.qos import profile
-from dlcv.ros.start import leave
+from dlcv.ros.start import init, leave, spin
 from dlcv.ros.vocabulary import message_class
 
 LOOK_PERIOD = 0.1  # seconds between two looks for publishers
@@ -125,14 +126,18 @@ def record(
         BagError: The bag cannot be made.
     """
     keep_freed_memory()
-    rclpy.init()
+    init()
     try:
         with BagWriter(path, overwrite=overwrite, notes={'writer': 'dlcv'}) as writer:
+            executor = SingleThreadedExecutor()
             node: Any = Recorder(writer, topics, sim_time=sim_time, patience=patience)
             try:
                 with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
-                    rclpy.spin(node)
+                    process.run()
+                    executor.add_node(node)
+                    spin(executor)
             finally:
+                process.end()  # the bag is to be whole
                 node.destroy_node()  # or its shared memory would be left behind
             return writer.messages, node.failure
     finally:

@@ -12,13 +12,24 @@ from typing import NoReturn
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+
+from dlcv import process
+
+RCLError = rclpy_implementation.RCLError
+LOOK = 0.2  # seconds after which a signal is seen when nothing else happens
 
 
 def run(make_node: Callable[[], LifecycleNode], args: list[str] | None = None) -> NoReturn:
     """Run a node until Ctrl-C or a shutdown from outside, then clean up and end the process."""
     faulthandler.register(signal.SIGUSR1)  # whoever waits for this process can ask where it is
-    rclpy.init(args=args)
+    try:
+        init(args)
+    except RCLError as err:  # such as a parameter file that ROS cannot read
+        sys.stderr.write(f'{err}\n')
+        leave(1)
     try:
         # one thread receives, the node's worker computes: a multi-threaded executor costs three
         # times the CPU for every message and loses some; made first, before the node says a word:
@@ -26,15 +37,33 @@ def run(make_node: Callable[[], LifecycleNode], args: list[str] | None = None) -
         executor = SingleThreadedExecutor()
         node = make_node()
         try:
+            process.run()
             _autostart(node)
             _spin(executor, node)
         except (KeyboardInterrupt, ExternalShutdownException):
             pass
         finally:
+            process.end()
             node.destroy_node()
     finally:
         rclpy.try_shutdown()
     leave(0)
+
+
+def init(args: list[str] | None = None) -> None:
+    """Start ROS; an interrupt waits from now on until `dlcv.process.run`.
+
+    ROS's own answer to signals would take everything down at once, below the feet of the worker and
+    of what is just being made.
+    """
+    options = SignalHandlerOptions.NO if process.hold() else None
+    rclpy.init(args=args, signal_handler_options=options)
+
+
+def spin(executor: SingleThreadedExecutor) -> None:
+    """Run callbacks until ROS is shut down, looking for signals between them."""
+    while rclpy.ok():
+        executor.spin_once(timeout_sec=LOOK)
 
 
 def leave(code: int) -> NoReturn:
@@ -64,6 +93,6 @@ def _autostart(node: LifecycleNode) -> None:
 def _spin(executor: SingleThreadedExecutor, node: LifecycleNode) -> None:
     executor.add_node(node)
     try:
-        executor.spin()
+        spin(executor)
     finally:
         executor.remove_node(node)

@@ -18,6 +18,7 @@ from time import monotonic
 import rclpy
 from rclpy.executors import ExternalShutdownException
 
+from dlcv import process
 from dlcv.data.bags import Bag, BagError
 from dlcv.estimation.memory import keep_freed_memory
 from dlcv.evaluation.replay.job import Folder, ReplayError, ReplayJob, broken_off, read, write
@@ -28,7 +29,7 @@ from dlcv.ros.replay.lockstep import LockStep
 from dlcv.ros.replay.peak import highest_rate
 from dlcv.ros.replay.realtime import RealTime
 from dlcv.ros.replay.stage import Stage
-from dlcv.ros.start import leave
+from dlcv.ros.start import init, leave
 
 
 def replay(job: ReplayJob) -> bool:
@@ -55,6 +56,7 @@ def replay(job: ReplayJob) -> bool:
             if job.peak and complete:
                 facts = replace(facts, peak_hz=highest_rate(stage, bag, _slowest_ms(files.log)))
         finally:
+            process.end()  # what was answered is kept
             stage.close()
     with nullcontext() if complete else suppress(OSError):  # the disk may be full
         write(facts, files.facts)
@@ -93,13 +95,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         job = read(Path(path), ReplayJob)
         keep_freed_memory()
-        rclpy.init()
+        init()
         try:
+            process.run()
             complete = replay(job)
         except (KeyboardInterrupt, ExternalShutdownException):
             sys.stderr.write('replay: stopped; what was answered is kept\n')
             return 130
         finally:
+            process.end()
             rclpy.try_shutdown()
     except (ReplayError, BagError, OSError) as err:
         sys.stderr.write(f'replay: {err}\n')
