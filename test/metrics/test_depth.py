@@ -122,3 +122,10 @@ def test_a_median_that_is_no_depth_has_no_scale(most):
     scaled = depth_errors(np.c_[depth, [[4.0]]], np.full((1, 5), 2.0), median_scaling=True)
     assert (scaled.scale, scaled.pixels) == (0.5, 5)
     assert math.isfinite(scaled.rmse_log)
+
+
+def test_a_single_pixel_is_not_scaled_to_itself():
+    truth = np.full((2, 2), np.nan, np.float32)
+    truth[0, 0] = 5
+    scaled = depth_errors(np.full((2, 2), 3.0, np.float32), truth, median_scaling=True)
+    assert scaled.pixels == 0
