@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 
@@ -10,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.cli.infer import _OPTIONS, _read_image
+from dlcv.cli.infer import NETWORKS
+from dlcv.cli.infer.images import image_files, read_image, stamps_of
 from dlcv.cli.main import main
 from dlcv.geometry.camera import write_camera
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig
@@ -58,7 +60,7 @@ def folder(tmp_path_factory):
         distortion=(-0.1, 0.01, 0.0, 0.0, 0.0),
     )  # fmt: skip
     write_camera(camera, path / 'camera.yaml')
-    for name in _OPTIONS:
+    for name in NETWORKS:
         save_network(tiny(name), path / f'{name}.safetensors', trained=name != 'flownet')
     return path
 
@@ -140,7 +142,7 @@ def test_monodepth_without_a_camera_says_what_is_missing(infer, capsys):
 def test_deepvo(infer, capsys):
     code, arrays, pictures = infer('deepvo', count=3)
     assert code == 0
-    assert shapes(arrays) == {'poses': (3, 4, 4), 'motions': (2, 4, 4)}
+    assert shapes(arrays) == {'poses': (3, 4, 4), 'motions': (2, 4, 4), 'stamps': (3,)}
     np.testing.assert_array_equal(arrays['poses'][0], np.eye(4))
     np.testing.assert_allclose(arrays['poses'][2], arrays['motions'][0] @ arrays['motions'][1])
     assert '3 poses over' in capsys.readouterr().out
@@ -265,7 +267,7 @@ def test_very_small_pictures_are_answered(folder, tmp_path, name, size):
 def test_every_kind_of_picture_is_read_as_eight_bit_colour(tmp_path, pixels):
     path = tmp_path / 'picture.png'
     cv2.imwrite(str(path), pixels)
-    np.testing.assert_array_equal(_read_image(path), np.full((64, 96, 3), 99))
+    np.testing.assert_array_equal(read_image(path), np.full((64, 96, 3), 99))
 
 
 def test_images_that_are_none_are_refused_by_name(folder, tmp_path, capsys):
@@ -307,9 +309,9 @@ def test_every_option_is_a_setting_of_its_estimator():
         'deepvo': odometry.OdometrySettings,
         'dsac': relocalization.RelocalizationSettings,
     }
-    for name, options in _OPTIONS.items():
+    for name, network in NETWORKS.items():
         defaults = {f.name: f.default for f in dataclasses.fields(settings[name])}
-        for option in options:
+        for option in network.OPTIONS:
             assert option.name in defaults
             default = defaults[option.name]
             if isinstance(default, int | float) and not isinstance(default, bool):
@@ -339,3 +341,54 @@ def test_a_full_disk_leaves_no_half_file_and_is_named(infer, capsys, monkeypatch
         capsys.readouterr().err == f'dlcv infer: {tmp_path / "out.npz"}: No space left on device\n'
     )
     assert not list(tmp_path.iterdir())
+
+
+# Pictures: which, in which order, at which times
+
+
+def named(folder, names):
+    for name in names:
+        (folder / name).touch()
+    return [folder / name for name in names]
+
+
+def test_a_folder_and_a_shells_list_are_put_in_the_order_of_numbers(tmp_path, capsys):
+    wanted = named(tmp_path, ['1.png', '2.png', '9.png', '10.png', '11.png'])
+    named(tmp_path, ['._1.png', 'Thumbs.db'])
+    assert image_files([tmp_path]) == wanted
+    assert capsys.readouterr().err == ''
+    assert image_files(sorted(wanted, key=str)) == wanted
+    assert 'in the order of their numbers: 1.png, 2.png, 9.png, ...' in capsys.readouterr().err
+    other = [wanted[i] for i in (3, 0, 2, 1)]
+    assert image_files(other) == other
+    assert image_files([wanted[3], wanted[2]]) == [wanted[3], wanted[2]]
+    assert capsys.readouterr().err == ''
+
+
+def test_times_are_those_of_names_unless_a_rate_is_given(tmp_path, capsys):
+    paths = named(tmp_path, ['1305031102.95.png', '1305031102.9833.png', '1305031103.1.png'])
+    assert stamps_of(paths, None) == [
+        1305031102_950000000, 1305031102_983300000, 1305031103_100000000,
+    ]  # fmt: skip
+    assert 'times are those in the names of the pictures, in seconds' in capsys.readouterr().err
+    assert stamps_of(paths, 2.0) == [0, 500_000_000, 10**9]
+    paths = named(tmp_path, ['1.png', '2.png'])
+    assert stamps_of(paths, None) == [0, 100_000_000]
+    assert 'no times: they are taken to come at 10 Hz' in capsys.readouterr().err
+
+
+def test_monodepth_does_what_the_node_does(infer):
+    from dlcv.interface.parameters import MonodepthParameters
+
+    assert MonodepthParameters().pp
+    _, plain, _ = infer('monodepth')
+    _, mirrored, _ = infer('monodepth', '--pp')
+    _, alone, _ = infer('monodepth', '--no-pp')
+    assert np.array_equal(plain['disparity'], mirrored['disparity'])
+    assert not np.array_equal(plain['disparity'], alone['disparity'])
+
+
+def test_dsac_ends_with_a_summary(infer, capsys):
+    assert infer('dsac', '--max-tries', 20)[0] == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(r'relocalized \d of \d images \(\d+ %\).*; \d+ ms an image', last)

@@ -152,3 +152,10 @@ def test_sparsification_counts_what_is_known():
     assert math.isnan(sparsification(truth, truth, confidence).above_oracle)  # nothing is wrong
     with pytest.raises(DepthMetricError, match='one size'):
         sparsification(depth, truth, confidence[:2])
+
+
+def test_a_single_pixel_is_not_scaled_to_itself():
+    truth = np.full((2, 2), np.nan, np.float32)
+    truth[0, 0] = 5
+    scaled = depth_errors(np.full((2, 2), 3.0, np.float32), truth, median_scaling=True)
+    assert scaled.pixels == 0

@@ -15,6 +15,7 @@ from dlcv.metrics.trajectory import (
     absolute_errors,
     align,
     associate,
+    degenerate,
     drift,
     fitting_lengths,
     relative_errors,
@@ -206,3 +207,18 @@ def test_trajectories_that_do_not_meet():
         relative_errors(pairs_of(straight(3), straight(3)), delta=0.5)
     with pytest.raises(TrajectoryMetricError, match=r'expected 2 poses'):
         pairs_of(straight(3), straight(2))
+
+
+def test_what_too_few_or_still_poses_do_not_decide(walk):
+    pairs = pairs_of(walk, walk)
+    assert [degenerate(pairs, alignment) for alignment in ALIGNMENTS] == [''] * 5
+    few = pairs_of(walk[:2], walk[:2])
+    assert degenerate(few, 'se3') == 'degenerate: 2 poses, an alignment takes 3'
+    assert [bool(degenerate(few, one)) for one in ALIGNMENTS] == [False, False, False, True, True]
+    noise = np.random.default_rng(0).normal(scale=1e-4, size=walk[:, :3, 3].shape)
+    still = walk.copy()
+    still[:, :3, 3] = walk[0, :3, 3] + noise
+    for alignment in ('sim3', 'scale'):
+        assert 'the true body does not move' in degenerate(pairs_of(walk, still), alignment)
+    assert degenerate(pairs_of(walk, still), 'se3') == ''
+    assert degenerate(pairs_of(still, walk), 'sim3') == ''

@@ -127,7 +127,7 @@ def depth_errors(
         caps: What counts; by default everything up to 80 m.
         median_scaling: Whether the estimate is multiplied with the ratio of the medians first, as
             is usual for networks that cannot know the unit (Zhou et al., CVPR 2017). Nothing counts
-            where the median of the estimate is not positive and finite.
+            where the median of the estimate is not positive and finite, or of a single pixel.
 
     Raises:
         DepthMetricError: If the sizes differ.
@@ -143,6 +143,8 @@ def depth_errors(
     true, found = truth[counts].astype(np.float64), depth[counts].astype(np.float64)
     scale = 1.0
     if median_scaling:
+        if len(true) < 2:  # one pixel scaled to itself is right, whatever it was
+            return DepthErrors()
         middle = float(np.median(found))
         if not 0 < middle < inf:  # half of the picture, or more, is endlessly far or nowhere
             return DepthErrors()

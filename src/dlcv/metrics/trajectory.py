@@ -68,6 +68,8 @@ ALIGNMENTS: dict[Alignment, str] = {
     'se3': 'best rigid motion',
     'sim3': 'best rigid motion and scale',
 }
+STILL = 1e-3
+"""Metres about its mean within which a true body stands still: what is left is noise."""
 KITTI_LENGTHS = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0)
 KITTI_STEP = 10  # frames between two starts of a segment
 
@@ -254,6 +256,23 @@ def align(pairs: PosePairs, alignment: Alignment) -> Similarity:
     raise TrajectoryMetricError(f'no alignment {alignment!r}; there are {", ".join(ALIGNMENTS)}')
 
 
+def degenerate(pairs: PosePairs, alignment: Alignment) -> str:
+    """Return why the poses do not decide an alignment, empty where they do.
+
+    A few poses can be aligned with anything, and a scale by which nothing moves takes the whole
+    estimate to one point: the errors that are left are none. Poses on a line are no such case:
+    the turn about it is free, and without effect on distances.
+    """
+    if alignment not in ('se3', 'sim3', 'scale'):
+        return ''
+    least = 2 if alignment == 'scale' else 3
+    if len(pairs) < least:
+        return f'degenerate: {len(pairs)} poses, an alignment takes {least}'
+    if alignment != 'se3' and _spread(pairs.truth) < STILL:
+        return 'degenerate: the true body does not move, so there is no scale'
+    return ''
+
+
 def absolute_errors(pairs: PosePairs, alignment: Alignment) -> PoseErrors:
     """Return the errors of all poses after alignment: their ``rmse`` is the ATE (evo's APE)."""
     similarity = align(pairs, alignment)
@@ -411,6 +430,12 @@ def _umeyama(estimate: FloatArray, truth: FloatArray, *, scaled: bool) -> Simila
     return Similarity(
         rotation=rotation, translation=true_mean - scale * rotation @ mean, scale=scale
     )
+
+
+def _spread(poses: FloatArray) -> float:
+    """Return the root of the mean square distance of positions from their mean, metres."""
+    positions = poses[:, :3, 3]
+    return _rms(np.linalg.norm(positions - positions.mean(axis=0), axis=1))
 
 
 def _metres_apart(poses: FloatArray, delta: float) -> tuple[Indices, Indices]:

@@ -135,6 +135,30 @@ def test_an_estimate_that_stands_still_has_no_scale():
     assert found['ATE (first pose)'].value == pytest.approx(rms(np.arange(251)))
 
 
+def test_a_body_that_stood_still_has_no_scale_and_no_errors_by_one():
+    drifting = straight(0.5, step=0.01)
+    noise = np.random.default_rng(1).normal(scale=1e-4, size=(51, 3))
+    for jitter in (0, noise):  # motion capture is never quite still
+        truth = straight(0.5, step=0.01)
+        truth.world_from_body[:, :3, 3] = jitter
+        section = odometry_section(published(drifting), truth)
+        found = {metric.name: metric for metric in section.metrics}
+        for name in ('scale', 'ATE (Sim3)', 'RPE (Sim3)'):
+            assert found[name].text.startswith('degenerate: the true body does not move')
+        assert found['ATE (SE3)'].value > 0.1
+        assert found['RPE (none)'].value == pytest.approx(0.01, abs=1e-3)
+        names = [series.name for plot in section.plots for series in plot.series]
+        assert 'aligned, Sim3' not in names
+
+
+def test_two_poses_have_no_alignment():
+    truth = straight(1)
+    found = metrics(published(scaled(truth, 3)), truth)
+    for name in ('ATE (SE3)', 'ATE (Sim3)', 'RPE (Sim3)', 'scale'):
+        assert found[name].text == 'degenerate: 2 poses, an alignment takes 3'
+    assert found['RPE (none)'].value == pytest.approx(2)
+
+
 def test_a_body_that_stood_still_has_no_segments():
     truth = straight(0.5, step=0.01)
     truth.world_from_body[:, :3, 3] = 0

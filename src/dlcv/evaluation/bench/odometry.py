@@ -29,12 +29,14 @@ from dlcv.metrics.trajectory import (
     RPE,
     RPE_TURN,
     T_REL,
+    Alignment,
     Drift,
     PoseErrors,
     PosePairs,
     Segment,
     absolute_errors,
     align,
+    degenerate,
     drift,
     fitting_lengths,
     motion_error,
@@ -60,6 +62,7 @@ _PLACES = {
 SETS = {f'world-{motion}': f'generated worlds, seen by a {motion}' for motion in _PLACES}
 """Every motion of the worlds by itself."""
 
+_ALIGNED: tuple[Alignment, ...] = ('se3', 'sim3')
 COLUMNS = (
     replace(T_REL,
             doc="KITTI's drift of the position, over its lengths or, of shorter ways, eighths"),
@@ -248,8 +251,7 @@ def _values(runs: list[_Run], truths: list[FloatArray]) -> tuple[float | None, .
         plain.t_rel,
         plain.r_rel,
         scaled.t_rel,
-        float(np.mean([absolute_errors(p, 'se3').rmse for p in pairs])),
-        float(np.mean([absolute_errors(p, 'sim3').rmse for p in pairs])),
+        *(_mean_error(pairs, alignment) for alignment in _ALIGNED),
         100 * step.rmse,
         step.rmse_degrees,
         share,
@@ -344,9 +346,15 @@ def _pairs(estimate: FloatArray, truth: FloatArray) -> PosePairs:
 def _rescaled(pairs: PosePairs) -> PosePairs:
     """Return the pairs with the estimate in the truth's scale, where it has one."""
     scaled = np.array(pairs.estimate)
-    if np.ptp(scaled[:, :3, 3], axis=0).any():
+    if np.ptp(scaled[:, :3, 3], axis=0).any() and not degenerate(pairs, 'sim3'):
         scaled[:, :3, 3] *= align(pairs, 'sim3').scale
     return replace(pairs, estimate=scaled)
+
+
+def _mean_error(pairs: list[PosePairs], alignment: Alignment) -> float | None:
+    """Return the mean ATE over the ways that decide the alignment; None where none does."""
+    found = [absolute_errors(p, alignment).rmse for p in pairs if not degenerate(p, alignment)]
+    return float(np.mean(found)) if found else None
 
 
 def _joined(drifts: list[Drift]) -> Drift:

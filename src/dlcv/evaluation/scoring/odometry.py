@@ -23,6 +23,7 @@ from dlcv.metrics.trajectory import (
     PosePairs,
     absolute_errors,
     align,
+    degenerate,
     drift,
     fitting_lengths,
     motion_error,
@@ -129,17 +130,21 @@ def _metrics(pairs: PosePairs | None, why: str) -> list[Metric]:
         kind = Kind.like(
             ATE, 'rms', name=f'{ATE.name} ({word})', doc=f'{ATE.doc}; {ALIGNMENTS[alignment]}'
         )
-        made.append(kind.of(absolute_errors(pairs, alignment).metres if pairs else (), why))
+        free = degenerate(pairs, alignment) if pairs else why
+        errors = absolute_errors(pairs, alignment) if pairs and not free else None
+        made.append(kind.of(errors.metres if errors else (), free))
     made += _relative(pairs, why)
     made += _kitti(pairs, why)
-    still = pairs is not None and not np.ptp(pairs.estimate[:, :3, 3], axis=0).any()
-    scale = align(pairs, 'sim3').scale if pairs and not still else None
+    free = degenerate(pairs, 'sim3') if pairs else why
+    if pairs and not np.ptp(pairs.estimate[:, :3, 3], axis=0).any():
+        free = free or 'the estimate does not move'
+    scale = align(pairs, 'sim3').scale if pairs and not free else None
     made.append(
         Kind(
             name='scale',
             doc='factor on the estimate that fits best (Sim3); 1 where the unit is right',
             source='Umeyama, PAMI 1991',
-        ).value(scale, 'the estimate does not move' if still else why)
+        ).value(scale, free)
     )
     made.append(
         Kind(
@@ -161,11 +166,12 @@ def _no_scale_drift(pairs: PosePairs | None, why: str) -> str:
 def _relative(pairs: PosePairs | None, why: str) -> list[Metric]:
     made = []
     for alignment, word in SCALED:
-        errors = relative_errors(pairs, alignment=alignment) if pairs else None
+        free = degenerate(pairs, alignment) if pairs else why
+        errors = relative_errors(pairs, alignment=alignment) if pairs and not free else None
         kind = Kind.like(
             RPE, 'rms', name=f'{RPE.name} ({word})', doc=f'{RPE.doc}; {ALIGNMENTS[alignment]}'
         )
-        made.append(kind.of(errors.metres if errors else (), why))
+        made.append(kind.of(errors.metres if errors else (), free))
         if alignment == 'none':
             made.append(Kind.like(RPE_TURN, 'rms').of(errors.degrees if errors else (), why))
     return made
@@ -282,8 +288,13 @@ def _notes(pairs: PosePairs, found: Covered) -> tuple[str, ...]:
     )
 
 
+def _drawn(pairs: PosePairs) -> list[tuple[Alignment, str]]:
+    """Return the alignments that are drawn, without those that the poses do not decide."""
+    return [(one, word) for one, word in DRAWN if not degenerate(pairs, one)]
+
+
 def _paths(pairs: PosePairs) -> Plot:
-    found = [(word, align(pairs, alignment)(pairs.estimate), False) for alignment, word in DRAWN]
+    found = [(word, align(pairs, one)(pairs.estimate), False) for one, word in _drawn(pairs)]
     return _from_above([('truth', pairs.truth, True), *found])
 
 
@@ -316,6 +327,6 @@ def _over_time(pairs: PosePairs) -> Plot:
         y='error (m)',
         series=tuple(
             Series(name=word, x=seconds, y=absolute_errors(pairs, alignment).metres)
-            for alignment, word in DRAWN
+            for alignment, word in _drawn(pairs)
         ),
     )

@@ -26,12 +26,15 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from dlcv.files import write_whole
+from dlcv.files import expanded, write_whole
+from dlcv.networks.weights.foreign import foreign, tar_archive
 
 MAX_BYTES = 2 << 30
 """Default limit on a file, on what it unpacks to, and on the tensors it describes."""
 
 Container = Literal['safetensors', 'torch', 'npz']
+OWN = 'dlcv'
+"""Name of our own family, and of its entry in the header of a safetensors file."""
 Note = str | int | float | bool
 
 _SUFFIXES: dict[str, Container] = {
@@ -53,7 +56,11 @@ _REFUSED: dict[Literal['tar', 'torchscript'], str] = {
     ),
     'torchscript': 'a TorchScript archive, which holds code; save its state_dict() instead',
 }
-_WRAPPERS = ('state_dict', 'model_state_dict', 'model')
+_WRAPPERS = (
+    'state_dict', 'model_state_dict', 'model', 'net', 'network', 'module', 'weights', 'params',
+    'params_ema', 'ema_state_dict', 'model_ema', 'ema',
+)  # fmt: skip
+_PREFIXES = ('module.', '_orig_mod.', *(f'{name}.' for name in _WRAPPERS))
 _FLOATS = {torch.float16: 'float16', torch.bfloat16: 'bfloat16', torch.float64: 'float64'}
 _MAX_ENTRIES = 20_000
 _CHUNK = 1 << 20
@@ -98,7 +105,8 @@ class Checkpoint:
     Attributes:
         path: Where it was read.
         container: Kind of file.
-        tensors: Named tensors without wrappers and ``module.`` prefixes; floats are float32.
+        tensors: Named tensors without wrappers and words such as ``module.`` in front of all;
+            floats are float32.
         notes: Plain values that stood beside the tensors, such as ``arch`` or ``epoch``.
         metadata: Text of a safetensors header.
         dtype: How the floats are stored: ``float32``, ``float16``...
@@ -135,7 +143,7 @@ def read(path: str | Path, *, sha256: str = '', max_bytes: int = MAX_BYTES) -> C
         WeightsError: If the file is missing, of the wrong kind or size, does not have the digest,
             is damaged, asks for code to be run, or holds numbers that are not finite.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     size = _checked_size(path, max_bytes)
     with _translated(path), path.open('rb') as handle:
         digest = _digest(handle, path, sha256)
@@ -225,6 +233,11 @@ def _container(handle: BinaryIO, path: Path) -> Container:
     handle.seek(0)
     head = handle.read(512)
     found = _sniff(head, handle)
+    other = tar_archive(handle) if found == 'tar' else ''
+    if found is None:
+        other = foreign(handle, path.suffix.lower())
+    if other:
+        raise WeightsError(f'{path} is {other}')
     if found is None:
         raise WeightsError(
             f'{path} is neither a safetensors file, a PyTorch checkpoint nor a NumPy archive '
@@ -299,7 +312,10 @@ def _read_safetensors(handle: BinaryIO, path: Path) -> _Content:
         )
     header = json.loads(data[8 : 8 + length])
     metadata = header.get('__metadata__', {}) if isinstance(header, dict) else {}
-    return _Content(values=safetensors.torch.load(data), notes={}, metadata=metadata)
+    tensors = safetensors.torch.load(data)
+    if OWN not in metadata:
+        tensors = _without_wrappers(tensors)
+    return _Content(values=tensors, notes={}, metadata=metadata)
 
 
 def _read_npz(handle: BinaryIO, path: Path) -> _Content:
@@ -323,7 +339,7 @@ def _read_torch(handle: BinaryIO, path: Path) -> _Content:
         warnings.simplefilter('ignore')  # about odd pickles, which end in an error or are harmless
         loaded = torch.load(handle, map_location='cpu', weights_only=True)
     tensors, notes = _unwrap(loaded, path)
-    return _Content(values=_without_module(tensors), notes=notes, metadata={})
+    return _Content(values=_without_wrappers(tensors), notes=notes, metadata={})
 
 
 def _numpy_scalars() -> list[Any]:
@@ -337,13 +353,20 @@ def _numpy_scalars() -> list[Any]:
 def _unwrap(loaded: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, Note]]:
     """Find the state dict under the usual wrappers; what stands beside it becomes notes."""
     notes: dict[str, Note] = {}
-    for _ in range(3):
+    for _ in range(5):
         if not isinstance(loaded, Mapping):
             raise WeightsError(f'{path}: a mapping of tensors is needed, not {_kind(loaded)}')
         notes |= {
             str(key): value for key, value in loaded.items() if isinstance(value, str | int | float)
         }
         inner = [key for key in _WRAPPERS if isinstance(loaded.get(key), Mapping)]
+        if not inner and not any(isinstance(value, Tensor) for value in loaded.values()):
+            inner = [key for key, value in loaded.items() if _holds_tensors(value)]
+            if len(inner) > 1:
+                raise WeightsError(
+                    f'{path}: several networks in it: {", ".join(map(str, inner))}; save the '
+                    'state_dict() of the one that is meant'
+                )
         if not inner:
             break
         loaded = loaded[inner[0]]
@@ -353,14 +376,24 @@ def _unwrap(loaded: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, Note]
     return tensors, notes
 
 
+def _holds_tensors(value: object, depth: int = 3) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    inside = value.values()
+    return any(isinstance(v, Tensor) or (depth and _holds_tensors(v, depth - 1)) for v in inside)
+
+
 def _kind(value: object) -> str:
     return f'a {type(value).__name__}'
 
 
-def _without_module(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Drop the prefix that data-parallel training leaves on every key."""
-    while all(key.startswith('module.') for key in tensors):
-        tensors = {key.removeprefix('module.'): value for key, value in tensors.items()}
+def _without_wrappers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Drop the words that data-parallel training, torch.compile and others leave on every key."""
+    while tensors and all(key.startswith(_PREFIXES) for key in tensors):
+        words = {key.partition('.')[0] for key in tensors}
+        if len(words) > 1:
+            break
+        tensors = {key.partition('.')[2]: value for key, value in tensors.items()}
     return tensors
 
 

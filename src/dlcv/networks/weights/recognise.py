@@ -8,7 +8,7 @@ one and the first differences are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -109,10 +109,13 @@ def recognise(checkpoint: Checkpoint, families: Sequence[Family]) -> Fit:
     Raises:
         WeightsError: If it is of none; the message names the nearest one and what differs.
     """
-    fits = [fit(family, checkpoint.tensors, checkpoint.notes) for family in families]
-    for found in fits:
-        if found.exact:
-            return found
+    fits: list[Fit] = []
+    for tensors in _unwrapped(checkpoint.tensors):
+        here = [fit(family, tensors, checkpoint.notes) for family in families]
+        for found in here:
+            if found.exact:
+                return found
+        fits += here
     nearest = max(fits, key=lambda one: (one.likeness, one.shared))
     if not nearest.shared:
         raise WeightsError(
@@ -126,6 +129,21 @@ def recognise(checkpoint: Checkpoint, families: Sequence[Family]) -> Fit:
         f'({nearest.family.title}) with {nearest.shared} of {nearest.wanted} keys; '
         f'{nearest.differences}{hint}'
     )
+
+
+def _unwrapped(tensors: Tensors) -> Iterator[Tensors]:
+    """Give tensors under shorter and shorter names, as long as all have one word in front.
+
+    Training leaves such words: ``module.``, ``_orig_mod.`` (which torch.compile puts also within),
+    ``model.`` and others.
+    """
+    plain = {key.replace('._orig_mod.', '.'): value for key, value in tensors.items()}
+    while True:
+        yield plain
+        words = {key.partition('.')[0] for key in plain}
+        if len(words) != 1 or not all('.' in key for key in plain):
+            return
+        plain = {key.partition('.')[2]: value for key, value in plain.items()}
 
 
 def fit(family: Family, tensors: Tensors, notes: Mapping[str, Note]) -> Fit:

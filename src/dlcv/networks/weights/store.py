@@ -20,11 +20,16 @@ from torch import Tensor, nn
 from dlcv.config import ConfigError, from_dict, to_dict
 from dlcv.networks.registry import NETWORKS, ModelConfig, build
 from dlcv.networks.weights.families import FAMILIES
-from dlcv.networks.weights.files import MAX_BYTES, Checkpoint, WeightsError, finite, read, write
+from dlcv.networks.weights.files import (
+    MAX_BYTES,
+    OWN,
+    Checkpoint,
+    WeightsError,
+    finite,
+    read,
+    write,
+)
 from dlcv.networks.weights.recognise import Family, Fit, Undrawn, blueprint, fit, layout, recognise
-
-OWN = 'dlcv'
-"""Name of our own family, and of its entry in the header."""
 
 _PINNED: dict[str, tuple[str, dict[str, Any]]] = {
     'flownet_s': ('flownet', {'variant': 's'}),
