@@ -14,7 +14,7 @@ from launch.actions import OpaqueFunction, SetEnvironmentVariable, Shutdown
 
 from dlcv.bringup.replay import ARGUMENTS, evaluation_of, options_of, plan_replay
 from dlcv.ros.environment import see_its_packages
-from dlcv.ros.launching import declared, given, node, python, then
+from dlcv.ros.launching import declared, given, node, patience, python, then
 
 
 def generate_launch_description():
@@ -26,16 +26,17 @@ def started(context):
     values = given(context, ARGUMENTS)
     colour = os.isatty(sys.stdout.fileno())
     planned = plan_replay(options_of(values), values, context.environment, colour=colour)
-    replay = python('replay', planned.plan.player)
+    prefix = patience(context)
+    replay = python('replay', planned.plan.player, prefix)
     done = Shutdown(reason='the bag is done')
     if values['evaluate'] == 'true':  # also what a replay that broke off has left
-        report = python('evaluate', evaluation_of(values))
+        report = python('evaluate', evaluation_of(values), prefix)
         chain = [then(replay, report, anyhow=True), then(report, done, earlier=[replay])]
     else:
         chain = [then(replay, done)]
     return [
         *(SetEnvironmentVariable(*pair) for pair in planned.plan.environment.items()),
-        *map(node, planned.plan.nodes),
+        *(node(start, prefix=prefix) for start in planned.plan.nodes),
         *chain,
         replay,
     ]

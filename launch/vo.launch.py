@@ -20,7 +20,7 @@ from launch_ros.descriptions import ComposableNode
 from dlcv.bringup import make_plan
 from dlcv.interface.launch import ARGUMENTS
 from dlcv.ros.environment import see_its_packages
-from dlcv.ros.launching import declared, given, node, python, then
+from dlcv.ros.launching import declared, given, node, patience, python, then
 
 
 def generate_launch_description():
@@ -31,13 +31,14 @@ def started(context):
     see_its_packages()  # of the environment that the nodes run in: a bag is read here
     values = given(context, ARGUMENTS)
     plan = make_plan(values, context.environment, colour=os.isatty(sys.stdout.fileno()))
+    prefix = patience(context)
     return [
         *(SetEnvironmentVariable(name, value) for name, value in plan.environment.items()),
         # first what may not be installed: an error here comes before any process is started
         *([points(plan)] if plan.points else []),
         *([rviz(plan)] if plan.rviz else []),
-        *(node(start, plan.respawn_delay) for start in plan.nodes),
-        *recording_and_replay(plan),
+        *(node(start, plan.respawn_delay, prefix) for start in plan.nodes),
+        *recording_and_replay(plan, prefix),
     ]
 
 
@@ -75,11 +76,11 @@ def rviz(plan):
     )
 
 
-def recording_and_replay(plan):
+def recording_and_replay(plan, prefix):
     """The bag's end ends the recording, that starts the report, and its end is everyone's."""
-    recorder = python('recorder', plan.recorder)
-    player = python('player', plan.player)
-    report = python('report', plan.report)
+    recorder = python('recorder', plan.recorder, prefix)
+    player = python('player', plan.player, prefix)
+    report = python('report', plan.report, prefix)
     complete_recording = EmitEvent(
         event=SignalProcess(signal_number=signal.SIGINT, process_matcher=matches_action(recorder))
     )

@@ -210,15 +210,23 @@ def test_the_end_of_a_launch_says_whether_all_went_well(tmp_path, replayed, repo
     assert (tmp_path / 'report').exists()
 
 
-def test_an_interrupt_waits_until_python_has_started():
+def test_an_interrupt_waits_until_python_has_started(description):
     """Else Ctrl-C in the first moments is answered with a traceback of Python's own start."""
-    context = LaunchContext()
+    actions, context = evaluated(description, {'nodes': 'deepvo', 'record': 'nowhere.mcap'})
+    ours = [a for a in actions if isinstance(a, ExecuteProcess)]
+    assert len(ours) == 2
     show = 'import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))'
-    action = python('shown', ['-c', show])
-    before = perform_substitutions(context, action._ExecuteLocal__prefix)
-    shown = subprocess.run(
-        [*before.split(), sys.executable, '-c', show], capture_output=True, text=True, check=True
-    )
-    assert 'SIGINT' in shown.stdout
-    context.launch_configurations['launch-prefix'] = 'gdb --args'
-    assert perform_substitutions(context, action._ExecuteLocal__prefix) == 'gdb --args'
+    for action in ours:
+        before = perform_substitutions(context, action.process_description.prefix).split()
+        command = [*before, sys.executable, '-c', show]
+        shown = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert 'SIGINT' in shown.stdout
+
+
+def test_the_users_own_prefix_is_left(description):
+    given = {'nodes': 'deepvo', 'launch-prefix': 'gdb --args', 'launch-prefix-filter': 'x'}
+    actions, context = evaluated(description, given)
+    (action,) = (a for a in actions if isinstance(a, Node))
+    prefix = perform_substitutions(context, action.process_description.prefix)
+    assert prefix == 'gdb --args'
+    assert action.process_description._Executable__prefix_filter is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, LogInfo, RegisterEventHandler
@@ -39,8 +38,8 @@ def given(context: Any, arguments: Iterable[Argument]) -> dict[str, str]:
     return {a.name: a.taken(LaunchConfiguration(a.name).perform(context)) for a in arguments}
 
 
-def node(start: NodeStart, respawn_delay: float | None = None) -> Any:
-    """Return the action that starts a node."""
+def node(start: NodeStart, respawn_delay: float | None = None, prefix: str | None = None) -> Any:
+    """Return the action that starts a node; with a prefix, see `patience`."""
     # a managed node that manages itself (parameter autostart): a transition asked for from here
     # can go unanswered at start-up, and would not be asked for again after a respawn
     return Node(
@@ -53,30 +52,31 @@ def node(start: NodeStart, respawn_delay: float | None = None) -> Any:
         ros_arguments=['--log-level', start.log_level],
         respawn=respawn_delay is not None,
         respawn_delay=respawn_delay,
-        prefix=_patiently(),
+        prefix=prefix,
         output='screen',
     )
 
 
-def python(name: str, arguments: Iterable[str]) -> Any:
-    """Return the action that runs the nodes' Python with arguments."""
+def python(name: str, arguments: Iterable[str], prefix: str | None = None) -> Any:
+    """Return the action that runs the nodes' Python with arguments; with a prefix as a node."""
     command = [interpreter(), *arguments]
-    return ExecuteProcess(cmd=command, name=name, prefix=_patiently(), output='screen')
+    return ExecuteProcess(cmd=command, name=name, prefix=prefix, output='screen')
 
 
-@cache
-def _patiently() -> Any:
+def patience(context: Any) -> str | None:
     """Return what goes before a command of ours: an interrupt is to wait for `dlcv.process.begin`.
 
-    Until Python has come that far it would answer with a traceback of its own start. A prefix that
-    the user asks for (launch-prefix) takes its place. None where ``env`` cannot block signals.
+    Until Python has come that far it would answer with a traceback of its own start. None where the
+    user asks for a prefix (launch-prefix), or where ``env`` cannot block signals.
     """
+    if context.launch_configurations.get('launch-prefix'):
+        return None
     env = ('env', '--block-signal=INT')  # of the coreutils since 8.31
     try:
         able = subprocess.run([*env, 'true'], capture_output=True, check=False).returncode == 0
     except OSError:
         able = False
-    return LaunchConfiguration('launch-prefix', default=' '.join(env)) if able else None
+    return ' '.join(env) if able else None
 
 
 def then(action: Any, after: Any, *, anyhow: bool = False, earlier: Iterable[Any] = ()) -> Any:
