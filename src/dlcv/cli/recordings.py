@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dlcv.cli.extras import need
 
 if TYPE_CHECKING:
-    from dlcv.data.recordings import BagOptions
+    from dlcv.data.recordings import BagOptions, ReadFolder
     from dlcv.types import Recording
 
 
@@ -48,10 +48,12 @@ def bag_options(args: argparse.Namespace) -> BagOptions:
     )
 
 
-def open_sources(paths: list[Path], options: BagOptions) -> list[Recording]:
-    """Open bags and folders."""
+def open_sources(
+    paths: list[Path], options: BagOptions, read: ReadFolder | None = None
+) -> list[Recording]:
+    """Open bags, and folders with ``read`` where it is given."""
     from dlcv.data.recordings import is_bag, open_recording
 
     if any(is_bag(path) for path in paths):
         need('rosbags')
-    return [open_recording(path, options) for path in paths]
+    return [open_recording(path, options, read) for path in paths]

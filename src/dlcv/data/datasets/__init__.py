@@ -17,7 +17,7 @@ __all__ = [
     'recognise_folder',
 ]
 
-KINDS = ('kitti', 'tum', 'euroc', 'seven-scenes', 'images')
+KINDS = ('kitti', 'tum', 'euroc', 'seven-scenes', 'cambridge', 'images')
 
 
 def open_folder(
@@ -43,6 +43,8 @@ def open_folder(
             from dlcv.data.datasets.euroc import read_euroc as read
         case 'seven-scenes':
             from dlcv.data.datasets.seven_scenes import read_seven_scenes as read
+        case 'cambridge':
+            from dlcv.data.datasets.cambridge import read_cambridge as read
         case 'images':
             from dlcv.data.datasets.images import read_images as read
         case _:
@@ -66,6 +68,7 @@ def recognise_folder(source: Path | str, options: FolderOptions | None = None) -
         'rgb.txt (TUM)',
         'mav0/ (EuRoC)',
         'frame-*.color.png',
+        'dataset_train.txt (Cambridge)',
         'rgb/',
     ]
     raise wrong_folder(Path(source), 'recording', [*wanted, 'pictures'])

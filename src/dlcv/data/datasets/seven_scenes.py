@@ -37,19 +37,23 @@ def read_seven_scenes(source: Path, options: FolderOptions) -> FolderRecording:
     )
 
 
+def sequences_in(folder: Path) -> list[str]:
+    """Return the names of the sequences of a scene's folder, in order; none of another folder."""
+    return sorted({path.parent.name for path in folder.glob('seq-*/frame-*.color.png')})
+
+
 def _sequence(source: Path, wanted: str | None) -> Path:
     if any(source.glob('frame-*.color.png')):
         return source
-    there = sorted({p.parent for p in source.glob('seq-*/frame-*.color.png')})
-    names = [p.name for p in there]
-    if not there:
+    names = sequences_in(source)
+    if not names:
         raise wrong_folder(source, '7-Scenes', ['frame-*.color.png', 'seq-*/frame-*.color.png'])
-    if wanted is None and len(there) == 1:
-        return there[0]
-    chosen = [p for p in there if wanted in (p.name, p.name.removeprefix('seq-'))]
+    if wanted is None and len(names) == 1:
+        return source / names[0]
+    chosen = [name for name in names if wanted in (name, name.removeprefix('seq-'))]
     if not chosen:
         raise DatasetError(f'{source}: asked for sequence {wanted or "(none named)"} of {names}')
-    return chosen[0]
+    return source / chosen[0]
 
 
 def _item(picture: Path, rate: float, depth: bool) -> Item:
