@@ -223,7 +223,8 @@ class Localization:
         accepted: Whether the pose passed every gate.
         reason: Why it was accepted or rejected, in words for a person.
         map_from_camera: ``(4, 4)`` float64, metres; best hypothesis even when rejected, or None.
-        covariance: ``(6, 6)`` of the pose as (x, y, z, rx, ry, rz) in map axes, m and rad.
+        covariance: ``(6, 6)`` of the pose as (x, y, z, rx, ry, rz) in map axes, m and rad: by
+            what the map knows of its own errors; as wide as the place when rejected.
         inliers: Number of scene coordinates within the threshold of the gates.
         inlier_ratio: Their share of all cells.
         scene_coordinates: ``(h, w, 3)`` float32 predicted map points in metres.

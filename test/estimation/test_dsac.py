@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from dlcv.estimation.consensus import solve
 from dlcv.estimation.dsac import (
     RelocalizationError,
     RelocalizationEstimator,
@@ -17,7 +18,7 @@ from dlcv.estimation.dsac import (
 from dlcv.geometry.camera import grid_rays
 from dlcv.geometry.euler import euler_to_matrix
 from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
-from dlcv.networks.place import Place
+from dlcv.networks.place import AS_STATED, UNMEASURED, Place, PoseSpread
 from dlcv.types import Camera
 
 TINY = DsacConfig(variant='tiny', width=0.0625, input_height=96)
@@ -162,3 +163,42 @@ def test_a_map_refuses_cameras_and_poses_that_are_not_its_own(frame, picture, ca
     wide = replace(camera, fx=48.0, fy=48.0)
     with pytest.raises(RelocalizationError, match=r'focal length of 0\.50 .*, 2\.00 times shorter'):
         scene(camera, config=config).push(frame(0, picture(0, 192, 96), wide))
+
+
+HERE = Place(frame='map', focal=(0.1, 9.0), low=(0, -3, 7), high=(6, 1, 13), pictures=9)
+
+
+def stated(frame, picture, camera, spread):
+    known = replace(TINY, place=replace(HERE, spread=spread))
+    return scene(camera, wrong=0.3, config=known).push(frame(0, picture(0, 192, 96), camera))
+
+
+def test_the_map_says_how_far_off_its_poses_are(frame, picture, camera):
+    plain = stated(frame, picture, camera, AS_STATED).covariance
+    spread = PoseSpread(translation=4.0, rotation=2.0)
+    told = stated(frame, picture, camera, spread).covariance
+    np.testing.assert_allclose(told, spread.widened(plain))
+    unknown = stated(frame, picture, camera, None).covariance
+    np.testing.assert_allclose(unknown, UNMEASURED.widened(plain))
+    nowhere = scene(camera, wrong=0.3).push(frame(0, picture(0, 192, 96), camera)).covariance
+    np.testing.assert_allclose(nowhere, UNMEASURED.widened(plain))
+
+
+@pytest.mark.parametrize('place', [HERE, None])
+def test_a_rejected_pose_may_be_anywhere(frame, picture, camera, place):
+    strict = replace(SETTINGS, min_inliers=300)
+    known = replace(TINY, place=place)
+    found = scene(camera, strict, config=known).push(frame(0, picture(0, 192, 96), camera))
+    assert not found.accepted
+    deviations = np.sqrt(np.diag(found.covariance))
+    assert (deviations[:3] > 1).all()
+    assert (deviations[3:] > 1.5).all()
+
+
+def test_cells_that_do_not_fix_a_pose_give_none(frame, picture, camera, monkeypatch):
+    nothing = torch.full((6, 6), torch.nan, dtype=torch.float64)
+    monkeypatch.setattr(solve, 'pose_covariance', lambda *_: nothing)
+    found = scene(camera).push(frame(0, picture(0, 192, 96), camera))
+    assert not found.accepted
+    assert found.reason == '288 inliers lie so that they do not fix a pose'
+    assert np.isfinite(found.covariance).all()

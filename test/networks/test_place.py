@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from dlcv.config import from_dict, to_dict
-from dlcv.networks.place import Place
+from dlcv.networks.place import Place, PoseSpread
 from dlcv.types import Camera
 
 PLACE = Place(frame='map', focal=(0.8, 1.6), low=(0, 0, 0), high=(3, 4, 0), pictures=10)
@@ -63,3 +64,17 @@ def test_a_place_goes_through_plain_data():
 def test_nonsense_is_refused(change, said):
     with pytest.raises(ValueError, match=said):
         replace(PLACE, **change)
+
+
+def test_a_spread_widens_each_part_by_its_factor():
+    stated = np.arange(36.0).reshape(6, 6)
+    wide = PoseSpread(translation=2, rotation=3).widened(stated)
+    np.testing.assert_allclose(wide[:3, :3], 4 * stated[:3, :3])
+    np.testing.assert_allclose(wide[3:, 3:], 9 * stated[3:, 3:])
+    np.testing.assert_allclose(wide[:3, 3:], 6 * stated[:3, 3:])
+
+
+@pytest.mark.parametrize('given', [{'translation': 0}, {'rotation': math.inf}, {'pictures': -1}])
+def test_a_spread_that_is_none_is_refused(given):
+    with pytest.raises(ValueError, match='finite factors > 0'):
+        PoseSpread(**({'translation': 1.0, 'rotation': 1.0} | given))

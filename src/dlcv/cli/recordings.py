@@ -11,7 +11,7 @@ from dlcv.cli.extras import need
 from dlcv.interface.rectified import CHOICES
 
 if TYPE_CHECKING:
-    from dlcv.data.recordings import BagOptions
+    from dlcv.data.recordings import BagOptions, ReadFolder
     from dlcv.types import Recording
 
 
@@ -69,13 +69,15 @@ def bag_options(args: argparse.Namespace) -> BagOptions:
     )
 
 
-def open_sources(paths: list[Path], options: BagOptions) -> list[Recording]:
-    """Open bags and folders."""
+def open_sources(
+    paths: list[Path], options: BagOptions, read: ReadFolder | None = None
+) -> list[Recording]:
+    """Open bags, and folders with ``read`` where it is given."""
     from dlcv.data.recordings import is_bag, open_recording
 
     if any(is_bag(path) for path in paths):
         need('rosbags')
-    found = [open_recording(path, options) for path in paths]
+    found = [open_recording(path, options, read) for path in paths]
     for recording in found:
         for note in getattr(recording, 'notes', ()):
             sys.stderr.write(f'{recording.name}: {note}\n')

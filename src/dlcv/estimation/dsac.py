@@ -13,10 +13,12 @@ from dlcv.estimation.consensus import ConsensusSettings, PoseEstimate, Score, so
 from dlcv.estimation.pictures import Fit, View, colour, grey
 from dlcv.geometry.camera import Rectifier, reprojection_errors
 from dlcv.networks.dsac import PatchCoordinateNet, SceneCoordinateNet, cell_centres
-from dlcv.networks.place import Place
+from dlcv.networks.place import UNMEASURED, Place
 from dlcv.types import Camera, FloatArray, Frame, Localization
 
 _ROWS = 480  # of DSAC*'s pictures, in whose pixels the gates count
+_ANY_TURN = np.pi / 3**0.5  # rad, deviation of an angle of which nothing is known
+_NARROWEST = 1.0  # m, of what a position is taken to be anywhere in
 
 CoordinateNet = SceneCoordinateNet | PatchCoordinateNet
 
@@ -181,13 +183,16 @@ class RelocalizationEstimator(Estimator[CoordinateNet]):
     ) -> Localization:
         pose = None if found.world_from_camera is None else _matrix(found.world_from_camera)
         ratio = inliers / max(1, grid.shape[0] * grid.shape[1])
+        stated = None if found.covariance is None else _matrix(found.covariance)
         refusal = found.reason or self._refusal(pose, inliers, ratio, prior)
+        if not refusal and (stated is None or not np.isfinite(stated).all()):
+            refusal = f'{inliers} inliers lie so that they do not fix a pose'
         return Localization(
             stamp_ns=frame.stamp_ns,
             accepted=not refusal,
             reason=refusal or f'{inliers} inliers, {ratio:.0%} of all cells',
             map_from_camera=pose,
-            covariance=None if found.covariance is None else _matrix(found.covariance),
+            covariance=None if stated is None else self._covariance(stated, grid, not refusal),
             inliers=inliers,
             inlier_ratio=ratio,
             scene_coordinates=grid,
@@ -195,6 +200,28 @@ class RelocalizationEstimator(Estimator[CoordinateNet]):
             scores=_matrix(found.scores),
             tries=found.tries,
         )
+
+    def _covariance(self, stated: FloatArray, grid: FloatArray, accepted: bool) -> FloatArray:
+        """Return how far a pose may be off, ``(6, 6)``.
+
+        The consensus states what remains of independent errors of cells; the map knows how many
+        times that is in truth. A pose that is not believed may be anywhere in the place.
+        """
+        spread = (self.place and self.place.spread) or UNMEASURED
+        widened = spread.widened(stated)
+        if accepted:
+            return widened
+        anywhere = np.diag(np.repeat((self._size(grid), _ANY_TURN), 3) ** 2)
+        return anywhere + widened if np.isfinite(widened).all() else anywhere
+
+    def _size(self, grid: FloatArray) -> float:
+        """Return how large the place is, metres; of a map that does not say, by what it sees."""
+        if self.place is not None:
+            return self.place.size
+        points = grid.reshape(-1, 3).astype(np.float64)
+        points = points[np.isfinite(points).all(axis=1)]
+        seen = float(np.linalg.norm(points.std(axis=0))) if len(points) else 0.0
+        return max(seen, _NARROWEST)
 
     def _refusal(
         self, pose: FloatArray | None, inliers: int, ratio: float, prior: FloatArray | None

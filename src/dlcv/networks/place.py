@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -11,6 +12,45 @@ from dlcv.types import Camera, FloatArray
 _MARGIN = 1.0  # metres around the cameras' box that are believed, besides half of its diagonal
 
 Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoseSpread:
+    """By how much poses in a map are farther off than the agreement of its cells says.
+
+    The consensus takes the errors of cells to be independent of each other. Those of a map are
+    not: neighbours are wrong together, so the pose is off by a multiple of what many independent
+    errors would leave of each other.
+
+    Attributes:
+        translation: Factor of the deviations of the position.
+        rotation: Factor of the deviations of the turn.
+        pictures: On how many pictures that the map never saw this was measured; 0 where it is the
+            default.
+    """
+
+    translation: float
+    rotation: float
+    pictures: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.translation < inf and 0 < self.rotation < inf and self.pictures >= 0):
+            raise ValueError(
+                'a spread needs finite factors > 0 and pictures >= 0, got '
+                f'{self.translation:g}, {self.rotation:g} and {self.pictures}'
+            )
+
+    def widened(self, covariance: FloatArray) -> FloatArray:
+        """Return a covariance ``(6, 6)`` of (x, y, z, rx, ry, rz) with these deviations."""
+        factors = np.repeat((self.translation, self.rotation), 3)
+        return covariance * np.outer(factors, factors)
+
+
+AS_STATED = PoseSpread(translation=1.0, rotation=1.0)
+"""Leaves covariances as the consensus states them, for them to be measured."""
+
+UNMEASURED = PoseSpread(translation=8.0, rotation=8.0)
+"""Of maps that do not know theirs: the widest of those that were measured; docs/maps.md."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +66,7 @@ class Place:
         source: Which ones, in words.
         least_share: Of the cells, that must agree with a pose for it to be believed: what wrong
             poses reach was measured when the map was made; 0 where it was not.
+        spread: How true the stated deviations of poses are; None where nobody measured.
     """
 
     frame: str
@@ -35,6 +76,7 @@ class Place:
     pictures: int
     source: str = ''
     least_share: float = 0.0
+    spread: PoseSpread | None = None
 
     def __post_init__(self) -> None:
         if not self.frame:
@@ -52,6 +94,11 @@ class Place:
     def margin(self) -> float:
         """How far from the cameras' box a pose is still believed, metres."""
         return _MARGIN + 0.5 * float(np.linalg.norm(np.subtract(self.high, self.low)))
+
+    @property
+    def size(self) -> float:
+        """How far apart two poses that are believed may be, metres."""
+        return 2 * self.margin + float(np.linalg.norm(np.subtract(self.high, self.low)))
 
     def camera_misfit(self, camera: Camera) -> str:
         """Say how far a camera is off those of the map; empty if it is among them."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dlcv.data.datasets import DatasetError, FolderOptions
-from dlcv.data.datasets.splits import read_split
+from dlcv.data.datasets.splits import read_part, read_split
 
 
 @pytest.fixture
@@ -116,3 +116,96 @@ def test_sequences_must_be_there(scene):
     (scene / 'TestSplit.txt').write_text('sequence12')
     with pytest.raises(DatasetError, match=r'sequence12 was named before, by .*TrainSplit'):
         read_split(scene)
+
+
+def names(part):
+    return [item.picture.stem for item in part.recording.items]
+
+
+def test_a_map_is_made_of_the_training_pictures(folder):
+    (folder / 'train.txt').write_text('000003\n000000\nrgb/000002.png\n')  # in any order
+    part = read_part(folder)
+    assert names(part) == ['000000', '000002', '000003']
+    assert part.said == 'train.txt: 3 pictures of 5; the 2 pictures of test.txt are left alone'
+    assert names(read_part(folder, which='test')) == ['000001', '000004']
+    every = read_part(folder, which='all')
+    assert len(every.recording) == 5
+    assert every.said == 'all 5 pictures, whatever train.txt and test.txt say of them'
+
+
+def test_one_list_is_enough_for_a_map(folder):
+    (folder / 'test.txt').unlink()
+    part = read_part(folder)
+    assert (len(part.recording), part.said) == (3, 'train.txt: 3 pictures of 5')
+    with pytest.raises(DatasetError, match=r'asked for the pictures of test: there is train\.txt'):
+        read_part(folder, which='test')
+    (folder / 'test.txt').write_text('000004\n000001\n')
+    (folder / 'train.txt').unlink()
+    part = read_part(folder)
+    assert names(part) == ['000000', '000002', '000003']
+    assert part.said.startswith('what test.txt does not name: 3 pictures of 5; the 2 pictures')
+
+
+def test_test_pictures_need_not_be_there_to_make_a_map(folder, scene):
+    (folder / 'rgb' / '000001.png').unlink()
+    assert len(read_part(folder, FolderOptions(rate=10)).recording) == 3
+    (scene / 'TestSplit.txt').write_text('sequence2\nsequence7\n')
+    assert len(read_part(scene).recording) == 4
+
+
+def test_training_sequences_of_a_scene(scene):
+    part = read_part(scene)
+    assert [item.picture.parent.name for item in part.recording.items] == [
+        'seq-01',
+        *['seq-12'] * 3,
+    ]
+    assert part.said == (
+        'TrainSplit.txt: seq-01, seq-12 (4 pictures) of 3; '
+        'the 1 sequence of TestSplit.txt are left alone'
+    )
+    assert len(read_part(scene, which='all').recording) == 6
+    named = read_part(scene, FolderOptions(sequence='seq-02'))
+    assert 'sequence seq-02 was asked for, whatever' in named.said
+    of_test = read_part(scene / 'seq-02')
+    assert of_test.said == 'seq-02 was asked for, which TestSplit.txt counts among the test'
+    assert read_part(scene / 'seq-12').said == ''
+
+
+def test_a_folder_without_lists_is_taken_whole(folder):
+    for name in ('train.txt', 'test.txt'):
+        (folder / name).unlink()
+    part = read_part(folder)
+    assert (len(part.recording), part.said) == (5, '')
+    wanted = r'no list names them; looked for train\.txt, test\.txt, TrainSplit\.txt'
+    with pytest.raises(DatasetError, match=wanted):
+        read_part(folder, which='train')
+
+
+def test_a_list_of_ones_own(folder, tmp_path):
+    mine = tmp_path / 'mine.txt'
+    mine.write_text('000004.png 1.5 2.5\n./rgb/000001.png\n')
+    part = read_part(folder, listed=mine)
+    assert names(part) == ['000001', '000004']
+    assert part.said == 'mine.txt: 2 pictures of 5'
+    mine.write_text('000009\n')
+    with pytest.raises(DatasetError, match=r"mine\.txt, line 1: no picture '000009'; there are 5"):
+        read_part(folder, listed=mine)
+    with pytest.raises(DatasetError, match=r'none\.txt: cannot be read'):
+        read_part(folder, listed=tmp_path / 'none.txt')
+
+
+def test_a_name_that_may_be_several_needs_its_folder(scene, tmp_path):
+    mine = tmp_path / 'mine.txt'
+    mine.write_text('frame-000000\n')
+    with pytest.raises(DatasetError, match=r"'frame-000000' may be any of 3 pictures; name its"):
+        read_part(scene, listed=mine)
+    mine.write_text('seq-02/frame-000000.color.png\nseq-12/frame-000000\n')
+    assert len(read_part(scene, listed=mine).recording) == 2
+
+
+def test_a_picture_in_both_lists_is_refused(folder):
+    (folder / 'test.txt').write_text('000000\n')
+    with pytest.raises(
+        DatasetError, match=r'train\.txt, line 2: 000000 was named before, by .*test'
+    ):
+        read_part(folder)

@@ -22,7 +22,7 @@ __all__ = [
 
 _NO_PICTURES = ('depth', 'right', 'image_1', 'image_3', 'image_01', 'image_03')
 _MOST = 100  # folders inside that are looked at
-KINDS = ('kitti', 'tum', 'euroc', 'seven-scenes', 'images')
+KINDS = ('kitti', 'tum', 'euroc', 'seven-scenes', 'cambridge', 'images')
 
 
 def open_folder(
@@ -61,6 +61,8 @@ def _read_as(
             from dlcv.data.datasets.euroc import read_euroc as read
         case 'seven-scenes':
             from dlcv.data.datasets.seven_scenes import read_seven_scenes as read
+        case 'cambridge':
+            from dlcv.data.datasets.cambridge import read_cambridge as read
         case 'images':
             from dlcv.data.datasets.images import read_images as read
         case _:
@@ -121,6 +123,7 @@ def recognise_folder(source: Path | str, options: FolderOptions | None = None) -
         'rgb.txt (TUM)',
         'mav0/ (EuRoC)',
         'frame-*.color.png',
+        'dataset_train.txt (Cambridge)',
         'rgb/',
     ]
     raise wrong_folder(Path(source), 'recording', [*wanted, 'pictures'])

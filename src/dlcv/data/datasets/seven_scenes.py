@@ -47,20 +47,24 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(found, key=natural)
 
 
+def sequences_in(folder: Path) -> list[str]:
+    """Return the names of the sequences of a scene's folder, in order; none of another folder."""
+    inside = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    return [path.name for path in sorted(filter(_pictures, inside), key=natural)]
+
+
 def _sequence(source: Path, wanted: str | None) -> Path:
     if _pictures(source):
         return source
-    inside = [path for path in source.iterdir() if path.is_dir()] if source.is_dir() else []
-    there = sorted((path for path in inside if _pictures(path)), key=natural)
-    names = [p.name for p in there]
-    if not there:
+    names = sequences_in(source)
+    if not names:
         raise wrong_folder(source, '7-Scenes', ['frame-*.color.png', 'seq-*/frame-*.color.png'])
-    if wanted is None and len(there) == 1:
-        return there[0]
-    chosen = [p for p in there if wanted is not None and _named(p.name, wanted)]
+    if wanted is None and len(names) == 1:
+        return source / names[0]
+    chosen = [name for name in names if wanted is not None and _named(name, wanted)]
     if not chosen:
         raise DatasetError(f'{source}: asked for sequence {wanted or "(none named)"} of {names}')
-    return chosen[0]
+    return source / chosen[0]
 
 
 def _named(name: str, wanted: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,9 @@ from dlcv.data.recordings.truth import CAMERA, Truth, TruthOptions, read_truth
 from dlcv.types import Recording
 
 if TYPE_CHECKING:
-    from dlcv.data.datasets.folder import FolderRecording
+    from dlcv.data.datasets.folder import FolderOptions, FolderRecording
+
+    ReadFolder = Callable[[str, FolderOptions], FolderRecording]
 
 __all__ = [
     'BagOptions',
@@ -38,12 +41,15 @@ def is_bag(path: Path) -> bool:
     return is_storage(path)
 
 
-def open_recording(text: Path | str, options: BagOptions | None = None) -> Recording:
+def open_recording(
+    text: Path | str, options: BagOptions | None = None, read: ReadFolder | None = None
+) -> Recording:
     """Open a bag, or the folder of a public data set, which is recognised by its layout.
 
     Args:
         text: Where it is; for a folder also ``DIR,depth_scale=1000``, see `named_folder`.
         options: What a bag does not say itself; of a folder, a file of the truth may be given.
+        read: Opens a folder; None for all that it holds.
 
     Raises:
         RecordingError: A bag lacks what is needed.
@@ -56,16 +62,17 @@ def open_recording(text: Path | str, options: BagOptions | None = None) -> Recor
     from dlcv.data.datasets import recognise_folder
     from dlcv.data.datasets.named import named_folder
 
+    read = read or recognise_folder
     folder, known = named_folder(text)
     if not Path(folder).exists():
         raise RecordingError(f'{folder}: there is no such bag or folder')
     if given := options.topics:
         raise RecordingError(f'{folder} is a folder, it has no topics: {", ".join(given)}')
     if not options.truth:
-        return recognise_folder(folder, known)
+        return read(folder, known)
     if options.truth_is_moved:
-        return _with_truth(recognise_folder(folder, known), options.truth_options)
-    return recognise_folder(folder, replace(known, groundtruth=Path(options.truth)))
+        return _with_truth(read(folder, known), options.truth_options)
+    return read(folder, replace(known, groundtruth=Path(options.truth)))
 
 
 def _with_truth(recording: FolderRecording, options: TruthOptions) -> FolderRecording:

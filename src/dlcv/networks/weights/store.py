@@ -228,7 +228,9 @@ def save_network(
     for key, value in tensors.items():
         if not finite(value):
             raise WeightsError(f'{key} does not fit into {value.dtype} or is not finite')
-    write(path, tensors, {OWN: json.dumps(to_dict(header))})
+    said = {key: value for key, value in to_dict(header).items() if value != ''}
+    text = json.dumps(said, separators=(',', ':'))
+    write(path, tensors, {OWN: text})
     return path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +13,14 @@ import numpy as np
 
 from dlcv.config import to_dict
 from dlcv.files import write_whole
-from dlcv.metrics.relocalization import BOUNDS, bound_name
+from dlcv.metrics.relocalization import BOUNDS
 from dlcv.networks.dsac import SceneCoordinateNet
+from dlcv.networks.place import PoseSpread
 from dlcv.networks.weights import load_network, save_network
+from dlcv.training.maps.apart import Far, nearest
+from dlcv.training.maps.figures import Band, bands, figure
 from dlcv.training.maps.learning import Report
-from dlcv.training.maps.places import Views, cover, measure
+from dlcv.training.maps.places import Views, cover, measure, poses_of
 from dlcv.training.recipe import TrainError
 from dlcv.view.panel import write_picture
 from dlcv.view.place import place_picture
@@ -33,11 +37,19 @@ class MapReport:
         source: What it was made of.
         pictures: How many pictures it was made of.
         left_out: What pictures lacked that could not be used -> how many.
+        lists: Which lists of the folders say so, in words.
         held_out: How many it was measured on.
-        answered: Share of them with an accepted pose.
-        within: ``5 cm, 5 deg`` and so on -> share of them that is off by less.
-        median_cm: Of the distances; None where most were rejected.
-        median_deg: Of the angles.
+        stretches: In how many stretches those of them are that are far from what was learned.
+        far: How many these are; on another walk as far away the same is to be expected.
+        far_cm: From them to the nearest learned picture, median; None of none.
+        far_deg: The same of the turn.
+        answered: Share of the far ones with an accepted pose; None of none.
+        within: ``5 cm, 5 deg`` and so on -> share of them that is off by less; empty of none.
+        median_cm: Of their distances; None where most were rejected.
+        median_deg: Of their angles.
+        bands: What it is worth by the distance to the nearest learned picture.
+        refitted: Whether the map was made again of all pictures once it was measured.
+        spread: By how much deviations of poses that the consensus states were found too small.
         covered: Share of the coordinates that lie where its own pictures show them.
         least_share: Of the cells, that must agree with a pose.
         minutes: What it took.
@@ -50,11 +62,19 @@ class MapReport:
     source: str
     pictures: int
     left_out: dict[str, int]
+    lists: tuple[str, ...]
     held_out: int
+    stretches: int
+    far: int
+    far_cm: float | None
+    far_deg: float | None
     answered: float | None
     within: dict[str, float]
     median_cm: float | None
     median_deg: float | None
+    bands: tuple[Band, ...]
+    refitted: bool
+    spread: PoseSpread | None
     covered: float
     least_share: float
     minutes: float
@@ -67,10 +87,14 @@ def write_map(
     views: Views,
     minutes: float,
     report: Report = lambda _what, _done, _of: None,
+    *,
+    far: Far | None = None,
+    lists: Sequence[str] = (),
+    measured: SceneCoordinateNet | None = None,
 ) -> MapReport:
     """Write a map and beside it, of the same name, its JSON and its picture.
 
-    What is measured is the map as it stands in the file.
+    What is measured is the map as it stands in the file, unless that knows what was held out.
 
     Args:
         path: Its name ends in ``.safetensors``.
@@ -78,6 +102,9 @@ def write_map(
         views: What it was made of, and what it is measured on.
         minutes: That it took.
         report: Told how far the measuring is.
+        far: What is far from what the map learned.
+        lists: Which lists of the folders were taken, in words.
+        measured: The map before it was made again of all pictures: that one is measured.
     """
     place = network.config.place
     if place is None:
@@ -85,8 +112,11 @@ def write_map(
     save_network(network, path, half=True, source=f'dlcv map of {place.source}')
     stored = load_network('dsac', path)
     assert isinstance(stored, SceneCoordinateNet)
-    found, covered = measure(stored, views.held_out, report=report), cover(stored, views.learned)
-    cm, deg = found.errors.medians
+    found = measure(measured or stored, views.held_out, report=report)
+    covered = cover(stored, views.learned)
+    far = far or Far()
+    apart = nearest(poses_of(views.held_out), poses_of(views.learned), far)
+    away = figure(found.errors, apart, np.arange(len(views.held_out)) < views.far)
     made = MapReport(
         map=path.name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -94,13 +124,19 @@ def write_map(
         source=place.source,
         pictures=place.pictures,
         left_out=views.left_out,
+        lists=tuple(lists),
         held_out=len(views.held_out),
-        answered=_known(found.errors.answered),
-        within={
-            bound_name(*bound): found.errors.within(*bound) for bound in BOUNDS if views.held_out
-        },
-        median_cm=_known(100 * cm),
-        median_deg=_known(deg),
+        stretches=views.stretches,
+        far=away.pictures,
+        far_cm=away.nearest_cm,
+        far_deg=away.nearest_deg,
+        answered=away.answered,
+        within=away.within,
+        median_cm=away.median_cm,
+        median_deg=away.median_deg,
+        bands=bands(found.errors, apart, far),
+        refitted=measured is not None,
+        spread=place.spread,
         covered=covered.share,
         least_share=place.least_share,
         minutes=minutes,

@@ -26,13 +26,15 @@ from dlcv.metrics.relocalization import Relocalizations, relocalizations
 from dlcv.networks.dsac import SceneCoordinateNet, cell_centres
 from dlcv.networks.place import Place, Point
 from dlcv.networks.weights import load, shipped
+from dlcv.training.maps.apart import Far, stretches_apart
 from dlcv.training.maps.end_to_end import EndToEndConfig, train_end_to_end
 from dlcv.training.maps.learning import MapConfig, Report, make_map
 from dlcv.training.maps.looks import KnownView, known_views
+from dlcv.training.maps.spread import fit_spread, pose_errors
 from dlcv.training.recipe import TrainError
 from dlcv.types import ByteImage, FloatArray, Frame, Localization, Recording, Snapshot
 
-_STRETCHES = 10  # parts of a walk, of each of which the end is held out
+_STRETCHES = 10  # of neighbours that are held out where nothing far can be
 _LEAST = 8  # pictures a map can be made of
 _LOOKS = 100  # pictures that are looked up to learn what wrong poses reach
 _DOUBT = 1.5  # another room that looked alike reached 1.4 times what mirrored pictures did
@@ -46,8 +48,10 @@ class PlaceConfig:
         frame: Name that the fixed frame of the poses is given.
         every: Every how many-th picture is taken.
         most: Pictures that are taken at most, evenly out of all.
-        hold_out: Share of the pictures that the map is not made of but measured on, in stretches
-            of neighbours: a picture between two known ones is too easy.
+        hold_out: Share of the pictures, at most, that the map is not made of but measured on:
+            stretches of the recordings and all that is near them, see `stretches_apart`.
+        far: What is far from what the map learned.
+        refit: Make the map again of all pictures once it is measured, in twice the time.
         depth: Whether depth is used where it was measured.
         map: How the map is made.
         end_to_end: How it is trained through the sample consensus after that; None for not.
@@ -56,7 +60,9 @@ class PlaceConfig:
     frame: str = 'map'
     every: int = 1
     most: int = 4000
-    hold_out: float = 0.1
+    hold_out: float = 0.15
+    far: Far = field(default_factory=Far)
+    refit: bool = False
     depth: bool = True
     map: MapConfig = field(default_factory=MapConfig)
     end_to_end: EndToEndConfig | None = None
@@ -77,15 +83,26 @@ class Views:
 
     Attributes:
         learned: Those that the map is made of.
-        held_out: Those that it is measured on.
+        held_out: Those that it is measured on: the far ones first.
         source: Where they are from, in words.
         left_out: What pictures lacked that could not be used -> how many.
+        far: How many of those held out are far from all that are learned.
+        stretches: In how many stretches of the recordings these are.
     """
 
     learned: list[KnownView]
     held_out: list[KnownView]
     source: str
     left_out: dict[str, int]
+    far: int = 0
+    stretches: int = 0
+
+    @property
+    def all(self) -> Views:
+        """The same with nothing held out."""
+        return replace(
+            self, learned=[*self.learned, *self.held_out], held_out=[], far=0, stretches=0
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -160,25 +177,66 @@ def read_views(
     Raises:
         TrainError: If too few have a pose and a calibration.
     """
+    views = read_all(recordings, height, config, report)
+    return parted(views.learned, config, views.source, views.left_out)
+
+
+def read_all(
+    recordings: Sequence[Recording],
+    height: int,
+    config: PlaceConfig,
+    report: Report = lambda _what, _done, _of: None,
+) -> Views:
+    """Read the pictures of a place, with none held out; arguments as of `read_views`."""
     total = sum(len(recording) for recording in recordings)
     stride = max(config.every, ceil(total / config.most))
-    learned: list[KnownView] = []
-    held_out: list[KnownView] = []
+    views: list[KnownView] = []
     lacking: Counter[str] = Counter()
     for recording in recordings:
         taken = islice(_told(recording, report), 0, None, stride)
-        views = known_views(taken, height, lambda why: lacking.update([why]))
-        apart = held_out_of(len(views), config.hold_out)
-        for view, out in zip(views, apart, strict=True):
-            (held_out if out else learned).append(view)
-    if len(learned) < _LEAST:
+        views += known_views(taken, height, lambda why: lacking.update([why]))
+    if len(views) < _LEAST:
         raise TrainError(
             f'a map needs {_LEAST} pictures with pose and calibration; of '
-            f'{", ".join(recording.name for recording in recordings)} there are {len(learned)}'
+            f'{", ".join(recording.name for recording in recordings)} there are {len(views)}'
             + ''.join(f', {count} lack the {what}' for what, count in sorted(lacking.items()))
         )
     source = ', '.join(f'{recording.name} ({len(recording)} pictures)' for recording in recordings)
-    return Views(learned=learned, held_out=held_out, source=source, left_out=dict(lacking))
+    return Views(learned=views, held_out=[], source=source, left_out=dict(lacking))
+
+
+def parted(
+    views: Sequence[KnownView],
+    config: PlaceConfig,
+    source: str = '',
+    left_out: dict[str, int] | None = None,
+) -> Views:
+    """Decide which pictures are held out.
+
+    Args:
+        views: All, in the order of the recordings.
+        config: How many, and what is far.
+        source: Where they are from, in words.
+        left_out: What others lacked.
+    """
+    most = min(int(len(views) * config.hold_out), len(views) - _LEAST)
+    apart = stretches_apart(poses_of(views), most, config.far)
+    out = apart.out if apart.stretches else held_out_of(len(views), max(most, 0) / len(views))
+    order = np.argsort(~apart.far[out], kind='stable')
+    held_out = [view for view, left in zip(views, out, strict=True) if left]
+    return Views(
+        learned=[view for view, left in zip(views, out, strict=True) if not left],
+        held_out=[held_out[number] for number in order],
+        source=source,
+        left_out=left_out or {},
+        far=int(apart.far.sum()),
+        stretches=apart.stretches,
+    )
+
+
+def poses_of(views: Sequence[KnownView]) -> FloatArray:
+    """Return ``(N, 4, 4)`` world_from_camera of the views."""
+    return np.array([view.world_from_camera for view in views], np.float64).reshape(-1, 4, 4)
 
 
 def _told(recording: Recording, report: Report) -> Iterator[Snapshot]:
@@ -222,6 +280,47 @@ def make_place(
         train_end_to_end(network, views.learned, config.end_to_end, report, device)
     place = place_of(views, config)
     place = replace(place, least_share=least_share(network, views.learned, report))
+    network.config = replace(network.config, place=place)
+    _calibrate(network, views, report)
+    return network
+
+
+def _calibrate(network: SceneCoordinateNet, views: Views, report: Report) -> None:
+    """Let a map know how far off its poses are on what was held out."""
+    place = network.config.place
+    assert place is not None
+
+    def told(_what: str, done: int, of: int) -> None:
+        report('calibrate', done, of)
+
+    far = pose_errors(network, views.held_out[: views.far], told)
+    near = pose_errors(network, views.held_out[views.far :], told)
+    spread = fit_spread(far, near)
+    network.config = replace(network.config, place=replace(place, spread=spread))
+
+
+def make_again(
+    measured: SceneCoordinateNet,
+    views: Views,
+    encoder: SceneCoordinateNet,
+    config: PlaceConfig,
+    report: Report = lambda _what, _done, _of: None,
+    device: torch.device | str = 'cpu',
+) -> SceneCoordinateNet:
+    """Return the map of all pictures, which takes over how far off the measured one was.
+
+    Args:
+        measured: From `make_place`, made without what was held out.
+        views: The pictures.
+        encoder: From `open_encoder`.
+        config: How the map is made.
+        report: Told how far it is.
+        device: Where the work is done.
+    """
+    assert measured.config.place is not None
+    network = make_place(views.all, encoder, config, report, device)
+    assert network.config.place is not None
+    place = replace(network.config.place, spread=measured.config.place.spread)
     network.config = replace(network.config, place=place)
     return network
 
