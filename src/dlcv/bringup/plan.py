@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlcv.files import expanded
 from dlcv.interface import files, launch
 from dlcv.interface.launch import LaunchError
 from dlcv.interface.nodes import NodeSpec
@@ -103,6 +104,10 @@ class Plan:
     rviz: Path | None = None
 
 
+PATHS = ('params_file', 'map', 'bag', 'record', 'evaluate', 'fastdds_profile')
+"""Launch arguments that are files, or may be."""
+
+
 def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: bool) -> Plan:
     """Turn launch arguments into a plan.
 
@@ -117,6 +122,7 @@ def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: b
         BagError: The bag cannot be read, or lacks what the arguments need of it.
     """
     values = {a.name: given.get(a.name, '') or a.default for a in launch.ARGUMENTS}
+    values |= {name: str(expanded(values[name])) for name in PATHS if values[name]}
     _check_choices(values)
     nodes = tuple(_node(spec, values) for spec in launch.selected(values['nodes'], values['map']))
     kept = _look_into_bag(nodes, values)
@@ -249,7 +255,7 @@ def _check_choices(values: Mapping[str, str]) -> None:
 
 
 def _check_weights(spec: NodeSpec, weights: str) -> None:
-    if weights and weights not in spec.weights and not Path(weights).is_file():
+    if weights and weights not in spec.weights and not expanded(weights).is_file():
         raise LaunchError(
             f'{spec.name}: weights: no file {weights}; the names of shipped weights are '
             f'{", ".join(spec.weights)}'

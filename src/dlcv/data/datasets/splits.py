@@ -17,6 +17,7 @@ from dlcv.data.datasets.errors import DatasetError, wrong_folder
 from dlcv.data.datasets.files import read_lines
 from dlcv.data.datasets.folder import FolderOptions, FolderRecording
 from dlcv.data.datasets.seven_scenes import read_seven_scenes
+from dlcv.files import expanded
 
 T = TypeVar('T', bound=Hashable)
 
@@ -52,7 +53,7 @@ def read_split(source: Path | str, options: FolderOptions | None = None) -> Spli
         DatasetError: There are no lists, or they do not fit the folder or each other, or a file in
             it is wrong or missing.
     """
-    folder, options = Path(source), options or FolderOptions()
+    folder, options = expanded(source), options or FolderOptions()
     for names, read in ((PICTURES, _by_pictures), (SEQUENCES, _by_sequences)):
         there = [name for name in names if (folder / name).is_file()]
         if len(there) == 1:

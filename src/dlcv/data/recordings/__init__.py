@@ -12,6 +12,7 @@ from dlcv.data.bags.sources import STORAGE
 from dlcv.data.recordings.bag import BagOptions, BagRecording
 from dlcv.data.recordings.errors import RecordingError
 from dlcv.data.recordings.truth import CAMERA, Truth, TruthOptions, read_truth
+from dlcv.files import expanded
 from dlcv.types import Recording
 
 if TYPE_CHECKING:
@@ -50,14 +51,14 @@ def open_recording(text: Path | str, options: BagOptions | None = None) -> Recor
         BagError: A bag cannot be read.
         DatasetError: A folder has no layout that is known, or a file in it is wrong.
     """
-    path, options = Path(text), options or BagOptions()
+    path, options = expanded(text), options or BagOptions()
     if is_bag(path):
         return BagRecording(path, options)
     from dlcv.data.datasets import recognise_folder
     from dlcv.data.datasets.named import named_folder
 
     folder, known = named_folder(text)
-    if not Path(folder).exists():
+    if not expanded(folder).exists():
         raise RecordingError(f'{folder}: there is no such bag or folder')
     if given := options.topics:
         raise RecordingError(f'{folder} is a folder, it has no topics: {", ".join(given)}')
@@ -65,7 +66,7 @@ def open_recording(text: Path | str, options: BagOptions | None = None) -> Recor
         return recognise_folder(folder, known)
     if options.truth_is_moved:
         return _with_truth(recognise_folder(folder, known), options.truth_options)
-    return recognise_folder(folder, replace(known, groundtruth=Path(options.truth)))
+    return recognise_folder(folder, replace(known, groundtruth=expanded(options.truth)))
 
 
 def _with_truth(recording: FolderRecording, options: TruthOptions) -> FolderRecording:
