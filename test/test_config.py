@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from dlcv.config import ConfigError, from_dict, load_yaml, to_dict
+from dlcv.config import ConfigError, convert, from_dict, load_yaml, to_dict
 
 
 @dataclass(frozen=True)
@@ -91,3 +91,9 @@ def test_powers_of_ten_need_no_point(text: str, value: object) -> None:
     found = load_yaml(text)
     assert found == value
     assert type(found) is type(value)
+
+
+def test_a_tilde_in_a_path_is_the_home(monkeypatch):
+    monkeypatch.setenv('HOME', '/home/anna')
+    assert convert('~/a.mcap', Path, 'bag') == Path('/home/anna/a.mcap')
+    assert convert(['~/a', 'b'], tuple[Path, ...], 'x') == (Path('/home/anna/a'), Path('b'))

@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 
+from dlcv.files import expanded
+
 T = TypeVar('T')
 
 
@@ -141,7 +143,7 @@ def _scalar(value: Any, hint: Any, where: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is Path and isinstance(value, str):
-        return Path(value)
+        return expanded(value)
     if hint is Any:
         return value
     if isinstance(hint, type) and isinstance(value, hint):

@@ -365,3 +365,15 @@ def test_a_bag_that_stands_still_is_refused(bag):
 def test_every_argument_is_described():
     assert [a.name for a in ARGUMENTS if not a.doc.endswith('.')] == []
     assert len({a.name for a in ARGUMENTS}) == len(ARGUMENTS)
+
+
+def test_a_tilde_is_the_home_in_every_path(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'a.safetensors').write_text('')
+    made = plan(map='~/a.safetensors', record='~/out.mcap')
+    (localizer,) = [node for node in made.nodes if node.spec.name == 'dsac']
+    assert localizer.parameters['weights'] == str(tmp_path / 'a.safetensors')
+    assert str(tmp_path / 'out.mcap') in made.recorder
+    (tmp_path / 'a.yaml').write_text('/**:\n  ros__parameters: {weights: ~/none.pth}\n')
+    with pytest.raises(LaunchError, match=r'superpoint: weights: no file ~/none\.pth'):
+        plan(params_file='~/a.yaml', nodes='superpoint')

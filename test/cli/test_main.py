@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +126,20 @@ def test_what_is_not_installed_is_said_before_any_work(
     assert main(argv) == 2
     assert words in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('name', COMMANDS)
+def test_every_path_of_every_command_takes_a_tilde(name, monkeypatch):
+    """bash expands no ~ behind = or within quotes; `Path` alone would not either."""
+    from dlcv.files import expanded
+
+    module = import_module(f'dlcv.cli.{name}')
+    parsers = [argparse.ArgumentParser()]
+    module.add_arguments(parsers[0])
+    for parser in parsers:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                parsers += action.choices.values()
+            assert action.type is not Path, f'{parser.prog}: {action.dest}'
+    monkeypatch.setenv('HOME', '/home/anna')
+    assert expanded('~/a') == Path('/home/anna/a')

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlcv.files import expanded
 from dlcv.interface import files, launch
 from dlcv.interface.launch import LaunchError
 from dlcv.interface.nodes import DEEPVO, NodeSpec
@@ -115,6 +116,10 @@ class Plan:
         return [f'{node.spec.name}: {node.warning}' for node in self.nodes if node.warning]
 
 
+PATHS = ('params_file', 'map', 'bag', 'record', 'evaluate', 'fastdds_profile')
+"""Launch arguments that are files, or may be."""
+
+
 def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: bool) -> Plan:
     """Turn launch arguments into a plan.
 
@@ -129,6 +134,7 @@ def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: b
         BagError: The bag cannot be read, or lacks what the arguments need of it.
     """
     values = launch.checked(launch.ARGUMENTS, given)
+    values |= {name: str(expanded(values[name])) for name in PATHS if values[name]}
     _check_file('map', values['map'])
     nodes = tuple(_node(spec, values) for spec in launch.selected(values['nodes'], values['map']))
     kept = _look_into_bag(nodes, values)
@@ -253,7 +259,7 @@ def _look_into_bag(nodes: tuple[NodeStart, ...], values: Mapping[str, str]) -> t
 
 
 def _check_weights(spec: NodeSpec, weights: str) -> None:
-    if weights and weights not in spec.weights and not Path(weights).is_file():
+    if weights and weights not in spec.weights and not expanded(weights).is_file():
         raise LaunchError(
             f'{spec.name}: weights: no file {weights}; the names of shipped weights are '
             f'{", ".join(spec.weights)}'

@@ -20,6 +20,7 @@ from dlcv.data.bags.vocabulary import COMPRESSED_IMAGE
 from dlcv.data.bags.vocabulary import IMAGE as IMAGE_TYPE
 from dlcv.evaluation.replay.job import Folder, ReplayJob, answering, write
 from dlcv.evaluation.replay.shown import Shown
+from dlcv.files import expanded
 from dlcv.interface import launch
 from dlcv.interface.launch import SWITCH, Argument, LaunchError
 from dlcv.interface.nodes import CAMERA_INFO, COMPRESSED, IMAGE
@@ -109,7 +110,7 @@ def options_of(values: Mapping[str, str]) -> ReplayOptions:
     if not values['bag']:
         raise LaunchError('bag: the bag that is replayed is needed')
     return ReplayOptions(
-        bag=Path(values['bag']),
+        bag=expanded(values['bag']),
         folder=_folder(values),
         mode='real-time' if values['mode'] == 'real-time' else 'lock-step',
         images=values['images'],
@@ -128,7 +129,7 @@ def evaluation_of(values: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _folder(values: Mapping[str, str]) -> Path:
-    return Path(values['output'] or f'{name_of(Path(values["bag"]))}_evaluation')
+    return expanded(values['output'] or f'{name_of(expanded(values["bag"]))}_evaluation')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from dlcv.cli.main import CommandError
+from dlcv.files import expanded
 from dlcv.progress import bars
 
 SUMMARY = 'Measure the accuracy of networks beside classical methods, in one run.'
@@ -32,7 +32,7 @@ class _Bench:
     extra: tuple[tuple[str, Callable[[str], Any], str], ...] = ()
 
 
-_METAVARS: dict[Any, str] = {int: 'N', float: 'X', str: 'NAME', Path: 'DIR'}
+_METAVARS: dict[Any, str] = {int: 'N', float: 'X', str: 'NAME', expanded: 'DIR'}
 _WIDTH = 180  # characters of a line where there is no terminal
 
 _BENCHES = {
@@ -57,7 +57,7 @@ _BENCHES = {
     ),
     'odometry': _Bench(
         summary='visual odometry: DeepVO beside constant velocity and the five-point method',
-        extra=(('plots', Path, 'folder for pictures of the paths'),),
+        extra=(('plots', expanded, 'folder for pictures of the paths'),),
     ),
     'relocalization': _Bench(summary='poses in a map: maps that learn beside SIFT and PnP'),
 }
@@ -78,14 +78,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='write the tables of documents anew from the reports that they name',
         description='Write the tables of documents anew from the reports that they name.',
     )
-    cards.add_argument('documents', nargs='+', type=Path, metavar='DOCUMENT', help='Markdown')
+    cards.add_argument('documents', nargs='+', type=expanded, metavar='DOCUMENT', help='Markdown')
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add('--weights', nargs='+', default=[], type=Path, metavar='FILE',
+    add('--weights', nargs='+', default=[], type=expanded, metavar='FILE',
         help='weight files to measure (the shipped ones)')  # fmt: skip
-    add('--data', nargs='+', default=[], type=Path, metavar='DIR',
+    add('--data', nargs='+', default=[], type=expanded, metavar='DIR',
         help='folders of public sets, recognised by their layout; what a recording does not say '
         'itself follows as DIR,depth_scale=1000,rate=10')  # fmt: skip
     add('--sets', nargs='+', default=[], metavar='SET',
@@ -93,8 +93,8 @@ def _common(parser: argparse.ArgumentParser) -> None:
     add('--limit', type=int, metavar='N', help='run only N items of each set')
     add('--threads', type=int, default=1, metavar='N',
         help='threads of OpenCV and of networks; more may change a last digit (1)')  # fmt: skip
-    add('-o', '--output', type=Path, metavar='FILE', help='write the report (JSON)')
-    add('--card', nargs='+', default=[], dest='documents', type=Path, metavar='DOCUMENT',
+    add('-o', '--output', type=expanded, metavar='FILE', help='write the report (JSON)')
+    add('--card', nargs='+', default=[], dest='documents', type=expanded, metavar='DOCUMENT',
         help='then write the tables of these documents anew')  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dlcv.cli.extras import need
 from dlcv.cli.progress import progress_bar
 from dlcv.data.datasets import KINDS
+from dlcv.files import expanded
 
 if TYPE_CHECKING:
     from dlcv.data.bags import WriteOptions, Written
@@ -31,10 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'kind', choices=KINDS, metavar='KIND', help=f'what the folder is: {", ".join(KINDS)}'
     )
     parser.add_argument(
-        'source', type=Path, metavar='SRC', help="its folder; for 'images' also a pattern"
+        'source', type=expanded, metavar='SRC', help="its folder; for 'images' also a pattern"
     )
     parser.add_argument(
-        'out', type=Path, metavar='OUT', help='NAME.mcap for a single file, else the bag folder'
+        'out', type=expanded, metavar='OUT', help='NAME.mcap for a single file, else the bag folder'
     )
     _add_source_arguments(parser.add_argument_group('what is read'))
     _add_bag_arguments(parser.add_argument_group('what is written'))
@@ -42,13 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_source_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        '--camera', type=Path, metavar='CAMERA.yaml', help='calibration, as ROS writes it'
+        '--camera', type=expanded, metavar='CAMERA.yaml', help='calibration, as ROS writes it'
     )
     group.add_argument(
         '--rate', type=float, metavar='HZ', help='for pictures without times (default: 10)'
     )
     group.add_argument(
-        '--groundtruth', type=Path, metavar='TXT', help='camera-to-world poses in TUM format'
+        '--groundtruth', type=expanded, metavar='TXT', help='camera-to-world poses in TUM format'
     )
     group.add_argument(
         '--sequence', metavar='NAME', help='such as 00 (KITTI), cam1 (EuRoC), seq-01 (7-Scenes)'
@@ -57,7 +58,7 @@ def _add_source_arguments(group: argparse._ArgumentGroup) -> None:
         '--depth-scale', type=float, metavar='UNITS', help='units per metre of depth pictures'
     )
     group.add_argument(
-        '--depth-folder', type=Path, metavar='DIR', help="KITTI's annotated depth, if elsewhere"
+        '--depth-folder', type=expanded, metavar='DIR', help="KITTI's annotated depth, if elsewhere"
     )
     group.add_argument('--start', type=int, default=0, metavar='N', help='leave out the first N')
     group.add_argument('--count', type=int, metavar='N', help='at most N pictures')

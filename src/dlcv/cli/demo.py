@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from dlcv.cli.extras import need
+from dlcv.files import expanded
 
 SUMMARY = 'Generate a walk, replay it through the five nodes, and report what they are worth on it.'
 
@@ -14,7 +15,7 @@ SUMMARY = 'Generate a walk, replay it through the five nodes, and report what th
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``dlcv demo``."""
     parser.add_argument(
-        '-o', '--output', type=Path, default=Path('out/demo'), metavar='DIR',
+        '-o', '--output', type=expanded, default=Path('out/demo'), metavar='DIR',
         help='folder of all that it writes (default: out/demo)',
     )  # fmt: skip
     parser.add_argument(
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--seed', type=int, default=0, metavar='N', help='of the world (default: 0)'
     )
     parser.add_argument(
-        '--map', type=Path, metavar='FILE',
+        '--map', type=expanded, metavar='FILE',
         help='map of the world for dsac (one of the default room is there; else without dsac)',
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dlcv.cli.extras import need
 from dlcv.cli.main import CommandError
 from dlcv.cli.recordings import add_reach
+from dlcv.files import expanded
 from dlcv.interface.rectified import CHOICES
 from dlcv.progress import bars
 
@@ -48,9 +49,9 @@ OF_REPLAY = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument('bags', nargs='*', type=Path, metavar='BAG', help='what is replayed')
+    parser.add_argument('bags', nargs='*', type=expanded, metavar='BAG', help='what is replayed')
     parser.add_argument(
-        '-o', '--output', type=Path, metavar='DIR',
+        '-o', '--output', type=expanded, metavar='DIR',
         help='folder of the report and the answers (NAME_evaluation; of several bags DIR/NAME)',
     )  # fmt: skip
     _add_replay(parser.add_argument_group('how it is replayed'))
@@ -150,19 +151,25 @@ def _add_others(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         '--again',
-        type=Path,
+        type=expanded,
         metavar='DIR',
         help='evaluate the answers in this folder anew, with other truth',
     )
-    add('--answers', type=Path, metavar='BAG2',
+    add('--answers', type=expanded, metavar='BAG2',
         help='evaluate what nodes that ran by themselves sent to the images of BAG, as '
         '`dlcv up --record` or rosbag2 recorded it')  # fmt: skip
     add('--namespace', metavar='NAME', help='of the nodes of --answers (the only one)')
     add('--odometry', default='', metavar='TOPIC',
         help='of deepvo in --answers, if renamed (deepvo/odometry or camera_odom)')  # fmt: skip
-    add('--compare', nargs='+', type=Path, metavar='JSON', help='compare with the first of these')
-    add('--thresholds', type=Path, metavar='YAML', help='limits for --compare')
-    add('--matrix', type=Path, metavar='YAML', help='bags times configurations')
+    add(
+        '--compare',
+        nargs='+',
+        type=expanded,
+        metavar='JSON',
+        help='compare with the first of these',
+    )
+    add('--thresholds', type=expanded, metavar='YAML', help='limits for --compare')
+    add('--matrix', type=expanded, metavar='YAML', help='bags times configurations')
     add('--jobs', type=int, default=0, metavar='N', help='cells at a time (half of the cores)')
     add('--ray', default='', metavar='ADDRESS', help='run the cells on a Ray cluster')
     add('--retries', type=int, default=2, metavar='N', help='of a failed cell (2)')

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dlcv.cli.extras import need
 from dlcv.cli.main import CommandError
 from dlcv.cli.recordings import add_recording_arguments, bag_options, open_sources
+from dlcv.files import expanded
 from dlcv.progress import bars
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ are. With --refit the map is then made again of all of them; that takes twice as
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add = parser.add_argument
-    add('sources', nargs='+', type=Path, metavar='SRC', help='bags, or folders of data sets')
-    add('-o', '--output', type=Path, required=True, metavar='MAP', help='NAME.safetensors')
+    add('sources', nargs='+', type=expanded, metavar='SRC', help='bags, or folders of data sets')
+    add('-o', '--output', type=expanded, required=True, metavar='MAP', help='NAME.safetensors')
     add_recording_arguments(parser)
     group = parser.add_argument_group('which pictures of folders')
     add = group.add_argument
@@ -67,7 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'off it says its poses are')  # fmt: skip
     add('--end-to-end', type=int, default=0, metavar='STEPS',
         help='pictures to train the map on through the sample consensus, at last (0)')  # fmt: skip
-    add('--encoder', type=Path, metavar='FILE', help='weights of the encoder (the shipped ones)')
+    add(
+        '--encoder', type=expanded, metavar='FILE', help='weights of the encoder (the shipped ones)'
+    )
     add('--set', action='append', default=[], metavar='KEY=VALUE',
         help='any other setting, such as map.cells=1000000 or map.epochs=32')  # fmt: skip
     add('--device', default='auto', help='auto, cpu, cuda or cuda:N (auto)')

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
+
+from dlcv.files import expanded
 
 SUMMARY = 'Print the tables of nodes, topics, services, parameters and launch arguments.'
 
@@ -12,10 +13,10 @@ SUMMARY = 'Print the tables of nodes, topics, services, parameters and launch ar
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``dlcv nodes``."""
     parser.add_argument(
-        '--write', type=Path, metavar='FILE', help='renew the tables between the marks in FILE'
+        '--write', type=expanded, metavar='FILE', help='renew the tables between the marks in FILE'
     )
     parser.add_argument(
-        '--config', type=Path, metavar='DIR', help='write one parameter file for each node'
+        '--config', type=expanded, metavar='DIR', help='write one parameter file for each node'
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from dlcv.cli.extras import need
+from dlcv.files import expanded
 
 SUMMARY = 'Publish the messages of a bag on ROS topics, at their own pace.'
 
@@ -14,7 +14,7 @@ SUMMARY = 'Publish the messages of a bag on ROS topics, at their own pace.'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``dlcv play``."""
     parser.add_argument(
-        'bag', type=Path, metavar='BAG', help='rosbag2 folder, .mcap, .db3 or ROS 1 .bag'
+        'bag', type=expanded, metavar='BAG', help='rosbag2 folder, .mcap, .db3 or ROS 1 .bag'
     )
     parser.add_argument(
         '--rate',

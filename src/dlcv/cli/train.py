@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlcv.cli.extras import need
 from dlcv.estimation.memory import keep_freed_memory
+from dlcv.files import expanded
 
 if TYPE_CHECKING:
     from dlcv.training.engine import Report
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument('name', metavar='NAME', nargs='?', help='which recipe; see --list')
     parser.add_argument('--list', action='store_true', help='print the recipes and stop')
-    parser.add_argument('--config', type=Path, metavar='FILE', help='YAML laid over the recipe')
+    parser.add_argument('--config', type=expanded, metavar='FILE', help='YAML laid over the recipe')
     parser.add_argument(
         '--set', action='append', default=[], metavar='KEY=VALUE', help='such as run.steps=1000'
     )
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='folders of data, such as photos=DIR; may be repeated',
     )
     parser.add_argument(
-        '-o', '--output', type=Path, metavar='DIR', help='the run; default: runs/NAME'
+        '-o', '--output', type=expanded, metavar='DIR', help='the run; default: runs/NAME'
     )
     parser.add_argument('--resume', action='store_true', help="go on from the run's checkpoint")
     parser.add_argument(
@@ -62,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--smoke', action='store_true', help='a tiny run of seconds that must learn something'
     )
     parser.add_argument(
-        '--export', type=Path, metavar='FILE', help="write the run's last checkpoint and stop"
+        '--export', type=expanded, metavar='FILE', help="write the run's last checkpoint and stop"
     )
 
 
@@ -124,7 +125,7 @@ def _folders(texts: list[str]) -> dict[str, list[str]]:
         key, sign, folder = text.partition('=')
         if not sign or not folder:
             raise TrainError(f'expected KEY=DIR such as photos=DIR, got {text!r}')
-        found.setdefault(key, []).append(str(Path(folder).expanduser()))
+        found.setdefault(key, []).append(str(expanded(folder)))
     return found
 
 

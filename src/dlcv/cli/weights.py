@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlcv.cli.main import CommandError
 from dlcv.config import to_dict
+from dlcv.files import expanded
 
 if TYPE_CHECKING:
     from dlcv.networks.weights import Loaded, Weights
@@ -45,7 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         description='Convert a file to our own format; it is kept only if both compute alike.',
     )
     convert.add_argument(
-        '-o', '--output', type=Path, required=True, metavar='OUT.safetensors', help='file to write'
+        '-o',
+        '--output',
+        type=expanded,
+        required=True,
+        metavar='OUT.safetensors',
+        help='file to write',
     )
     convert.add_argument(
         '--name', choices=_NAMES, metavar='NAME', help=f'refuse all but {", ".join(_NAMES)}'
@@ -63,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--parity', action='store_true', help='also compare with the network as nodes run it'
     )
     for action in (info, convert, verify):
-        action.add_argument('file', type=Path, metavar='FILE', help='our own or a public file')
+        action.add_argument('file', type=expanded, metavar='FILE', help='our own or a public file')
         action.add_argument('--sha256', default='', metavar='HEX', help='digest it must have')
         action.add_argument('--ace-encoder', default='', metavar='FILE', help="ACE's second file")
     for action in (convert, verify):

@@ -21,6 +21,7 @@ from dlcv.data.world import (
     WorldRecording,
     ideal_camera,
 )
+from dlcv.files import expanded
 from dlcv.types import Camera, Snapshot
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ SUMMARY = 'Generate a recording of the built-in world, with exact depth, pose an
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        'out', type=Path, metavar='OUT', help='NAME.mcap for a single file, else the bag folder'
+        'out', type=expanded, metavar='OUT', help='NAME.mcap for a single file, else the bag folder'
     )
     parser.add_argument('--scene', choices=tuple(SCENES), default='room', help='default: room')
     natural = ', '.join(f'{motion} in the {scene}' for scene, motion in NATURAL.items())
@@ -77,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--depth', action=argparse.BooleanOptionalAction, default=True, help='write the true depth'
     )
-    parser.add_argument('--images', type=Path, metavar='DIR', help='also write PNG files there')
+    parser.add_argument('--images', type=expanded, metavar='DIR', help='also write PNG files there')
     parser.add_argument('--overwrite', action='store_true', help='replace a bag that is there')
 
 

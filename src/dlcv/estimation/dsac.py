@@ -212,15 +212,15 @@ class RelocalizationEstimator(Estimator[CoordinateNet]):
         if accepted:
             return widened
         anywhere = np.diag(np.repeat((self._size(grid), _ANY_TURN), 3) ** 2)
-        return anywhere + widened if np.isfinite(widened).all() else anywhere
+        return anywhere + (widened if np.isfinite(widened).all() else 0.0)
 
     def _size(self, grid: FloatArray) -> float:
         """Return how large the place is, metres; of a map that does not say, by what it sees."""
         if self.place is not None:
             return self.place.size
         points = grid.reshape(-1, 3).astype(np.float64)
-        points = points[np.isfinite(points).all(axis=1)]
-        seen = float(np.linalg.norm(points.std(axis=0))) if len(points) else 0.0
+        known = points[np.isfinite(points).all(axis=1)]
+        seen = float(np.linalg.norm(known.std(axis=0))) if len(known) else 0.0
         return max(seen, _NARROWEST)
 
     def _refusal(

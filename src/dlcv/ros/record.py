@@ -27,6 +27,7 @@ from std_msgs.msg import Empty
 from dlcv import process
 from dlcv.data.bags import BagError, BagWriter
 from dlcv.estimation.memory import keep_freed_memory
+from dlcv.files import expanded
 from dlcv.ros.play import READY_TOPIC
 from dlcv.ros.qos import profile
 from dlcv.ros.start import init, leave, spin
@@ -147,7 +148,7 @@ def record(
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``python -m dlcv.ros.record``."""
     parser = argparse.ArgumentParser(prog='dlcv.ros.record', description=__doc__)
-    parser.add_argument('out', type=Path, help='NAME.mcap, or the bag folder to make')
+    parser.add_argument('out', type=expanded, help='NAME.mcap, or the bag folder to make')
     parser.add_argument('--topics', nargs='+', required=True, metavar='TOPIC')
     parser.add_argument('--use-sim-time', action='store_true', help='date messages by /clock')
     parser.add_argument('--overwrite', action='store_true', help='replace a bag that is there')

@@ -146,3 +146,11 @@ def test_sequences_of_seven_scenes_may_have_other_names(tmp_path, write_picture,
     digits = ''.join(c for c in name if c.isdigit())
     wanted = digits.lstrip('0') or name
     assert len(open_folder('seven-scenes', tmp_path / 'chess', FolderOptions(sequence=wanted))) == 2
+
+
+def test_only_a_folder_named_after_pictures_stands_for_them(tmp_path, write_picture):
+    write_picture(tmp_path / 'report' / '1.png')
+    with pytest.raises(DatasetError, match='is no picture folder'):
+        open_folder('images', tmp_path)
+    write_picture(tmp_path / 'images' / '1.png')
+    assert open_folder('images', tmp_path).notes[0] == 'read from images/ in it'

@@ -20,7 +20,8 @@ __all__ = [
     'recognise_folder',
 ]
 
-_NO_PICTURES = ('depth', 'right', 'image_1', 'image_3', 'image_01', 'image_03')
+_PICTURES = ('color', 'colour', 'data', 'frames', 'image', 'images', 'img', 'imgs', 'left',
+             'pictures')  # fmt: skip
 _MOST = 100  # folders inside that are looked at
 KINDS = ('kitti', 'tum', 'euroc', 'seven-scenes', 'cambridge', 'images')
 
@@ -79,7 +80,7 @@ def _one_inside(kind: str, path: Path, options: FolderOptions, err: LayoutError)
         DatasetError: There is none or several; the first error with what is near instead.
     """
     inside = sorted(p for p in path.iterdir() if p.is_dir()) if path.is_dir() else []
-    named = [p for p in inside if not p.name.startswith('.') and p.name not in _NO_PICTURES]
+    named = [p for p in inside if kind != 'images' or p.name.lower() in _PICTURES]
     fitting = [p for p in named[:_MOST] if _has_layout(kind, p, options)]
     if len(fitting) == 1:
         found = _read_as(kind, fitting[0], options)

@@ -20,6 +20,7 @@ from dlcv.data.datasets.errors import DatasetError, wrong_folder
 from dlcv.data.datasets.files import read_lines
 from dlcv.data.datasets.folder import FolderOptions, FolderRecording, Item
 from dlcv.data.datasets.seven_scenes import read_seven_scenes, sequences_in
+from dlcv.files import expanded
 
 PICTURES = ('train.txt', 'test.txt')
 SEQUENCES = ('TrainSplit.txt', 'TestSplit.txt')
@@ -88,7 +89,7 @@ def read_split(source: Path | str, options: FolderOptions | None = None) -> Spli
         DatasetError: There are no lists, or they do not fit the folder or each other, or a file in
             it is wrong or missing.
     """
-    folder, options = Path(source), options or FolderOptions()
+    folder, options = expanded(source), options or FolderOptions()
     lists = lists_in(folder)
     if lists is None:
         raise wrong_folder(folder, 'train and test', [' and '.join(names) for names in KNOWN])

@@ -13,6 +13,7 @@ from dlcv.data.bags.sources import is_storage
 from dlcv.data.recordings.bag import BagOptions, BagRecording
 from dlcv.data.recordings.errors import RecordingError
 from dlcv.data.recordings.truth import CAMERA, Truth, TruthOptions, read_truth
+from dlcv.files import expanded
 from dlcv.types import Recording
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def open_recording(
         BagError: A bag cannot be read.
         DatasetError: A folder has no layout that is known, or a file in it is wrong.
     """
-    path, options = Path(text), options or BagOptions()
+    path, options = expanded(text), options or BagOptions()
     if is_bag(path):
         return BagRecording(path, options)
     from dlcv.data.datasets import recognise_folder
@@ -64,7 +65,7 @@ def open_recording(
 
     read = read or recognise_folder
     folder, known = named_folder(text)
-    if not Path(folder).exists():
+    if not expanded(folder).exists():
         raise RecordingError(f'{folder}: there is no such bag or folder')
     if given := options.topics:
         raise RecordingError(f'{folder} is a folder, it has no topics: {", ".join(given)}')
@@ -72,7 +73,7 @@ def open_recording(
         return read(folder, known)
     if options.truth_is_moved:
         return _with_truth(read(folder, known), options.truth_options)
-    return read(folder, replace(known, groundtruth=Path(options.truth)))
+    return read(folder, replace(known, groundtruth=expanded(options.truth)))
 
 
 def _with_truth(recording: FolderRecording, options: TruthOptions) -> FolderRecording:

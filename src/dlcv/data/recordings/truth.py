@@ -17,6 +17,7 @@ from dlcv.data.bags.vocabulary import TF
 from dlcv.data.recordings.clocks import clock_hint, span
 from dlcv.data.recordings.errors import RecordingError
 from dlcv.data.recordings.extrinsics import read_extrinsics
+from dlcv.files import expanded
 from dlcv.geometry.frames import TransformBuffer, TransformError, frame_name
 from dlcv.geometry.trajectory import NEAR_NS, nearest, pose_at, time_order
 from dlcv.interface.launch import is_output
@@ -218,8 +219,8 @@ class _Found:
 
 
 def _poses(bag: Bag | None, source: str, image_stamps: Callable[[], Stamps]) -> _Found | None:
-    if source and Path(source).is_file():
-        return _of_file(Path(source), image_stamps)
+    if source and (file := expanded(source)).is_file():
+        return _of_file(file, image_stamps)
     if bag is None:
         if source:
             raise RecordingError(f'{source}: there is no such file, and topics are only in a bag')

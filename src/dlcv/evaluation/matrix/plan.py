@@ -13,7 +13,7 @@ import yaml
 from dlcv.config import ConfigError, from_dict, load_yaml
 from dlcv.evaluation.matrix.cell import Cell, Sections
 from dlcv.evaluation.matrix.errors import MatrixError
-from dlcv.files import TextError, read_text
+from dlcv.files import TextError, expanded, read_text
 from dlcv.interface import files
 from dlcv.interface.nodes import NODES, NodeSpec
 from dlcv.interface.parameters import ParameterError, Value
@@ -255,8 +255,8 @@ class _Cells:
 
     def _truth(self, where: str, truth: str) -> str | Path:
         """Return a file if there is one of that name, else a topic."""
-        if (self._folder / truth).exists():
-            return self._folder / truth
+        if (file := self._folder / expanded(truth)).exists():
+            return file
         if truth.startswith('/') or truth == 'none':
             return truth
         raise ConfigError(
@@ -306,12 +306,13 @@ class _Cells:
     def _weights(self, where: str, spec: NodeSpec, weights: str) -> str | Path:
         if weights in spec.weights:
             return weights
-        if not (self._folder / weights).is_file():
+        file = self._folder / expanded(weights)
+        if not file.is_file():
             raise ConfigError(
-                f'{where}: no file {self._folder / weights}; the names of shipped weights are '
+                f'{where}: no file {file}; the names of shipped weights are '
                 f'{", ".join(spec.weights)}'
             )
-        return self._folder / weights
+        return file
 
     def _file(self, where: str, path: Path) -> Path:
         if not (self._folder / path).exists():

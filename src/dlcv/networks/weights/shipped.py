@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from dlcv.files import expanded
 from dlcv.interface.nodes import NODES
 from dlcv.networks import deepvo, dsac, monodepth
 from dlcv.networks.dsac import DsacConfig
@@ -63,7 +64,7 @@ def chosen(network: str, weights: str | Path) -> Path | None:
     text, names = str(weights), NODES[network].weights
     if not text or text in names:
         return shipped(text or network)
-    path = Path(weights)
+    path = expanded(weights)
     if path.name == text and not path.suffix and not path.exists():
         raise WeightsError(
             f'no {network} weights {text!r}: there is no such file, and the names of shipped '

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -25,6 +24,7 @@ from dlcv.data.augment.homographies import (
 )
 from dlcv.data.augment.photometric import PhotometricConfig, photometric
 from dlcv.data.synthetic.shapes import KINDS, Drawing, Kind, ShapesConfig, SyntheticShapes, draw
+from dlcv.files import expanded
 from dlcv.metrics.corners import corner_average_precision
 from dlcv.networks.layers.keypoints import Points, detect_dense, heatmap
 from dlcv.networks.losses.superpoint import DUSTBIN, cell_labels, detector_loss, valid_cells
@@ -83,7 +83,7 @@ class MagicPointRecipe:
         with torch.no_grad():
             network.get_parameter('bnPb.bias')[DUSTBIN] = _NO_CORNER
         if self.start:
-            filled(network, Path(self.start), 'superpoint')
+            filled(network, expanded(self.start), 'superpoint')
         for layer in ('convDa', 'bnDa', 'convDb', 'bnDb'):
             network.get_submodule(layer).requires_grad_(False)
         return network

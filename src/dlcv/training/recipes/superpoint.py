@@ -13,7 +13,6 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 
 from dlcv.data.synthetic.photos import PhotoPool
 from dlcv.estimation.superpoint import FeatureEstimator
+from dlcv.files import expanded
 from dlcv.metrics.baselines.features import Classical, Learned, mutual, neighbours
 from dlcv.networks.layers.folding import optimise
 from dlcv.networks.layers.keypoints import heatmap, sample_descriptors
@@ -107,19 +107,19 @@ class SuperPointRecipe:
         """Return the network to train."""
         network = SuperPoint(self.network_config)
         if self.start:
-            network = filled(network, Path(self.start), 'superpoint')
+            network = filled(network, expanded(self.start), 'superpoint')
         for _, module in _stages(network, self.frozen):
             module.requires_grad_(False)
         return network
 
     def samples(self, seed: int) -> SuperPointPairs:
         """Return the pairs, after labelling the photos where that is not done yet."""
-        photos = PhotoPool([Path(folder) for folder in self.photos])
+        photos = PhotoPool([expanded(folder) for folder in self.photos])
         with bars(lines=True) as show:
             report = partial(show, f'labels ({self.labels_folder or "memory"})')
             if self.labels_folder:
                 labels = cached_labels(
-                    Path(self.labels_folder),
+                    expanded(self.labels_folder),
                     photos,
                     self._teacher,
                     self.labels,
@@ -199,7 +199,7 @@ class SuperPointRecipe:
     def _teacher(self) -> Teacher:
         network = SuperPoint(self.network_config)
         if self.teacher:
-            network = filled(network, Path(self.teacher), 'superpoint')
+            network = filled(network, expanded(self.teacher), 'superpoint')
         return network_teacher(network)
 
     def _descriptor_loss(self, first: Tensor, second: Tensor, batch: Batch) -> Tensor:
@@ -254,7 +254,7 @@ def _stages(network: nn.Module, count: int) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _digest(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else ''
+    return hashlib.sha256(expanded(path).read_bytes()).hexdigest() if path else ''
 
 
 def _block_diagonal(blocks: Tensor) -> Tensor:
@@ -267,7 +267,7 @@ def _block_diagonal(blocks: Tensor) -> Tensor:
 
 @lru_cache(maxsize=1)
 def _validation_pairs(recipe: SuperPointRecipe) -> list[matching.Pair]:
-    photos = PhotoPool([Path(folder) for folder in recipe.validation or recipe.photos])
+    photos = PhotoPool([expanded(folder) for folder in recipe.validation or recipe.photos])
     return matching.warped_pairs(photos, recipe.validation_pairs, recipe.labels.size)
 
 
