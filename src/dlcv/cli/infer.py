@@ -19,6 +19,7 @@ import numpy as np
 from dlcv.cli.extras import need
 from dlcv.cli.main import CommandError
 from dlcv.estimation.memory import keep_freed_memory
+from dlcv.host import threads
 from dlcv.types import ByteImage, Camera, FloatArray, Frame
 
 if TYPE_CHECKING:
@@ -201,6 +202,7 @@ def run(args: argparse.Namespace) -> int:
         from dlcv.estimation.device import set_threads
 
         set_threads(args.threads)
+    sys.stderr.write(f'threads: {threads()}\n')
     outcome = _RUNNERS[args.network](args, frames)
     with args.output.open('wb') as file:
         np.savez(file, **outcome.arrays)  # type: ignore[arg-type]  # NumPy's own stub trips

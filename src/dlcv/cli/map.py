@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dlcv.cli.extras import need
 from dlcv.cli.main import CommandError
 from dlcv.cli.recordings import add_recording_arguments, bag_options, open_sources
+from dlcv.host import threads
 from dlcv.progress import bars
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     keep_freed_memory()
     if args.threads:
         set_threads(args.threads)
+    sys.stderr.write(f'threads: {threads()}\n')
     config, device, encoder = _config(args), pick_device(args.device), open_encoder(args.encoder)
     begin = time.perf_counter()
     recordings = open_sources(args.sources, bag_options(args))

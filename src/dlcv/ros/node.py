@@ -30,6 +30,7 @@ from std_srvs.srv import SetBool, Trigger
 from dlcv.estimation.tasks.base import Estimator, Level, P, R, Task, Verdict
 from dlcv.estimation.tasks.order import Order
 from dlcv.evaluation.replay.log import PROCESSED, Outcome
+from dlcv.host import threads
 from dlcv.interface import messages
 from dlcv.interface.diagnostics import PUBLISHERS, SUBSCRIBERS, peers_text
 from dlcv.interface.nodes import (
@@ -211,6 +212,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self._report_timer.reset()  # or the old period would end first
         try:
             _use_threads(p.num_threads)
+            self.get_logger().info(f'threads: {threads()}')
             self.task.estimator = self.load(p.device, p.precision)
             self._say_weights()
             self.task.estimator.warm_up(*WARM_UP_SIZE)
