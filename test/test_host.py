@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dlcv import __version__
-from dlcv.host import command, host, versions
+from dlcv.host import command, host, threads, versions
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,14 @@ def test_without_the_models_name_there_is_the_architecture(monkeypatch):
 
 def test_versions_are_those_of_what_is_installed():
     assert versions('numpy', 'no-such-library') == {'dlcv': __version__, 'numpy': np.__version__}
+
+
+@pytest.mark.parametrize(
+    ('policy', 'words'), [('PASSIVE', 'asleep while they wait'), ('ACTIVE', 'may spin')]
+)
+def test_the_threads_are_said(monkeypatch, policy, words):
+    torch = pytest.importorskip('torch')
+    monkeypatch.setenv('OMP_WAIT_POLICY', policy)
+    said = threads()
+    assert said.startswith(f'{torch.get_num_threads()} on {len(os.sched_getaffinity(0))} cores')
+    assert words in said

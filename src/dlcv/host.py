@@ -22,8 +22,23 @@ def command() -> str:
 
 def host() -> str:
     """Return the processor, and how many of its cores this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    return f'{processor()}, {cores} cores'
+    return f'{processor()}, {cores()} cores'
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def threads() -> str:
+    """Return with how many threads PyTorch computes here, and how they wait for each other."""
+    import torch
+
+    asleep = os.environ.get('OMP_WAIT_POLICY', '').lower() == 'passive'
+    waiting = 'asleep while they wait' if asleep else 'which may spin while they wait'
+    return f'{torch.get_num_threads()} on {cores()} cores, {waiting}'
 
 
 def processor() -> str:

@@ -12,6 +12,7 @@ from dlcv.cli.extras import need
 from dlcv.cli.main import CommandError
 from dlcv.cli.recordings import add_recording_arguments, bag_options, open_sources
 from dlcv.files import expanded
+from dlcv.host import threads
 from dlcv.progress import bars
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
     keep_freed_memory()
     if args.threads:
         set_threads(args.threads)
+    sys.stderr.write(f'threads: {threads()}\n')
     if args.calibrate is not None:
         return _calibrate(args)
     config, device, encoder = _config(args), pick_device(args.device), open_encoder(args.encoder)

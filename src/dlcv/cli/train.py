@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dlcv.cli.extras import need
 from dlcv.estimation.memory import keep_freed_memory
 from dlcv.files import expanded
+from dlcv.host import threads
 
 if TYPE_CHECKING:
     from dlcv.training.engine import Report
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
         import torch
 
         torch.set_num_threads(args.threads)
+    sys.stderr.write(f'threads: {threads()}\n')
     if args.export:
         from dlcv.training.engine import export_checkpoint
 

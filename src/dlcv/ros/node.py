@@ -20,6 +20,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from std_srvs.srv import SetBool, Trigger
 
 from dlcv.estimation.tasks.base import Estimator, P, R, Task, Verdict
+from dlcv.host import threads
 from dlcv.interface.nodes import DIAGNOSTICS, RESET, SET_ENABLED, NodeSpec, Topic
 from dlcv.interface.parameters import CommonParameters
 from dlcv.ros.faults import QUIET, Rejections, explained
@@ -189,6 +190,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self._reporter.keep_period(p.diagnostic_period)
         try:
             _use_threads(p.num_threads)
+            self.get_logger().info(f'threads: {threads()}')
             self.task.estimator = self.load(p.device, p.precision)
             self._say_weights()
             self.task.estimator.warm_up(*WARM_UP_SIZE)

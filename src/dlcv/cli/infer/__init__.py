@@ -22,6 +22,7 @@ from dlcv.cli.main import CommandError
 from dlcv.data.datasets.pictures import PICTURES
 from dlcv.estimation.memory import keep_freed_memory
 from dlcv.files import expanded, whole_file
+from dlcv.host import threads
 from dlcv.types import ByteImage, Camera
 
 SUMMARY = 'Run one network on image files, without ROS.'
@@ -74,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
         from dlcv.estimation.device import set_threads
 
         set_threads(args.threads)
+    sys.stderr.write(f'threads: {threads()}\n')
     outcome = NETWORKS[args.network].infer(args, pictures)
     with whole_file(args.output) as part, part.open('wb') as file:
         np.savez(file, **outcome.arrays)
