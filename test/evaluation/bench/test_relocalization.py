@@ -110,10 +110,24 @@ def test_a_map_that_knows_nothing_answers_nothing(folder, encoder):
     assert '3 pictures in maps of 4 others' in table.title
     assert table.value('map', 'answered') == table.value('map', NEAR) == 0
     assert table.value('map', 'median') is None
+    assert table.value('map', 'in 95 %') is table.value('SIFT, PnP', 'in 95 %') is None
     assert table.value('map', 'false accepts') == 0
     assert 0 < table.value('map', 'map') < 0.1
     assert table.value('map', 'making') > 0
     assert table.value('map', 'time') > 0
+
+
+def test_what_is_stated_of_poses_is_compared_with_how_far_they_are_off():
+    tally = bench._Tally(place=None, making=0.0)
+    truth = [np.eye(4)] * 4
+    for metres in (0.0, 0.05, 0.5):
+        pose = np.eye(4)
+        pose[0, 3] = metres
+        tally.found.append(pose)
+        tally.spreads.append(np.eye(6) * 0.02**2)  # 0.05 m is 2.5 deviations, within 95 % of six
+    tally.found.append(None)  # not believed: nothing is promised
+    tally.spreads.append(np.eye(6))
+    assert tally._inside(truth) == pytest.approx(200 / 3)
 
 
 def test_what_is_trained_end_to_end_goes_on_from_the_map_before(folder, encoder, monkeypatch):

@@ -12,7 +12,9 @@ import torch
 from dlcv.data.augment.photometric import OFF
 from dlcv.data.world import WorldRecording, ideal_camera
 from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.networks.place import PoseSpread
 from dlcv.networks.weights import load_network
+from dlcv.training.maps.apart import Far, nearest
 from dlcv.training.maps.files import write_map
 from dlcv.training.maps.learning import MapConfig
 from dlcv.training.maps.looks import LookConfig, known_views
@@ -21,16 +23,19 @@ from dlcv.training.maps.places import (
     cover,
     held_out_of,
     least_share,
+    make_again,
     make_place,
     measure,
     mirrored,
+    poses_of,
     read_views,
 )
+from dlcv.training.maps.summary import summary
 from dlcv.training.recipe import TrainError
 
 LOOKS = LookConfig(light=OFF, rotation=0, tilt=0, zoom=(0.8, 1.25))
 QUICK = MapConfig(looks=LOOKS, cells=1200, per_view=60, batch=128, epochs=4)
-CONFIG = PlaceConfig(frame='kitchen', hold_out=0.2, map=QUICK)
+CONFIG = PlaceConfig(frame='kitchen', hold_out=0.2, far=Far(metres=0.02, degrees=2.0), map=QUICK)
 
 
 class Given:
@@ -173,12 +178,49 @@ def test_what_is_written_tells_what_the_file_is_worth(walk, encoder, tmp_path):
     assert data['map'] == report.map == 'kitchen.safetensors'
     assert data['frame'] == 'kitchen'
     assert data['held_out'] == len(views.held_out)
+    assert data['far'] == views.far > 0
+    assert data['far_cm'] > 2 or data['far_deg'] > 2
+    assert sum(band['figure']['pictures'] for band in data['bands']) == data['held_out']
     assert data['least_share'] == network.config.place.least_share
     assert set(data['within']) == {'5 cm, 5 deg', '10 cm, 10 deg', '2 cm, 2 deg'}
     assert (tmp_path / 'kitchen.png').stat().st_size > 5000
     stored = load_network('dsac', tmp_path / 'kitchen.safetensors')
     assert stored.config.place == network.config.place
     assert stored.config.place.source == 'walk (12 pictures)'
+
+
+def test_what_is_held_out_is_far_from_what_is_learned(walk):
+    views = read_views([Given(walk), Given(walk[:6])], 32, replace(CONFIG, hold_out=0.3))
+    assert views.far > 0
+    away = nearest(poses_of(views.held_out[: views.far]), poses_of(views.learned), CONFIG.far)
+    assert (away.farness >= 1).all()
+    assert len(views.learned) + len(views.held_out) == 18
+    assert len(views.all.learned) == 18
+    assert not views.all.held_out
+
+
+def test_where_nothing_is_far_neighbours_are_held_out_and_nothing_is_promised(
+    walk, encoder, tmp_path
+):
+    config = replace(CONFIG, far=Far(metres=50, degrees=180))
+    views = read_views([Given(walk)], 64, config)
+    assert (views.far, views.stretches, len(views.held_out)) == (0, 0, 2)
+    report = write_map(
+        tmp_path / 'all.safetensors', make_place(views, encoder, config), views, 1, far=config.far
+    )
+    assert (report.far, report.within, report.answered) == (0, {}, None)
+    said = summary(report, config.far, tmp_path / 'all.safetensors')
+    assert 'no stretch of the pictures is far enough from all others' in said
+    assert 'what it is worth on another walk is not known' in said
+
+
+def test_a_map_made_again_of_all_keeps_what_was_measured(walk, encoder):
+    views = read_views([Given(walk)], 64, CONFIG)
+    measured = make_place(views, encoder, CONFIG)
+    spread = PoseSpread(translation=2.0, rotation=3.0, pictures=12)
+    measured.config = replace(measured.config, place=replace(measured.config.place, spread=spread))
+    place = make_again(measured, views, encoder, CONFIG).config.place
+    assert (place.pictures, place.spread) == (12, spread)
 
 
 def test_nothing_held_out_is_nothing_measured(walk, encoder, tmp_path):

@@ -13,6 +13,8 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import cast
 
+import numpy as np
+
 from dlcv.estimation.dsac import (
     RelocalizationEstimator,
     RelocalizationSettings,
@@ -22,6 +24,7 @@ from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, ch
 from dlcv.evaluation.bench.relocalization_sets import PlaceSet
 from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
 from dlcv.metrics.baselines.relocalization import PointMap, Relocalizer
+from dlcv.metrics.consistency import inside
 from dlcv.metrics.quantity import Quantity
 from dlcv.metrics.relocalization import (
     ANSWERED,
@@ -33,12 +36,13 @@ from dlcv.metrics.relocalization import (
     relocalizations,
     within,
 )
+from dlcv.metrics.trajectory import motion_error
 from dlcv.networks.dsac import SceneCoordinateNet
 from dlcv.networks.weights import load_network, save_network, shipped
 from dlcv.training.maps.end_to_end import EndToEndConfig
 from dlcv.training.maps.looks import known_views
-from dlcv.training.maps.places import PlaceConfig, Views, make_place, open_encoder
-from dlcv.types import FloatArray, Frame, Snapshot
+from dlcv.training.maps.places import PlaceConfig, make_place, open_encoder, parted
+from dlcv.types import FloatArray, Frame, Localization, Snapshot
 
 SUMMARY = 'poses in a map: maps that learn beside SIFT and PnP'
 SETS = relocalization_sets.SETS
@@ -55,6 +59,8 @@ COLUMNS = (
     replace(MEDIAN_TURN, digits=2),
     ANSWERED,
     FALSE_ACCEPTS,
+    Quantity(name='in 95 %', unit='%', digits=1,
+             doc='answers whose error lies in the ellipsoid that should hold 95 % of them'),
     Quantity(name='map', unit='MB', better='low', digits=1, doc='size of the map'),
     Quantity(name='making', unit='s', better='low', digits=0,
              doc='time to make the map, without reading the pictures'),
@@ -87,11 +93,33 @@ class _Tally:
     found: list[FloatArray | None] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     elsewhere: list[FloatArray | None] = field(default_factory=list)
+    spreads: list[FloatArray | None] = field(default_factory=list)
 
     def add(self, frame: Frame) -> None:
         begin = perf_counter()
-        self.found.append(self.place.locate(frame))
+        pose, covariance = self._located(frame)
         self.seconds.append(perf_counter() - begin)
+        self.found.append(pose)
+        self.spreads.append(covariance)
+
+    def _located(self, frame: Frame) -> tuple[FloatArray | None, FloatArray | None]:
+        """Return the pose and, of methods that state it, how far it may be off."""
+        if isinstance(self.place, _LearnedMap):
+            answer = self.place.answer(frame)
+            return answer.accepted_pose, answer.covariance
+        return self.place.locate(frame), None
+
+    def _inside(self, truth: list[FloatArray]) -> float | None:
+        """Return the share of the poses in their ellipsoids; None where none are stated."""
+        stated = [
+            (motion_error(pose, true), spread)
+            for pose, spread, true in zip(self.found, self.spreads, truth, strict=True)
+            if pose is not None and spread is not None
+        ]
+        if not stated:
+            return None
+        errors, spreads = (np.array(values) for values in zip(*stated, strict=True))
+        return 100 * inside(errors, spreads)
 
     def values(self, truth: list[FloatArray]) -> tuple[float | None, ...]:
         """Return the numbers in the order of `COLUMNS`."""
@@ -103,6 +131,7 @@ class _Tally:
             degrees if isfinite(degrees) else None,
             100 * errors.answered,
             100 * false_accepts(self.elsewhere),
+            self._inside(truth),
             self.place.nbytes / 1e6,
             self.making,
             1e3 * median(self.seconds),
@@ -126,7 +155,11 @@ class _LearnedMap:
 
     def locate(self, frame: Frame) -> FloatArray | None:
         """See `Relocalizer`."""
-        return self._estimator.push(frame).accepted_pose
+        return self.answer(frame).accepted_pose
+
+    def answer(self, frame: Frame) -> Localization:
+        """Return all that the node would know of the pose."""
+        return self._estimator.push(frame)
 
 
 class _Watched:
@@ -246,7 +279,7 @@ class _Maps:
     ) -> tuple[_LearnedMap, float]:
         """Return the map of a place, and the seconds that went into what it goes on from."""
         learned = known_views(snapshots, self._encoder.config.input_height)
-        views = Views(learned=learned, held_out=[], source='dlcv bench', left_out={})
+        views = parted(learned, config, 'dlcv bench')
         begun, earlier = self._begun.get(replace(config, end_to_end=None), (None, 0.0))
         begin = perf_counter()
         made = make_place(views, self._encoder, config, progress, begun=deepcopy(begun))
@@ -273,7 +306,8 @@ def _settings() -> dict[str, str]:
         'SIFT, PnP': 'up to 1000 points of each picture, placed by true depth where it is known, '
         'else triangulated; a picture is matched with the ten views that have most of the points '
         'nearest to its own; RANSAC at 3 px, then least squares; 30 points must agree',
-        'maps': f'{made}; made as dlcv map does, measured as they stand in their files, on the CPU '
+        'maps': f'{made}; made as dlcv map does, which leaves some of the pictures out to learn '
+        'how far off its poses are; measured as they stand in their files, on the CPU '
         'in 32 bits, with the gates of the node and without limit of time',
         'elsewhere': f'another generated room (seed {rooms.other}), seen by the same camera',
         'world-room': f'{width}x{height}, {rooms.rate_hz:g} frames/s, seed {rooms.seed}; two walks '

@@ -221,7 +221,9 @@ def parted(
     """
     most = min(int(len(views) * config.hold_out), len(views) - _LEAST)
     apart = stretches_apart(poses_of(views), most, config.far)
-    out = apart.out if apart.stretches else held_out_of(len(views), max(most, 0) / len(views))
+    out = (
+        apart.out if apart.stretches else held_out_of(len(views), max(most, 0) / max(len(views), 1))
+    )
     order = np.argsort(~apart.far[out], kind='stable')
     held_out = [view for view, left in zip(views, out, strict=True) if left]
     return Views(
