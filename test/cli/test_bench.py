@@ -56,6 +56,7 @@ def test_features_from_folder_to_card(scene, capsys):
         (['features', '--threads', '0'], '--threads must be at least 1'),
         (['relocalization', '--sets', 'moon'], "no set 'moon'; there are world-room"),
         (['relocalization', '--data', 'nowhere'], 'nowhere: no such folder'),
+        (['relocalization', '--methods', 'ours'], "no methods 'ours'; there are all, classical"),
         (['features', '-o', 'nowhere/x.json'], 'there is no folder nowhere'),
         (['features', '--card', 'nothing.md'], 'there is no document nothing.md'),
         (['cards', 'nothing.md'], 'there is no document nothing.md'),

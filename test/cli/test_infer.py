@@ -13,7 +13,7 @@ import pytest
 
 from dlcv.cli.infer import NETWORKS
 from dlcv.cli.infer.images import image_files, read_image, stamps_of
-from dlcv.cli.main import main
+from dlcv.cli.main import CommandError, main
 from dlcv.geometry.camera import write_camera
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
@@ -361,6 +361,9 @@ def test_a_folder_and_a_shells_list_are_put_in_the_order_of_numbers(tmp_path, ca
     assert 'in the order of their numbers: 1.png, 2.png, 9.png, ...' in capsys.readouterr().err
     other = [wanted[i] for i in (3, 0, 2, 1)]
     assert image_files(other) == other
+    assert image_files([tmp_path / '1*.png']) == [wanted[0], *wanted[3:]]
+    with pytest.raises(CommandError, match=r'x\*\.png: no images are named so'):
+        image_files([tmp_path / 'x*.png'])
     assert image_files([wanted[3], wanted[2]]) == [wanted[3], wanted[2]]
     assert capsys.readouterr().err == ''
 

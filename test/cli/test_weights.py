@@ -11,7 +11,14 @@ from dlcv.cli.main import main
 from dlcv.networks.flownet import FlowNetConfig
 from dlcv.networks.registry import build
 from dlcv.networks.superpoint import SuperPointConfig
-from dlcv.networks.weights import describe, load_network, save_network
+from dlcv.networks.weights import (
+    PARTS,
+    SHIPPED_CONFIGS,
+    describe,
+    load_network,
+    save_network,
+    shipped,
+)
 
 SUPERPOINT = SuperPointConfig(variant='vgg_bn', width=1 / 16)
 FLOWNET = FlowNetConfig(width=1 / 32, batch_norm=True)
@@ -175,3 +182,33 @@ def test_argparse_answers_with_exit_2(args):
     with pytest.raises(SystemExit) as left:
         main(['weights', *args])
     assert left.value.code == 2
+
+
+# Names of shipped weights
+
+
+def test_names_of_shipped_weights_are_listed(call):
+    code, out, err = call('list')
+    assert (code, err) == (0, '')
+    lines = dict(line.split(': ', 1) for line in out.splitlines())
+    assert set(lines) == {*SHIPPED_CONFIGS, *PARTS}
+    code, out, _ = call('list', '--json')
+    for name, weights in json.loads(out).items():
+        assert str(shipped(name)) == weights['path']
+        assert weights['path'] in lines[name]
+
+
+@pytest.mark.parametrize('name', [name for name in SHIPPED_CONFIGS if shipped(name)])
+def test_a_name_of_shipped_weights_is_described(call, name):
+    code, out, _ = call('info', name)
+    assert code == 0
+    assert f'file: {shipped(name)} ' in out
+
+
+def test_a_file_goes_before_a_name_and_other_words_are_answered(call, ours, monkeypatch):
+    monkeypatch.chdir(ours.parent)
+    ours.rename('superpoint')
+    assert 'file: superpoint (' in call('info', 'superpoint')[1]
+    code, _, err = call('info', 'superglue')
+    assert code == 1
+    assert 'there is no weight file superglue, and the names of shipped weights are superp' in err

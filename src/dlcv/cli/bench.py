@@ -59,7 +59,10 @@ _BENCHES = {
         summary='visual odometry: DeepVO beside constant velocity and the five-point method',
         extra=(('plots', expanded, 'folder for pictures of the paths'),),
     ),
-    'relocalization': _Bench(summary='poses in a map: maps that learn beside SIFT and PnP'),
+    'relocalization': _Bench(
+        summary='poses in a map: maps that learn beside SIFT and PnP',
+        extra=(('methods', str, 'what is measured: all, classical, or maps that learn (all)'),),
+    ),
 }
 
 

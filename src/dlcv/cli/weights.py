@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dlcv.cli.main import CommandError
 from dlcv.config import to_dict
 from dlcv.files import expanded
+from dlcv.interface.nodes import NODES
 
 if TYPE_CHECKING:
     from dlcv.networks.weights import Loaded, Weights
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SUMMARY = 'Show, convert or check a weight file.'
 EXAMPLES = """\
 examples:
+  dlcv weights list
   dlcv weights info superpoint_v1.pth
   dlcv weights import superpoint_v1.pth -o superpoint.safetensors --licence 'research only'
   dlcv weights verify superpoint.safetensors --sha256 HEX
@@ -34,12 +36,11 @@ _PARITY = 1e-4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the three actions."""
+    """Declare the actions."""
     actions = parser.add_subparsers(dest='action', required=True, metavar='ACTION')
     info = actions.add_parser(
         'info', help='print what a file is', description='Print what a weight file is.'
     )
-    info.add_argument('--json', action='store_true', help='print JSON')
     convert = actions.add_parser(
         'import',
         help='convert a file to our own format',
@@ -68,8 +69,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verify.add_argument(
         '--parity', action='store_true', help='also compare with the network as nodes run it'
     )
+    listed = actions.add_parser(
+        'list',
+        help='list the shipped weights',
+        description='List the weights that come with the package, by the names that nodes take.',
+    )
+    for action in (info, listed):
+        action.add_argument('--json', action='store_true', help='print JSON')
     for action in (info, convert, verify):
-        action.add_argument('file', type=expanded, metavar='FILE', help='our own or a public file')
+        action.add_argument(
+            'file', metavar='FILE', help='our own or a public file, or the name of shipped weights'
+        )
         action.add_argument('--sha256', default='', metavar='HEX', help='digest it must have')
         action.add_argument('--ace-encoder', default='', metavar='FILE', help="ACE's second file")
     for action in (convert, verify):
@@ -88,6 +98,9 @@ def run(args: argparse.Namespace) -> int:
 
     options = dict(map(_option, getattr(args, 'option', ())))
     try:
+        if args.action == 'list':
+            return _list(args)
+        args.file = _file(args.file)
         if args.action == 'info':
             return _info(args)
         if args.action == 'import':
@@ -96,6 +109,52 @@ def run(args: argparse.Namespace) -> int:
     except WeightsError as err:
         sys.stderr.write(f'dlcv weights: {err}\n')
         return 1
+
+
+def _file(text: str) -> Path:
+    """Return the file that is meant by a path, or by the name of shipped weights or a network.
+
+    Raises:
+        WeightsError: These weights are not shipped; or it is a mere word, and there is no such
+            file and no such name.
+    """
+    from dlcv.networks.weights import PARTS, SHIPPED_CONFIGS, WeightsError, shipped
+
+    path = expanded(text)
+    if path.exists() or path.suffix or path.name != text:
+        return path
+    names = [*SHIPPED_CONFIGS, *PARTS]
+    if text not in (*names, *NODES):
+        raise WeightsError(
+            f'there is no weight file {text}, and the names of shipped weights are '
+            f'{", ".join(names)}'
+        )
+    if (file := shipped(text)) is None:
+        raise WeightsError(f'no {text} weights are shipped')
+    return file
+
+
+def _list(args: argparse.Namespace) -> int:
+    """Print the names of shipped weights, and what they are."""
+    from dlcv.networks.weights import PARTS, SHIPPED_CONFIGS, describe, shipped
+
+    files = {name: shipped(name) for name in (*SHIPPED_CONFIGS, *PARTS)}
+    known = {name: describe(file) for name, file in files.items() if file is not None}
+    if args.json:
+        sys.stdout.write(json.dumps({k: to_dict(v) for k, v in known.items()}, indent=2) + '\n')
+        return 0
+    _print([(name, _in_a_line(known.get(name))) for name in files])
+    return 0
+
+
+def _in_a_line(weights: Weights | None) -> str:
+    if weights is None:
+        return 'not shipped'
+    trained = 'trained' if weights.trained else 'untrained'
+    return (
+        f'{weights.network}, {trained}, {weights.parameters:,} parameters, '
+        f'{weights.bytes:,} bytes, {weights.path}'
+    )
 
 
 def _option(text: str) -> tuple[str, Any]:

@@ -154,3 +154,12 @@ def test_only_a_folder_named_after_pictures_stands_for_them(tmp_path, write_pict
         open_folder('images', tmp_path)
     write_picture(tmp_path / 'images' / '1.png')
     assert open_folder('images', tmp_path).notes[0] == 'read from images/ in it'
+
+
+def test_lists_may_begin_with_names_of_their_columns(euroc, tmp_path, write_picture):
+    table = euroc / 'mav0' / 'cam0' / 'data.csv'
+    table.write_text(table.read_text().replace('#timestamp [ns],', 'timestamp,'))
+    assert [item.stamp_ns for item in open_folder('euroc', euroc).items] == STAMPS
+    write_picture(tmp_path / 'tum' / 'rgb' / '1.png')
+    (tmp_path / 'tum' / 'rgb.txt').write_text('timestamp filename\n1.5 rgb/1.png\n')
+    assert open_folder('tum', tmp_path / 'tum').items[0].stamp_ns == 1_500_000_000

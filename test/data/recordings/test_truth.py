@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -372,3 +373,39 @@ def test_options_that_make_no_sense():
 def test_frames_are_named_with_or_without_the_slash_of_ros_1():
     options = TruthOptions(frame='/camera', base_frame='/base_link')
     assert (options.frame, options.base_frame) == ('camera', 'base_link')
+
+
+# Records that hold no pose
+
+
+def spoilt(message):
+    """Return a message of poses whose quaternion is of zeros, as before a tracker knows."""
+    message = deepcopy(message)
+    body = getattr(message, 'pose', None)
+    body = getattr(body, 'pose', body) if body is not None else message.transforms[0].transform
+    turn = getattr(body, 'orientation', None) or body.rotation
+    turn.x = turn.y = turn.z = turn.w = 0.0
+    return message
+
+
+@pytest.mark.parametrize('at', [0, 10, 19])
+@pytest.mark.parametrize('source', ['/odom', '/pose', '/uncertain', '/tf:map:base_link'])
+def test_a_message_without_pose_is_left_out_and_counted(write, source, at):
+    sent = list(SOURCES[source])
+    topic, kind, stamp, message = sent[at]
+    sent[at] = (topic, kind, stamp, spoilt(message))
+    truth = read(write(static(), *sent), source=source)
+    assert len(truth.trajectory.stamps_ns) == 19
+    (note,) = truth.notes
+    assert note.startswith('1 of 20 messages hold no pose and are left out; the first: ')
+
+
+def test_a_static_transform_that_is_none_voids_no_other(write):
+    none = static(child='lidar', matrix=np.eye(4))
+    none[3].transforms[0].transform.rotation.w = 0.0
+    truth = read(write(none, static(), *SOURCES['/odom']))
+    assert np.allclose(truth.body_from_camera, BODY_FROM_CAMERA)
+    with pytest.raises(
+        BagError, match=r'/tf_static: .*left out as no transform: base_link -> lida'
+    ):
+        read(write(none, *SOURCES['/odom']), frame='lidar')

@@ -162,3 +162,14 @@ def test_columns_are_those_of_eigen():
     assert [column.name for column in COLUMNS][:7] == [
         'Abs Rel', 'Sq Rel', 'RMSE', 'RMSE log', '<1.25', '<1.25^2', '<1.25^3',
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('scale', 'there'), [(1, '512 to 1536 m'), (1e7, '5.12e-05 to 0.0001536 m')]
+)
+def test_units_that_leave_no_pixel_in_range_are_an_error(folder, scale, there):
+    options = Options(data=(Path(f'{folder},depth_scale={scale}'),), sets=('yard',), cap=80)
+    with pytest.raises(
+        BenchError, match=rf'no pixel has a true depth between .*{there}.*depth_scale'
+    ):
+        run(options, silent)

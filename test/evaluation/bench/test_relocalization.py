@@ -260,3 +260,13 @@ def test_an_encoder_is_trained_and_of_its_kind(tmp_path, encoder):
     drawn = save_network(network, tmp_path / 'drawn.safetensors', trained=False)
     with pytest.raises(TrainError, match=r'drawn\.safetensors is untrained'):
         run(Options(weights=(drawn,)), silent)
+
+
+def test_methods_can_be_left_out(folder, encoder, monkeypatch):
+    def rows(**more):
+        options = Options(data=(with_units(folder),), sets=('den',), limit=2, **more)
+        return [row.name for row in run(options, silent).table('den').rows]
+
+    monkeypatch.setattr(bench, 'shipped', lambda _: None)  # then no encoder is needed
+    assert rows(methods='classical') == ['SIFT, PnP', 'SIFT, PnP, no depth']
+    assert rows(methods='maps', weights=(encoder,)) == list(bench.MAPS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -493,3 +494,27 @@ def test_answers_on_a_full_disk_can_be_evaluated_elsewhere(tmp_path):
     assert 0 < found.nodes[0].answered < 10
     assert any('broke off' in warning for warning in found.warnings)
     assert (elsewhere / 'index.html').is_file()
+
+
+def test_lines_of_the_truth_without_pose_are_left_out_and_said(
+    room_bag, true_path, attempt, tmp_path
+):
+    path = tmp_path / 'truth.txt'
+    write_tum(true_path, path)
+    head, first, *rest = path.read_text().splitlines()
+    path.write_text('\n'.join([head, f'{first.split()[0]} 0 0 0 0 0 0 0', *rest]))
+    written = attempt(room_bag, 'deepvo', choice=poses(source=str(path), frame='base_link'))
+    (section,) = [s for s in written.evaluation.sections if s.name == 'odometry']
+    assert metric(written, 'ATE (SE3)').value is not None
+    assert any('lines hold no pose and are left out' in note for note in section.notes)
+
+
+def test_truth_of_rounded_times_reaches_all_pictures(room_bag, true_path, attempt, tmp_path):
+    path = tmp_path / 'truth.txt'
+    stamps = true_path.stamps_ns // 1000 * 1000 - 95  # as floats print them
+    write_tum(replace(true_path, stamps_ns=stamps), path)
+    expected = metric(attempt(room_bag, 'deepvo'), 'ATE (SE3)')
+    written = attempt(room_bag, 'deepvo', choice=poses(source=str(path), frame='base_link'))
+    found = metric(written, 'ATE (SE3)')
+    assert len(found.samples) == len(expected.samples)
+    assert found.value == pytest.approx(expected.value, abs=1e-3)

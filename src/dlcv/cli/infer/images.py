@@ -28,6 +28,11 @@ def image_files(given: Sequence[Path]) -> list[Path]:
     """
     files: list[Path] = []
     for path in given:
+        if any(c in path.name for c in '*?[') and not path.exists():  # quoted, or no shell's
+            files += pictures_in(path.parent, path.name)
+            if not files:
+                raise CommandError(f'{path}: no images are named so')
+            continue
         if not path.is_dir():
             files.append(path)
             continue

@@ -11,7 +11,7 @@ import yaml
 
 from dlcv.config import load_yaml
 from dlcv.data.datasets.errors import DatasetError, wrong_folder
-from dlcv.data.datasets.files import numbers, read_lines
+from dlcv.data.datasets.files import listed_lines, numbers
 from dlcv.data.datasets.folder import FolderOptions, FolderRecording, Item
 from dlcv.data.datasets.poses import add_stamp, from_rows, nanoseconds
 from dlcv.data.datasets.trajectories import IMU, read_poses
@@ -124,7 +124,7 @@ def _pictures(folder: Path) -> list[tuple[int, Path]]:
     table = folder / 'data.csv'
     stamps: list[int] = []
     found: list[tuple[int, Path]] = []
-    for number, line in read_lines(table):
+    for number, line in listed_lines(table):
         words = [word.strip() for word in line.split(',')]
         if len(words) < 2:
             raise DatasetError(f'{table}, line {number}: expected a time and a file, got {line!r}')

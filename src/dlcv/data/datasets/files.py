@@ -113,6 +113,13 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     return [(number, line) for number, line in all_lines(path) if not line.startswith(COMMENTS)]
 
 
+def listed_lines(path: Path) -> list[tuple[int, str]]:
+    """Return the lines of a list that begin with a time; a first line of names is left out."""
+    lines = read_lines(path)
+    names = bool(lines) and not any(c.isdigit() for c in re.split(r'[\s,;]', lines[0][1])[0])
+    return lines[1:] if names and len(lines) > 1 else lines
+
+
 def all_lines(path: Path) -> list[tuple[int, str]]:
     """Return the lines with their numbers, comments too, without empty ones; see `read_lines`."""
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dlcv.data.datasets.errors import DatasetError, wrong_folder
-from dlcv.data.datasets.files import read_lines, seconds_to_ns
+from dlcv.data.datasets.files import listed_lines, seconds_to_ns
 from dlcv.data.datasets.folder import FolderOptions, FolderRecording, Item
 from dlcv.data.datasets.images import camera_beside, read_images, unused_truth
 from dlcv.data.datasets.poses import add_stamp
@@ -85,7 +85,7 @@ def _listed(path: Path) -> list[tuple[int, Path]]:
     """Return the times and files of a list; a file that is not there is an error."""
     found: list[tuple[int, Path]] = []
     stamps: list[int] = []
-    for number, line in read_lines(path):
+    for number, line in listed_lines(path):
         words = line.split(maxsplit=1)
         if len(words) != 2:
             raise DatasetError(f'{path}, line {number}: expected a time and a file, got {line!r}')

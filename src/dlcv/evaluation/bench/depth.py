@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -164,6 +165,8 @@ def _table(views: ViewSet, networks: list[_Method], caps: DepthCaps, progress: P
     mean = mean_depth(truths, caps.nearest, caps.farthest)
     methods = [_Method(name='mean depth', depth=_constant(mean)), *networks]
     tallies = {method.name: _Tally(caps=caps) for method in methods}
+    if not isfinite(mean):
+        raise BenchError(_none_counts(views, caps))
     progress(views.name, 0, views.count)
     for done, view in enumerate(views.read(), start=1):
         for method in methods:
@@ -175,6 +178,21 @@ def _table(views: ViewSet, networks: list[_Method], caps: DepthCaps, progress: P
         title=f'{views.title}; {views.count} pictures, of {mean:.1f} m on average',
         columns=COLUMNS,
         rows=tuple(rows),
+    )
+
+
+def _none_counts(views: ViewSet, caps: DepthCaps) -> str:
+    """Say that no depth is within the caps, and what there is: the units may be wrong."""
+    known = [view.depth[view.depth > 0] for view in views.read() if view.depth is not None]
+    there = np.concatenate(known) if known else np.zeros(0)
+    there = there[np.isfinite(there)]
+    found = 'none is known'
+    if there.size:
+        found = f'they go from {there.min():.4g} to {there.max():.4g} m, {np.median(there):.4g} m '
+        found += 'in the median: is depth_scale, the units per metre, right?'
+    return (
+        f'{views.name}: no pixel has a true depth between {caps.nearest:g} and {caps.farthest:g} m '
+        f'(crop: {caps.crop}); {found}'
     )
 
 

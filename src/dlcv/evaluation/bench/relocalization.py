@@ -53,6 +53,9 @@ MAPS = {
 }
 """Row of the tables -> how such a map is made of an encoder and of pictures with poses."""
 
+METHODS = ('all', 'classical', 'maps')
+"""What can be measured by itself: maps take minutes to make."""
+
 COLUMNS = (
     *(within(*bound) for bound in BOUNDS),
     replace(MEDIAN, name='median', unit='cm', digits=1),
@@ -73,7 +76,17 @@ class Options(BenchOptions):
     """What `dlcv bench relocalization` is told.
 
     ``weights`` are encoders; of each list of pictures ``limit`` are taken, evenly out of all.
+
+    Attributes:
+        methods: Which are measured: ``all``, ``classical`` or ``maps`` (those that learn).
     """
+
+    methods: str = 'all'
+
+    def __post_init__(self) -> None:
+        BenchOptions.__post_init__(self)
+        if self.methods not in METHODS:
+            raise BenchError(f'no methods {self.methods!r}; there are {", ".join(METHODS)}')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,10 +203,15 @@ def run(options: Options, progress: Progress) -> Report:
     """
     known = relocalization_sets.find(options.data)
     check_sets(options.sets, list(known))
-    files = options.weights or (_shipped_encoder(),)
+    learned = options.methods != 'classical'
+    files = (options.weights or (_shipped_encoder(),)) if learned else ()
     _check_names(files)
     names = options.sets or tuple(known)
-    tables = [_table(known[name].thinned(options.limit), files, progress) for name in names]
+    classical = options.methods != 'maps'
+    tables = [
+        _table(known[name].thinned(options.limit), files, progress, classical=classical)
+        for name in names
+    ]
     return Report(
         bench='relocalization',
         tables=tuple(tables),
@@ -202,8 +220,8 @@ def run(options: Options, progress: Progress) -> Report:
     )
 
 
-def _table(place: PlaceSet, files: Sequence[Path], progress: Progress) -> Table:
-    methods = [*_classical(place.depth), *_networks(files)]
+def _table(place: PlaceSet, files: Sequence[Path], progress: Progress, *, classical: bool) -> Table:
+    methods = [*(_classical(place.depth) if classical else ()), *_networks(files)]
     tallies = {method.name: _made(method, place, progress) for method in methods}
     truth = []
     for view in place.test.told(f'{place.name}: held out', progress):

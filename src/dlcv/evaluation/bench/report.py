@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlcv.config import ConfigError, from_dict
 from dlcv.evaluation.bench.options import BenchError
-from dlcv.files import write_whole
+from dlcv.files import read_text, write_whole
 from dlcv.host import command, host, versions
 from dlcv.metrics.quantity import Quantity
 
@@ -196,7 +196,7 @@ def read_json(path: Path) -> Report:
         BenchError: It is no report, or one of another schema.
     """
     try:
-        data = json.loads(path.read_text(encoding='utf-8'))
+        data = json.loads(read_text(path))
     except ValueError as err:
         raise BenchError(f'{path}: is no JSON: {err}') from None
     if not isinstance(data, dict) or data.get('schema') != SCHEMA:

@@ -125,6 +125,7 @@ def evaluate(
             why=why,
             max_gap_ns=MAX_GAP_NS if truth is None else truth.max_gap_ns,
             near_ns=NEAR_NS if truth is None else truth.near_ns,
+            notes=() if truth is None else truth.notes,
             elsewhere=choice.elsewhere,
         )
         found = _sections(subject, answers, known, stamps)
@@ -181,6 +182,7 @@ class _Known:
     why: str
     max_gap_ns: int
     near_ns: int
+    notes: tuple[str, ...]
     elsewhere: bool
 
 
@@ -208,7 +210,13 @@ def _sections(
                 answers.found, stamps, base, elsewhere=known.elsewhere, why=why, **reach
             )
         )
-    return found
+    said = tuple(f'Truth: {note}.' for note in known.notes)
+    return [
+        (replace(section, notes=(*section.notes, *said)), worst)
+        if section.name in ('odometry', 'relocalization')
+        else (section, worst)
+        for section, worst in found
+    ]
 
 
 def _sources(subject: Subject, answers: Answers, choice: TruthChoice) -> Sources:

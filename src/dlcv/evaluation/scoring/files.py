@@ -10,7 +10,7 @@ from typing import Any
 
 from dlcv.config import ConfigError, from_dict
 from dlcv.evaluation.scoring.model import SCHEMA, Evaluation, Metric, NodeResult, Section
-from dlcv.files import write_whole
+from dlcv.files import TextError, read_text, write_whole
 
 DIGITS = 7  # significant, of samples
 
@@ -52,8 +52,8 @@ def read_json(path: Path) -> Evaluation:
         EvaluationError: There is no such file, or it is of another schema.
     """
     try:
-        data = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as err:
+        data = json.loads(read_text(path))
+    except (OSError, TextError, json.JSONDecodeError) as err:
         raise EvaluationError(f'{path}: {err}') from err
     schema = data.get('schema') if isinstance(data, dict) else None
     if schema != SCHEMA:
