@@ -12,7 +12,7 @@ import pytest
 
 from dlcv.cli.infer import _OPTIONS, _read_image
 from dlcv.cli.main import main
-from dlcv.geometry.camera import write_camera
+from dlcv.geometry.camera import read_camera, write_camera
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
 from dlcv.networks.flownet import FlowNet, FlowNetConfig
@@ -338,3 +338,12 @@ def test_a_full_disk_leaves_no_half_file_and_is_named(infer, capsys, monkeypatch
         capsys.readouterr().err == f'dlcv infer: {tmp_path / "out.npz"}: No space left on device\n'
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_pictures_that_are_rectified_are_not_rectified_again(infer, folder):
+    _, distorted, _ = infer('superpoint')
+    _, rectified, _ = infer('superpoint', '--rectified')
+    xy, rays = rectified['keypoints'], rectified['rays']
+    k = read_camera(folder / 'camera.yaml', rectified=True)
+    np.testing.assert_allclose(rays[:, 0], (xy[:, 0] - k.cx) / k.fx, atol=1e-5)
+    assert len(distorted['keypoints']) == len(xy)
