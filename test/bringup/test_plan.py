@@ -377,3 +377,25 @@ def test_a_tilde_is_the_home_in_every_path(tmp_path, monkeypatch):
     (tmp_path / 'a.yaml').write_text('/**:\n  ros__parameters: {weights: ~/none.pth}\n')
     with pytest.raises(LaunchError, match=r'superpoint: weights: no file ~/none\.pth'):
         plan(params_file='~/a.yaml', nodes='superpoint')
+
+
+def test_a_bag_of_pictures_that_are_not_read_names_their_encoding(tmp_path):
+    pytest.importorskip('rosbags', reason='rosbags is not installed')
+    from dlcv.data.bags import BagError, BagWriter
+    from dlcv.data.bags.vocabulary import COMPOSER, IMAGE
+
+    with BagWriter(tmp_path / 'a.mcap') as bag:
+        bag.add_topic('/camera/image_raw', IMAGE)
+        image = COMPOSER.image(COMPOSER.header(1, 'c'), np.zeros((2, 2), np.uint8))
+        image.encoding = 'nv24'
+        bag.write('/camera/image_raw', 1, image)
+    with pytest.raises(BagError, match=r"/camera/image_raw .* 'nv24'; read are mono8, "):
+        plan(bag=str(tmp_path / 'a.mcap'))
+
+
+def test_whether_pictures_are_rectified_goes_to_every_node():
+    assert start('deepvo').settings.rectified == 'auto'
+    for name in names():
+        assert start(name, rectified='always').parameters['rectified'] == 'always'
+    with pytest.raises(LaunchError, match="rectified: 'true' is none of auto, always, never"):
+        plan(rectified='true')

@@ -14,7 +14,7 @@ import pytest
 from dlcv.cli.infer import NETWORKS
 from dlcv.cli.infer.images import image_files, read_image, stamps_of
 from dlcv.cli.main import CommandError, main
-from dlcv.geometry.camera import write_camera
+from dlcv.geometry.camera import read_camera, write_camera
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
 from dlcv.networks.flownet import FlowNet, FlowNetConfig
@@ -395,3 +395,12 @@ def test_dsac_ends_with_a_summary(infer, capsys):
     assert infer('dsac', '--max-tries', 20)[0] == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert re.fullmatch(r'relocalized \d of \d images \(\d+ %\).*; \d+ ms an image', last)
+
+
+def test_pictures_that_are_rectified_are_not_rectified_again(infer, folder):
+    _, distorted, _ = infer('superpoint')
+    _, rectified, _ = infer('superpoint', '--rectified')
+    xy, rays = rectified['keypoints'], rectified['rays']
+    k = read_camera(folder / 'camera.yaml', rectified=True)
+    np.testing.assert_allclose(rays[:, 0], (xy[:, 0] - k.cx) / k.fx, atol=1e-5)
+    assert len(distorted['keypoints']) == len(xy)

@@ -205,3 +205,19 @@ def test_a_picture_of_another_size_is_refused():
         cam.Rectifier(IDEAL)(np.zeros((24, 32), np.uint8))
     with pytest.raises(cam.CameraError, match='depth is 32x24, its camera 64x48'):
         cam.back_project(IDEAL, np.zeros((24, 32)))
+
+
+def test_rectified_pictures_are_of_the_camera_in_the_projection_matrix(tmp_path):
+    path = tmp_path / 'camera.yaml'
+    p = [40, 0, 30, -4, 0, 41, 22, 0, 0, 0, 1, 0]
+    text = calibration(
+        distortion_coefficients={'data': [0.1, 0, 0, 0, 0]}, projection_matrix={'data': p}
+    )
+    path.write_text(yaml.safe_dump(text))
+    camera = cam.read_camera(path, rectified=True)
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (40, 41, 30, 22)
+    assert not camera.distorted
+    assert cam.read_camera(path).distorted
+    del text['projection_matrix']
+    path.write_text(yaml.safe_dump(text))
+    assert cam.read_camera(path, rectified=True) == cam.read_camera(path).undistorted()

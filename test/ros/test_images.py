@@ -12,7 +12,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
 from dlcv.estimation.tasks.superpoint import FeatureTask
@@ -44,6 +44,19 @@ def test_an_image_arrives_with_its_camera(ros: Any, plain: Any) -> None:
     assert frame.camera.fx == 50
     expected = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     np.testing.assert_array_equal(frame.image, expected)
+
+
+@pytest.mark.parametrize('choice', ['auto', 'always', 'never'])
+def test_images_that_are_rectified_are_not_distorted(ros: Any, plain: Any, choice: str) -> None:
+    node = ros.run(plain, '-r', 'image:=/left/image_rect', rectified=choice)
+    lens = Camera(width=64, height=48, fx=50, fy=50, cx=32, cy=24, distortion=(0.1,) * 5)
+    ros.cameras['image'] = ros.speak(Image, '/left/image_rect')
+    ros.until(lambda: ros.cameras['image'].get_subscription_count())
+    ros.show(0, camera=lens, frame_id='/camera_optical')
+    ros.until(lambda: node.results)
+    (frame,) = node.results
+    assert frame.camera.distorted == (choice == 'never')
+    assert frame.frame_id == 'camera_optical'
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,11 @@ def _add_source_arguments(group: argparse._ArgumentGroup) -> None:
         '--camera', type=expanded, metavar='CAMERA.yaml', help='calibration, as ROS writes it'
     )
     group.add_argument(
+        '--rectified',
+        action='store_true',
+        help='the images are rectified already: projection_matrix holds, and no distortion',
+    )
+    group.add_argument(
         '--rate', type=float, metavar='HZ', help='for pictures without times (default: 10)'
     )
     group.add_argument(
@@ -119,7 +124,7 @@ def _recording(args: argparse.Namespace) -> FolderRecording:
     from dlcv.geometry.frames import BODY_FROM_OPTICAL
 
     options = FolderOptions(
-        camera=read_camera(args.camera) if args.camera else None,
+        camera=read_camera(args.camera, rectified=args.rectified) if args.camera else None,
         rate=args.rate,
         groundtruth=args.groundtruth,
         sequence=args.sequence,

@@ -19,6 +19,7 @@ import yaml
 
 from dlcv.config import load_yaml
 from dlcv.files import TextError, expanded, read_text, write_whole
+from dlcv.geometry.distortion import DISTORTION_SIZES as DISTORTION_SIZES  # its place of before
 from dlcv.geometry.distortion import DistortionError, known_distortion
 from dlcv.geometry.trajectory import moved
 from dlcv.types import ByteImage, Camera, FloatArray
@@ -28,11 +29,17 @@ class CameraError(ValueError):
     """A calibration cannot be used; the message names what was asked and what there is."""
 
 
-def read_camera(path: Path | str) -> Camera:
+def read_camera(path: Path | str, *, rectified: bool = False) -> Camera:
     """Read a calibration file in the YAML layout of ROS's ``camera_info_manager``.
 
     Keys: ``image_width``, ``image_height``, ``camera_matrix.data`` (9 numbers), and, unless the
     camera is ideal, ``distortion_model`` and ``distortion_coefficients.data``.
+
+    Args:
+        path: The file.
+        rectified: Whether the pictures are rectified already: then the camera is that of
+            ``projection_matrix`` (12 numbers), or of ``camera_matrix`` where there is none, and
+            nothing is distorted.
 
     Raises:
         CameraError: If the file is missing, is no YAML or describes no usable camera.
@@ -44,7 +51,7 @@ def read_camera(path: Path | str) -> Camera:
     except (yaml.YAMLError, TextError) as err:
         raise CameraError(f'{path}: is no YAML: {" ".join(str(err).split())}') from None
     try:
-        return _from_mapping(data)
+        return _from_mapping(data, rectified=rectified)
     except CameraError as err:
         raise CameraError(f'{path}: {err}') from None
 
@@ -231,13 +238,17 @@ def back_project(camera: Camera, depth: FloatArray) -> FloatArray:
     return grid_rays(camera) * np.asarray(depth, np.float32)[..., None]
 
 
-def _from_mapping(data: Any) -> Camera:
+def _from_mapping(data: Any, *, rectified: bool) -> Camera:
     if not isinstance(data, Mapping):
         raise CameraError(f'expected the keys of a camera calibration, got {data!r:.60}')
     k = _numbers(data, 'camera_matrix', 9)
     if k[1] or k[3] or list(k[6:]) != [0, 0, 1]:
         raise CameraError(f'camera_matrix: expected [fx 0 cx 0 fy cy 0 0 1], got {k}')
-    d = _numbers(data, 'distortion_coefficients') if 'distortion_coefficients' in data else ()
+    if rectified and 'projection_matrix' in data:
+        p = _numbers(data, 'projection_matrix', 12)
+        k = (*p[:3], *p[4:7], *p[8:11]) if p[0] else k
+    distorted = 'distortion_coefficients' in data and not rectified
+    d = _numbers(data, 'distortion_coefficients') if distorted else ()
     try:
         camera = Camera(
             width=_size(data, 'image_width'),

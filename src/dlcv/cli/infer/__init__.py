@@ -113,7 +113,7 @@ def _check_settings(args: argparse.Namespace) -> None:
     parameters = NODES[args.network].parameters
     known = {field.name for field in fields(parameters)}
     given = {**vars(args), **settings_of(args), 'num_threads': args.threads}
-    skipped = ('weights', 'rate')  # dsac's rate is another
+    skipped = ('weights', 'rate', 'rectified')  # those of the nodes mean other things
     parameters(**{k: v for k, v in given.items() if k in known and k not in skipped})
 
 
@@ -139,6 +139,11 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         '--camera', type=expanded, metavar='CAMERA.yaml', help='calibration, as ROS writes it'
     )
     parser.add_argument(
+        '--rectified',
+        action='store_true',
+        help='the images are rectified already: projection_matrix holds, and no distortion',
+    )
+    parser.add_argument(
         '--device', default='auto', metavar='DEVICE', help='auto, cpu, cuda or cuda:N (auto)'
     )
     parser.add_argument(
@@ -151,10 +156,14 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _camera(args: argparse.Namespace) -> Camera | None:
+    if args.rectified and args.camera is None:
+        raise CommandError(
+            '--rectified says which part of --camera holds, and there is no --camera'
+        )
     if args.camera is not None:
         from dlcv.geometry.camera import read_camera
 
-        return read_camera(args.camera)
+        return read_camera(args.camera, rectified=args.rectified)
     if args.network == 'dsac':
         raise CommandError('dsac needs --camera: a pose cannot be found without the calibration')
     if args.network == 'monodepth':
