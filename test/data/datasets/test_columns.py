@@ -195,3 +195,22 @@ def test_extrinsics_of_a_file_follow_its_names_too(tmp_path, random_pose):
     at = ' '.join(map(repr, map(float, random_pose(3)[:3, 3])))
     (tmp_path / 'a.txt').write_text(f'# x y z qw qx qy qz\n{at} {w} {x} {y} {z}\n')
     np.testing.assert_allclose(read_extrinsics(str(tmp_path / 'a.txt')), random_pose(3), atol=1e-9)
+
+
+# Without names
+
+
+def test_nanoseconds_between_commas_are_of_euroc_however_they_are_printed(tmp_path, poses):
+    path = written(tmp_path / 'a.csv', '', 'txyzwabc', poses, mark=',', unit='ns')
+    for stamp in TIMES['ns']:
+        path.write_text(path.read_text().replace(stamp, f'{stamp[0]}.{stamp[1:]}e+18'))
+    found = read_poses(path)
+    assert (found.format, found.trajectory.stamps_ns.tolist()) == ('EuRoC', STAMPS)
+    np.testing.assert_allclose(found.trajectory.world_from_body, poses, atol=1e-12)
+
+
+@pytest.mark.parametrize('unit', ['ms', 'us'])
+def test_an_order_that_nobody_says_is_not_guessed(tmp_path, poses, unit):
+    path = written(tmp_path / 'a.csv', '', 'txyzwabc', poses, mark=',', unit=unit)
+    with pytest.raises(DatasetError, match=r'seconds are of no format, and no line names the col'):
+        read_poses(path)

@@ -163,3 +163,12 @@ def test_lists_may_begin_with_names_of_their_columns(euroc, tmp_path, write_pict
     write_picture(tmp_path / 'tum' / 'rgb' / '1.png')
     (tmp_path / 'tum' / 'rgb.txt').write_text('timestamp filename\n1.5 rgb/1.png\n')
     assert open_folder('tum', tmp_path / 'tum').items[0].stamp_ns == 1_500_000_000
+
+
+def test_a_sequence_of_kitti_without_times_comes_at_a_rate_and_says_so(tmp_path, write_picture):
+    for i in range(2):
+        write_picture(tmp_path / '00' / 'image_2' / f'{i:06d}.png', i)
+    for rate, second in ((None, 100_000_000), (20.0, 50_000_000)):
+        recording = open_folder('kitti', tmp_path / '00', FolderOptions(camera=CAMERA, rate=rate))
+        assert [item.stamp_ns for item in recording.items] == [0, second]
+        assert recording.notes[0].startswith('times.txt is missing: the pictures are taken to come')

@@ -113,3 +113,11 @@ def test_depth_belongs_to_the_nearest_time_in_names(tmp_path, write_picture, wri
     found = [item.depth and item.depth.stem[-2:] for item in recording.items]
     assert found == ['11', '19', None]
     assert np.isfinite(next(iter(recording)).depth).any()
+
+
+def test_a_picture_among_numbers_with_decimals_is_named_where_it_hides_their_order():
+    numbers = [Path(name) for name in ORDERS['decimals'] if name != '103.png']
+    with pytest.raises(DatasetError, match=r'cover\.png: is no number as 102\.95\.png is'):
+        in_order([*numbers, Path('cover.png')])
+    even = [Path('102.10.png'), Path('102.20.png'), Path('cover.png')]
+    assert in_order(even[::-1]) == even

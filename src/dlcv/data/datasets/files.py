@@ -20,7 +20,7 @@ from dlcv.types import ByteImage, FloatArray
 T = TypeVar('T')
 
 _UNKNOWN = ('', 'na', 'n/a', 'null', 'none', '-1.#ind', '1.#qnan', '-1.#qnan', '1.#inf')
-COMMENTS = ('#', '%')
+COMMENTS = ('#', '%', '//')
 
 
 def read_picture(path: Path) -> ByteImage:
@@ -105,7 +105,7 @@ def decoded(path: Path) -> npt.NDArray[Any]:
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:
-    """Return the lines with their numbers, without comments (# or %) and empty ones.
+    """Return the lines with their numbers, without comments (#, % or //) and empty ones.
 
     Raises:
         DatasetError: The file cannot be read or is no text.

@@ -20,7 +20,7 @@ from dlcv.data.datasets.files import (
     seconds_to_ns,
 )
 from dlcv.data.datasets.folder import FolderOptions, FolderRecording, Item
-from dlcv.data.datasets.images import unused_truth
+from dlcv.data.datasets.images import RATE, unused_truth
 from dlcv.data.datasets.pictures import pictures_in
 from dlcv.data.datasets.poses import add_stamp, kitti_lines
 from dlcv.data.datasets.trajectories import read_camera_poses
@@ -212,7 +212,7 @@ def _dates(path: Path) -> list[int]:
 
 
 def _sequence(source: Path, wanted: str | None) -> Path:
-    if (source / 'times.txt').is_file():
+    if (source / 'times.txt').is_file() or any((source / f'image_{n}').is_dir() for n in (0, 2)):
         return source
     above = source if source.name == 'sequences' else source / 'sequences'
     there = sorted(p.parent for p in above.glob('*/times.txt'))
@@ -238,7 +238,7 @@ def _read_sequence(folder: Path, options: FolderOptions) -> FolderRecording:
     pictures = _numbered(folder / f'image_{left}')
     right_folder = folder / f'image_{left + 1}'
     rights = _numbered(right_folder) if tables and right_folder.is_dir() else []
-    stamps = _times(folder / 'times.txt')
+    stamps, said = _sequence_times(folder, len(pictures), options.rate)
     _check_count(folder / f'image_{left}', pictures, folder / 'times.txt', len(stamps))
     if rights:
         _check_count(right_folder, rights, folder / f'image_{left}', len(pictures))
@@ -253,8 +253,19 @@ def _read_sequence(folder: Path, options: FolderOptions) -> FolderRecording:
         calibration=camera,
         right_calibration=None if second is None else _pinhole(second, *size),
         baseline=0.0 if second is None else _baseline(projection, second),
-        notes=tuple(notes),
+        notes=(*said, *notes),
     )
+
+
+def _sequence_times(
+    folder: Path, count: int, rate: float | None
+) -> tuple[list[int], tuple[str, ...]]:
+    """Return the times of a sequence; without its file, those of a rate, and a note on it."""
+    if (folder / 'times.txt').is_file():
+        return _times(folder / 'times.txt'), ()
+    hz = rate or RATE
+    stamps = [round(i * 1e9 / hz) for i in range(count)]
+    return stamps, (f'times.txt is missing: the pictures are taken to come at {hz:g} Hz from 0',)
 
 
 def _sequence_poses(

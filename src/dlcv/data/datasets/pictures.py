@@ -33,10 +33,22 @@ def in_order(paths: Sequence[Path]) -> list[Path]:
     Where all names have one number and are alike but for it, such as times in seconds, it is the
     order of these numbers, decimals and signs included; else the natural one (frame2 before
     frame10).
+
+    Raises:
+        DatasetError: Some names are numbers with decimals, which the natural order would mix up,
+            and others are none.
     """
     values = _values(paths)
     if values is None:
-        return sorted(paths, key=natural)
+        ordered = sorted(paths, key=natural)
+        numbers = [path for path in ordered if _SECONDS.fullmatch(path.stem)]
+        if len(numbers) < len(paths) and in_order(numbers) != numbers:
+            other = next(path for path in ordered if path not in numbers)
+            raise DatasetError(
+                f'{other}: is no number as {numbers[0].name} is, so there is no order of all '
+                f'{len(paths)} pictures; leave it out'
+            )
+        return ordered
     numbered = zip(values, map(natural, paths), paths, strict=True)
     return [path for _, _, path in sorted(numbered)]
 

@@ -53,12 +53,20 @@ def format_of(path: Path, table: Table) -> Format:
     if not table.rows:
         raise DatasetError(f'{path}: no poses')
     number, line, words = table.rows[0]
-    whole = words[0].isdigit() and len(words[0]) > 12  # seconds have ten digits and a point
+    columns = table.columns or _TUM
+    looks = _looks(table, columns)
+    whole = words[columns.time[0]].isdigit() and len(words[columns.time[0]]) > 12
+    nanoseconds = table.commas and 'ns' in (columns.unit, looks or ('ns' if whole else ''))
     if table.columns is not None:
-        return 'EuRoC' if table.columns.asl or (table.commas and whole) else 'TUM'
+        return 'EuRoC' if columns.asl or nanoseconds else 'TUM'
     count = width(words)
-    if table.commas and whole and count >= 8:
+    if nanoseconds and count >= 8:
         return 'EuRoC'
+    if table.commas and count >= 8 and looks in ('ms', 'us'):
+        raise DatasetError(
+            f'{path}, line {number}: times in {NAMES[looks]} are of no format, and no line names '
+            'the columns: write one, such as "timestamp,tx,ty,tz,qx,qy,qz,qw"'
+        )
     if count == 8:
         return 'TUM'
     if count == 12 and not table.commas:
@@ -101,20 +109,25 @@ def _unit(path: Path, table: Table, columns: Columns, kind: Format) -> str:
     """Return the unit of the times: what the names say, else what the numbers look like."""
     if len(columns.time) == 2:
         return 's'
-    (at,) = columns.time
-    words = [words[at] for _, _, words in table.rows if len(words) > at]
-    found = [value for value in map(decimal, words) if value]  # zeros come before a clock is set
-    looks = unix_unit(found)
+    looks = _looks(table, columns)
     if columns.unit:
         if looks is not None and looks != columns.unit:
+            first = table.rows[0][2][columns.time[0]]
             raise DatasetError(
-                f'{path}: the times are said to be {NAMES[columns.unit]}, but {words[0]} looks '
-                f'like {NAMES[looks]}'
+                f'{path}: the times are said to be {NAMES[columns.unit]}, but {first} looks like '
+                f'{NAMES[looks]}'
             )
         return columns.unit
     if looks is not None and (table.columns is not None or table.commas):
         return looks
     return 'ns' if kind == 'EuRoC' else 's'
+
+
+def _looks(table: Table, columns: Columns) -> str | None:
+    """Return the unit that times look like, see `unix_unit`."""
+    at = columns.time[0]
+    words = [words[at] for _, _, words in table.rows if len(words) > at]
+    return unix_unit([value for value in map(decimal, words) if value])  # 0: a clock not yet set
 
 
 def _pose(
