@@ -101,7 +101,7 @@ def folder(walk, tmp_path_factory):
         lines.append(f'{n / 5:.1f} {pose}\n')
     (root / 'groundtruth.txt').write_text(''.join(lines))
     camera = walk.camera
-    matrix = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
+    matrix = [float(v) for v in (camera.fx, 0, camera.cx, 0, camera.fy, camera.cy, 0, 0, 1)]
     (root / 'camera.yaml').write_text(
         f'image_width: {camera.width}\nimage_height: {camera.height}\n'
         f'distortion_model: plumb_bob\ndistortion_coefficients: {{data: [0, 0, 0, 0, 0]}}\n'

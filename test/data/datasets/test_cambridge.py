@@ -56,7 +56,7 @@ def test_its_lists_are_training_and_test(folder):
     part = read_part(folder)
     assert len(part.recording) == 3
     assert part.said == (
-        'dataset_train.txt: 3 pictures of 4; the 1 picture of dataset_test.txt are left alone'
+        'dataset_train.txt: 3 pictures of 4; the 1 picture of dataset_test.txt is left alone'
     )
 
 

@@ -161,7 +161,7 @@ def test_training_sequences_of_a_scene(scene):
     ]
     assert part.said == (
         'TrainSplit.txt: seq-01, seq-12 (4 pictures) of 3; '
-        'the 1 sequence of TestSplit.txt are left alone'
+        'the 1 sequence of TestSplit.txt is left alone'
     )
     assert len(read_part(scene, which='all').recording) == 6
     named = read_part(scene, FolderOptions(sequence='seq-02'))

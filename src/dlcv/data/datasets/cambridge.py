@@ -90,9 +90,8 @@ def _camera(source: Path, pictures: list[Path]) -> Camera | None:
         return None
     height, width = read_picture(there).shape[:2]
     focal = float(np.median(focals))
-    return Camera(
-        width=width, height=height, fx=focal, fy=focal, cx=(width - 1) / 2, cy=(height - 1) / 2
-    )
+    cx, cy = (width - 1) / 2, (height - 1) / 2
+    return Camera(width=width, height=height, fx=focal, fy=focal, cx=cx, cy=cy)
 
 
 def _focal(line: tuple[int, str]) -> float:

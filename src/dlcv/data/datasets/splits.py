@@ -179,7 +179,8 @@ def _by_lists(
         what = f'{", ".join(units.names[n] for n in sorted(chosen))} ({len(recording)} pictures)'
     said = f'{source}: {what} of {len(units.names)}'
     if rest:
-        said += f'; the {_count(len(rest), units.what)} of {other} are left alone'
+        verb = 'is' if len(rest) == 1 else 'are'
+        said += f'; the {_count(len(rest), units.what)} of {other} {verb} left alone'
     return Part(recording=recording, said=said)
 
 

@@ -94,7 +94,7 @@ def _worth(report: MapReport, far: Far) -> list[str]:
     return [
         text,
         (
-            'that is to be expected of another walk whose pictures lie about '
+            'about that is to be expected of another walk whose pictures lie about '
             f'{report.far_cm:.0f} cm and {report.far_deg:.0f} deg from the nearest learned one, '
             'as these do in the median; '
             'nearer is better, farther is worse'
