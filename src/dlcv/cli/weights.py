@@ -225,6 +225,8 @@ def _import(args: argparse.Namespace, options: dict[str, Any]) -> int:
     try:
         apart = _store(loaded, unchecked, args)
         unchecked.replace(args.output)
+    except OSError as err:  # in the name that was asked for
+        raise CommandError(f'{args.output}: {err.strerror or err}') from err
     finally:
         unchecked.unlink(missing_ok=True)
     sys.stdout.write(

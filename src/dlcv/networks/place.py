@@ -7,6 +7,7 @@ from math import inf
 
 import numpy as np
 
+from dlcv.geometry.frames import frame_name
 from dlcv.types import Camera, FloatArray
 
 _MARGIN = 1.0  # metres around the cameras' box that are believed, besides half of its diagonal
@@ -115,7 +116,7 @@ class Place:
 
     def frame_misfit(self, frame: str) -> str:
         """Say that a map frame is not the map's; empty if it is."""
-        if frame == self.frame:
+        if frame_name(frame) == frame_name(self.frame):
             return ''
         return f'the map is in frame {self.frame!r}, asked for is {frame!r}'
 

@@ -326,6 +326,14 @@ def test_renamed_files_are_read_with_a_note(small_bag):
         assert any('small.mcap, there is kitchen.mcap' in note for note in bag.notes)
 
 
+@pytest.mark.parametrize('suffix', ['.db3', '.bag'])
+def test_a_file_is_what_its_first_bytes_say(small_bag, suffix):
+    (small_bag / 'small.mcap').rename(small_bag / f'small{suffix}')
+    (small_bag / 'metadata.yaml').unlink()
+    with Bag(small_bag / f'small{suffix}') as bag:
+        assert len(list(bag.frames())) == 12
+
+
 def test_a_file_that_metadata_does_not_name_is_noted(small_bag, put, tmp_path):
     shutil.copy(put([WORDS], CHUNKS), small_bag / 'other.mcap')
     with Bag(small_bag) as bag:

@@ -215,6 +215,12 @@ def test_broken_compressed_data_is_refused(data):
         messages.decode_compressed(compressed(data))
 
 
+@pytest.mark.parametrize('kind', ['h264', 'H.265', 'theora', 'bgr8; ffmpeg av1'])
+def test_video_is_no_picture(kind):
+    with pytest.raises(messages.UnsupportedEncodingError, match=f'{kind}.* is video; jpeg or png'):
+        messages.decode_compressed(compressed(b'\0\0\0\1', kind))
+
+
 def info(**changes):
     fields = {
         'header': HEADER,

@@ -368,7 +368,15 @@ class Bag:
         if topic.msgtype == IMAGE:
             known = messages.ENCODINGS.keys() - messages.AMBIGUOUS
             return message is not None and message.encoding in known
-        return message is not None and 'compressedDepth' not in message.format
+        if message is None:
+            return False
+        try:
+            messages.decode_compressed(message)
+        except messages.UnsupportedEncodingError:
+            return False
+        except messages.MessageError:  # the first is broken: the others need not be
+            return True
+        return True
 
     def _is_right(self, image_topic: str) -> bool:
         """Whether the calibration says that this is the second camera of a stereo pair."""

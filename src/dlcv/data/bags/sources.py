@@ -10,6 +10,7 @@ import heapq
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dlcv.data.bags.errors import BagError
-from dlcv.data.bags.mcap import IndexedMcap
+from dlcv.data.bags.mcap import MAGIC, IndexedMcap
 from dlcv.data.bags.metadata import Metadata, read_metadata
 from dlcv.data.bags.salvage import SalvagedMcap, SalvagedSqlite
 from dlcv.data.bags.sqlite import Database
@@ -178,6 +179,7 @@ def _compare(path: Path, metadata: Metadata, opened: Opened) -> None:
         )
 
 
+_BEGIN = {MAGIC: '.mcap', b'SQLite format 3\0': '.db3', b'#ROSBAG V2': '.bag'}
 _WHOLE: dict[str, Callable[[Path], Storage]] = {'.mcap': IndexedMcap, '.db3': Database}
 _DAMAGED: dict[str, Callable[[Path], Storage]] = {'.mcap': SalvagedMcap, '.db3': SalvagedSqlite}
 
@@ -188,14 +190,15 @@ def _open_file(file: Path, latched: Collection[str], opened: Opened) -> None:
     Raises:
         BagError: Nothing of it can be read.
     """
-    if file.suffix == '.bag':
-        opened.sources.append(Ros1Source(file))
-        return
     place, folder = file, None
     if file.suffix == PACKED:
         folder = TemporaryDirectory()
         place = _unpack(file, Path(folder.name))
-    storage = _open_storage(place)
+    kind = _kind(place)
+    if kind == '.bag':
+        opened.sources.append(Ros1Source(place))
+        return
+    storage = _open_storage(place, kind)
     source = StorageSource(file, storage, latched, folder)
     if source.foreign and not source.topics and any(source.foreign.values()):
         source.close()
@@ -207,14 +210,24 @@ def _open_file(file: Path, latched: Collection[str], opened: Opened) -> None:
     opened.sources.append(source)
 
 
-def _open_storage(file: Path) -> Storage:
+def _kind(file: Path) -> str:
+    """Return the suffix that a file should have: by its first bytes, else the one that it has."""
+    with suppress(OSError), file.open('rb') as opened:
+        begin = opened.read(16)
+        for magic, suffix in _BEGIN.items():
+            if begin.startswith(magic):
+                return suffix
+    return file.suffix
+
+
+def _open_storage(file: Path, kind: str) -> Storage:
     if not _journal(file):
         try:
-            return _WHOLE[file.suffix](file)
+            return _WHOLE[kind](file)
         except (BagError, OSError):
             pass  # it is read from its start, which says what is wrong
     try:
-        return _DAMAGED[file.suffix](file)
+        return _DAMAGED[kind](file)
     except OSError as err:
         raise BagError(f'{file} cannot be read: {err.strerror or err}') from err
 

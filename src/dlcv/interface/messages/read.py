@@ -229,6 +229,9 @@ def _pixels(msg: Image, encoding: _Encoding) -> npt.NDArray[Any]:
     return view[..., 0] if encoding.channels == 1 else view
 
 
+_VIDEO = ('h264', 'h.264', 'h265', 'h.265', 'hevc', 'av1', 'vp8', 'vp9', 'theora', 'ffmpeg')
+
+
 def decode_compressed(msg: CompressedImage) -> ByteImage:
     """Return the pixels of a JPEG or PNG message as RGB ``(H, W, 3)`` or grey ``(H, W)``, uint8.
 
@@ -241,6 +244,8 @@ def decode_compressed(msg: CompressedImage) -> ByteImage:
         raise UnsupportedEncodingError(f'format {msg.format!r} is depth; jpeg or png is needed')
     data = np.frombuffer(msg.data, np.uint8)
     pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if pixels is None and any(name in msg.format.lower() for name in _VIDEO):
+        raise UnsupportedEncodingError(f'format {msg.format!r} is video; jpeg or png is needed')
     if pixels is None:
         raise MessageError(f'{data.size} bytes of format {msg.format!r} are no picture')
     if pixels.dtype == np.uint16:
