@@ -218,7 +218,7 @@ class RelocalizationEstimator(Estimator[CoordinateNet]):
         """Return how large the place is, metres; of a map that does not say, by what it sees."""
         if self.place is not None:
             return self.place.size
-        points = grid.reshape(-1, 3).astype(np.float64)
+        points: FloatArray = grid.reshape(-1, 3).astype(np.float64)
         points = points[np.isfinite(points).all(axis=1)]
         seen = float(np.linalg.norm(points.std(axis=0))) if len(points) else 0.0
         return max(seen, _NARROWEST)
