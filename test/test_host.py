@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dlcv import __version__
-from dlcv.host import command, host, versions
+from dlcv.host import command, host, processor_flags, versions
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,24 @@ def test_without_the_models_name_there_is_the_architecture(monkeypatch):
 
 def test_versions_are_those_of_what_is_installed():
     assert versions('numpy', 'no-such-library') == {'dlcv': __version__, 'numpy': np.__version__}
+
+
+@pytest.mark.parametrize(
+    ('text', 'wanted'),
+    [
+        ('model name\t: X\nflags\t\t: fpu avx512_bf16\nflags\t\t: fpu\n', {'fpu', 'avx512_bf16'}),
+        ('Features\t: asimd bf16\n', {'asimd', 'bf16'}),
+        ('model name\t: X\n', set()),
+    ],
+)
+def test_flags_are_those_of_the_first_core(monkeypatch, text, wanted):
+    monkeypatch.setattr(Path, 'read_text', lambda *_args, **_options: text)
+    assert processor_flags() == wanted
+
+
+def test_without_a_list_there_are_no_flags(monkeypatch):
+    def missing(*_args, **_options):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, 'read_text', missing)
+    assert processor_flags() == frozenset()
