@@ -178,6 +178,7 @@ def configuration(recipe: Recipe, run: RunConfig) -> dict[str, Any]:
 def _fabric(run: RunConfig, devices: int, nodes: int, accelerator: str) -> Fabric:
     if min(devices, nodes) < 1:
         raise TrainError(f'devices and nodes must be at least 1, got {devices} and {nodes}')
+    assert run.precision != 'auto'
     try:
         fabric = Fabric(
             accelerator=accelerator,

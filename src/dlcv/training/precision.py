@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 import yaml
 from torch import Tensor, nn
 
@@ -49,7 +48,7 @@ def settled(
 def has_bfloat16(kind: str) -> bool:
     """Return whether the processor (``cpu``) or the GPU (``cuda``) multiplies bfloat16 itself."""
     if kind == 'cuda':
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return kind == 'cpu' and bool(_BFLOAT16_FLAGS & processor_flags())
 
 
@@ -89,19 +88,17 @@ def _probe(device: torch.device) -> tuple[nn.Sequential, Tensor]:
             nn.Conv2d(128, 128, 3, padding=1),
         )
         images = torch.rand(4, 3, 64, 128)
-    like_training = {'memory_format': torch.channels_last}
-    return layers.to(device, **like_training), images.to(device, **like_training)
+    layers = layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return layers.to(device), images.contiguous(memory_format=torch.channels_last).to(device)
 
 
 def _gradient(layers: nn.Sequential, images: Tensor, *, mixed: bool) -> Tensor:
     """Return the gradient of some loss by all weights, as one vector on the CPU."""
-    layers.zero_grad()
     with torch.autocast(images.device.type, torch.bfloat16, enabled=mixed):
         answer = layers(images)
-    F.mse_loss(answer.float(), torch.ones_like(answer, dtype=torch.float32)).backward()
-    return torch.cat(
-        [p.grad.flatten().float().cpu() for p in layers.parameters() if p.grad is not None]
-    )
+    loss = (answer.float() - 1).square().mean()
+    gradients = torch.autograd.grad(loss, list(layers.parameters()))
+    return torch.cat([gradient.flatten().cpu() for gradient in gradients])
 
 
 def _kind(accelerator: str) -> str:
