@@ -28,7 +28,7 @@ ONE_OF_EACH = (  # others vary these
     'deepvo', 'ace_encoder',
 )  # fmt: skip
 
-FURTHER = ('deepvo_still', 'flownet_s_long', 'flownet_c_long')  # of shipped weights
+FURTHER = ('deepvo_still', 'flownet_s_long', 'flownet_c_long', 'superpoint_wide')
 
 TINY = {
     'flownet': {'width': 1 / 32, 'batch_norm': False},

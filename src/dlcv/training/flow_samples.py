@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from dlcv.training.recipe import Sample, Samples
 from dlcv.types import FlowPair
 
 T = TypeVar('T', bound=np.generic)
+S = TypeVar('S', covariant=True)
 
 
 class Pairs(Protocol):
@@ -40,9 +41,15 @@ class Eased:
         return self.easy[index] if index < self.until else self.pairs[index]
 
 
+class Row(Protocol[S]):
+    """Endless things of a kind; each is a function of its number."""
+
+    def __getitem__(self, index: int) -> S: ...
+
+
 @dataclass(frozen=True, slots=True)
-class Mixed:
-    """Pairs of which every n-th comes from elsewhere.
+class Mixed(Generic[S]):
+    """Things, such as pairs, of which every n-th comes from elsewhere.
 
     Attributes:
         pairs: Most of them.
@@ -50,11 +57,11 @@ class Mixed:
         every: How often.
     """
 
-    pairs: Pairs
-    others: Pairs
+    pairs: Row[S]
+    others: Row[S]
     every: int
 
-    def __getitem__(self, index: int) -> FlowPair:
+    def __getitem__(self, index: int) -> S:
         """Return the pair of that number."""
         number, rest = divmod(index, self.every)
         return self.pairs[index] if rest else self.others[number]
