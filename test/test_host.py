@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dlcv import __version__
-from dlcv.host import command, host, threads, versions
+from dlcv.host import command, host, processor_flags, threads, versions
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,24 @@ def test_the_threads_are_said(monkeypatch, policy, words):
     said = threads()
     assert said.startswith(f'{torch.get_num_threads()} on {len(os.sched_getaffinity(0))} cores')
     assert words in said
+
+
+@pytest.mark.parametrize(
+    ('text', 'wanted'),
+    [
+        ('model name\t: X\nflags\t\t: fpu avx512_bf16\nflags\t\t: fpu\n', {'fpu', 'avx512_bf16'}),
+        ('Features\t: asimd bf16\n', {'asimd', 'bf16'}),
+        ('model name\t: X\n', set()),
+    ],
+)
+def test_flags_are_those_of_the_first_core(monkeypatch, text, wanted):
+    monkeypatch.setattr(Path, 'read_text', lambda *_args, **_options: text)
+    assert processor_flags() == wanted
+
+
+def test_without_a_list_there_are_no_flags(monkeypatch):
+    def missing(*_args, **_options):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, 'read_text', missing)
+    assert processor_flags() == frozenset()

@@ -51,6 +51,17 @@ def processor() -> str:
     return models[0] if models else platform.machine()
 
 
+def processor_flags() -> frozenset[str]:
+    """Return what the processor can do in Linux's words, such as ``avx2``; none elsewhere."""
+    try:
+        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()
+    except OSError:
+        return frozenset()
+    named = (line.partition(':') for line in lines)
+    lists = (words for name, _, words in named if name.strip() in ('flags', 'Features'))
+    return frozenset(next(lists, '').split())
+
+
 def versions(*libraries: str) -> dict[str, str]:
     """Return the versions of dlcv and of those of some libraries that are installed."""
     found = {'dlcv': __version__}

@@ -15,7 +15,7 @@ import yaml
 
 from dlcv.cli.main import main
 from dlcv.estimation.load import load_flow
-from dlcv.networks.weights import load_network
+from dlcv.networks.weights import load_network, shipped
 from dlcv.training.configuration import build, read, recipe_file, shipped_recipes
 from dlcv.training.log import read_table
 from dlcv.training.recipes import RECIPES
@@ -27,6 +27,8 @@ ONE_OF_EACH = (  # others vary these
     'magicpoint', 'superpoint', 'flownet_s', 'flownet_c', 'unflow', 'monodepth', 'sfmlearner',
     'deepvo', 'ace_encoder',
 )  # fmt: skip
+
+FURTHER = ('deepvo_still', 'flownet_s_long', 'flownet_c_long', 'superpoint_wide')
 
 TINY = {
     'flownet': {'width': 1 / 32, 'batch_norm': False},
@@ -93,6 +95,16 @@ def test_each_recipe_file_is_a_recipe_and_its_run(name):
     recipe, run = build(read(recipe_file(name)), name)
     assert type(recipe).__name__ in RECIPES
     assert run.steps >= 100
+
+
+@pytest.mark.parametrize('name', FURTHER)
+def test_further_training_starts_from_the_shipped_weights(name):
+    recipe, run = build(read(recipe_file(name)), name)
+    before = load_network(recipe.name, shipped(recipe.name)).state_dict()
+    begun = recipe.network().state_dict()
+    assert set(begun) == set(before)
+    assert all(value.equal(before[key]) for key, value in begun.items())
+    assert run.precision == 'auto'
 
 
 @pytest.mark.parametrize('name', ONE_OF_EACH)

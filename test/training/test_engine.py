@@ -414,3 +414,22 @@ def test_a_gpu_that_is_not_there_is_refused_in_words(tmp_path):
     with pytest.raises(TrainError, match="'cuda' cannot be had"):
         fit(Toy(), RUN, tmp_path, accelerator='cuda')
     assert not Path(tmp_path / 'run.yaml').exists()
+
+
+@pytest.mark.parametrize('found', ['32-true', 'bf16-mixed'])
+def test_a_precision_that_is_left_open_is_settled_once(tmp_path, monkeypatch, found):
+    from dlcv.training import precision
+
+    def machine(kind):
+        monkeypatch.setattr(precision, 'has_bfloat16', lambda _kind: kind == 'bf16-mixed')
+        monkeypatch.setattr(precision, 'is_faster', lambda _kind: True)
+
+    machine(found)
+    named = train(tmp_path / 'named', precision=found)
+    with pytest.raises(KeyError):
+        train(tmp_path / 'open', precision='auto', checkpoint_minutes=0, report=stop_at(3))
+    saved = yaml.safe_load((tmp_path / 'open' / 'run.yaml').read_text())
+    assert saved['run']['precision'] == found
+    machine('32-true' if found == 'bf16-mixed' else 'bf16-mixed')  # another machine goes on
+    opened = train(tmp_path / 'open', precision='auto', resume=True)
+    assert load_all(opened).equal(load_all(named))

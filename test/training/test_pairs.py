@@ -8,6 +8,7 @@ from dlcv.data.augment.homographies import IDENTITY, HomographyConfig, warp_imag
 from dlcv.data.augment.photometric import OFF
 from dlcv.training.adaptation import Labelled
 from dlcv.training.pairs import PairConfig, SuperPointPairs
+from dlcv.training.recipe import TrainError
 
 SIZE = (64, 80)
 
@@ -99,3 +100,45 @@ def test_share_of_places_at_labels_and_jitter(labels):
     marked = np.stack((columns, rows), axis=1)
     gaps = np.linalg.norm(exact['first_xy'][:5, None] - marked[None], axis=-1).min(axis=1)
     assert gaps.max() <= 0.71
+
+
+def similar(sample):
+    """Return factor and turn of the second picture's middle, of its linear part."""
+    matrix = sample['second_from_first'].astype(np.float64)
+    middle = np.array([(SIZE[1] - 1) / 2, (SIZE[0] - 1) / 2, 1])
+    linear = (matrix[:2, :2] - np.outer(matrix[:2] @ middle, matrix[2, :2])) / (matrix[2] @ middle)
+    return np.sqrt(np.linalg.det(linear)), np.arctan2(linear[1, 0], linear[0, 0])
+
+
+def test_wide_pairs_are_turned_by_any_angle_and_enlarged_up_to_three_times(labels):
+    wide = pairs(labels, homographies=IDENTITY, wide=1.0, wide_zoom=3.0)
+    found = np.array([similar(wide[i]) for i in range(120)])
+    factors, turns = found.T
+    assert 0.33 < factors.min() < 0.45
+    assert 2.3 < factors.max() < 3.01
+    assert 0.35 < np.mean(factors > 1) < 0.65
+    assert np.histogram(turns, 8, (-np.pi, np.pi))[0].min() >= 5
+    usual = pairs(labels, homographies=IDENTITY)
+    assert np.allclose([similar(usual[i]) for i in range(8)], (1, 0), atol=1e-6)
+    some = pairs(labels, homographies=IDENTITY, wide=0.5)
+    assert 20 < sum(abs(similar(some[i])[1]) > 1e-6 for i in range(60)) < 40
+
+
+@pytest.mark.parametrize('index', range(6))
+def test_places_of_wide_pairs_look_alike(labels, index):
+    sample = pairs(labels, wide=1.0, wide_zoom=2.0)[index]
+    seen = sample['seen']
+    assert seen.sum() >= 8
+    mapped = warp_points(sample['first_xy'], sample['second_from_first'].astype(np.float64))
+    np.testing.assert_allclose(mapped[seen], sample['second_xy'][seen], atol=1e-2)
+    grey = []
+    for name in ('first', 'second'):
+        x, y = sample[f'{name}_xy'][seen].T[:, None]
+        grey.append(cv2.remap(sample[name][0], x, y, cv2.INTER_LINEAR).ravel())
+    assert np.corrcoef(*grey)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize('change', [{'wide': -0.1}, {'wide': 1.5}, {'wide_zoom': 0.5}])
+def test_wide_pairs_that_are_none_are_refused(change):
+    with pytest.raises(TrainError, match='wide in'):
+        PairConfig(**change)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dlcv.data.world import GaitShares, SampleConfig
 from dlcv.training.recipe import Sample, TrainError
-from dlcv.training.shards import KeptSamples, RenewedSamples, kept
+from dlcv.training.shards import KeptSamples, RenewedSamples, _of_worlds, kept
 
 
 class Counted:
@@ -136,3 +137,11 @@ def test_renewed_samples_leave_few_files(tmp_path: Path) -> None:
         RenewedSamples(
             Counted(), per_shard=1, window=1, uses=0, folder=tmp_path, made_by={}, seed=0
         )
+
+
+def test_files_of_before_there_were_gaits_are_still_read() -> None:
+    _, made_by = _of_worlds(SampleConfig(), (), 0)
+    assert 'gaits' not in made_by['worlds']
+    _, other = _of_worlds(SampleConfig(gaits=GaitShares(still=0.1)), (), 0)
+    assert other['worlds']['gaits']['still'] == 0.1
+    assert {**other['worlds'], 'gaits': None} == {**made_by['worlds'], 'gaits': None}

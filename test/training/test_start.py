@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
-from dlcv.networks.weights import save_network
+from dlcv.networks.weights import SHIPPED_CONFIGS, load_network, save_network, shipped
 from dlcv.training.recipe import TrainError
-from dlcv.training.start import filled
+from dlcv.training.start import filled, located
 
 
 def tiny(variant='vgg', width=0.125, seed=0):
@@ -50,3 +52,15 @@ def test_what_does_not_fit_is_refused(tmp_path):
         filled(tiny('unet_bn'), path, 'superpoint')
     with pytest.raises(TrainError, match='another variant or width of superpoint'):
         filled(tiny(width=0.25), path, 'superpoint')
+
+
+def test_shipped_weights_are_meant_by_their_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = located(Path('superpoint'))
+    assert file == shipped('superpoint')
+    network = SuperPoint(SHIPPED_CONFIGS['superpoint'])
+    assert same(filled(network, Path('superpoint'), 'superpoint'), load_network('superpoint', file))
+    (tmp_path / 'superpoint').write_bytes(b'a file of that name')
+    assert located(Path('superpoint')) == Path('superpoint')
+    with pytest.raises(TrainError, match=r'at nothing; the names.*are superpoint, flownet_s'):
+        located(Path('nothing'))

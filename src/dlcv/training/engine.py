@@ -36,6 +36,7 @@ from dlcv.config import load_yaml, to_dict
 from dlcv.files import whole_file
 from dlcv.networks.weights import save_network
 from dlcv.training.log import Log
+from dlcv.training.precision import settled
 from dlcv.training.recipe import Batch, Recipe, RunConfig, Sample, Samples, TrainError
 from dlcv.training.start import read_checkpoint
 
@@ -101,12 +102,14 @@ def fit(
             if a loss is not finite; or if the devices asked for are not there.
         Interrupted: On Ctrl-C and SIGTERM, after a checkpoint.
     """
+    alone = devices * nodes == 1
+    run = settled(run, folder / CONFIG, resume=resume, accelerator=accelerator, alone=alone)
     fabric = _fabric(run, devices, nodes, accelerator)
     # Before the other processes are started: a refusal must not leave them waiting.
     first = fabric.local_rank == fabric.node_rank == 0
     _check(recipe, run, folder, resume=resume, first=first)
     samples = recipe.samples(run.seed)
-    if devices * nodes > 1:
+    if not alone:
         fabric.launch()
     state = _start(fabric, recipe, run)
     if first:  # not before all is there: a mistake must not leave a run behind
@@ -175,6 +178,7 @@ def configuration(recipe: Recipe, run: RunConfig) -> dict[str, Any]:
 def _fabric(run: RunConfig, devices: int, nodes: int, accelerator: str) -> Fabric:
     if min(devices, nodes) < 1:
         raise TrainError(f'devices and nodes must be at least 1, got {devices} and {nodes}')
+    assert run.precision != 'auto'
     try:
         fabric = Fabric(
             accelerator=accelerator,

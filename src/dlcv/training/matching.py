@@ -13,7 +13,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dlcv.data.augment.homographies import HPATCHES_LIKE, sample_homography, warp_image
+from dlcv.data.augment.homographies import (
+    HPATCHES_LIKE,
+    HomographyConfig,
+    sample_homography,
+    warp_image,
+)
 from dlcv.data.augment.photometric import PhotometricConfig, photometric
 from dlcv.data.synthetic.photos import PhotoPool
 from dlcv.metrics import features as metrics
@@ -21,6 +26,8 @@ from dlcv.metrics.baselines.features import Method, estimate, mutual, neighbours
 from dlcv.types import ByteImage
 
 _SEED = 2018
+# Turned by any angle, and enlarged up to three times.
+WIDE = HomographyConfig(perspective=(0.1, 0.1), scale=2.0, rotation=np.pi, overlap=0.3, area=0.04)
 _LIGHT = PhotometricConfig(probability=0.5)
 
 
@@ -33,13 +40,19 @@ class Pair:
     truth: metrics.TrueMotion
 
 
-def warped_pairs(photos: PhotoPool, count: int, size: tuple[int, int]) -> list[Pair]:
+def warped_pairs(
+    photos: PhotoPool,
+    count: int,
+    size: tuple[int, int],
+    views: HomographyConfig = HPATCHES_LIKE,
+) -> list[Pair]:
     """Return pairs whose second picture is warped and lit differently; the same at each call.
 
     Args:
         photos: What they are cut from.
         count: Number of pairs.
         size: (height, width) of the pictures.
+        views: From where the second picture looks at the first.
     """
     pairs = []
     for index in range(count):
@@ -47,7 +60,7 @@ def warped_pairs(photos: PhotoPool, count: int, size: tuple[int, int]) -> list[P
         # A larger piece, so that the second picture shows something beside the first, too.
         large = cv2.cvtColor(photos.crop(rng, 2 * size[0], 2 * size[1]), cv2.COLOR_RGB2GRAY)
         first_from_large = np.array([[1, 0, -size[1] / 2], [0, 1, -size[0] / 2], [0, 0, 1.0]])
-        second_from_first = sample_homography(rng, size, HPATCHES_LIKE)
+        second_from_first = sample_homography(rng, size, views)
         second = warp_image(large, second_from_first @ first_from_large, size)
         truth = metrics.TrueMotion(
             second_from_first=second_from_first, first_size=size, second_size=size

@@ -22,9 +22,10 @@ from dlcv.data.augment.homographies import (
 )
 from dlcv.data.augment.photometric import PhotometricConfig, photometric
 from dlcv.training.adaptation import Labelled
-from dlcv.training.recipe import Sample
+from dlcv.training.recipe import Sample, TrainError
 
-_BORDER = 4  # places nearer to an edge, in pixels, are no places: nothing is detected there
+BORDER = 4
+"""Places nearer to an edge, in pixels, are no places: nothing is detected there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +39,9 @@ class PairConfig:
         photometric: Change of light, drawn for both pictures.
         points: N, places whose descriptors are compared.
         at_labels: Share of them at interest points, where there are enough; the rest is anywhere.
+        wide: Share of pairs of which one picture is turned by any angle and up to ``wide_zoom``
+            times as large as the other, on top of all else.
+        wide_zoom: Largest ratio of sizes of such a pair, drawn evenly in its logarithm.
         jitter: Pixels by which places in the second picture are off at most, along x and y: a
             detector does not find the very same place twice.
     """
@@ -52,7 +56,16 @@ class PairConfig:
     photometric: PhotometricConfig = field(default_factory=PhotometricConfig)
     points: int = 192
     at_labels: float = 0.75
+    wide: float = 0.0
+    wide_zoom: float = 3.0
     jitter: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.wide <= 1 and self.wide_zoom >= 1):
+            raise TrainError(
+                'pairs need wide in [0, 1] and wide_zoom >= 1, got '
+                f'{self.wide} and {self.wide_zoom}'
+            )
 
 
 class SuperPointPairs:
@@ -75,8 +88,13 @@ class SuperPointPairs:
         rng = np.random.default_rng([self._seed, index])
         piece = self._labels[int(rng.integers(len(self._labels)))]
         size = self._config.size
-        first_from_piece = _window(rng, piece.image.shape, size, self._config.zoom)
-        second_from_first = sample_homography(rng, size, self._config.homographies)
+        ratio, turn = widely(rng, self._config)
+        # Shared between both pictures, so that labels of neither are enlarged much.
+        zoom = self._config.zoom[0] / math.sqrt(ratio), self._config.zoom[1] / math.sqrt(ratio)
+        first_from_piece = _window(rng, piece.image.shape, size, zoom)
+        view = sample_homography(rng, size, self._config.homographies)
+        second_from_first = similarity(size, ratio, turn) @ view
+        second_from_first /= second_from_first[2, 2]
         views = {'first': first_from_piece, 'second': second_from_first @ first_from_piece}
         sample: dict[str, npt.NDArray[Any]] = {}
         for name, view in views.items():
@@ -87,6 +105,27 @@ class SuperPointPairs:
         sample['second_from_first'] = second_from_first.astype(np.float32)
         labels = warp_points(piece.xy, first_from_piece)
         return sample | _places(rng, labels, second_from_first, sample, self._config)
+
+
+def widely(rng: np.random.Generator, config: PairConfig) -> tuple[float, float]:
+    """Return the second picture's size over the first one's, and its turn in radians."""
+    if not config.wide or rng.random() >= config.wide:
+        return 1.0, 0.0
+    most = math.log(config.wide_zoom)
+    return math.exp(rng.uniform(-most, most)), rng.uniform(-math.pi, math.pi)
+
+
+def similarity(size: tuple[int, int], factor: float, turn: float) -> npt.NDArray[np.float64]:
+    """Return a map ``(3, 3)`` of pixels that enlarges and turns about the middle of a picture.
+
+    Args:
+        size: (height, width) of the picture.
+        factor: Of lengths.
+        turn: Radians, clockwise as seen in a picture whose y points down.
+    """
+    x, y = (size[1] - 1) / 2, (size[0] - 1) / 2
+    c, s = factor * math.cos(turn), factor * math.sin(turn)
+    return np.array([[c, -s, x - c * x + s * y], [s, c, y - s * x - c * y], [0, 0, 1]])
 
 
 def _window(
@@ -104,9 +143,10 @@ def _window(
     return np.array([[factor, 0, x], [0, factor, y], [0, 0, 1]])
 
 
-def _inside(
+def inside(
     xy: npt.NDArray[np.float64], size: tuple[int, int], border: int
 ) -> npt.NDArray[np.bool_]:
+    """Return which pixels ``(N, 2)`` are in a picture and not nearer to its edges than that."""
     x, y = xy.T
     across = (x >= border) & (x <= size[1] - 1 - border)
     return np.asarray(across & (y >= border) & (y <= size[0] - 1 - border), bool)
@@ -114,7 +154,7 @@ def _inside(
 
 def _mark(xy: npt.NDArray[np.float64], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     present = np.zeros(size, bool)
-    x, y = np.rint(xy[_inside(xy, size, 0)]).astype(np.intp).T
+    x, y = np.rint(xy[inside(xy, size, 0)]).astype(np.intp).T
     present[y, x] = True
     return present
 
@@ -132,8 +172,8 @@ def _places(
     wanted = round(config.at_labels * config.points)
     candidates = [rng.permutation(labels), anywhere]
     for i, xy in enumerate(candidates):
-        seen = _inside(xy, config.size, _BORDER)
-        seen &= _inside(warp_points(xy, second_from_first), config.size, _BORDER)
+        seen = inside(xy, config.size, BORDER)
+        seen &= inside(warp_points(xy, second_from_first), config.size, BORDER)
         candidates[i] = xy[seen][: wanted if i == 0 else None]
     first = np.concatenate(candidates)[: config.points]
     second = warp_points(first, second_from_first)

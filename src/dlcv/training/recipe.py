@@ -14,7 +14,7 @@ from dlcv.types import ByteImage
 
 Sample = Mapping[str, npt.NDArray[np.generic]]
 Batch = dict[str, Tensor]
-Precision = Literal['32-true', 'bf16-mixed']
+Precision = Literal['32-true', 'bf16-mixed', 'auto']
 
 
 class TrainError(ValueError):
@@ -40,7 +40,8 @@ class RunConfig:
         average: Decay of the running average of the weights, which is what is validated and
             exported; 0 for none.
         precision: ``32-true``, or mixed: ``bf16-mixed``, twice as fast where the processor or the
-            GPU has bfloat16 arithmetic.
+            GPU has bfloat16 arithmetic; or ``auto``, mixed where that is so. The run's
+            ``run.yaml`` says which it became, and the run goes on with that.
         seed: Decides the weights at the start and every sample.
         workers: Processes that make samples; 0 makes them where the network is trained.
         checkpoint_minutes: Longest time between two checkpoints.

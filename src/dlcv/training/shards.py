@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 
 from dlcv.config import to_dict
 from dlcv.data.synthetic.photos import PhotoPool
-from dlcv.data.world import SampleConfig, WorldSamples
+from dlcv.data.world import GaitShares, SampleConfig, WorldSamples
 from dlcv.training.recipe import Sample, Samples, TrainError
 
 _METADATA = 'dlcv_made_by'
@@ -215,6 +215,30 @@ def kept(
     )
 
 
+def renewed(
+    samples: Samples,
+    *,
+    per_shard: int,
+    window: int,
+    uses: int,
+    folder: str,
+    made_by: Mapping[str, Any],
+    seed: int,
+) -> Samples:
+    """Return `RenewedSamples` of a folder, or without a folder samples that never repeat."""
+    if not folder:
+        return samples
+    return RenewedSamples(
+        samples,
+        per_shard=per_shard,
+        window=window,
+        uses=uses,
+        folder=Path(folder),
+        made_by=made_by,
+        seed=seed,
+    )
+
+
 def kept_of_worlds(
     draw: Callable[[WorldSamples], Samples],
     config: SampleConfig,
@@ -251,6 +275,7 @@ def renewed_of_worlds(
     window: int,
     uses: int,
     folder: str,
+    per_clip: int = 1,
 ) -> Samples:
     """Return what is drawn from generated worlds, a world a shard; see `RenewedSamples`.
 
@@ -262,16 +287,15 @@ def renewed_of_worlds(
         window: Worlds that are at hand at a time.
         uses: How often a sample is taken on average.
         folder: Where the files are; empty for samples that never repeat.
+        per_clip: Samples that are drawn of each clip.
     """
     worlds, made_by = _of_worlds(config, photos, seed)
-    if not folder:
-        return draw(worlds)
-    return RenewedSamples(
+    return renewed(
         draw(worlds),
-        per_shard=config.per_world,
+        per_shard=config.per_world * per_clip,
         window=window,
         uses=uses,
-        folder=Path(folder),
+        folder=folder,
         made_by=made_by,
         seed=seed,
     )
@@ -283,7 +307,10 @@ def _of_worlds(
     """Return worlds, and all that they depend on."""
     # None, not an empty pool: worlds are remembered by what they are built with.
     pool = PhotoPool(photos) if photos else None
-    made_by = {'worlds': to_dict(config), 'photos': [str(path) for path in photos], 'seed': seed}
+    worlds = to_dict(config)
+    if config.gaits == GaitShares():
+        del worlds['gaits']  # so are files that were made before there were any
+    made_by = {'worlds': worlds, 'photos': [str(path) for path in photos], 'seed': seed}
     return WorldSamples(config, seed, photos=pool), made_by
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from dlcv.networks.weights import load_network
+from dlcv.networks.weights import PARTS, SHIPPED_CONFIGS, load_network, shipped
 from dlcv.training.recipe import TrainError
 
 M = TypeVar('M', bound=nn.Module)
@@ -41,13 +41,32 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise TrainError(f'{path} is no checkpoint of a run: {err}') from err
 
 
+def located(path: Path) -> Path:
+    """Return the file that is meant by a path: itself, or of a name such as ``deepvo`` the weights.
+
+    Raises:
+        TrainError: If it is neither a file nor the name of weights that this package has.
+    """
+    if path.is_file():
+        return path
+    name = str(path)
+    names = {**SHIPPED_CONFIGS, **PARTS}
+    file = shipped(name) if name in names else None
+    if file is None:
+        there = ', '.join(name for name in names if shipped(name) is not None)
+        raise TrainError(
+            f'no weights to start from at {path}; the names of shipped weights are {there}'
+        )
+    return file
+
+
 def filled(network: M, path: Path, name: str, *, new: str = '') -> M:
     """Fill a network with the weights of an earlier run.
 
     Args:
         network: What is filled, in place.
         path: ``checkpoint.pt`` of a run, which has the batch-norms, or a weight file, which has
-            them folded.
+            them folded; or the name of shipped weights, which is such a file.
         name: Of the network, as in ``superpoint``.
         new: Part of the names of weights that the file need not have; they stay as they are.
 
@@ -58,8 +77,7 @@ def filled(network: M, path: Path, name: str, *, new: str = '') -> M:
         TrainError: If there is no such file, it is no checkpoint, or it belongs to another variant
             of the network.
     """
-    if not path.is_file():
-        raise TrainError(f'no weights to start from at {path}')
+    path = located(path)
     if path.suffix == '.pt':
         state = read_checkpoint(path).weights
     else:

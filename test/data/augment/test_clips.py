@@ -94,3 +94,16 @@ def test_one_seed_one_clip(clip):
 def test_impossible_changes_are_refused(changes, word):
     with pytest.raises(ValueError, match=word):
         ClipChanges(**changes)
+
+
+def test_grain_is_of_each_frame_on_its_own() -> None:
+    frames = np.full((3, 16, 24, 3), 128, np.uint8)
+    poses = np.tile(np.eye(4), (3, 1, 1))
+    config = ClipChanges(mirror=0, reverse=0, narrow=0, grain=8.0)
+    lit, _ = change_clip(frames, poses, np.random.default_rng(1), config)
+    noise = lit.astype(float) - 128
+    assert 0.5 < noise.std() < 8
+    flat = noise.reshape(3, -1)
+    assert np.abs(np.corrcoef(flat)[np.triu_indices(3, 1)]).max() < 0.2
+    with pytest.raises(ValueError, match='grain >= 0'):
+        ClipChanges(grain=-1.0)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcv.data.world import SampleConfig, WorldError, WorldPairs, WorldSamples
+from dlcv.data.world import GaitShares, SampleConfig, WorldError, WorldPairs, WorldSamples
 from dlcv.data.world import recording as worlds
 
 SMALL = SampleConfig(scenes=('room',), size=(48, 32), stereo=True, per_world=2)
@@ -120,3 +120,35 @@ def test_a_senseless_configuration_is_refused(options, message):
 def test_numbers_start_at_zero():
     with pytest.raises(IndexError, match='from 0, got -1'):
         WorldSamples(SMALL)[-1]
+
+
+def test_gaits_have_their_shares_and_change_nothing_else():
+    shares = GaitShares(still=0.2, turning=0.2, halting=0.3)
+    plain, gone = (WorldSamples(SampleConfig(gaits=g), 3) for g in (GaitShares(), shares))
+    pairs = [(plain.recording(i), gone.recording(i)) for i in range(200)]
+    assert {before.gait for before, _ in pairs} == {'steady'}
+    for before, after in pairs:
+        assert (before.motion, before.camera, before.scene) == (
+            after.motion,
+            after.camera,
+            after.scene,
+        )
+        assert after.name.replace(f'-{after.gait}', '') == before.name
+    found = [after.gait for _, after in pairs]
+    for gait, share in {'steady': 0.3, 'still': 0.2, 'turning': 0.2, 'halting': 0.3}.items():
+        assert found.count(gait) / 200 == pytest.approx(share, abs=0.1)
+
+
+def test_a_camera_stands_while_things_move():
+    config = SampleConfig(
+        scenes=('room',), frames=4, rate_hz=(2, 2), gaits=GaitShares(still=1), flyers=3
+    )
+    recording = WorldSamples(config, 1).recording(0)
+    assert not np.ptp(recording.world_from_camera, axis=0).any()
+    assert np.ptp(recording.world_from_rest, axis=0).any()
+
+
+@pytest.mark.parametrize('shares', [{'still': -0.1}, {'still': 0.6, 'halting': 0.6}])
+def test_gaits_of_no_share_are_refused(shares):
+    with pytest.raises(WorldError, match='still, turning and halting >= 0 of at most 1'):
+        GaitShares(**shares)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dlcv.data.world.recording import SCENES, motions_in, stage_of
 from dlcv.data.world.scene import WorldError, place
-from dlcv.data.world.stage import MOTIONS, Extras, camera_path
+from dlcv.data.world.stage import GAITS, MOTIONS, Extras, camera_path, with_gait
 from dlcv.data.world.trajectory import (
     Course,
     Drive,
@@ -42,6 +42,67 @@ def _path(motion, space, seed=5):
 
 def _yaw(pose):
     return np.unwrap(np.arctan2(pose[:, 1, 2], pose[:, 0, 2]))
+
+
+def _gone(gait, motion, space, start_s=20.0, seed=5):
+    rng = np.random.default_rng(seed)
+    return with_gait(gait, rng, camera_path(motion, rng, space), start_s)
+
+
+@pytest.mark.parametrize('gait', GAITS)
+@pytest.mark.parametrize('motion', MOTIONS)
+def test_gaits_are_as_smooth_as_the_paths(space, motion, gait):
+    path = _gone(gait, motion, space)
+    start = np.linspace(3, 250, 160)
+    worst = []
+    for step in (0.02, 0.005):
+        seconds = start[:, None] + step * np.arange(60)
+        values = path.world_from_camera(seconds.ravel()).reshape(160, 60, 16)
+        worst.append(np.abs(np.diff(values, n=2, axis=1)).max() / step**2)
+    assert worst[1] < 1.3 * worst[0] + 1e-6
+    pose = path.world_from_camera(np.linspace(0, 400, 300))
+    rotation = pose[:, :3, :3]
+    assert np.abs(rotation.transpose(0, 2, 1) @ rotation - np.eye(3)).max() < 1e-12
+
+
+@pytest.mark.parametrize('motion', MOTIONS)
+def test_a_camera_that_stands_is_where_its_path_is_at_the_start(space, motion):
+    there = _path(motion, space).world_from_camera(np.array([20.0]))[0]
+    pose = _gone('still', motion, space).world_from_camera(np.linspace(0, 300, 7))
+    assert np.array_equal(pose, np.tile(there, (7, 1, 1)))
+
+
+@pytest.mark.parametrize('motion', MOTIONS)
+def test_a_camera_that_turns_stays_on_the_spot_and_pauses(space, motion):
+    seconds = np.arange(0, 120, 0.05)
+    there = _path(motion, space).world_from_camera(np.array([20.0]))[0]
+    pose = _gone('turning', motion, space).world_from_camera(seconds)
+    assert np.array_equal(pose[:, :3, 3], np.tile(there[:3, 3], (len(seconds), 1)))
+    rate = np.gradient(_yaw(pose), 0.05)
+    assert rate.max() > 0.3
+    assert rate.min() < -0.3
+    assert np.abs(rate).max() < 1.3
+    assert np.mean(np.abs(rate) < 0.01) > 0.02
+    assert np.ptp(pose[:, 2, 2]) < 1e-9  # about the vertical
+
+
+@pytest.mark.parametrize('motion', MOTIONS)
+def test_a_camera_that_halts_stands_and_goes_on_along_its_path(space, motion):
+    seconds = np.arange(0, 60, 0.02)
+    pose = _gone('halting', motion, space).world_from_camera(seconds)
+    stands = np.all(np.diff(pose, axis=0) == 0, axis=(1, 2))
+    assert 0.1 < np.mean(stands) < 0.7
+    assert np.count_nonzero(np.diff(stands.astype(int)) == 1) >= 8  # it stops again and again
+    steady = _path(motion, space).world_from_camera(np.arange(0, 60, 0.002))
+    for where in pose[::211, :3, 3]:
+        assert np.linalg.norm(steady[:, :3, 3] - where, axis=1).min() < 0.05
+
+
+def test_an_unknown_gait_is_refused_with_those_there_are(space):
+    with pytest.raises(
+        WorldError, match="no gait 'hop'; there are steady, still, turning, halting"
+    ):
+        _gone('hop', 'walk', space)
 
 
 @pytest.mark.parametrize('motion', MOTIONS)

@@ -20,6 +20,7 @@ from dlcv.networks.losses.superpoint import (
     contrastive_loss,
     corresponding_cells,
     detector_loss,
+    hardest_loss,
     hinge_loss,
     transform,
     valid_cells,
@@ -237,3 +238,46 @@ def test_shapes_are_refused_by_name():
         detector_loss(torch.zeros(1, 64, 2, 2), torch.zeros(1, 2, 2, dtype=torch.int64))
     with pytest.raises(ShapeError, match='first and second descriptors'):
         hinge_loss(torch.zeros(1, 4, 2, 2), torch.zeros(1, 4, 2, 3), torch.eye(3)[None])
+
+
+# -- descriptors, the hardest wrong point --
+
+
+def test_the_hardest_wrong_point_is_looked_for_in_both_directions():
+    first, second = unit(7, 6, dim=1), unit(7, 6, dim=1, seed=1)
+    valid = torch.tensor([True] * 6 + [False])
+    wanted = []
+    for i in range(6):
+        wrong = [(first[i] - second[j]).norm() for j in range(6) if j != i]
+        wrong += [(first[j] - second[i]).norm() for j in range(6) if j != i]
+        wanted.append(max(0.0, float(1.5 + (first[i] - second[i]).norm() - min(wrong))))
+    found = hardest_loss(first[None], second[None], valid[None], margin=1.5)
+    assert float(found) == pytest.approx(sum(wanted) / 6, abs=1e-3)
+
+
+def test_points_alike_are_not_hard_and_the_right_answer_costs_nothing():
+    axes = torch.eye(6)[None]
+    valid = torch.ones(1, 6, dtype=torch.bool)
+    assert float(hardest_loss(axes, axes, valid)) == pytest.approx(0, abs=1e-6)
+    same = axes[:, [0, 0, 2, 3, 4, 5]]  # two points of one look
+    alike = torch.eye(6, dtype=torch.bool)[None]
+    assert float(hardest_loss(same, same, valid, alike=alike)) > 0.3
+    alike[0, 0, 1] = alike[0, 1, 0] = True
+    assert float(hardest_loss(same, same, valid, alike=alike)) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize('count', [0, 1])
+def test_without_a_wrong_point_nothing_is_hard(count):
+    first = unit(1, 4, 6, dim=2).requires_grad_()
+    valid = torch.arange(4)[None] < count
+    loss = hardest_loss(first, first, valid)
+    loss.backward()
+    assert float(loss.detach()) == 0
+    assert torch.isfinite(first.grad).all()
+
+
+def test_the_gradient_of_equal_descriptors_is_finite():
+    first = unit(1, 4, 6, dim=2).requires_grad_()
+    hardest_loss(first, first, torch.ones(1, 4, dtype=torch.bool), margin=2.0).backward()
+    assert torch.isfinite(first.grad).all()
+    assert first.grad.any()

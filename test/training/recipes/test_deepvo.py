@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from dlcv.data.augment.clips import ClipChanges
-from dlcv.data.world import SampleConfig, WorldSamples
+from dlcv.data.world import GaitShares, SampleConfig, WorldSamples
 from dlcv.geometry.camera import back_project
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.flownet import FlowNet, FlowNetConfig
 from dlcv.networks.losses.deepvo import integrate, motions, pair_labels, window_labels
 from dlcv.networks.weights import save_network
 from dlcv.training.recipe import TrainError
-from dlcv.training.recipes.deepvo import DeepVORecipe
+from dlcv.training.recipes.deepvo import ClipSamples, DeepVORecipe
 
 STILL = ClipChanges(mirror=0, reverse=0, narrow=0)
 
@@ -129,6 +129,80 @@ def test_relative_errors_count_a_walk_as_much_as_a_drive(recipe: DeepVORecipe) -
 
     assert cost(100, 1e-6) == pytest.approx(cost(1, 1e-6), rel=1e-2)
     assert cost(100, 0) > 1000 * cost(1, 0)
+
+
+class Clips:
+    """Clips of noise, seen by cameras that move on by one metre a frame."""
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng(index)
+        poses = np.tile(np.eye(4), (7, 1, 1))
+        poses[:, 2, 3] = np.arange(7)
+        return {'frames': rng.integers(100, 156, (7, 64, 128, 3), dtype=np.uint8), 'poses': poses}
+
+
+def stacked(samples: ClipSamples, count: int) -> dict[str, torch.Tensor]:
+    drawn = [samples[i] for i in range(count)]
+    return {key: torch.from_numpy(np.stack([s[key] for s in drawn])) for key in drawn[0]}
+
+
+def test_motions_from_and_to_frames_that_say_nothing_do_not_count(recipe: DeepVORecipe) -> None:
+    calm = replace(recipe, changes=STILL, strides=(1,))
+    heard = stacked(ClipSamples(Clips(), calm, 0), 16)
+    mute = stacked(ClipSamples(Clips(), replace(calm, speechless=0.999), 0), 16)
+    assert heard['speaks'].all()
+    same = (heard['frames'] == mute['frames']).flatten(2).all(dim=2)  # (B, T+1)
+    assert torch.equal(mute['speaks'], same[:, 1:] & same[:, :-1])
+    assert not same.all(dim=1).any()
+    assert mute['speaks'].any()
+    assert torch.equal(mute['motions'], heard['motions'])
+    torch.manual_seed(0)
+    network = calm.network()
+    with torch.no_grad():
+        losses = calm.loss(network, mute, 0)
+        answer = network(mute['frames'].float() / 255)[0]
+    error = (answer - mute['motions'])[mute['speaks']].square()
+    wanted = float(100 * error[:, :3].mean() + error[:, 3:].mean())
+    assert float(losses['loss']) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_batch_that_says_nothing_teaches_nothing(recipe: DeepVORecipe) -> None:
+    batch = stacked(ClipSamples(Clips(), recipe, 0), 2)
+    batch['speaks'] = torch.zeros_like(batch['speaks'])
+    network = recipe.network()
+    losses = recipe.loss(network, batch, 0)
+    losses['loss'].backward()
+    assert float(losses['loss'].detach()) == 0
+    assert not any(p.grad.any() for p in network.parameters() if p.grad is not None)
+
+
+def test_cameras_that_stand_are_drawn_and_taught_and_judged(recipe: DeepVORecipe) -> None:
+    still = replace(
+        recipe, worlds=replace(recipe.worlds, gaits=GaitShares(still=1.0)), validation_clips=1
+    )
+    sample = replace(still, changes=STILL).samples(0)[0]
+    assert not sample['motions'].any()
+    assert np.any(sample['frames'][0] != sample['frames'][1])  # the sensor's noise
+    network = still.network().eval()
+    with torch.no_grad():
+        figures = still.validate(network)
+    assert 'way_still' not in figures
+    assert figures['metres_still'] == figures['metres'] < np.inf
+    losses = still.loss(network, batch_of(still, 1), 0)
+    assert all(value.isfinite() for value in losses.values())
+
+
+def test_clips_may_be_renewed(recipe: DeepVORecipe, tmp_path: Path) -> None:
+    renewed = replace(
+        recipe, worlds=replace(recipe.worlds, per_world=2), window=1, uses=2,
+        clips_folder=str(tmp_path),
+    )  # fmt: skip
+    sample = renewed.samples(1)[0]
+    assert [path.name for path in tmp_path.iterdir()] == ['000000.safetensors']
+    assert np.array_equal(renewed.samples(1)[0]['frames'], sample['frames'])
+    for change in ({'window': -1}, {'uses': 0}, {'speechless': 1.0}):
+        with pytest.raises(TrainError, match='window >= 0, uses >= 1 and speechless in'):
+            replace(recipe, **change)
 
 
 def test_it_starts_with_the_encoder_of_flownet(recipe: DeepVORecipe, tmp_path: Path) -> None:

@@ -16,8 +16,11 @@ from dlcv.data.synthetic.layers import LayersConfig, MotionConfig
 from dlcv.networks.flownet import FlowNet, FlowNetConfig
 from dlcv.networks.losses.flownet import multiscale_epe
 from dlcv.networks.weights import save_network
+from dlcv.training.configuration import build, read, recipe_file
 from dlcv.training.recipe import TrainError
-from dlcv.training.recipes.flownet import FlowNetRecipe, estimate
+from dlcv.training.recipes import flownet as module
+from dlcv.training.recipes.flownet import FlowNetRecipe, Renewal, Stage, estimate
+from dlcv.types import FlowPair
 
 
 @pytest.fixture(scope='module')
@@ -76,6 +79,87 @@ def test_easy_scenes_come_first(recipe: FlowNetRecipe) -> None:
     eased = replace(recipe, easy=easy, easy_samples=4).samples(0)
     assert not any(eased[i]['flow'].any() for i in range(4))
     assert np.array_equal(eased[4]['flow'], recipe.samples(0)[4]['flow'])
+
+
+class Rigid:
+    """Pairs in place of those of worlds: everything moves by (3, 4)."""
+
+    def __init__(self, _samples: object) -> None:
+        pass
+
+    def __getitem__(self, index: int) -> FlowPair:
+        picture = np.full((80, 96, 3), index % 256, np.uint8)
+        flow = np.tile(np.float32((3, 4)), (80, 96, 1))
+        return FlowPair(first=picture, second=picture, flow=flow, backward=-flow)
+
+
+@pytest.fixture
+def staged(recipe: FlowNetRecipe, monkeypatch: pytest.MonkeyPatch) -> FlowNetRecipe:
+    """Still pictures first, then moving layers, then worlds, of 64 samples each."""
+    monkeypatch.setattr(module, 'WorldPairs', Rigid)
+    calm = MotionConfig(translation=0, rotation=0, zoom=0)
+    return replace(
+        recipe,
+        easy=replace(recipe.scenes, background=calm, object_motion=calm, objects=(0, 0)),
+        stages=(Stage(at=1 / 6, easy=1), Stage(at=3 / 6, scenes=1), Stage(at=5 / 6, worlds=1)),
+        stage_samples=192,
+    )
+
+
+def test_stages_lead_from_easy_pairs_to_worlds(staged: FlowNetRecipe) -> None:
+    samples = staged.samples(0)
+    assert not any(samples[i]['flow'].any() for i in (0, 7, 63))
+    moved = [samples[i]['flow'] for i in (64, 70, 127)]
+    assert all(flow.any() for flow in moved)
+    for index in (128, 191, 400):
+        flow = samples[index]['flow']
+        assert np.allclose(np.abs(flow), np.float32((3, 4))[:, None, None])
+    again = staged.samples(0)
+    assert np.array_equal(again[70]['flow'], moved[1])
+
+
+def test_pairs_of_stages_are_kept_apart_and_changed_anew(
+    staged: FlowNetRecipe, tmp_path: Path
+) -> None:
+    kept = replace(staged, renewal=Renewal(folder=str(tmp_path), window=1, uses=2, scenes=4))
+    samples = kept.samples(0)
+    for index in (0, 64, 128):
+        samples[index]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['easy', 'scenes', 'worlds']
+    assert all(list(path.glob('*.safetensors')) for path in tmp_path.iterdir())
+    with pytest.raises(TrainError, match='made in another way'):
+        replace(kept, scenes=replace(kept.scenes, objects=(2, 2))).samples(0)[64]
+
+
+@pytest.mark.parametrize('name', ['flownet_s_long', 'flownet_c_long'])
+def test_a_long_run_sees_thousands_of_worlds(name: str) -> None:
+    recipe, run = build(read(recipe_file(name)), name)
+    assert isinstance(recipe, FlowNetRecipe)
+    assert recipe.stage_samples == run.steps * run.batch * run.accumulate
+    of_worlds = recipe.staged(0).taken(recipe.stage_samples)[2]
+    a_world = recipe.worlds.per_world * (recipe.worlds.frames - 1) * recipe.renewal.uses
+    assert of_worlds / a_world >= 5000
+    assert recipe.renewal.uses <= 4
+    assert [round(6 * step / run.steps) for step in run.milestones] == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'easy_samples': 5}, 'take the place of easy_samples and worlds_every, got 5'),
+        ({'worlds_every': 3}, 'got 0 and 3'),
+        ({'easy': None}, 'need to know what is easy'),
+        ({'stage_samples': 0}, 'samples >= 1'),
+        ({'stages': (Stage(at=0.5),)}, r'not all of them 0, got \[0.0, 0.0, 0.0\] at 0.5'),
+    ],
+)
+def test_stages_that_do_not_fit_are_refused(
+    staged: FlowNetRecipe, change: dict, message: str
+) -> None:
+    with pytest.raises(TrainError, match=message):
+        replace(staged, **change)
+    with pytest.raises(TrainError, match='renewal needs window, uses and scenes >= 1'):
+        Renewal(uses=0)
 
 
 def test_the_loss_is_the_papers_and_has_a_gradient(recipe: FlowNetRecipe) -> None:

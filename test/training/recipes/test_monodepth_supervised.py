@@ -19,7 +19,6 @@ from dlcv.training.recipes.monodepth_supervised import (
     DepthSamples,
     PairChanges,
     SupervisedMonodepthRecipe,
-    speechless,
 )
 
 PLAIN = PairChanges(mirror=0, light=OFF, speechless=0)
@@ -99,16 +98,6 @@ def test_pictures_that_say_nothing_teach_doubt_alone(recipe: SupervisedMonodepth
     doubting, sure = (recipe.loss(Saying(torch.rand(2, 2, 128, 256), s), batch, 0) for s in (1, -3))
     assert float(doubting['loss']) == 0
     assert float(sure['mute']) == pytest.approx(4)
-
-
-@pytest.mark.parametrize('seed', range(6))
-def test_a_speechless_picture_shows_nothing_of_the_scene(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    scene = np.zeros((64, 96, 3), np.uint8)
-    scene[:, 48:] = 255
-    shown = speechless(rng, scene).astype(float)
-    blocks = shown.reshape(8, 8, 12, 8, 3).mean(axis=(1, 3))
-    assert np.abs(np.diff(blocks, axis=1)).max() < 60  # the edge of 255 is gone
 
 
 def test_pairs_are_kept_for_the_runs_after(

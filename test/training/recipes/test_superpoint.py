@@ -9,7 +9,9 @@ import torch
 from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
 from dlcv.networks.weights import save_network
 from dlcv.training.recipe import TrainError
+from dlcv.training.recipes import superpoint as module
 from dlcv.training.recipes.superpoint import DescriptorLoss, SuperPointRecipe
+from dlcv.types import FlowPair
 
 
 @pytest.fixture(scope='module')
@@ -38,6 +40,76 @@ def test_losses_fall_on_one_batch(recipe, batch, kind):
         optimiser.step()
         seen.append([float(found[name].detach()) for name in ('detector', 'descriptor')])
     assert np.all(np.array(seen[-1]) < seen[0])
+
+
+def test_hard_wrong_points_are_added_by_their_weight(recipe, batch):
+    maps = _maps_of(batch, truth=True)
+    plain, hard = (
+        float(replace(recipe, descriptors=DescriptorLoss(hard=w))._descriptor_loss(*maps, batch))
+        for w in (0.0, 2.0)
+    )
+    more = float(
+        replace(recipe, descriptors=DescriptorLoss(hard=2.0, margin=1.5))._descriptor_loss(
+            *maps, batch
+        )
+    )
+    assert plain < hard < more <= hard + 2 * 0.5 + 1e-5
+    for change in ({'hard': -1.0}, {'hard': 1.0, 'kind': 'hinge'}):
+        with pytest.raises(TrainError, match='hard'):
+            DescriptorLoss(**change)
+
+
+def test_points_that_are_near_in_a_smaller_picture_are_not_told_apart(recipe, batch):
+    together = {**batch, 'second_xy': torch.full_like(batch['second_xy'], 30.0)}
+    wide = replace(recipe, pairs=replace(recipe.pairs, wide=0.5))
+    maps = _maps_of(batch, truth=True)
+    assert wide._descriptor_loss(*maps, together) < recipe._descriptor_loss(*maps, together)
+
+
+class Worlds:
+    """Pairs in place of those of worlds: noise that stays where it is."""
+
+    def __init__(self, samples):
+        self.size = samples.config.size
+
+    def __getitem__(self, index):
+        width, height = self.size
+        picture = np.random.default_rng(index).integers(0, 256, (height, width, 3), np.uint8)
+        flow = np.zeros((height, width, 2), np.float32)
+        hidden = np.zeros((height, width), bool)
+        return FlowPair(first=picture, second=picture, flow=flow, backward=flow, occluded=hidden)
+
+
+def test_worlds_teach_descriptors_alone(recipe, monkeypatch, tmp_path):
+    monkeypatch.setattr(module, 'WorldPairs', Worlds)
+    mixed = replace(recipe, worlds_every=2, worlds_folder=str(tmp_path), window=1, uses=2)
+    samples = mixed.samples(0)
+    drawn = [samples[i] for i in range(4)]
+    assert [bool(s['first_valid'].any()) for s in drawn] == [False, True, False, True]
+    assert list(tmp_path.glob('*.safetensors'))
+    torch.manual_seed(0)
+    network = mixed.network().train()
+    both = {name: torch.from_numpy(np.stack([s[name] for s in drawn])) for name in drawn[0]}
+    assert all(value.isfinite() for value in mixed.loss(network, both, 0).values())
+    worlds = {name: value[::2] for name, value in both.items()}
+    losses = mixed.loss(network, worlds, 0)
+    assert float(losses['detector'].detach()) == 0
+    assert float(losses['descriptor'].detach()) > 0
+
+
+def test_settings_of_worlds_that_do_not_fit_are_refused(recipe):
+    for change in ({'worlds_every': -1}, {'window': 0}, {'uses': 0}):
+        with pytest.raises(TrainError, match='worlds_every >= 0, window and uses >= 1'):
+            replace(recipe, **change)
+    with pytest.raises(TrainError, match='which worlds have none of'):
+        replace(recipe, worlds_every=2, descriptors=DescriptorLoss(kind='hinge'))
+
+
+def test_wide_pairs_have_figures_of_their_own(recipe):
+    torch.manual_seed(0)
+    wide = replace(recipe, pairs=replace(recipe.pairs, wide=0.5), validation_pairs=1)
+    found = wide.validate(wide.network().eval())
+    assert {'nn_map', 'wide_nn_map', 'sift_nn_map'} <= set(found)
 
 
 def test_descriptors_that_are_right_cost_less(recipe, batch):

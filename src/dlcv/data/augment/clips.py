@@ -26,7 +26,8 @@ class ClipChanges:
         narrow: Probability that the margins turn black, as where the camera that took the pictures
             sees less than the one they are shown through.
         visible: Least share of the width and of the height that stays visible.
-        light: How the light changes, alike in all frames.
+        light: How the light changes, alike in all frames, its noise too.
+        grain: Greatest deviation of noise that each frame has of its own, of 255.
     """
 
     mirror: float = 0.5
@@ -34,6 +35,7 @@ class ClipChanges:
     narrow: float = 0.5
     visible: Range = (0.6, 0.5)
     light: PhotometricConfig = field(default_factory=lambda: OFF)
+    grain: float = 0.0
 
     def __post_init__(self) -> None:
         chances = (self.mirror, self.reverse, self.narrow)
@@ -41,6 +43,8 @@ class ClipChanges:
             raise ValueError(
                 f'changes of clips need mirror, reverse and narrow in [0, 1], got {chances}'
             )
+        if self.grain < 0:
+            raise ValueError(f'changes of clips need grain >= 0, got {self.grain}')
         if any(not 0 < share <= 1 for share in self.visible):
             raise ValueError(f'changes of clips need visible in (0, 1], got {self.visible}')
 
@@ -73,10 +77,17 @@ def change_clip(
             for image in frames
         ]
     )
+    if config.grain:
+        lit = _grained(lit, rng, rng.uniform(0, config.grain))
     if rng.random() < config.narrow:
         height, width = lit.shape[1:3]
         lit[:, ~_visible((height, width), rng, config)] = 0
     return lit, np.ascontiguousarray(world_from_camera)
+
+
+def _grained(frames: ByteImage, rng: np.random.Generator, deviation: float) -> ByteImage:
+    noise = rng.standard_normal(frames.shape, np.float32) * np.float32(deviation)
+    return np.asarray((frames + noise).round().clip(0, 255), np.uint8)
 
 
 def _visible(

@@ -9,18 +9,20 @@ from dlcv.data.world.recording import (
     ideal_camera,
     motions_in,
 )
-from dlcv.data.world.samples import SampleConfig, WorldPairs, WorldSamples
+from dlcv.data.world.samples import GaitShares, SampleConfig, WorldPairs, WorldSamples
 from dlcv.data.world.scene import Photos, WorldError
 from dlcv.data.world.sensor import SENSORS, SensorConfig
-from dlcv.data.world.stage import MOTIONS, Extras
+from dlcv.data.world.stage import GAITS, MOTIONS, Extras
 
 __all__ = [
     'BASELINES',
+    'GAITS',
     'MOTIONS',
     'NATURAL',
     'SCENES',
     'SENSORS',
     'Extras',
+    'GaitShares',
     'Photos',
     'SampleConfig',
     'SensorConfig',

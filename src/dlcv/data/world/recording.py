@@ -16,7 +16,7 @@ from dlcv.data.world.corridor import build_corridor
 from dlcv.data.world.room import build_room
 from dlcv.data.world.scene import Array, WorldError
 from dlcv.data.world.sensor import Sensor, SensorConfig
-from dlcv.data.world.stage import MOTIONS, Build, Extras, Stage, camera_path
+from dlcv.data.world.stage import GAITS, MOTIONS, Build, Extras, Stage, camera_path, with_gait
 from dlcv.data.world.street import build_street
 from dlcv.types import ByteImage, Camera, FloatArray, Frame, Snapshot
 
@@ -92,6 +92,8 @@ class WorldRecording:
         motion: ``walk``, ``robot``, ``car`` (in the street) or ``drone``; by default what is
             natural in the scene.
         way: Which way through the world; another number is another way of the same kind.
+        gait: How it is gone: ``steady``, ``still`` (at rest where the way is at ``start_s``),
+            ``turning`` (there, on the spot) or ``halting``. Other things move in all of them.
         camera: Intrinsics without distortion; 320 x 240 with 70 degrees by default.
         frames: Number of snapshots.
         rate_hz: Snapshots per second.
@@ -117,6 +119,7 @@ class WorldRecording:
         seed: int = 0,
         motion: str = '',
         way: int = 0,
+        gait: str = 'steady',
         camera: Camera | None = None,
         frames: int = 100,
         rate_hz: float = 10.0,
@@ -144,6 +147,9 @@ class WorldRecording:
             raise WorldError(
                 f'seed, way and finest must be >= 0, got seed={seed}, way={way}, finest={finest}'
             )
+        if gait not in GAITS:
+            raise WorldError(f'no gait {gait!r}; there are {", ".join(GAITS)}')
+        self._gait = gait
         self._camera = camera or ideal_camera(320, 240)
         if self._camera.distorted:
             raise WorldError('the world renders ideal cameras; use camera.undistorted()')
@@ -156,9 +162,10 @@ class WorldRecording:
 
     @property
     def name(self) -> str:
-        """Scene and seed, the motion if it is not the scene's own, and the way if not 0."""
+        """Scene and seed, motion and gait if they are not the usual ones, and the way if not 0."""
         parts = [self._scene, str(self._seed)]
         parts += [self._motion] if self._motion != NATURAL[self._scene] else []
+        parts += [self._gait] if self._gait != 'steady' else []
         return '-'.join([*parts, *([str(self._way)] if self._way else [])])
 
     @property
@@ -170,6 +177,11 @@ class WorldRecording:
     def motion(self) -> str:
         """Name of the motion."""
         return self._motion
+
+    @property
+    def gait(self) -> str:
+        """How the way is gone."""
+        return self._gait
 
     @property
     def camera(self) -> Camera:
@@ -208,7 +220,8 @@ class WorldRecording:
 
     def _poses(self, seconds: Array) -> Array:
         rng = np.random.default_rng([self._seed, 2, MOTIONS.index(self._motion), self._way])
-        return camera_path(self._motion, rng, self._stage.space).world_from_camera(seconds)
+        path = camera_path(self._motion, rng, self._stage.space)
+        return with_gait(self._gait, rng, path, self._start_s).world_from_camera(seconds)
 
     def __len__(self) -> int:
         return self._frames

@@ -21,7 +21,7 @@ What recipes need of it::
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -37,10 +37,39 @@ from dlcv.data.world.recording import (
 )
 from dlcv.data.world.scene import Photos, WorldError
 from dlcv.data.world.sensor import SensorConfig
-from dlcv.data.world.stage import MOTIONS, Extras
+from dlcv.data.world.stage import GAITS, MOTIONS, Extras
 from dlcv.types import FlowPair
 
 LONGEST_S = 300.0  # clips begin within so many seconds of a way
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GaitShares:
+    """Shares of the clips whose camera does not go steadily; see `WorldRecording`.
+
+    Attributes:
+        still: At rest, while other things may move.
+        turning: Turning on the spot.
+        halting: Stopping and starting again.
+    """
+
+    still: float = 0.0
+    turning: float = 0.0
+    halting: float = 0.0
+
+    def __post_init__(self) -> None:
+        shares = (self.still, self.turning, self.halting)
+        if min(shares) < 0 or sum(shares) > 1:
+            raise WorldError(
+                'gaits need shares still, turning and halting >= 0 of at most 1 together, got '
+                f'{shares}'
+            )
+
+    def draw(self, rng: np.random.Generator) -> str:
+        """Return the gait of a clip."""
+        steady = 1 - self.still - self.turning - self.halting
+        shares = (max(0.0, steady), self.still, self.turning, self.halting)
+        return str(rng.choice(GAITS, p=np.array(shares) / sum(shares)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +79,7 @@ class SampleConfig:
     Attributes:
         scenes: Kinds of world, drawn evenly.
         motions: Motions, drawn evenly among those that the scene has room for.
+        gaits: Shares of the clips whose camera stands, turns on the spot, or stops on its way.
         size: Width and height of the pictures.
         fov: Least and greatest horizontal field of view in degrees.
         aspect: Least and greatest vertical focal length over the horizontal one, in pixels; not 1
@@ -69,6 +99,7 @@ class SampleConfig:
 
     scenes: tuple[str, ...] = ('room', 'corridor', 'street')
     motions: tuple[str, ...] = MOTIONS
+    gaits: GaitShares = field(default_factory=GaitShares)
     size: tuple[int, int] = (320, 240)
     fov: tuple[float, float] = (50.0, 95.0)
     aspect: tuple[float, float] = (0.98, 1.02)
@@ -161,6 +192,7 @@ class WorldSamples:
             seed=world_seed,
             motion=str(rng.choice(motions)),
             way=int(rng.integers(2**31)),
+            gait=config.gaits.draw(np.random.default_rng([self._seed, 33, index])),
             camera=any_camera(rng, config.size, config.fov, config.aspect, config.offset),
             frames=config.frames,
             rate_hz=float(np.exp(rng.uniform(*np.log(config.rate_hz)))),

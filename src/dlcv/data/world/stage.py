@@ -9,9 +9,22 @@ import numpy as np
 
 from dlcv.data.world.noise import Rng
 from dlcv.data.world.scene import Array, Photos, Scene, SceneBuilder, Surface, WorldError, place
-from dlcv.data.world.trajectory import BodyMotion, Car, Drone, Path, Robot, Space, Tumble, Walk
+from dlcv.data.world.trajectory import (
+    BodyMotion,
+    Car,
+    Drone,
+    Halting,
+    Path,
+    Pivot,
+    Robot,
+    Space,
+    Still,
+    Tumble,
+    Walk,
+)
 
 MOTIONS = ('walk', 'robot', 'car', 'drone')
+GAITS = ('steady', 'still', 'turning', 'halting')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +90,31 @@ def camera_path(motion: str, rng: Rng, space: Space) -> Path:
         others = ', '.join(name for name in MOTIONS if name != 'car')
         raise WorldError(f'there is no road for a car here; there is room for {others}')
     return Car(rng, space.road)
+
+
+def with_gait(gait: str, rng: Rng, path: Path, start_s: float) -> Path:
+    """Return a path gone in another way.
+
+    Args:
+        gait: ``steady``: as it is; ``still``: at rest where the path is at ``start_s``;
+            ``turning``: there, too, but turning on the spot; ``halting``: along the path, with
+            stops.
+        rng: When it turns, or stops.
+        path: The path.
+        start_s: Seconds.
+
+    Raises:
+        WorldError: There is no such gait.
+    """
+    if gait == 'still':
+        return Still(path, start_s)
+    if gait == 'turning':
+        return Pivot(rng, path, start_s)
+    if gait == 'halting':
+        return Halting(rng, path)
+    if gait != 'steady':
+        raise WorldError(f'no gait {gait!r}; there are {", ".join(GAITS)}')
+    return path
 
 
 def add_flyers(

@@ -221,8 +221,8 @@ class Car:
 class Robot:
     """A robot with differential drive: it rolls, stops, turns in place, and rolls on.
 
-    Every leg and every turn is a minimum-jerk move, at rest at both ends (Flash and Hogan, 1985),
-    so that all of them together are as smooth as each. The plan of some minutes repeats.
+    Every leg and every turn is a minimum-jerk move, at rest at both ends, so that all of them
+    together are as smooth as each. The plan of some minutes repeats.
     """
 
     def __init__(self, rng: Rng, space: Space) -> None:
@@ -232,27 +232,19 @@ class Robot:
         self._start = rng.uniform(0, self._course.length)
         self._height = space.floor + rng.uniform(0.25, 0.6)
         self._pitch = rng.uniform(-0.02, 0.15)
-        moves = np.array(_plan(rng))  # (M, 3): seconds, metres, radians
-        self._seconds = moves[:, 0]
-        self._begin = np.concatenate(([0.0], np.cumsum(moves[:, 0])))
-        self._done = np.concatenate((np.zeros((1, 2)), np.cumsum(moves[:, 1:], 0)))
+        self._plan = _Plan(np.array(_moves(rng)))  # (M, 3): seconds, metres, radians
 
     def world_from_camera(self, seconds: Array) -> Array:
         """Return the poses ``(T, 4, 4)`` at the given times ``(T,)``, metres."""
         seconds = np.asarray(seconds, np.float64)
-        rounds, now = np.divmod(seconds, self._begin[-1])
-        move = np.clip(np.searchsorted(self._begin, now, 'right') - 1, 0, len(self._seconds) - 1)
-        share = (now - self._begin[move]) / self._seconds[move]
-        part = share**3 * (10 - 15 * share + 6 * share**2)
-        made = self._done[move] + part[:, None] * (self._done[move + 1] - self._done[move])
-        made = made + rounds[:, None] * self._done[-1]
+        made = self._plan(seconds)
         position, ahead = self._course.at(self._start + made[:, 0], self._side)
         z = np.full(len(seconds), self._height)
         pitch, roll = np.full(len(seconds), self._pitch), np.zeros(len(seconds))
         return poses(np.column_stack((position, z)), ahead + made[:, 1], pitch, roll)
 
 
-def _plan(rng: Rng) -> list[tuple[float, float, float]]:
+def _moves(rng: Rng) -> list[tuple[float, float, float]]:
     """Return moves (seconds, metres forward, radians) that end facing ahead."""
     speed, turn = rng.uniform(0.35, 0.8), rng.uniform(0.5, 1.1)
     moves: list[tuple[float, float, float]] = []
@@ -312,6 +304,85 @@ class Drone:
         yaw = ahead + self._look(seconds) + self._shake[0](seconds)
         pitch = self._pitch - 0.7 * lean + self._nod(seconds) + self._shake[1](seconds)
         return poses(position, yaw, pitch, bank + self._shake[2](seconds))
+
+
+class Still:
+    """A camera at rest where a path has it at one time."""
+
+    def __init__(self, path: Path, at_s: float) -> None:
+        self._pose = path.world_from_camera(np.array([at_s]))[0]
+
+    def world_from_camera(self, seconds: Array) -> Array:
+        """Return the poses ``(T, 4, 4)`` at the given times ``(T,)``, metres."""
+        return np.tile(self._pose, (len(seconds), 1, 1))
+
+
+class Pivot:
+    """A camera that turns on the spot about the vertical, with pauses.
+
+    It stands where a path has it at one time. Each turn is a minimum-jerk move, at rest at both
+    ends; the plan of some minutes repeats.
+    """
+
+    def __init__(self, rng: Rng, path: Path, at_s: float) -> None:
+        self._pose = path.world_from_camera(np.array([at_s]))[0]
+        moves = []
+        for _ in range(48):
+            angle = rng.uniform(0.3, 3.0) * rng.choice((-1.0, 1.0))
+            moves.append((1.875 * abs(angle) / rng.uniform(0.3, 1.2), angle))
+            if rng.random() < 0.5:
+                moves.append((rng.uniform(0.2, 1.0), 0.0))
+        order = rng.permutation(len(moves))  # a clip may begin with a pause, too
+        self._plan = _Plan(np.array(moves)[order])
+
+    def world_from_camera(self, seconds: Array) -> Array:
+        """Return the poses ``(T, 4, 4)`` at the given times ``(T,)``, metres."""
+        angle = self._plan(np.asarray(seconds, np.float64))[:, 0]
+        turned = _placed(np.zeros((len(angle), 2)), angle) @ self._pose
+        turned[:, :3, 3] = self._pose[:3, 3]
+        return np.asarray(turned)
+
+
+class Halting:
+    """A path that is gone in stretches: it stops, stands, and starts again where it stopped.
+
+    Time is warped: the clock of the path runs, stands still, and runs on, with speed-ups and
+    slow-downs that are as smooth as the path. The plan of some minutes repeats.
+    """
+
+    def __init__(self, rng: Rng, path: Path) -> None:
+        self._path = path
+        moves = []
+        for _ in range(48):
+            moves += [(seconds := rng.uniform(1.0, 4.0), 0.6 * seconds), (rng.uniform(0.3, 2), 0.0)]
+        self._plan = _Plan(np.array(moves))
+
+    def world_from_camera(self, seconds: Array) -> Array:
+        """Return the poses ``(T, 4, 4)`` at the given times ``(T,)``, metres."""
+        return self._path.world_from_camera(self._plan(np.asarray(seconds, np.float64))[:, 0])
+
+
+class _Plan:
+    """Moves one after the other, each a minimum-jerk one (Flash and Hogan, 1985), again and again.
+
+    Args:
+        moves: ``(M, 1 + K)``: seconds of a move, and by how much it changes each of K values.
+    """
+
+    def __init__(self, moves: Array) -> None:
+        self._seconds = moves[:, 0]
+        self._begin = np.concatenate(([0.0], np.cumsum(moves[:, 0])))
+        zero = np.zeros((1, moves.shape[1] - 1))
+        self._done = np.concatenate((zero, np.cumsum(moves[:, 1:], 0)))
+
+    def __call__(self, seconds: Array) -> Array:
+        """Return the values ``(T, K)`` at times ``(T,)``; 0 at time 0."""
+        rounds, now = np.divmod(seconds, self._begin[-1])
+        move = np.clip(np.searchsorted(self._begin, now, 'right') - 1, 0, len(self._seconds) - 1)
+        share = (now - self._begin[move]) / self._seconds[move]
+        part = share**3 * (10 - 15 * share + 6 * share**2)
+        made = self._done[move] + part[:, None] * (self._done[move + 1] - self._done[move])
+        return np.asarray(made + rounds[:, None] * self._done[-1])
 
 
 # -- things that move by themselves ----------------------------------------------------------------

@@ -204,6 +204,50 @@ def contrastive_loss(
     return _mean(each, valid)
 
 
+def hardest_loss(
+    first: Tensor,
+    second: Tensor,
+    valid: Tensor,
+    *,
+    margin: float = 1.0,
+    alike: Tensor | None = None,
+) -> Tensor:
+    """Return by how much the nearest wrong point is not farther off than the right one.
+
+    HardNet's triplet margin loss (Mishchuk et al., "Working hard to know your neighbor's margins",
+    NIPS 2017): of each pair of descriptors, the distance plus a margin less that of the hardest
+    wrong one in the batch, looked for in both directions; 0 where that is negative.
+
+    Args:
+        first: ``(B, N, D)`` descriptors of length 1.
+        second: ``(B, N, D)`` of the same points in the other image.
+        valid: ``(B, N)`` bool: points that both images show.
+        margin: Distance by which the wrong one is to be farther; distances are 2 at most.
+        alike: ``(B, N, N)`` bool: pairs that do not count as wrong; see :func:`close_pairs`.
+
+    Returns:
+        A float32 scalar; 0 if no point is valid.
+
+    Raises:
+        ShapeError: If the shapes do not fit.
+    """
+    expect(first, 'B N D', 'first descriptors')
+    expect_same(first, second, 'first and second descriptors')
+    expect_same(first[..., 0], valid, 'points and valid points')
+    similar = first.float() @ second.float().transpose(1, 2)  # (B, N, N)
+    # A root has no gradient at 0.
+    distance = (2 - 2 * similar).clamp(min=1e-6).sqrt()
+    itself = torch.eye(first.shape[1], dtype=torch.bool, device=first.device)
+    out = itself | ~(valid[:, :, None] & valid[:, None])  # (B, N, N)
+    if alike is not None:
+        out = out | alike
+    wrong = distance.masked_fill(out, 4.0)  # farther than anything
+    hardest = torch.minimum(wrong.amin(dim=2), wrong.amin(dim=1))  # (B, N)
+    right = distance.diagonal(dim1=1, dim2=2)
+    known = valid & (hardest < 4.0)
+    return _mean((margin + right - hardest).relu(), known)
+
+
 def close_pairs(xy: Tensor, radius: float) -> Tensor:
     """Return which points ``(B, N, 2)`` lie within a radius of each other: ``(B, N, N)`` bool."""
     expect(xy, 'B N 2', 'points')

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from dlcv.data.augment.clips import ClipChanges, change_clip
+from dlcv.data.augment.speechless import speechless_clip
 from dlcv.data.world import SampleConfig, WorldSamples
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.flownet import FlowNet
@@ -25,14 +26,15 @@ from dlcv.networks.losses.deepvo import deepvo_loss, pair_labels, window_labels
 from dlcv.networks.weights import load
 from dlcv.training.calibration import fit_spread, odometry_errors
 from dlcv.training.recipe import Batch, Sample, Samples, TrainError
-from dlcv.training.shards import kept_of_worlds
-from dlcv.training.start import filled
+from dlcv.training.shards import kept_of_worlds, renewed_of_worlds
+from dlcv.training.start import filled, located
 from dlcv.types import ByteImage, FloatArray
 from dlcv.view.panel import side_by_side, stacked
 
 _HELD_OUT = 20170529  # seed of the validation's worlds; no run has it
 _CALIBRATION = 20170530  # of those that the exported weights are measured on
 _SHARD = 4  # clips of one file
+_LEAST_WAY = 1e-2  # metres; of less, an error is no share
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,12 +44,19 @@ class DeepVORecipe:
     Attributes:
         deepvo: The network; its ``focal`` is the camera of all clips.
         worlds: The clips, in the network's size; longer ones than a sample, so that one clip
-            gives many samples. Their ``fov``, ``aspect`` and ``offset`` follow from the network.
-        clips: How many different ones, where they are kept.
+            gives many samples. Their ``fov``, ``aspect`` and ``offset`` follow from the network,
+            their ``gaits`` say how many of them stand, turn on the spot, and stop on their way.
+        clips: How many different ones, where they are kept and not renewed.
         clips_folder: Where they are kept once they are rendered; empty for clips that never repeat.
+        window: Worlds that samples are mixed from at a time, and which are given up later on; see
+            `RenewedSamples`. 0 to keep the same clips for the whole run.
+        uses: How often a clip is taken on average before its world is given up.
         motions: T of a sample.
         strides: Frames of a clip from one frame of a sample to the next, drawn evenly.
         changes: How samples are changed.
+        speechless: Probability that some frames of a sample say nothing: black, white, one colour,
+            noise or covered. Which motion they hide cannot be known, so motions from and to such
+            frames do not count in the loss; those after them do.
         kappa: Weight of the angles in the loss.
         relative: Metres. Above 0, errors of translation are divided by the length of the true
             motion and this, so that a walk counts as much as a drive; 0 for the paper's squares.
@@ -63,9 +72,12 @@ class DeepVORecipe:
     worlds: SampleConfig = field(default_factory=lambda: SampleConfig(frames=33))
     clips: int = 512
     clips_folder: str = ''
+    window: int = 0
+    uses: int = 32
     motions: int = 8
     strides: tuple[int, ...] = (1, 2, 3)
     changes: ClipChanges = field(default_factory=ClipChanges)
+    speechless: float = 0.0
     kappa: float = 100.0
     relative: float = 0.0
     photos: tuple[Path, ...] = ()
@@ -80,6 +92,11 @@ class DeepVORecipe:
             raise TrainError(
                 'DeepVO needs motions and strides >= 1 and relative >= 0, got '
                 f'{self.motions}, {list(self.strides)} and {self.relative}'
+            )
+        if self.window < 0 or self.uses < 1 or not 0 <= self.speechless < 1:
+            raise TrainError(
+                'DeepVO needs window >= 0, uses >= 1 and speechless in [0, 1), got '
+                f'{self.window}, {self.uses} and {self.speechless}'
             )
         if self.worlds.frames <= self.motions * max(self.strides):
             raise TrainError(
@@ -106,33 +123,37 @@ class DeepVORecipe:
         network = DeepVO(self.deepvo)
         if self.start is None:
             return network
-        if self.start.suffix != '.pt' and isinstance(
-            found := load('', self.start).network, FlowNet
-        ):
-            return _with_encoder(network, found, self.start)
-        return filled(network, self.start, self.name)
+        start = located(self.start)
+        if start.suffix != '.pt' and isinstance(found := load('', start).network, FlowNet):
+            return _with_encoder(network, found, start)
+        return filled(network, start, self.name)
 
     def samples(self, seed: int) -> Samples:
         """Return clips; see `ClipSamples`."""
-        clips = kept_of_worlds(
-            WorldClips,
-            self.seen,
-            self.photos,
-            seed,
-            count=self.clips,
-            per_shard=_SHARD,
-            folder=self.clips_folder,
+        worlds = (WorldClips, self.seen, self.photos, seed)
+        folder = self.clips_folder
+        clips = (
+            renewed_of_worlds(*worlds, window=self.window, uses=self.uses, folder=folder)
+            if self.window
+            else kept_of_worlds(*worlds, count=self.clips, per_shard=_SHARD, folder=folder)
         )
         return ClipSamples(clips, self, seed)
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Return the paper's loss, and the mean errors in degrees and as a share of the way."""
+        """Return the paper's loss, and the mean errors in degrees and as a share of the way.
+
+        It is a mean over the motions that the frames tell of; see ``speechless``.
+        """
         del step
-        target = batch['motions']  # (B, T, 6)
-        predicted = network(batch['frames'].float() / 255)[0].float()
+        speaks = batch['speaks']  # (B, T) bool
+        predicted = network(batch['frames'].float() / 255)[0].float()  # (B, T, 6)
+        if not bool(speaks.any()):
+            nothing = 0 * predicted.sum()
+            return {'loss': nothing, 'degrees': nothing.detach(), 'way': nothing.detach()}
+        predicted, target = predicted[speaks][None], batch['motions'][speaks][None]  # (1, N, 6)
         unit = torch.ones_like(target)
         if self.relative:
-            length = target[..., 3:].norm(dim=2, keepdim=True)  # (B, T, 1)
+            length = target[..., 3:].norm(dim=2, keepdim=True)  # (1, N, 1)
             unit[..., 3:] = 1 / (length + self.relative)
         loss = deepvo_loss(predicted * unit, target * unit, self.kappa)
         with torch.no_grad():
@@ -142,8 +163,10 @@ class DeepVORecipe:
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return mean errors of a motion in held-out worlds, over all and by kind of camera motion.
 
-        ``degrees`` is that of the turn, ``way`` that of the translation as a share of the true
-        way; ``degrees_of_none`` is what it costs to answer that nothing turns (``way`` is 1 then).
+        ``degrees`` is that of the turn, ``metres`` that of the translation, ``way`` the same as a
+        share of the true way, where there is one; ``degrees_of_none`` is what it costs to answer
+        that nothing turns (``way`` is 1 then). Cameras that do not go steadily are kinds of their
+        own: ``still``, ``turning``, ``halting``.
         """
         device = next(network.parameters()).device
         found: dict[str, list[tuple[Tensor, Tensor]]] = {}
@@ -179,6 +202,7 @@ class DeepVORecipe:
             motions=2,
             strides=(1,),
             clips_folder='',
+            window=0,
             photos=(),
             start=None,
             validation_clips=1,
@@ -237,7 +261,8 @@ class WorldClips:
 class ClipSamples:
     """Cuts of clips, changed; each a function of seed and number.
 
-    A sample has ``frames``, ``(T+1, 3, H, W)`` uint8, and ``motions``, ``(T, 6)`` float32.
+    A sample has ``frames``, ``(T+1, 3, H, W)`` uint8, ``motions``, ``(T, 6)`` float32, and
+    ``speaks``, ``(T,)`` bool: whether both frames of a motion show what is before the camera.
     """
 
     def __init__(self, clips: Samples, recipe: DeepVORecipe, seed: int) -> None:
@@ -257,9 +282,16 @@ class ClipSamples:
             rng,
             recipe.changes,
         )
+        seen = np.ones(len(frames), np.bool_)
+        if rng.random() < recipe.speechless:
+            first = int(rng.integers(len(frames)))
+            mute = slice(first, first + int(rng.integers(1, recipe.motions + 1)))
+            frames[mute] = speechless_clip(rng, frames[mute])
+            seen[mute] = False
         return {
             'frames': np.ascontiguousarray(frames.transpose(0, 3, 1, 2)),
             'motions': recipe.labels(poses).astype(np.float32),
+            'speaks': seen[1:] & seen[:-1],
         }
 
 
@@ -281,22 +313,29 @@ def _with_encoder(network: DeepVO, flownet: FlowNet, path: Path) -> DeepVO:
 
 
 def _errors(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean error of the angles in degrees, and of translation per metre of way."""
+    """Return the mean error of the angles in degrees, and of translation per metre of way.
+
+    The latter of a camera that stands, which goes no way, is as if all had gone a centimetre.
+    """
     difference = predicted - target
     turn = torch.rad2deg(difference[..., :3].norm(dim=-1)).mean()
-    way = target[..., 3:].norm(dim=-1).sum().clamp(min=1e-6)
+    way = target[..., 3:].norm(dim=-1).sum().clamp(min=_LEAST_WAY)
     return turn, difference[..., 3:].norm(dim=-1).sum() / way
 
 
 def _figures(pairs: list[tuple[Tensor, Tensor]], suffix: str) -> dict[str, float]:
     predicted, target = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     turn, way = _errors(predicted, target)
-    return {f'degrees{suffix}': float(turn), f'way{suffix}': float(way)}
+    metres = (predicted - target)[..., 3:].norm(dim=-1).mean()
+    figures = {f'degrees{suffix}': float(turn), f'metres{suffix}': float(metres)}
+    if target[..., 3:].norm(dim=-1).sum() > _LEAST_WAY:
+        figures[f'way{suffix}'] = float(way)
+    return figures
 
 
 @lru_cache(maxsize=1)
 def _held_out(recipe: DeepVORecipe) -> list[tuple[str, Sample]]:
-    """Return whole clips of worlds that no run sees, with the kind of camera motion."""
+    """Return whole clips of worlds that no run sees, with the kind of camera motion or gait."""
     worlds = replace(recipe.seen, frames=recipe.motions + 1, per_world=4)
     samples = WorldSamples(worlds, _HELD_OUT)
     found: list[tuple[str, Sample]] = []
@@ -304,5 +343,6 @@ def _held_out(recipe: DeepVORecipe) -> list[tuple[str, Sample]]:
         recording = samples.recording(index)
         frames = np.stack([view.frame.image.transpose(2, 0, 1) for view in recording])
         motions = recipe.labels(recording.world_from_camera).astype(np.float32)
-        found.append((recording.motion, {'frames': frames, 'motions': motions}))
+        kind = recording.motion if recording.gait == 'steady' else recording.gait
+        found.append((kind, {'frames': frames, 'motions': motions}))
     return found

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dlcv.config import to_dict
 from dlcv.data.augment.flow import FlowAugmentConfig
 from dlcv.data.synthetic.layers import LayeredScenes, LayersConfig
 from dlcv.data.synthetic.photos import PhotoPool
@@ -32,15 +33,69 @@ from dlcv.networks.losses.flownet import (
 )
 from dlcv.networks.weights import load_network
 from dlcv.training.export import folded_flownet
-from dlcv.training.flow_samples import Eased, FlowSamples, Mixed, Pairs, channels_first
+from dlcv.training.flow_samples import (
+    ChangedPairs,
+    Eased,
+    FlowSamples,
+    Mixed,
+    PairArrays,
+    Pairs,
+    channels_first,
+)
 from dlcv.training.recipe import Batch, Samples, TrainError
-from dlcv.training.start import filled
+from dlcv.training.shards import renewed, renewed_of_worlds
+from dlcv.training.stages import Knot, Staged, check_stages
+from dlcv.training.start import filled, located
 from dlcv.types import ByteImage, FloatArray, FlowPair
 from dlcv.view.flow import flow_colours
 
 _HELD_OUT = 20150426  # seed of the validation's scenes; no run has it
 _FIRST_FLOW = 0.05  # of what the usual random weights would predict
+_SOURCES = ('easy', 'scenes', 'worlds')
 _MATCHING = 2.0  # weights of the correlation, in those of its neighbours
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """What the pairs are at one time of a run; between two times, shares change evenly.
+
+    Attributes:
+        at: When, as a share of the run.
+        easy: Share of pairs of ``easy``; the three are divided by their sum.
+        scenes: Share of pairs of ``scenes``.
+        worlds: Share of pairs of ``worlds``.
+    """
+
+    at: float
+    easy: float = 0.0
+    scenes: float = 0.0
+    worlds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Renewal:
+    """How long made pairs are used; see `RenewedSamples`.
+
+    Attributes:
+        folder: Where they are kept, below it a folder for each kind; empty for pairs that never
+            repeat.
+        window: Files of each kind that pairs are mixed from at a time, each with the pairs of one
+            world, or with ``scenes`` layered ones.
+        uses: How often a pair is taken on average, each time changed in another way.
+        scenes: Layered scenes of one file.
+    """
+
+    folder: str = ''
+    window: int = 32
+    uses: int = 4
+    scenes: int = 16
+
+    def __post_init__(self) -> None:
+        if min(self.window, self.uses, self.scenes) < 1:
+            raise TrainError(
+                'renewal needs window, uses and scenes >= 1, got '
+                f'{self.window}, {self.uses} and {self.scenes}'
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +111,11 @@ class FlowNetRecipe:
         worlds: Clips of generated worlds whose pairs a second run is fine-tuned to; at least as
             large as the crop. Of long clips each picture is rendered once for two pairs.
         worlds_every: How often a pair is one of them: 2 stands for every second, 0 for none.
+        stages: A schedule of ``easy``, ``scenes`` and ``worlds``, in place of ``easy_samples``,
+            ``worlds_every`` and ``views``.
+        stage_samples: How many samples the whole schedule is, steps times batch times
+            ``accumulate`` times processes; what is taken after that is as at its end.
+        renewal: How long the pairs of ``stages`` are used.
         changes: How they are changed.
         views: Samples made of one scene, each changed on its own; every second one runs backwards
             in time. Drawing a scene costs more than changing it.
@@ -64,8 +124,9 @@ class FlowNetRecipe:
             have: without it, thousands of steps pass before the features match.
         frozen: Stages of the encoder, from ``conv1`` on, that stay as in ``start``.
         photos: Folders of photos; without, the scenes are made of painted pictures.
-        start: Weights to go on from, whose network takes the place of ``flownet``; or the
-            ``checkpoint.pt`` of a run with the same ``flownet``, which still has its batch-norms.
+        start: Weights to go on from, whose network takes the place of ``flownet``, a file or the
+            name of shipped ones; or the ``checkpoint.pt`` of a run with the same ``flownet``,
+            which still has its batch-norms.
         validation: The pairs it is validated on.
         validation_pairs: How many of them.
     """
@@ -76,6 +137,9 @@ class FlowNetRecipe:
     easy_samples: int = 0
     worlds: SampleConfig = field(default_factory=lambda: SampleConfig(frames=17))
     worlds_every: int = 0
+    stages: tuple[Stage, ...] = ()
+    stage_samples: int = 0
+    renewal: Renewal = field(default_factory=Renewal)
     changes: FlowAugmentConfig = field(default_factory=FlowAugmentConfig)
     views: int = 2
     weights: tuple[float, ...] = WEIGHTS
@@ -94,6 +158,16 @@ class FlowNetRecipe:
             )
         if self.matching and self.flownet.variant == 's':
             raise TrainError(f'FlowNetS has no correlation to match by, got {self.matching}')
+        if not self.stages:
+            return
+        if self.easy_samples or self.worlds_every:
+            raise TrainError(
+                'stages take the place of easy_samples and worlds_every, got '
+                f'{self.easy_samples} and {self.worlds_every}'
+            )
+        if self.easy is None and any(stage.easy for stage in self.stages):
+            raise TrainError('stages with easy pairs need to know what is easy')
+        check_stages(len(_SOURCES), self._knots(), self.stage_samples)
 
     @property
     def name(self) -> str:
@@ -112,7 +186,9 @@ class FlowNetRecipe:
         return network
 
     def samples(self, seed: int) -> Samples:
-        """Return pairs with their flow; see `FlowSamples`."""
+        """Return pairs with their flow; see `FlowSamples`, and of stages `ChangedPairs`."""
+        if self.stages:
+            return ChangedPairs(self.staged(seed), self.changes, seed)
         photos = PhotoPool(self.photos)
         pairs: Pairs = LayeredScenes(photos, self.scenes, seed)
         if self.easy is not None:
@@ -122,6 +198,38 @@ class FlowNetRecipe:
             worlds = WorldSamples(self.worlds, seed, photos=photos)
             pairs = Mixed(pairs, WorldPairs(worlds), self.worlds_every)
         return FlowSamples(pairs, self.changes, self.views, seed)
+
+    def staged(self, seed: int) -> Staged:
+        """Return the unchanged pairs of a recipe with stages, of `PairArrays`."""
+        renewal, pool = self.renewal, PhotoPool(self.photos)
+        below = Path(renewal.folder)
+        sources: list[Samples] = []
+        for kind, config in (('easy', self.easy or self.scenes), ('scenes', self.scenes)):
+            source = renewed(
+                PairArrays(LayeredScenes(pool, config, seed)),
+                per_shard=renewal.scenes,
+                window=renewal.window,
+                uses=renewal.uses,
+                folder=str(below / kind) if renewal.folder else '',
+                made_by={
+                    'scenes': to_dict(config),
+                    'photos': [str(path) for path in self.photos],
+                    'seed': seed,
+                },
+                seed=seed,
+            )
+            sources.append(source)
+        worlds = renewed_of_worlds(
+            lambda samples: PairArrays(WorldPairs(samples)),
+            self.worlds,
+            self.photos,
+            seed,
+            window=renewal.window,
+            uses=renewal.uses,
+            folder=str(below / 'worlds') if renewal.folder else '',
+            per_clip=self.worlds.frames - 1,
+        )
+        return Staged([*sources, worlds], self._knots(), self.stage_samples, seed)
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the weighted sum over the scales, and the finest scale's error in pixels."""
@@ -179,12 +287,16 @@ class FlowNetRecipe:
 
     def smoke(self) -> FlowNetRecipe:
         """Return a version with a tiny network and tiny scenes of painted pictures."""
+        stages = (Stage(at=0.0, easy=1.0, scenes=1.0),)
         return replace(
             self,
             flownet=replace(self.flownet, width=1 / 16),
-            scenes=replace(self.scenes, height=64, width=64, objects=(1, 2)),
-            easy=None,
+            scenes=_tiny(self.scenes),
+            easy=_tiny(self.easy) if self.easy and self.stages else None,
+            easy_samples=0,
             worlds_every=0,
+            stages=stages if self.easy and self.stages else (),
+            renewal=replace(self.renewal, folder=''),
             changes=replace(self.changes, crop=(64, 64), geometry=0.0),
             validation=replace(self.validation, height=64, width=64),
             validation_pairs=2,
@@ -197,12 +309,19 @@ class FlowNetRecipe:
         assert isinstance(network, FlowNet)
         return folded_flownet(network)
 
+    def _knots(self) -> tuple[Knot, ...]:
+        return tuple(
+            Knot(at=stage.at, shares=tuple(getattr(stage, kind) for kind in _SOURCES))
+            for stage in self.stages
+        )
+
     def _begun(self) -> FlowNet:
         if self.start is None:
             return _started(FlowNet(self.flownet))
-        if self.start.suffix == '.pt':
-            return filled(FlowNet(self.flownet), self.start, self.name)
-        network = load_network('flownet', self.start)
+        start = located(self.start)
+        if start.suffix == '.pt':
+            return filled(FlowNet(self.flownet), start, self.name)
+        network = load_network(self.name, start)
         assert isinstance(network, FlowNet)
         return network.requires_grad_(True)
 
@@ -218,6 +337,10 @@ def estimate(network: nn.Module, first: ByteImage, second: ByteImage) -> FloatAr
     with torch.no_grad():
         flow = network.flow(*pictures)[0]  # (2, H, W)
     return np.asarray(flow.permute(1, 2, 0).float().cpu().numpy())
+
+
+def _tiny(scenes: LayersConfig) -> LayersConfig:
+    return replace(scenes, height=64, width=64, objects=(1, 2))
 
 
 def _figures(method: Flow, pairs: list[FlowPair], suffix: str) -> dict[str, float]:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dlcv.data.augment.photometric import PhotometricConfig, photometric
+from dlcv.data.augment.speechless import speechless
 from dlcv.data.world import SampleConfig, WorldSamples
 from dlcv.metrics.depth import sparsification
 from dlcv.networks.losses.depth_supervised import mean_of, spread_loss, supervised_loss
@@ -266,28 +266,3 @@ class DepthSamples:
             'baseline': pair['baseline'],
             'speaks': np.asarray(speaks),
         }
-
-
-def speechless(rng: np.random.Generator, like: ByteImage) -> ByteImage:
-    """Return a picture that says nothing of what is before the camera.
-
-    Args:
-        rng: Decides which: one colour with faint noise, noise alone, or what shines through a
-            cover.
-        like: ``(H, W, 3)``, whose size is taken, and for the cover its light.
-    """
-    height, width = like.shape[:2]
-    kind = rng.integers(3)
-    if kind == 0:
-        colour = (
-            float(rng.choice([0.0, 255.0, rng.uniform(0, 255)]))
-            * np.ones(3)
-            * rng.uniform(0.9, 1, 3)
-        )
-        values = colour + rng.uniform(0, 4) * rng.standard_normal((height, width, 3))
-    elif kind == 1:
-        values = rng.uniform(0, 256, (height, width, 3))
-    else:
-        veiled = cv2.GaussianBlur(like.astype(np.float32), (0, 0), width / 4)
-        values = rng.uniform(0.02, 0.6) * veiled + 2 * rng.standard_normal((height, width, 3))
-    return np.asarray(values.clip(0, 255), np.uint8)

@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -20,7 +21,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dlcv.data.augment.homographies import HPATCHES_LIKE, HomographyConfig
 from dlcv.data.synthetic.photos import PhotoPool
+from dlcv.data.world import SampleConfig, WorldPairs
 from dlcv.estimation.superpoint import FeatureEstimator
 from dlcv.files import expanded
 from dlcv.metrics.baselines.features import Classical, Learned, mutual, neighbours
@@ -38,9 +41,12 @@ from dlcv.training.adaptation import (
     make_labels,
 )
 from dlcv.training.export import folded_superpoint
+from dlcv.training.flow_samples import Mixed
 from dlcv.training.pairs import PairConfig, SuperPointPairs
-from dlcv.training.recipe import Batch
-from dlcv.training.start import filled
+from dlcv.training.recipe import Batch, Samples, TrainError
+from dlcv.training.shards import renewed_of_worlds
+from dlcv.training.start import filled, located
+from dlcv.training.world_places import GreyPairs, WorldPlaces
 from dlcv.types import ByteImage
 from dlcv.view.features import draw_keypoints, draw_matches
 
@@ -55,12 +61,24 @@ class DescriptorLoss:
         weight: Beside the detector's loss; the paper's is 1e-4 for its hinge.
         temperature: Of ``contrast``.
         alike: Points this near to each other, in pixels, are not told apart by ``contrast``.
+        hard: Weight of the hardest wrong point of each, beside ``contrast``; 0 for none. The whole
+            is still weighted by ``weight``.
+        margin: By which distance the hardest wrong point is to be farther than the right one.
     """
 
     kind: Literal['contrast', 'hinge'] = 'contrast'
     weight: float = 1.0
     temperature: float = 0.07
     alike: float = 3.0
+    hard: float = 0.0
+    margin: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.hard < 0 or (self.hard and self.kind == 'hinge'):
+            raise TrainError(
+                f'hard wrong points are taught beside contrast and by a weight >= 0, got kind '
+                f'{self.kind!r} and hard {self.hard}'
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +88,17 @@ class SuperPointRecipe:
     Attributes:
         photos: Folders of pictures; none stands for painted ones.
         validation: Folders of other pictures, for the figures; none takes those of ``photos``.
-        teacher: Weights that label the photos: a file, or the ``checkpoint.pt`` of a run.
+        teacher: Weights that label the photos: a file, the ``checkpoint.pt`` of a run, or the name
+            of shipped weights.
         start: Weights to start from, of the same variant: as ``teacher``; empty for random ones.
         labels_folder: Where the labels are kept; empty for memory.
         labels: Which pieces of photos are labelled, and how.
         pairs: How pairs are made of them.
+        worlds: Pairs of generated worlds, for descriptors alone; in the size of ``pairs``.
+        worlds_every: How often a pair is one of them: 3 stands for every third, 0 for none.
+        worlds_folder: Where they are kept; empty for pairs that never repeat.
+        window: Worlds that pairs are mixed from at a time; see `RenewedSamples`.
+        uses: How often a pair of worlds is taken on average before its world is given up.
         descriptors: How descriptors are taught.
         frozen: Stages of the encoder, from the first on, that stay as in ``start``. The first one
             costs half of the time of a step.
@@ -90,6 +114,11 @@ class SuperPointRecipe:
     labels_folder: str = ''
     labels: LabelConfig = field(default_factory=LabelConfig)
     pairs: PairConfig = field(default_factory=PairConfig)
+    worlds: SampleConfig = field(default_factory=SampleConfig)
+    worlds_every: int = 0
+    worlds_folder: str = ''
+    window: int = 32
+    uses: int = 8
     descriptors: DescriptorLoss = field(default_factory=DescriptorLoss)
     frozen: int = 0
     network_config: SuperPointConfig = field(
@@ -97,6 +126,15 @@ class SuperPointRecipe:
     )
     validation_pairs: int = 32
     validation_points: int = 300
+
+    def __post_init__(self) -> None:
+        if self.worlds_every < 0 or min(self.window, self.uses) < 1:
+            raise TrainError(
+                'SuperPoint needs worlds_every >= 0, window and uses >= 1, got '
+                f'{self.worlds_every}, {self.window} and {self.uses}'
+            )
+        if self.worlds_every and self.descriptors.kind == 'hinge':
+            raise TrainError('the hinge is about homographies, which worlds have none of')
 
     @property
     def name(self) -> str:
@@ -107,13 +145,30 @@ class SuperPointRecipe:
         """Return the network to train."""
         network = SuperPoint(self.network_config)
         if self.start:
-            network = filled(network, expanded(self.start), 'superpoint')
+            network = filled(network, _file(self.start), 'superpoint')
         for _, module in _stages(network, self.frozen):
             module.requires_grad_(False)
         return network
 
-    def samples(self, seed: int) -> SuperPointPairs:
+    def samples(self, seed: int) -> Samples:
         """Return the pairs, after labelling the photos where that is not done yet."""
+        pairs = self._pairs(seed)
+        if not self.worlds_every:
+            return pairs
+        height, width = self.pairs.size
+        worlds = renewed_of_worlds(
+            lambda samples: GreyPairs(WorldPairs(samples)),
+            replace(self.worlds, size=(width, height), stereo=False),
+            [expanded(folder) for folder in self.photos],
+            seed,
+            window=self.window,
+            uses=self.uses,
+            folder=str(expanded(self.worlds_folder)) if self.worlds_folder else '',
+            per_clip=self.worlds.frames - 1,
+        )
+        return Mixed(pairs, WorldPlaces(worlds, self.pairs, seed), self.worlds_every)
+
+    def _pairs(self, seed: int) -> Samples:
         photos = PhotoPool([expanded(folder) for folder in self.photos])
         with bars(lines=True) as show:
             report = partial(show, f'labels ({self.labels_folder or "memory"})')
@@ -154,9 +209,14 @@ class SuperPointRecipe:
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return how well points are found again and matched, beside SIFT and ORB.
 
-        Pairs and matcher are those of `dlcv.training.matching`.
+        Pairs and matcher are those of `dlcv.training.matching`; where wide pairs are taught,
+        figures that begin with ``wide_`` are of such.
         """
-        found = matching.figures(_validation_pairs(self), _method(network), self.validation_points)
+        method, limit = _method(network), self.validation_points
+        found = matching.figures(_validation_pairs(self), method, limit)
+        if self.pairs.wide:
+            wide = matching.figures(_validation_pairs(self, matching.WIDE), method, limit)
+            found |= {f'wide_{key}': value for key, value in wide.items()}
         return {**found, **_baselines(self)}
 
     def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
@@ -188,6 +248,7 @@ class SuperPointRecipe:
             ),
             pairs=replace(self.pairs, size=(64, 80), points=48),
             network_config=replace(self.network_config, width=0.125),
+            worlds_every=0,
             validation_pairs=2,
         )
 
@@ -199,7 +260,7 @@ class SuperPointRecipe:
     def _teacher(self) -> Teacher:
         network = SuperPoint(self.network_config)
         if self.teacher:
-            network = filled(network, expanded(self.teacher), 'superpoint')
+            network = filled(network, _file(self.teacher), 'superpoint')
         return network_teacher(network)
 
     def _descriptor_loss(self, first: Tensor, second: Tensor, batch: Batch) -> Tensor:
@@ -207,18 +268,20 @@ class SuperPointRecipe:
         if settings.kind == 'hinge':
             valid = losses.valid_cells(batch['second_valid'])
             return losses.hinge_loss(first, second, batch['second_from_first'], valid)
-        sampled = [
+        there, again = (
             sample_descriptors(maps, batch[xy], self.network_config.sampling).flatten(0, 1)[None]
             for maps, xy in ((first, 'first_xy'), (second, 'second_xy'))
-        ]  # (1, B*N, D): points of the other pairs are wrong answers too
+        )  # (1, B*N, D): points of the other pairs are wrong answers too
         alike = losses.close_pairs(batch['first_xy'], settings.alike)  # (B, N, N)
-        return losses.contrastive_loss(
-            sampled[0],
-            sampled[1],
-            batch['seen'].flatten()[None],
-            temperature=settings.temperature,
-            alike=_block_diagonal(alike)[None],
-        )
+        if self.pairs.wide:  # what is far apart in one picture is not in one three times smaller
+            alike = alike | losses.close_pairs(batch['second_xy'], settings.alike)
+        seen, near = batch['seen'].flatten()[None], _block_diagonal(alike)[None]
+        heat = settings.temperature
+        loss = losses.contrastive_loss(there, again, seen, temperature=heat, alike=near)
+        if settings.hard:
+            hard = losses.hardest_loss(there, again, seen, margin=settings.margin, alike=near)
+            loss = loss + settings.hard * hard
+        return loss
 
 
 def network_teacher(network: SuperPoint) -> Teacher:
@@ -253,8 +316,12 @@ def _stages(network: nn.Module, count: int) -> Iterator[tuple[str, nn.Module]]:
             yield name, module
 
 
+def _file(path: str) -> Path:
+    return located(expanded(path))
+
+
 def _digest(path: str) -> str:
-    return hashlib.sha256(expanded(path).read_bytes()).hexdigest() if path else ''
+    return hashlib.sha256(_file(path).read_bytes()).hexdigest() if path else ''
 
 
 def _block_diagonal(blocks: Tensor) -> Tensor:
@@ -265,10 +332,12 @@ def _block_diagonal(blocks: Tensor) -> Tensor:
     return spread.reshape(count * side, count * side)
 
 
-@lru_cache(maxsize=1)
-def _validation_pairs(recipe: SuperPointRecipe) -> list[matching.Pair]:
+@lru_cache(maxsize=2)
+def _validation_pairs(
+    recipe: SuperPointRecipe, views: HomographyConfig = HPATCHES_LIKE
+) -> list[matching.Pair]:
     photos = PhotoPool([expanded(folder) for folder in recipe.validation or recipe.photos])
-    return matching.warped_pairs(photos, recipe.validation_pairs, recipe.labels.size)
+    return matching.warped_pairs(photos, recipe.validation_pairs, recipe.labels.size, views)
 
 
 @lru_cache(maxsize=1)
