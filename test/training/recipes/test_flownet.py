@@ -158,7 +158,7 @@ def test_stages_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(TrainError, match=message):
         replace(staged, **change)
-    with pytest.raises(TrainError, match='renewal needs window, uses and scenes >= 1'):
+    with pytest.raises(TrainError, match='renewal needs window, uses, scenes and scene_uses >= 1'):
         Renewal(uses=0)
 
 

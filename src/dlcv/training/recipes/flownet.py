@@ -81,20 +81,22 @@ class Renewal:
             repeat.
         window: Files of each kind that pairs are mixed from at a time, each with the pairs of one
             world, or with ``scenes`` layered ones.
-        uses: How often a pair is taken on average, each time changed in another way.
+        uses: How often a pair of a world is taken on average, each time changed in another way.
         scenes: Layered scenes of one file.
+        scene_uses: How often a layered scene is taken.
     """
 
     folder: str = ''
     window: int = 32
     uses: int = 4
     scenes: int = 16
+    scene_uses: int = 4
 
     def __post_init__(self) -> None:
-        if min(self.window, self.uses, self.scenes) < 1:
+        if min(self.window, self.uses, self.scenes, self.scene_uses) < 1:
             raise TrainError(
-                'renewal needs window, uses and scenes >= 1, got '
-                f'{self.window}, {self.uses} and {self.scenes}'
+                'renewal needs window, uses, scenes and scene_uses >= 1, got '
+                f'{self.window}, {self.uses}, {self.scenes} and {self.scene_uses}'
             )
 
 
@@ -209,7 +211,7 @@ class FlowNetRecipe:
                 PairArrays(LayeredScenes(pool, config, seed)),
                 per_shard=renewal.scenes,
                 window=renewal.window,
-                uses=renewal.uses,
+                uses=renewal.scene_uses,
                 folder=str(below / kind) if renewal.folder else '',
                 made_by={
                     'scenes': to_dict(config),
