@@ -230,11 +230,11 @@ def test_the_end_of_a_process_does_not_wait_for_a_long_frame(
     ros.hears(node, HANDLED.name)
     ros.show(0)
     ros.until(begun.is_set)
-    worker = node._session.worker
+    worker = node._worker
     ros.executor.remove_node(node)
     ros.nodes.remove(node)
     node.destroy_node()
-    assert worker.is_alive()
+    assert worker.alive
     may_end.set()
     worker.join(20)
     assert failed == []

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add('--split', choices=WHICH, metavar='PART', help='train, test or all, by the lists of the '
         'folder (train; all of a folder without lists)')  # fmt: skip
-    add('--list', type=Path, metavar='FILE', help='a list of their names, one a line, instead')
+    add('--list', type=expanded, metavar='FILE', help='a list of their names, one a line, instead')
     group = parser.add_argument_group('how the map is made')
     add = group.add_argument
     add('--frame', default='map', metavar='NAME', help='name that the frame of the poses is given '
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='of the pictures, at most, to measure the map on (0.15)')  # fmt: skip
     add('--refit', action='store_true', help='make the map again of all pictures once it is '
         'measured, in twice the time')  # fmt: skip
-    add('--calibrate', type=Path, metavar='MAP', help='make no map: measure this one on the '
+    add('--calibrate', type=expanded, metavar='MAP', help='make no map: measure this one on the '
         'pictures, none of which it may have been made of, and write it as it is but for how far '
         'off it says its poses are')  # fmt: skip
     add('--end-to-end', type=int, default=0, metavar='STEPS',

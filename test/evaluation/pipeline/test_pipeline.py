@@ -153,7 +153,7 @@ def test_what_cannot_be_done_is_said_in_words(options, words, room_bag, attempt)
 def test_a_wrong_parameter_is_named_and_the_last_results_stay(room_bag, attempt, tmp_path):
     attempt(room_bag)
     before = (tmp_path / 'out/index.html').read_bytes()
-    (tmp_path / 'wrong.yaml').write_text('/**: {ros__parameters: {no_such_thing: 1}}\n')
+    (tmp_path / 'wrong.yaml').write_text('superpoint: {ros__parameters: {no_such_thing: 1}}\n')
     with pytest.raises(ParameterError, match=r"wrong\.yaml: superpoint has no .*'no_such_thing'"):
         attempt(room_bag, arguments={'params_file': str(tmp_path / 'wrong.yaml')})
     assert (tmp_path / 'out/index.html').read_bytes() == before
