@@ -1,4 +1,6 @@
 # Everything runs in .venv, which the first call makes; PYTHON=... chooses the interpreter.
+# JOBS=... is how many processes test; each computes on one core.
+JOBS := 2
 VENV := .venv
 BIN := $(VENV)/bin
 ENV := env -u LD_LIBRARY_PATH -u _ROS_WHEELS_BOOTSTRAP_COMPLETE -u PYTHONPATH -u AMENT_PREFIX_PATH \
@@ -17,7 +19,7 @@ demo: setup  ## Generate a walk, run the five nodes on it, report in out/demo
 	@$(ENV) $(BIN)/dlcv demo --output out/demo
 
 test: setup check  ## Run the checks and the whole test suite, ROS included
-	$(ENV) DLCV_REQUIRE_ROS=1 $(BIN)/python -m pytest -q
+	$(ENV) DLCV_REQUIRE_ROS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 test-ros: setup  ## Run the tests that need ROS alone
 	$(ENV) DLCV_REQUIRE_ROS=1 $(BIN)/python -m pytest -q -m "ros and not slow"
