@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import codecs
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _MARKS = (  # the longer first: UTF-32's mark begins with that of UTF-16
     (codecs.BOM_UTF32_LE, 'utf-32'),
@@ -18,6 +24,27 @@ _MARKS = (  # the longer first: UTF-32's mark begins with that of UTF-16
 _CONTROL = frozenset(range(32)) - {9, 10, 12, 13, 26}  # 26 ended files of DOS
 _INVISIBLE = dict.fromkeys(map(ord, '\ufeff\u200b\u2060\x1a'))
 _LOOKED_AT = 4096
+
+
+class Closing(ABC):
+    """Something open, which the end of a ``with`` block closes."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Complete what was written and give the files back."""
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
 
 
 class TextError(ValueError):

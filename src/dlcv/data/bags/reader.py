@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,15 +17,13 @@ from dlcv.data.bags.errors import BagError, DamagedBagError
 from dlcv.data.bags.poses import Edges, edges_of, pose_edges, trajectory_of
 from dlcv.data.bags.sources import RawMessage, Source, Topic, merge, open_sources
 from dlcv.data.bags.vocabulary import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, ODOMETRY, TF
+from dlcv.files import Closing
 from dlcv.geometry.frames import TransformBuffer, TransformError, frame_name
 from dlcv.interface import messages
 from dlcv.interface.launch import is_output
 from dlcv.interface.messages import take_transforms
 from dlcv.interface.rectified import is_rectified
 from dlcv.types import Camera, FloatArray, Frame, Trajectory
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 POSE_TYPES = (
     ODOMETRY,
@@ -39,7 +36,7 @@ FIRST = 5  # messages by which a topic is judged
 _FLOATS = {'32FC1': ('f4', 1), '32FC2': ('f4', 2), '16UC1': ('u2', 1)}
 
 
-class Bag:
+class Bag(Closing):
     """An open bag; close it, or use it in a ``with`` block.
 
     Args:
@@ -80,19 +77,6 @@ class Bag:
                 f'{"; ".join(self.damage)}; before the damage {self.message_count} messages on '
                 f'{len(self.topics)} topics can be read'
             )
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the bag."""
-        self.close()
 
     def close(self) -> None:
         """Close the files."""

@@ -11,23 +11,22 @@ import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from dlcv.data.bags.errors import BagError
 from dlcv.data.bags.sources import open_sources
 from dlcv.data.bags.vocabulary import typestore
+from dlcv.files import Closing
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection, Qos
     from rosbags.rosbag2 import Writer
-    from typing_extensions import Self
 
 QosName = Literal['reliable', 'best_effort', 'latched']
 Compression = Literal['none', 'zstd']
 
 
-class BagWriter:
+class BagWriter(Closing):
     """A bag being written; use it in a ``with`` block, which completes the file in any case.
 
     Also after an error in the block the index is written, so that what was written can be read.
@@ -70,19 +69,6 @@ class BagWriter:
         if self.path.suffix == '.mcap':  # rosbags writes folders: write one aside, take the file
             self._folder = partial
         self._writer = _open(self._folder, compression, notes or {})
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Complete the bag."""
-        self.close()
 
     def add_topic(self, topic: str, msgtype: str, *, qos: QosName = 'reliable') -> None:
         """Announce a topic.

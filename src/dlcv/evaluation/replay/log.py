@@ -7,11 +7,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from dlcv.files import Closing
 
 PROCESSED = 'processed'
 LOST = 'lost'  # a node that did not answer in time, or at all
@@ -75,22 +72,13 @@ class Handled:
     age_ms: float | None = None
 
 
-class FrameLog:
+class FrameLog(Closing):
     """A log being written, one JSON object a line, so that nothing is lost with a crash."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open('w', encoding='utf-8', buffering=1)  # by lines
 
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Close the file."""
         self._file.close()
 

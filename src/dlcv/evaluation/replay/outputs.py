@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from dlcv.data.bags import Bag, BagWriter
 from dlcv.data.bags.vocabulary import typestore
+from dlcv.files import Closing
 from dlcv.interface.nodes import DIAGNOSTICS, HANDLED, NodeSpec
 from dlcv.interface.parameters import CommonParameters
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 APART = (DIAGNOSTICS, HANDLED)  # they tell times of this run, which the log keeps
 
@@ -65,7 +62,7 @@ def outputs_of(node: NodeRun) -> tuple[Output, ...]:
     )
 
 
-class OutputBag:
+class OutputBag(Closing):
     """The bag of answers.
 
     The answers to an image are written under its receive time, by node and then in the order in
@@ -105,15 +102,6 @@ class OutputBag:
             self._types[name] = msgtype
             self._writer.add_topic(name, msgtype, qos='latched' if latched else 'reliable')
 
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Complete the bag."""
         self._writer.close()
