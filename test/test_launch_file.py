@@ -223,6 +223,12 @@ def test_an_interrupt_waits_until_python_has_started(description):
         assert 'SIGINT' in shown.stdout
 
 
+def test_a_node_s_lines_carry_its_name_in_the_log(description):
+    entities, context = evaluated(description, {'nodes': 'deepvo'})
+    (action,) = (entity for entity in entities if isinstance(entity, Node))
+    assert perform_substitutions(context, action.process_description.name) == 'deepvo_node'
+
+
 def test_the_users_own_prefix_is_left(description):
     given = {'nodes': 'deepvo', 'launch-prefix': 'gdb --args', 'launch-prefix-filter': 'x'}
     actions, context = evaluated(description, given)

@@ -45,6 +45,7 @@ def node(start: NodeStart, respawn_delay: float | None = None, prefix: str | Non
     return Node(
         package='dlcv_bringup',
         executable=start.spec.executable,
+        exec_name=start.spec.executable,  # or the log would name the prefix
         name=start.spec.name,
         namespace=start.namespace,
         parameters=[str(start.params_file), _typed(start.parameters)],
