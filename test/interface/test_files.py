@@ -83,18 +83,18 @@ def test_a_later_section_goes_before_an_earlier(tmp_path):
 
 def test_exponents_are_numbers_as_for_ros(tmp_path):
     path = write(tmp_path, '/**:\n  ros__parameters: {detection_threshold: 1e-3}\n')
-    assert files.check(path, SPEC, '/superpoint').detection_threshold == 1e-3
+    assert files.check(path, SPEC, '/superpoint').settings.detection_threshold == 1e-3
 
 
 def test_whole_numbers_are_doubles_where_they_are_wanted(tmp_path):
     text = '/**:\n  ros__parameters: {max_input_age: 1, twist_stddev: [1, 1, 1, 1, 1, 1]}\n'
-    found = files.check(write(tmp_path, text), NODES['deepvo'], '/deepvo')
+    found = files.check(write(tmp_path, text), NODES['deepvo'], '/deepvo').settings
     assert (repr(found.max_input_age), found.twist_stddev) == ('1.0', (1.0,) * 6)
 
 
 def test_parameters_of_sister_nodes_and_of_ros_are_let_through(tmp_path):
     text = '/**:\n  ros__parameters: {use_sim_time: true, lost_policy: inflate, qos_overrides: {}}'
-    assert files.check(write(tmp_path, text), SPEC, '/superpoint') == SPEC.parameters()
+    assert files.check(write(tmp_path, text), SPEC, '/superpoint').settings == SPEC.parameters()
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ FOREIGN = '{pattern}: {{ros__parameters: {{robot_radius: 0.3, plugins: {{a: 1}},
 @pytest.mark.parametrize('pattern', ['/**', '/*/**', '/front/**', '/front/*', '/*/*', 'front/**'])
 def test_what_a_robot_tells_all_its_nodes_is_passed_over_and_named(tmp_path, pattern):
     path = write(tmp_path, FOREIGN.format(pattern=pattern))
-    assert files.check(path, SPEC, '/front/superpoint').max_rate == 5
+    assert files.check(path, SPEC, '/front/superpoint').settings.max_rate == 5
     found = files.strangers(files.sections(path), '/front/superpoint')
     assert found == ['robot_radius', 'plugins']
 

@@ -159,7 +159,7 @@ def _node(spec: NodeSpec, values: Mapping[str, str]) -> NodeStart:
     path = Path(values['params_file'] or share_file('config/vo.yaml'))
     parameters = launch.overrides(spec, values)
     full_name = launch.full_name('~/', spec.name, values['namespace'])[:-1]
-    settings = files.check(path, spec, full_name)
+    settings, passed_over = files.check(path, spec, full_name)
     changed = {k: v for k, v in parameters.items() if k not in files.OF_ROS}
     try:
         settings = type(settings)(**_values(settings) | changed)
@@ -174,7 +174,7 @@ def _node(spec: NodeSpec, values: Mapping[str, str]) -> NodeStart:
         remappings=tuple(launch.remappings(spec, values)),
         log_level=values['log_level'],
         settings=settings,
-        passed_over=tuple(files.strangers(files.sections(path), full_name)),
+        passed_over=passed_over,
     )
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -108,10 +108,20 @@ def unknown(names: Iterable[str]) -> list[str]:
     return [name for name in names if name not in known and name.split('.')[0] not in OF_ROS]
 
 
-def check(path: Path, spec: NodeSpec, node: str) -> CommonParameters:
-    """Return the parameters of a node as a file sets them, the others at their defaults.
+class Told(NamedTuple):
+    """What a file tells a node.
 
-    What `strangers` finds is left out.
+    Attributes:
+        settings: Its parameters as the file sets them, the others at their defaults.
+        passed_over: What `strangers` finds, which is left out.
+    """
+
+    settings: CommonParameters
+    passed_over: tuple[str, ...]
+
+
+def check(path: Path, spec: NodeSpec, node: str) -> Told:
+    """Return what a file tells a node.
 
     Args:
         path: A ROS parameter file.
@@ -123,9 +133,9 @@ def check(path: Path, spec: NodeSpec, node: str) -> CommonParameters:
             message names the file.
     """
     given = list(sections(path))
-    foreign = strangers(given, node)
+    foreign = tuple(strangers(given, node))
     values = {k: v for k, v in merged(given, node).items() if k not in foreign}
-    return checked(values, spec, str(path))
+    return Told(checked(values, spec, str(path)), foreign)
 
 
 def checked(given: Mapping[str, Any], spec: NodeSpec, where: str) -> CommonParameters:

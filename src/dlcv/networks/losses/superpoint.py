@@ -189,16 +189,9 @@ def contrastive_loss(
     Raises:
         ShapeError: If the shapes do not fit.
     """
-    expect(first, 'B N D', 'first descriptors')
-    expect_same(first, second, 'first and second descriptors')
-    expect_same(first[..., 0], valid, 'points and valid points')
-    similar = first.float() @ second.float().transpose(1, 2) / temperature  # (B, N, N)
-    itself = torch.eye(first.shape[1], dtype=torch.bool, device=first.device)
-    out = ~(valid[:, :, None] & valid[:, None])  # (B, N, N)
-    if alike is not None:
-        out = out | alike
+    similar, out = _compared(first, second, valid, alike)
     # A large finite number: a row of points that are all out must not give NaN.
-    similar = similar.masked_fill(out & ~itself, -1e4)
+    similar = (similar / temperature).masked_fill(out, -1e4)
     right = similar.diagonal(dim1=1, dim2=2)  # (B, N)
     each = (similar.logsumexp(dim=2) + similar.logsumexp(dim=1)) / 2 - right
     return _mean(each, valid)
@@ -231,21 +224,33 @@ def hardest_loss(
     Raises:
         ShapeError: If the shapes do not fit.
     """
-    expect(first, 'B N D', 'first descriptors')
-    expect_same(first, second, 'first and second descriptors')
-    expect_same(first[..., 0], valid, 'points and valid points')
-    similar = first.float() @ second.float().transpose(1, 2)  # (B, N, N)
+    similar, out = _compared(first, second, valid, alike)
     # A root has no gradient at 0.
     distance = (2 - 2 * similar).clamp(min=1e-6).sqrt()
     itself = torch.eye(first.shape[1], dtype=torch.bool, device=first.device)
-    out = itself | ~(valid[:, :, None] & valid[:, None])  # (B, N, N)
-    if alike is not None:
-        out = out | alike
-    wrong = distance.masked_fill(out, 4.0)  # farther than anything
+    wrong = distance.masked_fill(out | itself, 4.0)  # farther than anything
     hardest = torch.minimum(wrong.amin(dim=2), wrong.amin(dim=1))  # (B, N)
     right = distance.diagonal(dim1=1, dim2=2)
     known = valid & (hardest < 4.0)
     return _mean((margin + right - hardest).relu(), known)
+
+
+def _compared(
+    first: Tensor, second: Tensor, valid: Tensor, alike: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return similarities ``(B, N, N)``, and which of different points do not count (bool).
+
+    Raises:
+        ShapeError: If the shapes do not fit.
+    """
+    expect(first, 'B N D', 'first descriptors')
+    expect_same(first, second, 'first and second descriptors')
+    expect_same(first[..., 0], valid, 'points and valid points')
+    out = ~(valid[:, :, None] & valid[:, None])  # (B, N, N)
+    if alike is not None:
+        out = out | alike
+    itself = torch.eye(first.shape[1], dtype=torch.bool, device=first.device)
+    return first.float() @ second.float().transpose(1, 2), out & ~itself
 
 
 def close_pairs(xy: Tensor, radius: float) -> Tensor:

@@ -123,10 +123,13 @@ class MonodepthRecipe:
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return errors of metric depth in held-out worlds, and those of the mean depth."""
         assert isinstance(network, Monodepth)
+        return self.figures([self._depth(network, view) for view in self.held_out()])
+
+    def figures(self, found: list[FloatArray]) -> dict[str, float]:
+        """Return errors of depths ``(H, W)`` found in the pictures of `held_out`."""
         views = self.held_out()
         truths = [truth for view in views if (truth := view.depth) is not None]
         mean = np.float32(np.mean([_finite_mean(truth) for truth in truths]))
-        found = [self._depth(network, view) for view in views]
         return {
             **depth_figures(found, truths, ''),
             **depth_figures(found, truths, '_scaled', median_scaling=True),

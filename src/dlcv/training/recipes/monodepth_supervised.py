@@ -26,7 +26,7 @@ from dlcv.networks.losses.monodepth import MonodepthLossConfig, monodepth_loss
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig
 from dlcv.training.flow_samples import channels_first
 from dlcv.training.recipe import Batch, Sample, Samples, TrainError
-from dlcv.training.recipes.monodepth import MonodepthRecipe, finest, with_small_disparity
+from dlcv.training.recipes.monodepth import MonodepthRecipe, finest
 from dlcv.training.shards import renewed_of_worlds
 from dlcv.training.start import filled
 from dlcv.types import ByteImage, FloatArray
@@ -116,10 +116,9 @@ class SupervisedMonodepthRecipe:
         Raises:
             TrainError: If ``start`` does not fit.
         """
-        network = Monodepth(self.monodepth)
         if self.start is None:
-            return with_small_disparity(network)
-        return filled(network, self.start, self.name, new='spread')
+            return self._unsupervised().network()
+        return filled(Monodepth(self.monodepth), self.start, self.name, new='spread')
 
     def samples(self, seed: int) -> Samples:
         """Return stereo pairs with their depth; see `DepthSamples`."""
@@ -166,14 +165,13 @@ class SupervisedMonodepthRecipe:
         """Return errors of metric depth in held-out worlds, and how well the spread ranks them."""
         assert isinstance(network, Monodepth)
         unsupervised = self._unsupervised()
-        figures = unsupervised.validate(network)
-        areas = []
+        found, areas = [], []
         for view in unsupervised.held_out():
             maps = finest(network, view)
             assert view.depth is not None
-            depth = unsupervised.metric(maps[0], view)
-            areas.append(sparsification(depth, view.depth, -maps[2]).above_oracle)
-        return {**figures, 'ause': float(np.nanmean(areas))}
+            found.append(unsupervised.metric(maps[0], view))
+            areas.append(sparsification(found[-1], view.depth, -maps[2]).above_oracle)
+        return {**unsupervised.figures(found), 'ause': float(np.nanmean(areas))}
 
     def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
         """Return the pairs of the batch, four at most, with the disparity of the left view."""
