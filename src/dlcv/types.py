@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -212,6 +212,85 @@ class Motion:
     previous_from_current: FloatArray
     odom_from_camera: FloatArray
     covariance: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Lost:
+    """There is no motion to this frame that could be believed.
+
+    Attributes:
+        stamp_ns: Time of the frame.
+        previous_stamp_ns: Time of the frame before.
+        reason: Why, in words for a person.
+        odom_from_camera: ``(4, 4)`` last known pose; odometry goes on from it, without a jump.
+        pose_covariance: ``(6, 6)`` of that pose, grown by the time since.
+    """
+
+    stamp_ns: int
+    previous_stamp_ns: int
+    reason: str
+    odom_from_camera: FloatArray
+    pose_covariance: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Aids:
+    """What was measured beside a picture and helps odometry; each where it was to be had.
+
+    Attributes:
+        keypoints: Interest points of this very picture, so that they are not computed twice.
+        right: The right camera's picture, rectified with the left one: rows correspond.
+        baseline: Distance of the right camera in metres along +x.
+        depth: Depth of the picture.
+        depth_source: Who measured it: a depth camera, or a network, whose unit is doubtful.
+        wheels: ``(4, 4)`` motion of the camera since the last picture by the wheels, metres.
+        turn: ``(3, 3)`` rotation ``previous_from_current`` of the camera by a gyroscope.
+        mask: ``(H, W)`` bool; False where the picture shows what does not stand still.
+    """
+
+    keypoints: Keypoints | None = None
+    right: Frame | None = None
+    baseline: float = 0.0
+    depth: DepthMap | None = None
+    depth_source: Literal['camera', 'network'] = 'camera'
+    wheels: FloatArray | None = None
+    turn: FloatArray | None = None
+    mask: npt.NDArray[np.bool_] | None = None
+
+
+TrackingState = Literal['starting', 'tracking', 'standing', 'turning', 'lost']
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Tracking:
+    """What visual odometry knows of itself after a picture.
+
+    Attributes:
+        stamp_ns: Time of the picture.
+        state: ``starting`` until a motion is known, ``turning`` where only the rotation is seen.
+        reason: Why it is lost, in words for a person; empty while it is not.
+        matches: Keypoints that were found again, before any check.
+        inliers: Those that agree with the motion.
+        scale_source: What the metre comes from: ``stereo``, ``depth``, ``network``, ``wheels``,
+            ``camera_height`` or ``none``.
+        scale: Metres per unit of the odometry's window.
+        scale_stddev: Its standard deviation as a share of it.
+        tracks: Where the inliers were in the last picture and are in this one.
+        landmarks: ``(L, 3)`` points of the window in odom axes, metres.
+        landmark_stddev: ``(L,)`` standard deviation of their depth as a share of it.
+    """
+
+    stamp_ns: int
+    state: TrackingState
+    reason: str = ''
+    matches: int = 0
+    inliers: int = 0
+    scale_source: str = 'none'
+    scale: float = 1.0
+    scale_stddev: float = 0.0
+    tracks: Matches | None = None
+    landmarks: FloatArray = field(default_factory=lambda: np.empty((0, 3), np.float32))
+    landmark_stddev: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

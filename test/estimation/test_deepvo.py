@@ -11,7 +11,6 @@ from scipy.spatial.transform import Rotation
 from torch import nn
 
 from dlcv.estimation.deepvo import (
-    Lost,
     OdometryEstimator,
     OdometrySettings,
     last_of_window,
@@ -20,7 +19,7 @@ from dlcv.geometry.euler import euler_to_matrix
 from dlcv.geometry.trajectory import extent
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.losses.deepvo import motions, pair_labels, window_labels
-from dlcv.types import Camera, Motion
+from dlcv.types import Camera, Lost, Motion
 
 CONFIG = DeepVOConfig(input_size=(64, 96), sequence='stateful', labels='pair')
 STEP = np.array([0.02, -0.01, 0.03, 0.1, -0.05, 0.5])  # angles first

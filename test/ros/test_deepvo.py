@@ -13,12 +13,11 @@ from geometry_msgs.msg import PoseWithCovarianceStamped
 from scipy.spatial.transform import Rotation
 from std_srvs.srv import Trigger
 
-from dlcv.estimation.deepvo import Lost
 from dlcv.interface import messages
 from dlcv.ros.nodes.deepvo import DeepVONode
 from dlcv.ros.qos import profile
 from dlcv.ros.vocabulary import COMPOSER, message_class
-from dlcv.types import Frame, Motion
+from dlcv.types import Frame, Lost, Motion
 
 pytestmark = pytest.mark.ros
 SPREAD = np.diag((1, 2, 3, 4, 5, 6)) * 1e-4

@@ -22,7 +22,7 @@ from dlcv.geometry.trajectory import extent
 from dlcv.networks.deepvo import DeepVO, Spread
 from dlcv.networks.layers.recurrent import Memory
 from dlcv.networks.losses.deepvo import motions
-from dlcv.types import ByteImage, Camera, FloatArray, Frame, Motion
+from dlcv.types import ByteImage, Camera, FloatArray, Frame, Lost, Motion
 
 Matrix = npt.NDArray[np.float64]
 
@@ -58,25 +58,6 @@ class OdometrySettings:
     max_angular_speed: float = 3.5
     pose_stddev_per_meter: float = 0.0
     twist_stddev: tuple[float, ...] = (0.1, 0.1, 0.1, 0.05, 0.05, 0.05)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Lost:
-    """There is no motion to this frame that could be believed.
-
-    Attributes:
-        stamp_ns: Time of the frame.
-        previous_stamp_ns: Time of the frame before.
-        reason: Why, in words for a person.
-        odom_from_camera: ``(4, 4)`` last known pose; odometry goes on from it, without a jump.
-        pose_covariance: ``(6, 6)`` of that pose, grown by the time since.
-    """
-
-    stamp_ns: int
-    previous_stamp_ns: int
-    reason: str
-    odom_from_camera: FloatArray
-    pose_covariance: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,6 +19,7 @@ from dlcv.estimation.dsac import RelocalizationEstimator
 from dlcv.estimation.flownet import FlowEstimator
 from dlcv.estimation.monodepth import DepthEstimator
 from dlcv.estimation.superpoint import FeatureEstimator
+from dlcv.estimation.visual_odometry import VisualOdometry
 from dlcv.networks.weights import WeightsError, chosen, load, untrained
 
 S = TypeVar('S')
@@ -67,6 +68,7 @@ def load_estimator(
 load_features = partial(load_estimator, FeatureEstimator, 'superpoint')
 load_flow = partial(load_estimator, FlowEstimator, 'flownet')
 load_depth = partial(load_estimator, DepthEstimator, 'monodepth')
+load_visual_odometry = partial(load_estimator, VisualOdometry, 'superpoint')
 load_odometry = partial(load_estimator, OdometryEstimator, 'deepvo')
 load_relocalization = partial(load_estimator, RelocalizationEstimator, 'dsac')
 
