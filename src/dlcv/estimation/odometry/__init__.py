@@ -1,1 +1,1 @@
-"""The geometry of odometry: what motion, depth and scale follow from matched points; no networks."""
+"""What motion, depth and scale follow from matched points: geometry alone, no networks."""
