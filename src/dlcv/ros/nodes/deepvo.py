@@ -66,6 +66,8 @@ class DeepVONode(VisionNode[DeepVOParameters, BodyState]):
         """Publish, and keep the pose for whoever is started next."""
         super().publish(frame, header, result)
         self._begun = True
+        if not self.parameters.resume_within:
+            return  # whoever is started next does not look for it
         try:
             self._last_pose.save(result, self._frames())
         except OSError as err:
