@@ -213,6 +213,12 @@ class Bag(Closing):
         beside = f'{base.rpartition("/")[0]}/camera_info'
         return next((name for name in (beside, f'{base}/camera_info') if name in names), None)
 
+    def find_right(self, image_topic: str) -> str | None:
+        """Return the topic of the right camera beside the left one; None where nobody can tell."""
+        raw = [t.name for t in self.topics if t.msgtype == IMAGE and t.name != image_topic]
+        right = [name for name in raw if not is_output(name) and self._is_right(name)]
+        return right[0] if len(right) == 1 else None
+
     def frames(
         self,
         image_topic: str | None = None,
