@@ -1,6 +1,6 @@
 """What visual odometry adds to SuperPoint's own time, and whether it stays flat, memory too.
 
-    python benchmarks/odometry.py [--frames 10000] [--threads 2] [--aid none] [--lockstep] [--cpu-time]
+    python benchmarks/odometry.py [--frames 10000] [--threads 2] [--aid depth] [--lockstep]
 
 A camera goes round in a made-up room of points that are drawn as small patches: 640x480 pictures,
 1,000 points with descriptors, of which a tenth have nothing to do with those of any other picture.
@@ -253,12 +253,14 @@ def main() -> None:
     keep_freed_memory()
     threads = set_threads(1 if args.cpu_time else args.threads)
     cv2.setNumThreads(threads)
+    kind = 'processor' if args.cpu_time else 'wall'
+    print(f'{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {platform.node()}, {processor()}')
     print(
-        f'{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {platform.node()}, {processor()}, '
-        f'load {os.getloadavg()[0]:.1f}\n{threads} threads, {"processor" if args.cpu_time else "wall"} time, PyTorch {torch.__version__}, OpenCV '
-        f'{cv2.__version__}, NumPy {np.__version__}\n{WIDTH}x{HEIGHT}, {POINTS} points, '
-        f'aid: {args.aid}{", lock-step" if args.lockstep else ""}\n'
+        f'{threads} threads, {kind} time, load {os.getloadavg()[0]:.1f}, PyTorch '
+        f'{torch.__version__}, OpenCV {cv2.__version__}, NumPy {np.__version__}'
     )
+    lockstep = ', lock-step' if args.lockstep else ''
+    print(f'{WIDTH}x{HEIGHT}, {POINTS} points, aid: {args.aid}{lockstep}\n')
     report(measure(args))
 
 
