@@ -119,9 +119,10 @@ def refine_pose(
 class _Problem:
     """Landmarks in odom axes, what was seen of them, and steps of the pose.
 
-    In the last steps each inlier's inverse depth moves along: for every pose it is the best between
-    what was known and what is seen. Held still, its errors would shorten the camera's way, as
-    errors of a regressor do in every regression. Far from the pose it would follow other errors.
+    Each inverse depth moves along: for every pose it is the best between what was known and what is
+    seen. Held still, its errors would shorten the camera's way, as errors of a regressor do in
+    every regression; and where depths are guesses, an image point would be thought to move with the
+    camera as the guess does, which turns the way aside.
     """
 
     def __init__(
@@ -163,10 +164,7 @@ class _Problem:
                 tried += 1
                 damped = information + np.diag(damping * np.diag(information) + _UNKNOWN)
                 step = -np.linalg.solve(damped, gradient)
-                depths = self.known
-                if kernel == 'truncated':
-                    best = view.best_inverse_depth(jacobian, step)
-                    depths = np.where(weight > 0, best, self.known)
+                depths = view.best_inverse_depth(jacobian, step)
                 candidate = self.view(moved_by(view.pose, step), depths)
                 if self.cost(candidate, kernel, width) <= before:
                     view, damping = candidate, max(damping / 10, 1e-9)
@@ -177,8 +175,9 @@ class _Problem:
         return view, tried
 
     def view(self, pose: Matrix, inverse_depth: Matrix) -> _View:
-        """Look at the landmarks from a pose."""
-        return _View(self, pose, inverse_depth)
+        """Look at the landmarks from a pose, with the best depths near these."""
+        glance = _View(self, pose, inverse_depth)
+        return _View(self, pose, glance.best_inverse_depth(np.zeros((6, 2, 1)), np.zeros(6)))
 
     def normal(self, view: _View, jacobian: Matrix, weight: Matrix) -> tuple[Matrix, Matrix]:
         """Return information ``(6, 6)`` and half the gradient ``(6,)`` of the weighted squares."""
@@ -220,7 +219,7 @@ class _View:
     Attributes:
         residual: ``(2, N)`` what is left with the best inverse depths, whitened: multiplied by the
             symmetric root of the inverse of ``noise^2 I + slope variance slope'``.
-        squared: ``(N,)`` squared lengths; what is behind the camera is as wrong as can be.
+        squared: ``(N,)`` how improbable that and the depths are; what is behind the camera is as wrong as can be.
     """
 
     def __init__(self, problem: _Problem, pose: Matrix, inverse_depth: Matrix) -> None:
@@ -236,7 +235,8 @@ class _View:
         self.share = self.slope * (variance / (self.long * (self.long + noise)))
         self.error = self.seen.xy - problem.xy
         self.residual = self.whitened(self.error + self.slope * (problem.known - inverse_depth))
-        squared = _dot(self.residual, self.residual)
+        change = np.square(inverse_depth - problem.known) / np.maximum(variance, 1e-30)
+        squared = _dot(self.error, self.error) / noise**2 + change
         self.squared = np.where(self.seen.ahead, squared, np.maximum(squared, _BEHIND))
 
     @property
