@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +23,10 @@ from dlcv.estimation.odometry.robust import GATE, Kernel, cost, spread, weights
 from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
+Goal: TypeAlias = 'Callable[[_View], float]'
 _UNKNOWN = np.repeat((BLIND**-2, np.pi**-2), 3)  # information on a pose of which nothing is known
-_COARSE, _FINE = 1e-2, 1e-4  # squared steps, over their covariance, that end a descent
-_POLISH = 3  # steps on inliers only
+_COARSE, _FINE = 1e-1, 1e-4  # squared steps, over their covariance, that end a descent
+_POLISH = 6  # steps on inliers only
 _BEHIND = 1e6  # squared residual, at least, of what is not in front of the camera
 
 
@@ -112,7 +115,7 @@ def refine_pose(
     problem = _Problem(landmarks, np.asarray(xy, np.float64), stddev, prior)
     view = problem.view(np.array(start, np.float64), problem.known)
     view, tried = problem.descend(view, kernel, iterations)
-    view, polished = problem.descend(view, 'truncated', _POLISH)
+    view, polished = problem.descend(view, None, _POLISH)
     return problem.result(view, tried + polished)
 
 
@@ -149,32 +152,65 @@ class _Problem:
         self.prior = prior
         self.belief = np.zeros((6, 6)) if prior is None else np.linalg.inv(prior.covariance)
 
-    def descend(self, view: _View, kernel: Kernel, iterations: int) -> tuple[_View, int]:
-        """Return a view of lower cost and how many steps were tried."""
+    def descend(self, view: _View, kernel: Kernel | None, iterations: int) -> tuple[_View, int]:
+        """Return a view of lower cost and how many steps were tried.
+
+        With a kernel the depths stay as known; without one the inliers' move along, and their
+        squares alone count.
+        """
         damping, tried = 1e-6, 0
         while tried < iterations:
-            ahead = view.seen.ahead
-            width = 1.0 if kernel == 'truncated' else spread(view.squared[ahead])
-            weight = weights(view.squared / width, kernel) * ahead / width
+            if kernel is None:
+                weight, goal = self.inliers(view)
+            else:
+                weight, goal = self.robust(view, kernel)
             jacobian = view.jacobian()
             information, gradient = self.normal(view, jacobian, weight)
-            before = self.cost(view, kernel, width)
+            before = goal(view)
             while tried < iterations:
                 tried += 1
                 damped = information + np.diag(damping * np.diag(information) + _UNKNOWN)
                 step = -np.linalg.solve(damped, gradient)
                 depths = self.known
-                if kernel == 'truncated':
+                if kernel is None:
                     best = view.best_inverse_depth(jacobian, step)
                     depths = np.where(weight > 0, best, self.known)
                 candidate = self.view(moved_by(view.pose, step), depths)
-                if self.cost(candidate, kernel, width) <= before:
+                if goal(candidate) <= before:
                     view, damping = candidate, max(damping / 10, 1e-9)
                     break
                 damping = max(damping * 100, 1e-4)
-            if step @ information @ step < (_FINE if kernel == 'truncated' else _COARSE):
+            if step @ information @ step < (_FINE if kernel is None else _COARSE):
                 break
         return view, tried
+
+    def robust(self, view: _View, kernel: Kernel) -> tuple[Matrix, Goal]:
+        """Return weights ``(N,)`` and the cost that they are the slope of, by any view.
+
+        The residuals' covariance is held: where it grows with the way from the anchor, a way
+        without end would cost the least.
+        """
+        width = spread(view.squared[view.seen.ahead])
+
+        def goal(other: _View) -> float:
+            residual = view.whitened(other.error)
+            squared = _punished(_dot(residual, residual), other.seen.ahead)
+            return cost(squared / width, kernel) + self.prior_cost(other.pose)
+
+        return weights(view.squared / width, kernel) * view.seen.ahead / width, goal
+
+    def inliers(self, view: _View) -> tuple[Matrix, Goal]:
+        """Return 1 for inliers ``(N,)`` and the sum of their squares, by any view."""
+        weight = (view.squared <= GATE).astype(np.float64)
+
+        def goal(other: _View) -> float:
+            moved = np.square(other.inverse_depth - self.known) / np.maximum(self.variance, 1e-30)
+            squared = _dot(other.error, other.error) / self.noise**2 + moved
+            return float(weight @ _punished(squared, other.seen.ahead)) + self.prior_cost(
+                other.pose
+            )
+
+        return weight, goal
 
     def view(self, pose: Matrix, inverse_depth: Matrix) -> _View:
         """Look at the landmarks from a pose."""
@@ -191,12 +227,11 @@ class _Problem:
             gradient = gradient + by_step.T @ self.belief @ error
         return information, gradient
 
-    def cost(self, view: _View, kernel: Kernel, width: float) -> float:
-        total = cost(view.squared / width, kernel)
-        if self.prior is not None:
-            error, _ = _prior_error(view.pose, self.prior.odom_from_camera)
-            total += float(error @ self.belief @ error)
-        return total
+    def prior_cost(self, pose: Matrix) -> float:
+        if self.prior is None:
+            return 0.0
+        error, _ = _prior_error(pose, self.prior.odom_from_camera)
+        return float(error @ self.belief @ error)
 
     def result(self, view: _View, iterations: int) -> RefinedPose:
         inliers = view.squared <= GATE
@@ -236,8 +271,7 @@ class _View:
         self.share = self.slope * (variance / (self.long * (self.long + noise)))
         self.error = self.seen.xy - problem.xy
         self.residual = self.whitened(self.error + self.slope * (problem.known - inverse_depth))
-        squared = _dot(self.residual, self.residual)
-        self.squared = np.where(self.seen.ahead, squared, np.maximum(squared, _BEHIND))
+        self.squared = _punished(_dot(self.residual, self.residual), self.seen.ahead)
 
     @property
     def variance(self) -> Matrix:
@@ -263,6 +297,11 @@ class _View:
         length = values[..., 0, :] * self.slope[0] + values[..., 1, :] * self.slope[1]
         share = self.share * length[..., None, :]
         return np.asarray((values - share) / self.problem.noise)
+
+
+def _punished(squared: Matrix, ahead: npt.NDArray[np.bool_]) -> Matrix:
+    """Return squared residuals ``(N,)``, large for what is not in front of the camera."""
+    return np.where(ahead, squared, np.maximum(squared, _BEHIND))
 
 
 def _dot(a: Matrix, b: Matrix) -> Matrix:
