@@ -30,7 +30,8 @@ from scipy.optimize import least_squares
 from scipy.sparse import coo_matrix, csr_matrix, identity, vstack
 from scipy.spatial.transform import Rotation
 
-from dlcv.estimation.odometry.pose import Landmarks, moved_by, refine_pose
+from dlcv.estimation.odometry.perturbation import moved_by
+from dlcv.estimation.odometry.pose import Landmarks, refine_pose
 from dlcv.estimation.odometry.reprojection import along, by_vector, reproject, turned
 from dlcv.estimation.odometry.triangulation import triangulate
 from dlcv.estimation.odometry.window import Window, adjust

@@ -10,7 +10,8 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
-from dlcv.estimation.odometry.pose import Landmarks, PosePrior, moved_by, refine_pose
+from dlcv.estimation.odometry.perturbation import moved_by
+from dlcv.estimation.odometry.pose import Landmarks, PosePrior, refine_pose
 
 PIXEL = 1 / 500
 NOTHING = np.zeros(6)

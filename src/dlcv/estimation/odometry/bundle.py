@@ -13,15 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from dlcv.estimation.odometry.pose import moved_by
+from dlcv.estimation.odometry.perturbation import ANYWHERE, hat, moved_by, turn_jacobian
 from dlcv.estimation.odometry.reprojection import (
     BLIND,
     Reprojection,
     along,
     by_vector,
-    hat,
     reproject,
-    turn_jacobian,
+    squares,
     turned,
 )
 from dlcv.estimation.odometry.robust import Kernel, cost, spread, weights
@@ -29,11 +28,6 @@ from dlcv.estimation.odometry.schur import NormalEquations
 from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
-BEHIND = 1e6
-"""Squared residual, at least, of a landmark that is not in front of the camera that sees it."""
-POSE_FLOOR = np.repeat((BLIND**-2, np.pi**-2), 3)
-"""Information on a pose of which nothing is known."""
-
 _SCALE_STEPS = 8
 
 
@@ -111,10 +105,8 @@ class State:
             self.turn, self.bearing[:, None], self.offset, inverse_depth
         )
         self.residual = (self.seen.xy - grid.xy) / grid.stddev
-        squared = np.square(self.residual).sum(0)
         self.ahead = self.seen.ahead
-        behind = ~self.ahead & np.isfinite(grid.stddev)
-        self.squared = np.where(behind, np.maximum(squared, BEHIND), squared)
+        self.squared = squares(self.residual, self.ahead | np.isinf(grid.stddev))
         self.depth_residual = (inverse_depth - grid.depth) / grid.depth_stddev
         self.depth_squared = np.square(self.depth_residual)
 
@@ -212,7 +204,7 @@ class State:
             landmarks=landmarks,
             landmarks_gradient=landmarks_gradient,
             cross=cross[:, first:],
-            poses_floor=np.tile(POSE_FLOOR, count - grid.fixed),
+            poses_floor=np.tile(ANYWHERE, count - grid.fixed),
             landmarks_floor=BLIND**-2,
         )
 

@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from dlcv.estimation.odometry.perturbation import ANYWHERE, moved_by, turn_jacobian
 from dlcv.estimation.odometry.reprojection import (
     BLIND,
     along,
     by_vector,
     confidence,
     reproject,
-    turn_jacobian,
+    squares,
     turned,
 )
 from dlcv.estimation.odometry.robust import GATE, Kernel, cost, spread, weights
@@ -24,10 +25,8 @@ from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
 Goal: TypeAlias = 'Callable[[_View], float]'
-_UNKNOWN = np.repeat((BLIND**-2, np.pi**-2), 3)  # information on a pose of which nothing is known
 _COARSE, _FINE = 1e-1, 1e-4  # squared steps, over their covariance, that end a descent
 _POLISH = 6  # steps on inliers only
-_BEHIND = 1e6  # squared residual, at least, of what is not in front of the camera
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -169,7 +168,7 @@ class _Problem:
             before = goal(view)
             while tried < iterations:
                 tried += 1
-                damped = information + np.diag(damping * np.diag(information) + _UNKNOWN)
+                damped = information + np.diag(damping * np.diag(information) + ANYWHERE)
                 step = -np.linalg.solve(damped, gradient)
                 depths = self.known
                 if kernel is None:
@@ -193,8 +192,7 @@ class _Problem:
         width = spread(view.squared[view.seen.ahead])
 
         def goal(other: _View) -> float:
-            residual = view.whitened(other.error)
-            squared = _punished(_dot(residual, residual), other.seen.ahead)
+            squared = squares(view.whitened(other.error), other.seen.ahead)
             return cost(squared / width, kernel) + self.prior_cost(other.pose)
 
         return weights(view.squared / width, kernel) * view.seen.ahead / width, goal
@@ -204,11 +202,9 @@ class _Problem:
         weight = (view.squared <= GATE).astype(np.float64)
 
         def goal(other: _View) -> float:
+            squared = squares(other.error / self.noise, other.seen.ahead)
             moved = np.square(other.inverse_depth - self.known) / np.maximum(self.variance, 1e-30)
-            squared = _dot(other.error, other.error) / self.noise**2 + moved
-            return float(weight @ _punished(squared, other.seen.ahead)) + self.prior_cost(
-                other.pose
-            )
+            return float(weight @ (squared + moved)) + self.prior_cost(other.pose)
 
         return weight, goal
 
@@ -238,7 +234,7 @@ class _Problem:
         jacobian = view.jacobian()
         jacobian[:3] *= confidence(view.inverse_depth, view.variance)
         information, _ = self.normal(view, jacobian, inliers.astype(np.float64))
-        covariance = np.linalg.inv(information + np.diag(_UNKNOWN))
+        covariance = np.linalg.inv(information + np.diag(ANYWHERE))
         freedom = max(2 * int(inliers.sum()) - (6 if self.prior is None else 0), 1)
         return RefinedPose(
             odom_from_camera=view.pose,
@@ -271,7 +267,7 @@ class _View:
         self.share = self.slope * (variance / (self.long * (self.long + noise)))
         self.error = self.seen.xy - problem.xy
         self.residual = self.whitened(self.error + self.slope * (problem.known - inverse_depth))
-        self.squared = _punished(_dot(self.residual, self.residual), self.seen.ahead)
+        self.squared = squares(self.residual, self.seen.ahead)
 
     @property
     def variance(self) -> Matrix:
@@ -299,21 +295,8 @@ class _View:
         return np.asarray((values - share) / self.problem.noise)
 
 
-def _punished(squared: Matrix, ahead: npt.NDArray[np.bool_]) -> Matrix:
-    """Return squared residuals ``(N,)``, large for what is not in front of the camera."""
-    return np.where(ahead, squared, np.maximum(squared, _BEHIND))
-
-
 def _dot(a: Matrix, b: Matrix) -> Matrix:
     return np.asarray(a[0] * b[0] + a[1] * b[1])
-
-
-def moved_by(pose: FloatArray, step: FloatArray) -> Matrix:
-    """Return a pose ``(4, 4)`` after a step ``(6,)``: ``p + dp`` and ``exp(dr) R``."""
-    moved = np.array(pose, np.float64)
-    moved[:3, 3] += step[:3]
-    moved[:3, :3] = Rotation.from_rotvec(step[3:]).as_matrix() @ pose[:3, :3]
-    return moved
 
 
 def _prior_error(pose: Matrix, prior: FloatArray) -> tuple[Matrix, Matrix]:
