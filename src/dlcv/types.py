@@ -185,6 +185,7 @@ class DepthMap:
             -inf nearer than the minimum (REP 117). None when the camera is unknown.
         confidence: ``(H, W)`` float32 in [0, 1], when it was asked for.
         camera: Intrinsics of the rectified image, when known.
+        reason: Why no depth is known anywhere, in words for a person; empty where some is.
     """
 
     stamp_ns: int
@@ -192,6 +193,7 @@ class DepthMap:
     depth: FloatArray | None = None
     confidence: FloatArray | None = None
     camera: Camera | None = None
+    reason: str = ''
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -226,7 +228,7 @@ class Lost:
 
     Attributes:
         stamp_ns: Time of the frame.
-        previous_stamp_ns: Time of the frame before.
+        previous_stamp_ns: Time of the frame before that a motion would have begun at.
         reason: Why, in words for a person.
         odom_from_camera: ``(4, 4)`` last known pose; odometry goes on from it, without a jump.
         pose_covariance: ``(6, 6)`` of that pose, grown by the time since.

@@ -54,7 +54,8 @@ def folder(tmp_path):
     rng = np.random.default_rng(0)
     lines = []
     for i, pose in enumerate(true_poses()):
-        picture = rng.integers(0, 256, (48, 64, 3), np.uint8)
+        blocks = rng.integers(0, 256, (12, 16, 3), np.uint8)
+        picture = blocks.repeat(4, axis=0).repeat(4, axis=1)
         assert cv2.imwrite(str(root / 'rgb' / f'{i:02d}.png'), picture)
         turn = Rotation.from_matrix(pose[:3, :3]).as_quat()
         lines.append(' '.join(f'{v:.9f}' for v in (0.1 * i, *pose[:3, 3], *turn)))
