@@ -25,7 +25,7 @@ from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
 Goal: TypeAlias = 'Callable[[_View], float]'
-_COARSE, _FINE = 1e-1, 1e-4  # squared steps, over their covariance, that end a descent
+_COARSE, _FINE = 1.0, 1e-3  # squared steps, over their covariance, that end a descent
 _POLISH = 6  # steps on inliers only
 
 

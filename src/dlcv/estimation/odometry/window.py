@@ -21,7 +21,7 @@ from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
-_COARSE, _FINE = 1e-2, 1e-4  # squared steps, over their covariance, that end a descent
+_COARSE, _FINE = 1.0, 1e-3  # squared steps, over their covariance, that end a descent
 _POLISH = 3  # steps on inliers only
 
 
