@@ -207,6 +207,8 @@ def test_nothing_seen_is_said(scene):
 def test_arrays_that_do_not_belong_together_are_refused(scene):
     with pytest.raises(ValueError, match=r'xy of 300 landmarks must be \(300, 2\), got \(299, 2\)'):
         refine_pose(scene.poses[0], landmarks_of(scene), np.zeros((299, 2)), PIXEL)
+    with pytest.raises(ValueError, match='xy of 300 landmarks must be finite'):
+        refine_pose(scene.poses[0], landmarks_of(scene), np.full((300, 2), np.nan), PIXEL)
 
 
 def test_the_same_is_the_same_to_the_bit(scene):

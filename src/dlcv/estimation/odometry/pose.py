@@ -54,7 +54,8 @@ class PosePrior:
 
     Attributes:
         odom_from_camera: ``(4, 4)``, metres.
-        covariance: ``(6, 6)`` of it as (x, y, z, rx, ry, rz) in odom axes, m and rad.
+        covariance: ``(6, 6)`` of it as (x, y, z, rx, ry, rz) in odom axes, m and rad; positive
+            definite.
     """
 
     odom_from_camera: FloatArray
@@ -109,7 +110,7 @@ def refine_pose(
         kernel: Of the robust steps.
 
     Raises:
-        ValueError: If the arrays do not belong together.
+        ValueError: If the arrays do not belong together, or are not finite.
     """
     problem = _Problem(landmarks, np.asarray(xy, np.float64), stddev, prior)
     view = problem.view(np.array(start, np.float64), problem.known)
@@ -140,6 +141,8 @@ class _Problem:
                 raise ValueError(
                     f'{name} of {count} landmarks must be {shape}, got {np.shape(array)}'
                 )
+            if name != 'variance' and not np.isfinite(array).all():
+                raise ValueError(f'{name} of {count} landmarks must be finite')
         anchors = np.asarray(landmarks.odom_from_anchor, np.float64)[landmarks.anchor]
         ray = np.vstack((np.asarray(landmarks.rays, np.float64).T, np.ones(count)))
         self.bearing = np.einsum('nij,jn->in', anchors[:, :3, :3], ray)
