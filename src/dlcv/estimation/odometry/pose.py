@@ -26,7 +26,7 @@ from dlcv.types import FloatArray
 Matrix = npt.NDArray[np.float64]
 Goal: TypeAlias = 'Callable[[_View], float]'
 _COARSE, _FINE = 1.0, 1e-3  # squared steps, over their covariance, that end a descent
-_POLISH = 6  # steps on inliers only
+_POLISH = 10  # steps on inliers only
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -90,7 +90,7 @@ def refine_pose(
     stddev: FloatArray | float,
     *,
     prior: PosePrior | None = None,
-    iterations: int = 10,
+    iterations: int = 6,
     kernel: Kernel = 'cauchy',
 ) -> RefinedPose:
     """Move a camera until it sees landmarks where the picture shows them.
@@ -106,7 +106,8 @@ def refine_pose(
         xy: ``(N, 2)`` normalised image coordinates in which they are seen.
         stddev: ``(N,)`` of ``xy`` against the landmark's ray (noise of both pictures), normalised.
         prior: Holds the pose as firmly as its covariance says.
-        iterations: At most this many robust steps, and a few on the inliers after them.
+        iterations: At most this many robust steps with depths held, as many with depths that move
+            along, and a few on the inliers after them.
         kernel: Of the robust steps.
 
     Raises:
@@ -114,17 +115,18 @@ def refine_pose(
     """
     problem = _Problem(landmarks, np.asarray(xy, np.float64), stddev, prior)
     view = problem.view(np.array(start, np.float64), problem.known)
-    view, tried = problem.descend(view, kernel, iterations)
-    view, polished = problem.descend(view, None, _POLISH)
-    return problem.result(view, tried + polished)
+    view, held = problem.descend(view, kernel, moving=False, iterations=iterations)
+    view, moved = problem.descend(view, kernel, moving=True, iterations=iterations)
+    view, polished = problem.descend(view, None, moving=True, iterations=_POLISH)
+    return problem.result(view, held + moved + polished)
 
 
 class _Problem:
     """Landmarks in odom axes, what was seen of them, and steps of the pose.
 
-    In the last steps each inlier's inverse depth moves along: for every pose it is the best between
-    what was known and what is seen. Held still, its errors would shorten the camera's way, as
-    errors of a regressor do in every regression. Far from the pose it would follow other errors.
+    After the first steps each landmark's inverse depth moves along: for every pose it is the best
+    between what was known and what is seen. Held still, its errors would shorten the camera's way,
+    as errors of a regressor do in every regression. Far from the pose it would follow other errors.
     """
 
     def __init__(
@@ -154,18 +156,20 @@ class _Problem:
         self.prior = prior
         self.belief = np.zeros((6, 6)) if prior is None else np.linalg.inv(prior.covariance)
 
-    def descend(self, view: _View, kernel: Kernel | None, iterations: int) -> tuple[_View, int]:
+    def descend(
+        self, view: _View, kernel: Kernel | None, *, moving: bool, iterations: int
+    ) -> tuple[_View, int]:
         """Return a view of lower cost and how many steps were tried.
 
-        With a kernel the depths stay as known; without one the inliers' move along, and their
-        squares alone count.
+        Args:
+            view: Where to start.
+            kernel: Weighs the residuals; without one the squares of the inliers count.
+            moving: Let the depths move along.
+            iterations: At most so many steps.
         """
         damping, tried = 1e-6, 0
         while tried < iterations:
-            if kernel is None:
-                weight, goal = self.inliers(view)
-            else:
-                weight, goal = self.robust(view, kernel)
+            weight, goal = self.weighed(view, kernel, moving)
             jacobian = view.jacobian()
             information, gradient = self.normal(view, jacobian, weight)
             before = goal(view)
@@ -174,7 +178,7 @@ class _Problem:
                 damped = information + np.diag(damping * np.diag(information) + ANYWHERE)
                 step = -np.linalg.solve(damped, gradient)
                 depths = self.known
-                if kernel is None:
+                if moving:
                     best = view.best_inverse_depth(jacobian, step)
                     depths = np.where(weight > 0, best, self.known)
                 candidate = self.view(moved_by(view.pose, step), depths)
@@ -186,28 +190,25 @@ class _Problem:
                 break
         return view, tried
 
-    def robust(self, view: _View, kernel: Kernel) -> tuple[Matrix, Goal]:
-        """Return weights ``(N,)`` and the cost that they are the slope of, by any view.
+    def weighed(self, view: _View, kernel: Kernel | None, moving: bool) -> tuple[Matrix, Goal]:
+        """Return weights ``(N,)`` and what they make small, by any view.
 
-        The residuals' covariance is held: where it grows with the way from the anchor, a way
-        without end would cost the least.
+        Where depths are held, so is the residuals' covariance: it grows with the way from the
+        anchor, and a way without end would cost the least.
         """
-        width = spread(view.squared[view.seen.ahead])
+        width = 1.0 if kernel is None else spread(view.squared[view.seen.ahead])
+        if kernel is None:
+            weight = (view.squared <= GATE).astype(np.float64)
+        else:
+            weight = weights(view.squared / width, kernel) * view.seen.ahead / width
 
         def goal(other: _View) -> float:
-            squared = squares(view.whitened(other.error), other.seen.ahead)
-            return cost(squared / width, kernel) + self.prior_cost(other.pose)
-
-        return weights(view.squared / width, kernel) * view.seen.ahead / width, goal
-
-    def inliers(self, view: _View) -> tuple[Matrix, Goal]:
-        """Return 1 for inliers ``(N,)`` and the sum of their squares, by any view."""
-        weight = (view.squared <= GATE).astype(np.float64)
-
-        def goal(other: _View) -> float:
-            squared = squares(other.error / self.noise, other.seen.ahead)
-            moved = np.square(other.inverse_depth - self.known) / np.maximum(self.variance, 1e-30)
-            return float(weight @ (squared + moved)) + self.prior_cost(other.pose)
+            if moving:
+                squared = other.joint_squares()
+            else:
+                squared = squares(view.whitened(other.error), other.seen.ahead)
+            total = weight @ squared if kernel is None else cost(squared / width, kernel)
+            return float(total) + self.prior_cost(other.pose)
 
         return weight, goal
 
@@ -271,6 +272,12 @@ class _View:
         self.error = self.seen.xy - problem.xy
         self.residual = self.whitened(self.error + self.slope * (problem.known - inverse_depth))
         self.squared = squares(self.residual, self.seen.ahead)
+
+    def joint_squares(self) -> Matrix:
+        """Return squared residuals ``(N,)`` of image points and inverse depths together."""
+        squared = squares(self.error / self.problem.noise, self.seen.ahead)
+        moved = np.square(self.inverse_depth - self.problem.known)
+        return np.asarray(squared + moved / np.maximum(self.problem.variance, 1e-30))
 
     @property
     def variance(self) -> Matrix:
