@@ -143,14 +143,17 @@ def test_one_camera_and_no_depth_tell_the_direction_and_not_the_length(scene):
     assert np.sqrt(variances[1]) < 0.1
 
 
-def test_the_first_motion_is_found_before_points_of_guessed_depth(scenes):
-    for seed in range(5):
+@pytest.mark.parametrize(('disorder', 'outliers'), [(0.0, 0.0), (0.0, 0.3), (0.5, 0.0)])
+def test_the_first_motion_is_found_before_points_of_guessed_depth(scenes, disorder, outliers):
+    for seed in range(8):
         scene, rng = scenes(seed, landmarks=600), np.random.default_rng(seed)
         scene = replace(scene, anchor=np.zeros_like(scene.anchor))
         truth = scene.poses[1]
-        guess = np.full(600, 0.2)
+        guess = 0.2 * np.exp(disorder * rng.normal(size=600))
         guessed = replace(landmarks_of(scene), inverse_depth=guess, variance=guess**2)
         xy = scene.seen(truth) + 0.3 * PIXEL * rng.normal(size=(600, 2))
+        outlying = rng.random(600) < outliers
+        xy[outlying] = rng.uniform(-0.5, 0.5, (outlying.sum(), 2))
         found = refine_pose(scene.poses[0], guessed, xy, 0.3 * PIXEL)
         assert np.abs(errors(found.odom_from_camera, truth)[3:]).max() < 2e-3
         way, true = (p[:3, 3] - scene.poses[0, :3, 3] for p in (found.odom_from_camera, truth))

@@ -124,9 +124,11 @@ def refine_pose(
 class _Problem:
     """Landmarks in odom axes, what was seen of them, and steps of the pose.
 
-    After the first steps each landmark's inverse depth moves along: for every pose it is the best
-    between what was known and what is seen. Held still, its errors would shorten the camera's way,
-    as errors of a regressor do in every regression. Far from the pose it would follow other errors.
+    After the first steps each inverse depth moves along: for every pose it is the best between what
+    was known and what is seen. Held still, its errors would shorten the camera's way, as errors of
+    a regressor do in every regression; and where depths are guesses, image points would be thought
+    to move with the camera as the guesses do, which turns the way aside. In the first steps it is
+    held, or depths would make room for wrong matches.
     """
 
     def __init__(
@@ -177,11 +179,10 @@ class _Problem:
                 tried += 1
                 damped = information + np.diag(damping * np.diag(information) + ANYWHERE)
                 step = -np.linalg.solve(damped, gradient)
-                depths = self.known
-                if moving:
-                    best = view.best_inverse_depth(jacobian, step)
-                    depths = np.where(weight > 0, best, self.known)
+                depths = view.best_inverse_depth(jacobian, step) if moving else self.known
                 candidate = self.view(moved_by(view.pose, step), depths)
+                if moving:
+                    candidate = self.view(candidate.pose, candidate.best_inverse_depth())
                 if goal(candidate) <= before:
                     view, damping = candidate, max(damping / 10, 1e-9)
                     break
@@ -290,13 +291,16 @@ class _View:
         by_turn = turned(self.gradient, self.seen.vector)
         return self.whitened(np.concatenate((by_shift, by_turn)))
 
-    def best_inverse_depth(self, jacobian: Matrix, step: Matrix) -> Matrix:
-        """Return the inverse depths ``(N,)`` that go with a small step ``(6,)`` of the pose.
+    def best_inverse_depth(
+        self, jacobian: Matrix | None = None, step: Matrix | None = None
+    ) -> Matrix:
+        """Return the inverse depths ``(N,)`` that go with the pose, or a small step ``(6,)`` on.
 
         The whitened residuals tell them: ``slope' S^-1 residual`` is what Kalman's gain makes of.
         """
-        variance = self.problem.variance
-        left = self.residual + np.tensordot(step, jacobian, 1)
+        variance, left = self.problem.variance, self.residual
+        if jacobian is not None and step is not None:
+            left = left + np.tensordot(step, jacobian, 1)
         return np.asarray(self.problem.known - variance * _dot(self.slope, left) / self.long)
 
     def whitened(self, values: Matrix) -> Matrix:
