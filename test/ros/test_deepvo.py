@@ -331,7 +331,10 @@ def test_set_pose_goes_before_the_last_pose(ros: Any, with_fake: Any) -> None:
     assert [_x(m) for m in heard] == pytest.approx([7.0, 7.5])
 
 
-def test_a_pose_on_tf_is_gone_on_from_where_no_other_is_known(ros: Any, with_fake: Any) -> None:
+def test_a_pose_on_tf_is_gone_on_from_where_no_other_is_known(
+    ros: Any, with_fake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('dlcv.ros.odometry.TF_PATIENCE', 0.2)
     tf2 = pytest.importorskip('tf2_msgs.msg', reason='tf2_msgs is not built')
     node = ros.run(with_fake(DeepVONode, Drive()), publish_tf=False)
     heard = ros.hears(node, '~/odometry')

@@ -31,7 +31,7 @@ USUAL_NS = 100_000_000  # time between two pictures of which there was only one 
 GAP_NS = 500_000_000  # between two poses of the wheels over which nobody knows how they went
 OWN_NS = 500_000_000  # time between two pictures whose depth is estimated here: it costs the most
 NEAR = 0.005, 0.005  # metres and radians within which two frames are one
-LEARN = 0.02  # share of a picture's rate in the gyroscope's bias, while standing: two seconds or so
+LEARN = 0.02  # share of a picture's rate in the gyroscope's bias while standing: some 50 pictures
 MOST_BIAS = 0.1  # rad/s; what turns faster does not stand
 
 Matrix = npt.NDArray[np.float64]
