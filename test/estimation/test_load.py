@@ -20,6 +20,7 @@ LOADERS = {
     'monodepth': load.load_depth,
     'deepvo': load.load_odometry,
     'dsac': load.load_relocalization,
+    'deep_fundamental': load.load_match_weigher,
 }
 
 

@@ -10,7 +10,10 @@ from dlcv.networks.registry import NETWORKS, build
 
 
 def test_the_names_are_those_of_the_suite():
-    assert list(NETWORKS) == ['superpoint', 'flownet', 'monodepth', 'deepvo', 'dsac', 'sfmlearner']
+    assert list(NETWORKS) == [
+        *('superpoint', 'flownet', 'monodepth', 'deepvo', 'dsac', 'sfmlearner'),
+        'deep_fundamental',
+    ]
 
 
 @pytest.mark.parametrize('name', NETWORKS)

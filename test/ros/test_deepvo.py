@@ -306,6 +306,19 @@ def test_a_last_pose_that_does_not_fit_is_not_gone_on_from(
     assert [_x(m) for m in heard] == pytest.approx([0.0, 0.5])
 
 
+def test_a_pose_that_nobody_goes_on_from_is_not_kept(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DeepVONode, Drive()), resume_within=0.0)
+    heard = ros.hears(node, '~/odometry')
+    _drive(ros, node, range(4))
+    ros.until(lambda: len(heard) == 4)
+    ros.end(node)
+    node = ros.run(with_fake(DeepVONode, Drive()))
+    heard = ros.hears(node, '~/odometry')
+    _drive(ros, node, range(10, 12))
+    ros.until(lambda: len(heard) == 2)
+    assert [_x(m) for m in heard] == pytest.approx([0.0, 0.5])
+
+
 def test_a_reset_is_not_undone_by_what_was_before(ros: Any, with_fake: Any) -> None:
     node = ros.run(with_fake(DeepVONode, Drive()))
     heard = ros.hears(node, '~/odometry')

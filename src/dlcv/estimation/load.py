@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from dlcv.estimation.base import Estimator, Origin
+from dlcv.estimation.deep_fundamental import MatchWeigher
 from dlcv.estimation.deepvo import OdometryEstimator
 from dlcv.estimation.dsac import RelocalizationEstimator
 from dlcv.estimation.flownet import FlowEstimator
@@ -68,6 +69,7 @@ def load_estimator(
 load_features = partial(load_estimator, FeatureEstimator, 'superpoint')
 load_flow = partial(load_estimator, FlowEstimator, 'flownet')
 load_depth = partial(load_estimator, DepthEstimator, 'monodepth')
+load_match_weigher = partial(load_estimator, MatchWeigher, 'deep_fundamental')
 load_visual_odometry = partial(load_estimator, VisualOdometry, 'superpoint')
 load_odometry = partial(load_estimator, OdometryEstimator, 'deepvo')
 load_relocalization = partial(load_estimator, RelocalizationEstimator, 'dsac')

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from dlcv.networks.deep_fundamental import DeepFundamental, DeepFundamentalConfig
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.dsac import DsacConfig, coordinate_network
 from dlcv.networks.flownet import FlowNet, FlowNetConfig
@@ -16,7 +17,13 @@ from dlcv.networks.sfmlearner import DispNetS, DispNetSConfig
 from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
 
 ModelConfig = (
-    SuperPointConfig | FlowNetConfig | MonodepthConfig | DeepVOConfig | DsacConfig | DispNetSConfig
+    SuperPointConfig
+    | FlowNetConfig
+    | MonodepthConfig
+    | DeepVOConfig
+    | DsacConfig
+    | DispNetSConfig
+    | DeepFundamentalConfig
 )
 
 
@@ -40,6 +47,7 @@ NETWORKS = {
     'deepvo': Network(DeepVOConfig, DeepVO),
     'dsac': Network(DsacConfig, coordinate_network),
     'sfmlearner': Network(DispNetSConfig, DispNetS),
+    'deep_fundamental': Network(DeepFundamentalConfig, DeepFundamental),
 }
 
 

@@ -67,6 +67,8 @@ class OdometryNode(VisionNode[O, BodyState], Generic[O]):
         if not self._camera:
             self._begun_at = monotonic()
             self._camera = self.parameters.camera_frame or frame.frame_id
+        if not self.parameters.resume_within:
+            return  # whoever is started next does not look for it
         try:
             self._last_pose.save(result, self._frames())
         except OSError as err:

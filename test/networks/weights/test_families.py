@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from dlcv.networks.deep_fundamental import DeepFundamentalConfig
 from dlcv.networks.deepvo import DeepVOConfig
 from dlcv.networks.dsac import DsacConfig
 from dlcv.networks.flownet import FlowNetConfig
@@ -171,6 +172,26 @@ def test_a_variant_can_be_insisted_on(make, save):
     path = save(make(FlowNetConfig(width=1 / 32)).state_dict())
     with pytest.raises(WeightsError, match=r"holds flownet with variant 's', not flownet_c"):
         load_network('flownet_c', path)
+
+
+# deep fundamental matrix
+
+
+@pytest.mark.parametrize('constants', [True, False])
+@pytest.mark.parametrize('side', [0, 3])
+def test_deep_fundamental_has_our_keys_and_constants_beside_them(make, same, save, constants, side):
+    widths = (4, 6, 8, 6, 5)
+    network = make(DeepFundamentalConfig(widths=widths, side_channels=side))
+    state = network.state_dict()
+    if constants:
+        state |= {
+            'rescale_and_expand.ones': torch.ones(1, 1, 1),
+            'model.mask': torch.tensor([1.0, 1, 0]),
+        }
+    path = save(state)
+    same(load_network('deep_fundamental', path), network)
+    assert describe(path).family == 'dfe'
+    assert load_network('deep_fundamental', path, iterations=5).config.iterations == 5
 
 
 # monodepth

@@ -104,6 +104,7 @@ def test_what_is_shipped_loads(name):
 @pytest.mark.parametrize('ask', [shipped, untrained])
 def test_an_unknown_name_is_answered_with_the_known_ones(ask):
     with pytest.raises(
-        WeightsError, match=r"no network 'orb'; there are \['ace_encoder', 'deepvo', 'dsac'"
+        WeightsError,
+        match=r"no network 'orb'; there are \['ace_encoder', 'deep_fundamental', 'deepvo'",
     ):
         ask('orb')

@@ -1,4 +1,4 @@
-"""Run a network on a made-up picture, to see that it runs and that two of them agree."""
+"""Run a network on made-up input, to see that it runs and that two of them agree."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dlcv.networks.deep_fundamental import DeepFundamentalConfig
 from dlcv.networks.deepvo import DeepVOConfig
 from dlcv.networks.dsac import DsacConfig
 from dlcv.networks.flownet import FlowNetConfig
@@ -17,10 +18,11 @@ from dlcv.networks.weights.files import WeightsError, finite
 Outputs = tuple[Tensor, ...]
 
 _SIZE = (128, 128)  # a multiple of what any network asks for
+_MATCHES = 64
 
 
 def probe(network: nn.Module, seed: int = 0) -> Outputs:
-    """Return all that a network gives for a seeded picture of noise.
+    """Return all that a network gives for a seeded picture of noise, or for such matches.
 
     Args:
         network: A network of ours; it is put into eval mode.
@@ -61,6 +63,9 @@ def _inputs(network: nn.Module, seed: int) -> tuple[Tensor, ...]:
         case DsacConfig():
             shape = (1, config.channels, *_SIZE)
     draw = torch.Generator().manual_seed(seed)
+    if isinstance(config, DeepFundamentalConfig):
+        shapes = (_MATCHES, 4), (_MATCHES, config.side_channels)
+        return tuple(torch.rand((1, *one), generator=draw) for one in shapes)
     return tuple(torch.rand(shape, generator=draw) for _ in range(pictures))
 
 

@@ -13,6 +13,7 @@ from math import isqrt
 
 from torch import Tensor
 
+from dlcv.networks.deep_fundamental import DeepFundamentalConfig
 from dlcv.networks.deepvo import DeepVOConfig
 from dlcv.networks.dsac import DsacConfig
 from dlcv.networks.flownet import FlowNetConfig
@@ -195,6 +196,26 @@ def _without_parts(tensors: Tensors) -> dict[str, Tensor]:
     return {key.partition('.')[2]: value for key, value in tensors.items()}
 
 
+# ----------------------------------------------------------------------------- deep fundamental
+
+_DFE_LAYER = re.compile(r'weights_init\.model\.(\d+)\.weight')
+_DFE_CONSTANTS = ('rescale_and_expand.ones', 'model.mask')
+
+
+def _deep_fundamental(tensors: Tensors, _: Notes) -> DeepFundamentalConfig:
+    """The file does not tell the number of iterations: it is that of the published code."""
+    found = {int(m[1]): tensors[key] for key in tensors if (m := _DFE_LAYER.fullmatch(key))}
+    widths = tuple(len(found[i]) for i in sorted(found) if found[i].ndim == 3)[:-1]
+    published = DeepFundamentalConfig()
+    side = _size(tensors, 'weights_init.model.0.weight', 1, 4 + published.side_channels) - 4
+    return DeepFundamentalConfig(widths=widths or published.widths, side_channels=side)
+
+
+def _without_constants(tensors: Tensors) -> dict[str, Tensor]:
+    """Drop buffers that hold nothing but ones and zeros."""
+    return {key: value for key, value in tensors.items() if key not in _DFE_CONSTANTS}
+
+
 FAMILIES: tuple[Family, ...] = (
     Family(
         name='superpoint-v1',
@@ -258,5 +279,12 @@ FAMILIES: tuple[Family, ...] = (
         infer=_ace,
         tidy=_without_parts,
         hint=_ACE_FILES,
+    ),
+    Family(
+        name='dfe',
+        network='deep_fundamental',
+        title='deep fundamental matrix estimation as published',
+        infer=_deep_fundamental,
+        tidy=_without_constants,
     ),
 )

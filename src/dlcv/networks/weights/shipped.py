@@ -9,7 +9,7 @@ from torch import nn
 
 from dlcv.files import expanded
 from dlcv.interface.nodes import NODES
-from dlcv.networks import deepvo, dsac, monodepth
+from dlcv.networks import deep_fundamental, deepvo, dsac, monodepth
 from dlcv.networks.dsac import DsacConfig
 from dlcv.networks.flownet import FlowNetConfig
 from dlcv.networks.registry import ModelConfig, build
@@ -28,8 +28,10 @@ SHIPPED_CONFIGS: dict[str, ModelConfig] = {
 
 PARTS: dict[str, ModelConfig] = {
     'ace_encoder': DsacConfig(variant='ace', width=0.5, input_height=180),
+    'deep_fundamental': deep_fundamental.small(),
 }
-"""Weights that are part of others and no node runs: the encoder of the maps that are made."""
+"""Weights that are part of others and that no node is named after: the encoder of the maps that are
+made, and what weighs the matches of visual odometry."""
 
 _FOLDER = Path(__file__).parent / 'shipped'
 
@@ -61,7 +63,8 @@ def chosen(network: str, weights: str | Path) -> Path | None:
     Raises:
         WeightsError: If ``weights`` looks like a name and is none.
     """
-    text, names = str(weights), NODES[network].weights
+    node = NODES.get(network)
+    text, names = str(weights), node.weights if node else (network,)
     if not text or text in names:
         return shipped(text or network)
     path = expanded(weights)

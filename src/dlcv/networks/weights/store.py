@@ -62,7 +62,8 @@ class Weights:
     Attributes:
         path: The file.
         network: ``superpoint``, ``flownet``, ``monodepth``, ``deepvo``, ``dsac`` or
-            ``sfmlearner``.
+            ``sfmlearner`` or
+            ``deep_fundamental``.
         family: Public family it was recognised as, or ``dlcv`` for our own format.
         config: Configuration of the network.
         parameters: Number of learned values.
@@ -129,11 +130,13 @@ def load_network(
       frames: ``input_size=(608, 184)``. Other sizes than the published must be given.
     * DSAC* and ACE: grey, ``(x - 0.4) / 0.25``; option ``normalisation``.
     * SfMLearner's DispNetS, in our own files alone: RGB, ``(x - 0.5) / 0.5``.
+    * Deep fundamental matrix: no picture but matches in pixels. Option ``iterations``, 3 as in the
+      published code, or 5 as in the paper.
 
     Args:
         name: Which network is wanted: ``superpoint``, ``flownet`` (or ``flownet_s``,
             ``flownet_c`` for one variant only), ``monodepth``, ``deepvo``, ``dsac``,
-            ``sfmlearner``.
+            ``sfmlearner``, ``deep_fundamental``.
         path: Our own file or a checkpoint of a public family.
         sha256: Digest the file must have; empty for any.
         max_bytes: Largest file that is opened.
