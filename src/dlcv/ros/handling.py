@@ -78,6 +78,7 @@ class Handling:
         if frame is None:
             return 'rejected_camera'
         self._forget_if_asked()
+        node.task.gather(frame)
         worker.begin_computing()
         begin = perf_counter()
         result = node.infer(frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from time import monotonic
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,12 +11,12 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from dlcv.data.bags.vocabulary import COMPOSER
-from dlcv.estimation.tasks.aids import OWN_NS, AidReader
+from dlcv.estimation.tasks.aids import OLD_NS, AidReader
 from dlcv.estimation.tasks.beside import Beside
 from dlcv.geometry.frames import BODY_FROM_OPTICAL, Mount, TransformBuffer, inverse
 from dlcv.interface.nodes import VISUAL_ODOMETRY
 from dlcv.interface.odometry_parameters import VisualOdometryParameters
-from dlcv.types import Camera, DepthMap, Frame, Keypoints
+from dlcv.types import Camera, Frame, Keypoints
 
 CAMERA = Camera(width=8, height=6, fx=10.0, fy=10.0, cx=3.5, cy=2.5)
 START, MS = 10**9, 10**6
@@ -163,16 +164,21 @@ def test_depth_must_be_seen_from_the_camera(rig, apart, taken):
     assert taken or 'take the depth that is aligned' in rig.said[-1]
 
 
-def test_own_depth_is_estimated_now_and_then(rig):
-    class Network:
-        def push(self, frame):
-            made = np.ones((6, 8), np.float32)
-            return DepthMap(stamp_ns=frame.stamp_ns, disparity=made, depth=made, camera=CAMERA)
+def test_depth_of_a_network_is_waited_for_now_and_then(rig, monkeypatch):
+    """It comes late for every picture; the one in between does not wait for it."""
+    rig.parameters = VisualOdometryParameters(depth_source='network')
+    asked = []
 
-    rig.reader.network = Network()
-    step = OWN_NS // 5
-    seen = [k for k in range(11) if rig.read(START + k * step, START).depth is not None]
-    assert seen == [0, 5, 10]
+    def moment(name, at_ns, within_ns, every_ns, until):
+        if name != 'depth/image':
+            return None
+        asked.append(until - monotonic())
+        return _depth(at_ns) if asked[-1] > 0 else None
+
+    monkeypatch.setattr(rig.beside, 'moment', moment)
+    for stamp in (START, START + OLD_NS // 2, START + OLD_NS):
+        assert rig.read(stamp).depth_source == 'network'
+    assert [patience > 0.3 for patience in asked] == [True, False, True]
 
 
 def test_a_mask_without_a_stamp_holds(rig):

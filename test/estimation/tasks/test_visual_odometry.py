@@ -17,7 +17,7 @@ from dlcv.interface.messages import points_of
 from dlcv.interface.nodes import VISUAL_ODOMETRY
 from dlcv.interface.odometry_parameters import VisualOdometryParameters
 from dlcv.interface.parameters import ParameterError
-from dlcv.types import Camera, Frame
+from dlcv.types import Camera, DepthMap, Frame
 
 CAMERA = Camera(width=64, height=48, fx=50.0, fy=50.0, cx=31.5, cy=23.5)
 STEP = 10**8
@@ -70,7 +70,12 @@ def _frame(index):
 
 
 def _run(task, indices):
-    return [task.infer(_frame(index)) for index in indices]
+    return [_answer(task, _frame(index)) for index in indices]
+
+
+def _answer(task, frame):
+    task.gather(frame)
+    return task.infer(frame)
 
 
 def _last(task, name):
@@ -258,6 +263,20 @@ def test_in_mode_topic_images_without_keypoints_are_passed_by(task_of):
     assert task.values()['passed_by'] == '3'
 
 
+def test_own_depth_is_estimated_now_and_then(task_of):
+    class Network:
+        def push(self, frame):
+            made = np.ones((6, 8), np.float32)
+            return DepthMap(stamp_ns=frame.stamp_ns, disparity=made, depth=made, camera=CAMERA)
+
+    task = task_of(depth_source='own')
+    task._network = Network()
+    _run(task, range(11))
+    depths = [aids.depth for aids in task.estimator.aids]
+    assert [k for k, depth in enumerate(depths) if depth is not None] == [0, 5, 10]
+    assert task.estimator.aids[0].depth_source == 'network'
+
+
 def test_diagnostics_tell_of_scale_and_tracking(task_of):
     task = task_of()
     _run(task, range(2))
@@ -277,6 +296,7 @@ def test_diagnostics_tell_of_scale_and_tracking(task_of):
         ({'scale_source': 'stereo'}, {'keypoints', 'right', 'imu', 'mask'}),
         ({'scale_source': 'network'}, {'keypoints', 'depth', 'imu', 'mask'}),
         ({'depth_source': 'own'}, {'keypoints', 'right', 'wheel', 'imu', 'mask'}),
+        ({'camera_height': 1.5}, {'keypoints', 'right', 'wheel', 'imu', 'mask'}),
     ],
 )
 def test_what_is_of_no_use_is_not_listened_to(task_of, parameters, heard):

@@ -176,6 +176,7 @@ class LocalNode:
         frame = self._frame(message, info)
         if frame is None:
             return 'rejected_camera', None
+        self.task.gather(frame)
         begin = perf_counter()
         result = self.task.infer(frame)
         milliseconds = 1e3 * (perf_counter() - begin)
