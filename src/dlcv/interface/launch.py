@@ -235,8 +235,8 @@ ARGUMENTS: tuple[Argument, ...] = (
     _switch(
         'record_inputs',
         'false',
-        'Record the images, their calibration and what is named beside them too: what maps are made '
-        'of, and replays.',
+        'Record the images, their calibration and what is named beside them too: what maps are '
+        'made of, and replays.',
     ),
     Argument(
         name='evaluate',
