@@ -75,7 +75,8 @@ class VisualOdometryTask(OdometryTask[VisualOdometryParameters]):
                 return True
 
     def gather(self, frame: Frame) -> None:
-        """Wait for what is measured beside the image."""
+        """Wait for what is measured beside the image, and for where the camera is."""
+        super().gather(frame)
         self._aids = self._reader.read(frame, self._last_ns)
 
     def infer(self, frame: Frame) -> BodyState | None:
