@@ -79,7 +79,9 @@ def _run(task, indices):
 
 def _answer(task, frame):
     task.gather(frame)
-    return task.infer(frame)
+    result = task.infer(frame)
+    task.tell(frame)
+    return result
 
 
 def _last(task, name):
@@ -264,6 +266,7 @@ def test_in_mode_topic_images_without_keypoints_are_passed_by(task_of):
     task = task_of(keypoints='topic')
     assert _run(task, range(3)) == [None] * 3
     assert task.estimator.frames == []
+    assert task.host.sent == []
     assert task.values()['passed_by'] == '3'
 
 

@@ -180,6 +180,7 @@ class LocalNode:
         begin = perf_counter()
         result = self.task.infer(frame)
         milliseconds = 1e3 * (perf_counter() - begin)
+        self.task.tell(frame)
         if result is not None:
             header = COMPOSER.header(stamp, frame.frame_id)
             self.task.publish(frame, header, result)
