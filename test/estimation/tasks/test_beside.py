@@ -81,7 +81,7 @@ def test_what_is_on_its_way_is_waited_for(beside):
     threading.Timer(0.05, _fill, (beside, 'depth', [START])).start()
     found = beside.moment('depth', START, MS, FRAME, monotonic() + 60)
     assert found.at == START
-    assert beside.values() == {'depth used': '1'}
+    assert beside.values() == {'depth received': '3'}
 
 
 def test_what_is_not_due_is_not_waited_for(beside):
@@ -90,7 +90,7 @@ def test_what_is_not_due_is_not_waited_for(beside):
     begin = monotonic()
     assert beside.moment('depth', START + FRAME, MS, FRAME, begin + 60) is None
     assert monotonic() - begin < 30
-    assert beside.values() == {}  # nothing is wrong with that
+    assert beside.values() == {'depth received': '2'}  # nothing is wrong with that
 
 
 def test_a_topic_that_fell_silent_is_not_waited_for(beside):
@@ -131,7 +131,7 @@ def test_what_lies_apart_is_counted_as_unsynchronised(beside):
     for k in range(4):
         _fill(beside, 'depth', [START + k * FRAME + 40 * MS])
     assert _now(beside, START + 2 * FRAME) is None
-    assert beside.values() == {'depth unsynchronised': '1'}
+    assert beside.values() == {'depth received': '4', 'depth unsynchronised': '1'}
 
 
 def test_a_span_reaches_from_just_before_to_just_after(beside):

@@ -108,6 +108,7 @@ class Beside:
         """Take a message of an input."""
         with self._arrived:
             self._streams[name].add(stamp_ns(message.header.stamp), message)
+            self._counts[name, 'received'] += 1
             self._arrived.notify_all()
 
     def moment(
@@ -135,7 +136,6 @@ class Beside:
 
             self._wait(stream, settled, until)
             if (near := found()) is not None:
-                self._counts[name, 'used'] += 1
                 return near[1]
             if stream.alive(at_ns) and stream.period_ns <= SLOWER * every_ns:
                 self._counts[name, 'unsynchronised'] += 1
