@@ -52,8 +52,8 @@ SUMMARY = 'fundamental matrices: learned weights of matches beside RANSAC and it
 SETS = {'world': 'pairs of pictures of generated worlds that no training saw'}
 COLUMNS = (INLIERS, F_SCORE, MEAN_ERROR, MEDIAN_ERROR, time_column('pair'))
 
-_SEED, _CLIPS, _SIZE = 18284, 30, (416, 256)
-_PAIRS = MatchConfig(points=1000, pairs=2)
+_SEED, _CLIPS, _SIZE = 18284, 15, (416, 256)
+_PAIRS = MatchConfig(points=1000, pairs=4)
 _TESTS = {'ratio': 'with ratio test', 'none': 'without ratio test'}
 _STANDS = 0.1  # of the median step, below which a pair of a folder has no matrix to be found
 
