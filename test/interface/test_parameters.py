@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dlcv.interface.nodes import NODES, QOS_TEXT
+from dlcv.interface.odometry_parameters import DeepVOParameters
 from dlcv.interface.parameters import (
-    DeepVOParameters,
     FlowNetParameters,
     MonodepthParameters,
     ParameterError,

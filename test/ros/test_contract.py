@@ -120,7 +120,7 @@ def test_qos_is_that_of_the_table(ros: Any, live: Any) -> None:
             return [e for e in getattr(ros.peer, lookup)(name) if e.node_name == live.get_name()]
 
         (endpoint,) = ros.until(ours, name)
-        reliable = topic.qos not in ('image', 'sensor')
+        reliable = topic.qos not in ('image', 'sensor', 'stream')
         latched = topic.qos in ('latched', 'tf_static')
         qos = endpoint.qos_profile
         assert (qos.reliability == ReliabilityPolicy.RELIABLE) == reliable, name

@@ -214,7 +214,7 @@ def test_set_pose_is_taken(ros: Any, with_fake: Any) -> None:
 def test_the_path_is_latched_and_bounded(
     ros: Any, with_fake: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr('dlcv.estimation.tasks.deepvo.PATH_PERIOD_NS', 0)
+    monkeypatch.setattr('dlcv.estimation.tasks.odometry.PATH_PERIOD_NS', 0)
     node = ros.run(with_fake(DeepVONode, Drive()), path_max_size=3)
     odometry = ros.hears(node, '~/odometry')
     _drive(ros, node, range(5))
@@ -306,6 +306,19 @@ def test_a_last_pose_that_does_not_fit_is_not_gone_on_from(
     assert [_x(m) for m in heard] == pytest.approx([0.0, 0.5])
 
 
+def test_a_pose_that_nobody_goes_on_from_is_not_kept(ros: Any, with_fake: Any) -> None:
+    node = ros.run(with_fake(DeepVONode, Drive()), resume_within=0.0)
+    heard = ros.hears(node, '~/odometry')
+    _drive(ros, node, range(4))
+    ros.until(lambda: len(heard) == 4)
+    ros.end(node)
+    node = ros.run(with_fake(DeepVONode, Drive()))
+    heard = ros.hears(node, '~/odometry')
+    _drive(ros, node, range(10, 12))
+    ros.until(lambda: len(heard) == 2)
+    assert [_x(m) for m in heard] == pytest.approx([0.0, 0.5])
+
+
 def test_a_reset_is_not_undone_by_what_was_before(ros: Any, with_fake: Any) -> None:
     node = ros.run(with_fake(DeepVONode, Drive()))
     heard = ros.hears(node, '~/odometry')
@@ -345,7 +358,7 @@ def test_a_pose_on_tf_is_gone_on_from_where_no_other_is_known(ros: Any, with_fak
         COMPOSER.transform(on_foot, 'base_link', base),
     ]
     speak.publish(tf2.TFMessage(transforms=told))
-    ros.until(lambda: node._told.knows('base_link'))
+    ros.until(lambda: node.task.frames.knows('base_link'))
     _drive(ros, node, range(2))
     ros.until(lambda: len(heard) == 2)
     position = heard[0].pose.pose.position

@@ -15,7 +15,7 @@ from typing import Any
 from dlcv.files import expanded
 from dlcv.interface import files, launch
 from dlcv.interface.launch import LaunchError
-from dlcv.interface.nodes import DEEPVO, NodeSpec
+from dlcv.interface.nodes import NodeSpec
 from dlcv.interface.parameters import CommonParameters, ParameterError
 from dlcv.interface.share import share_file
 
@@ -171,7 +171,7 @@ def _node(spec: NodeSpec, values: Mapping[str, str]) -> NodeStart:
         namespace=values['namespace'],
         params_file=path,
         parameters=parameters,
-        remappings=tuple(launch.remappings(spec, values)),
+        remappings=tuple(launch.remappings(spec, values, settings)),
         log_level=values['log_level'],
         settings=settings,
         passed_over=passed_over,
@@ -216,7 +216,8 @@ def _report(nodes: tuple[NodeStart, ...], values: Mapping[str, str]) -> tuple[st
         raise LaunchError('evaluate: needs bag (what is played) and record (what is evaluated)')
     recording = Path(values['record'])
     out = recording.with_name(f'{recording.stem}_evaluation')
-    moved = [node.resolve(DEEPVO.answer) for node in nodes if node.spec is DEEPVO]
+    owner = launch.owner(values)
+    moved = [node.resolve(node.spec.answer) for node in nodes if node.spec is owner]
     odometry = ('--odometry', *moved) if values['odom_topic'] and moved else ()
     return (
         *('-m', 'dlcv', 'evaluate', values['bag'], '--answers', str(recording), '-o', str(out)),

@@ -23,7 +23,7 @@ from dlcv.evaluation.replay.shown import Shown
 from dlcv.files import expanded
 from dlcv.interface import launch
 from dlcv.interface.launch import SWITCH, Argument, LaunchError
-from dlcv.interface.nodes import CAMERA_INFO, COMPRESSED, IMAGE
+from dlcv.interface.nodes import CAMERA_INFO, COMPRESSED, IMAGE, ODOMETRY_NODES
 from dlcv.interface.parameters import describe
 
 Mode = Literal['lock-step', 'real-time', 'in-process']
@@ -79,8 +79,7 @@ def _own(
 
 _OF_NODES = (
     'namespace', 'params_file', 'nodes', 'map', 'device', 'rectified', 'odom_topic',
-    'fastdds_profile',
-    'log_level',
+    *launch.BESIDE_ARGUMENTS, 'fastdds_profile', 'log_level',
 )  # fmt: skip
 ARGUMENTS: tuple[Argument, ...] = (
     _own('bag', '', 'The bag.'),
@@ -169,10 +168,12 @@ def plan_replay(
         if info:
             bag.topic(info, (CAMERA_INFO_TYPE,))
         there = {topic.name for topic in bag.topics}
+        right = given.get('right_image_topic') or bag.find_right(images) or ''
     if missing := [name for name in options.kept if name not in there]:
         raise LaunchError(f'{options.bag}: no topic {missing[0]}; there are {sorted(there)}')
     known = {a.name for a in launch.ARGUMENTS} - {'bag', 'evaluate'}  # its own of a replay
     arguments = {name: value for name, value in given.items() if name in known}
+    arguments['right_image_topic'] = right
     plan = make_plan(arguments, present, colour=colour)
     nodes = tuple(_node(node, options.mode, images, info, compressed) for node in plan.nodes)
     shown = Shown(
@@ -205,8 +206,10 @@ def changes(mode: Mode, node: str) -> dict[str, Any]:
     changed: dict[str, Any] = {'use_sim_time': True, 'diagnostic_period': 1.0}
     if mode != 'real-time':
         changed |= {'image_qos': 'default', 'max_input_age': 0.0}
-    if node == 'deepvo':
+    if node in {spec.name for spec in ODOMETRY_NODES}:
         changed['resume_within'] = 0.0  # another replay's last pose is none of this one's
+    if node == 'visual_odometry' and mode != 'real-time':
+        changed |= {'lockstep': True, 'keypoints': 'own'}  # nobody's answer comes sooner or later
     if node == 'dsac':
         changed['mode'] = 'continuous'
         if mode != 'real-time':  # a limit in time would make answers depend on the machine
@@ -217,6 +220,8 @@ def changes(mode: Mode, node: str) -> dict[str, Any]:
 def _node(node: NodeStart, mode: Mode, images: str, info: str, compressed: bool) -> NodeStart:
     changed = changes(mode, node.spec.name)
     changed['image_transport'] = 'compressed' if compressed else 'raw'
+    if mode != 'real-time' and getattr(node.settings, 'depth_source', '') == 'network':
+        changed['depth_source'] = 'own'  # as for keypoints
     known = {p.name for p in describe(node.spec.parameters)}
     settings = replace(node.settings, **{k: v for k, v in changed.items() if k in known})
     camera = {IMAGE.name: images, COMPRESSED.name: images, CAMERA_INFO.name: info}

@@ -56,8 +56,19 @@ _BENCHES = {
         ),
     ),
     'odometry': _Bench(
-        summary='visual odometry: DeepVO beside constant velocity and the five-point method',
-        extra=(('plots', expanded, 'folder for pictures of the paths'),),
+        summary='visual odometry: ours and DeepVO beside constant velocity and the five-point '
+        'method',
+        extra=(
+            ('plots', expanded, 'folder for pictures of the paths'),
+            ('ways', int, 'run only N ways of each set'),
+            (
+                'methods',
+                str,
+                'run only the rows with one of these words in their name: visual_odometry,SIFT',
+            ),
+            ('camera_height', float, 'of the cameras of --data over the ground, in metres'),
+            ('seed', int, 'of the generated worlds (17127); choose another one to calibrate on'),
+        ),
     ),
     'fundamental': _Bench(
         summary='fundamental matrices: learned weights of matches beside RANSAC and its kin',

@@ -12,6 +12,7 @@ from dlcv.cli.extras import need
 from dlcv.cli.main import CommandError
 from dlcv.cli.recordings import add_reach
 from dlcv.files import expanded
+from dlcv.interface.launch import ARGUMENTS, BESIDE_ARGUMENTS
 from dlcv.interface.rectified import CHOICES
 from dlcv.progress import bars
 
@@ -41,7 +42,7 @@ Exit code: 0 when all went well, 1 when a node died, a replay broke off or a thr
 MODES = ('lock-step', 'real-time', 'in-process')
 OF_REPLAY = {
     'mode': 'lock-step', 'nodes': '', 'params': '', 'map': '', 'device': '', 'camera_info': '',
-    'rectified': '',
+    'rectified': '', **dict.fromkeys(BESIDE_ARGUMENTS, ''),
     'max_frames': 0, 'rate': 1.0, 'no_peak': False, 'patience': 30.0,
 }  # fmt: skip
 """Options that mean nothing without a replay -> what holds when they are left out."""
@@ -93,6 +94,11 @@ def _add_replay(group: argparse._ArgumentGroup) -> None:
     add('--rectified', choices=CHOICES, default=OF_REPLAY['rectified'],
         help='whether the pictures are rectified already, so that P of their calibration holds and '
         'no distortion (as in the parameters: by the name of their topic)')  # fmt: skip
+    for argument in ARGUMENTS:
+        if argument.name in BESIDE_ARGUMENTS:
+            add(f'--{argument.name.replace("_", "-")}', default=OF_REPLAY[argument.name],
+                metavar='TOPIC' if argument.form == 'topic' else 'M',
+                help=f'for visual_odometry: {argument.doc}')  # fmt: skip
     add(
         '--max-frames',
         type=int,
@@ -160,7 +166,7 @@ def _add_others(group: argparse._ArgumentGroup) -> None:
         '`dlcv up --record` or rosbag2 recorded it')  # fmt: skip
     add('--namespace', metavar='NAME', help='of the nodes of --answers (the only one)')
     add('--odometry', default='', metavar='TOPIC',
-        help='of deepvo in --answers, if renamed (deepvo/odometry or camera_odom)')  # fmt: skip
+        help='of --answers, if renamed (visual_odometry/odometry, or camera_odom)')  # fmt: skip
     add(
         '--compare',
         nargs='+',
@@ -300,7 +306,7 @@ def _request(args: argparse.Namespace, bag: Path) -> EvaluationRequest:
     )
     arguments = {
         'nodes': args.nodes, 'params_file': args.params, 'map': args.map, 'device': args.device,
-        'rectified': args.rectified,
+        'rectified': args.rectified, **{name: getattr(args, name) for name in BESIDE_ARGUMENTS},
     }  # fmt: skip
     truth = _truth(args, bag, damaged=args.damaged)
     return EvaluationRequest(replay=replay, truth=truth, arguments=arguments, title=named)

@@ -4,9 +4,11 @@ Poses are ``R, p`` of the body in the fixed frame. Errors are small turns and sh
 mean them: position ``p + dp`` and orientation ``exp(dr) R``, both in the axes of the frame that the
 pose is given in. With that, to first order:
 
-* A camera motion ``C = (Rc, tc)`` seen from the body, which carries the camera at ``B = (Rb, tb)``,
-  is ``M = B C B^-1 = (S, s)`` with ``S = Rb Rc Rb'`` and ``s = Rb tc + tb - S tb``. A turn of the
-  camera by ``dr`` swings the lever ``tb``: ``ds = Rb dtc + hat(S tb) Rb drc``, ``dS = Rb drc``.
+* A camera motion ``C = (Rc, tc)`` seen from the body, which carries the camera at ``A = (Ra, ta)``
+  before and at ``B = (Rb, tb)`` after it (the same, but for a camera on a joint), is
+  ``M = A C B^-1 = (S, s)`` with ``S = Ra Rc Rb'`` and ``s = Ra tc + ta - S tb``. A turn of the
+  camera by ``dr`` swings the lever ``tb``: ``ds = Ra dtc + hat(S tb) Ra drc``, ``dS = Ra drc``.
+* An error of a pose swings whatever sits ``l`` away from it (fixed axes): ``dp' = dp - hat(l) dr``.
 * A pose followed by a motion is ``p + R s, R S``. An error of the heading sweeps the step:
   ``dp' = dp - hat(R s) dr + R ds``, ``dr' = dr + R dS``.
 """
@@ -86,29 +88,50 @@ class BodyOdometry:
         """Whether there was neither `begin` nor a motion since the start."""
         return self._state.stamp_ns < 0
 
+    @property
+    def pose(self) -> tuple[Matrix, Matrix]:
+        """``(4, 4)`` the body in the fixed frame, and its ``(6, 6)``."""
+        return self._state.odom_from_base, self._state.covariance
+
     def set_pose(self, odom_from_base: FloatArray, covariance: FloatArray) -> None:
         """Go on from a pose that is known from elsewhere."""
         pose, spread = np.asarray(odom_from_base, np.float64), np.asarray(covariance, np.float64)
         if self.settings.two_d_mode:
             pose, spread = _flattened(pose), _flat_covariance(spread)
-        spread = spread + np.diag(np.maximum(LEAST_VARIANCE - np.diag(spread), 0))
+        spread = spread + _lacking(spread, LEAST_VARIANCE)
         self._state = replace(self._state, odom_from_base=pose, covariance=spread)
 
-    def advance(self, motion: Motion, base_from_camera: FloatArray) -> BodyState:
+    def advance(
+        self,
+        motion: Motion,
+        base_from_camera: FloatArray,
+        base_from_camera_before: FloatArray | None = None,
+        pose_covariance: FloatArray | None = None,
+    ) -> BodyState:
         """Add a motion of the camera.
 
         Args:
             motion: What the camera did; its covariance answers for the time back to the motion
                 before, unless `hold` was called for a part of it.
             base_from_camera: ``(4, 4)`` where the camera sits on the body, metres.
+            base_from_camera_before: The same before the motion, where the camera moves on the body.
+            pose_covariance: ``(6, 6)`` of the body's pose after the motion, in odom axes; by
+                default the errors of the motions add up as if each were independent.
         """
-        step, spread = on_body(motion.previous_from_current, motion.covariance, base_from_camera)
+        step, spread = on_body(
+            motion.previous_from_current,
+            motion.covariance,
+            base_from_camera,
+            base_from_camera_before,
+        )
         if self.settings.two_d_mode:
             step, spread = _flattened(step), _flat_covariance(spread)
         seconds = (motion.stamp_ns - motion.previous_stamp_ns) / 1e9
         pose, covariance = compounded(
             self._state.odom_from_base, self._state.covariance, step, spread
         )
+        if pose_covariance is not None:
+            covariance = np.asarray(pose_covariance) + _lacking(pose_covariance, LEAST_VARIANCE)
         if self.settings.two_d_mode:  # what is set to zero does not add up
             covariance = _flat_covariance(covariance)
         self._state = BodyState(
@@ -141,14 +164,23 @@ class BodyOdometry:
         self.set_pose(last.odom_from_base, last.covariance)
         self.hold(stamp_ns)
 
-    def held(self, stamp_ns: int, speed_limits: FloatArray) -> BodyState:
+    def held(
+        self, stamp_ns: int, speed_limits: FloatArray, pose_covariance: FloatArray | None = None
+    ) -> BodyState:
         """Return the pose as it is, trusted less, at an unknown velocity; changes nothing.
 
         Args:
             stamp_ns: Until when nothing was seen.
             speed_limits: ``(6,)`` standard deviation of the velocity: what it can be at most.
+            pose_covariance: ``(6, 6)`` of the pose by who lost it; counts where it is wider.
         """
-        return _at_any_speed(self._grown(stamp_ns), speed_limits)
+        state = _at_any_speed(self._grown(stamp_ns), speed_limits)
+        if pose_covariance is None:
+            return state
+        wider = _lacking(state.covariance, np.diag(pose_covariance))
+        if self.settings.two_d_mode:
+            wider = wider * np.outer(_FLAT, _FLAT)
+        return replace(state, covariance=state.covariance + wider)
 
     def hold(self, stamp_ns: int) -> None:
         """Keep the pose over a time in which nothing was seen, and trust it less.
@@ -175,11 +207,14 @@ class BodyOdometry:
 
     def _floored(self, covariance: Matrix) -> Matrix:
         least = np.square(self.settings.twist_stddev).clip(LEAST_VARIANCE)
-        return np.asarray(covariance + np.diag(np.maximum(least - np.diag(covariance), 0)))
+        return np.asarray(covariance + _lacking(covariance, least))
 
 
 def on_body(
-    motion: FloatArray, covariance: FloatArray, base_from_camera: FloatArray
+    motion: FloatArray,
+    covariance: FloatArray,
+    base_from_camera: FloatArray,
+    base_from_camera_before: FloatArray | None = None,
 ) -> tuple[Matrix, Matrix]:
     """Return a camera's motion as that of the body it sits on.
 
@@ -187,17 +222,31 @@ def on_body(
         motion: ``(4, 4)`` newer camera in the older one.
         covariance: ``(6, 6)`` of it as (x, y, z, rx, ry, rz), in the older camera's axes.
         base_from_camera: ``(4, 4)``.
+        base_from_camera_before: ``(4, 4)`` before the motion; the same by default.
 
     Returns:
         ``(4, 4)`` newer body in the older one, and its ``(6, 6)``, in the older body's axes.
     """
-    mount = np.asarray(base_from_camera, np.float64)
-    moved = mount @ motion @ np.linalg.inv(mount)
-    turn = mount[:3, :3]
+    after = np.asarray(base_from_camera, np.float64)
+    before = after if base_from_camera_before is None else np.asarray(base_from_camera_before)
+    moved = before @ motion @ np.linalg.inv(after)
+    turn = before[:3, :3]
     jacobian = np.zeros((6, 6))
     jacobian[:3, :3] = jacobian[3:, 3:] = turn
-    jacobian[:3, 3:] = _hat(moved[:3, :3] @ mount[:3, 3]) @ turn
+    jacobian[:3, 3:] = _hat(moved[:3, :3] @ after[:3, 3]) @ turn
     return moved, _symmetric(jacobian @ covariance @ jacobian.T)
+
+
+def swung(covariance: FloatArray, lever: FloatArray) -> Matrix:
+    """Return the covariance of a pose that sits rigidly beside another one.
+
+    Args:
+        covariance: ``(6, 6)`` of the other one, in the fixed frame's axes.
+        lever: ``(3,)`` from the other one to this one in metres, in the same axes.
+    """
+    jacobian = np.eye(6)
+    jacobian[:3, 3:] = -_hat(np.asarray(lever, np.float64))
+    return _symmetric(jacobian @ covariance @ jacobian.T)
 
 
 def compounded(
@@ -236,6 +285,11 @@ def twist_of(step: FloatArray, seconds: float) -> Matrix:
 
 def _at_any_speed(state: BodyState, limits: FloatArray) -> BodyState:
     return replace(state, twist=np.zeros(6), twist_covariance=np.diag(np.square(limits)))
+
+
+def _lacking(covariance: FloatArray, least: FloatArray | float) -> Matrix:
+    """Return the diagonal matrix that lifts variances to at least these."""
+    return np.diag(np.maximum(least - np.diag(covariance), 0))
 
 
 def _hat(v: Matrix) -> Matrix:

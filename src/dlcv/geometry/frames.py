@@ -48,10 +48,12 @@ class _Edge:
         stale = bisect_left(self.stamps, self.stamps[-1] - KEEP_NS)
         del self.stamps[:stale], self.parent_from_child[:stale]
 
-    def at(self, stamp_ns: int, child: str) -> Matrix:
+    def at(self, stamp_ns: int, child: str, *, nearest: bool = False) -> Matrix:
         if self.static:
             return self.parent_from_child[0]
         first, last = self.stamps[0], self.stamps[-1]
+        if nearest:
+            stamp_ns = min(max(stamp_ns, first), last)
         if not first <= stamp_ns <= last:
             near, word = (
                 (first, 'before the first') if stamp_ns < first else (last, 'after the last')
@@ -114,8 +116,16 @@ class TransformBuffer:
         with self._lock:
             return frame_name(frame) in self._frames()
 
-    def lookup(self, target: str, source: str, stamp_ns: int = 0) -> Matrix:
+    def lookup(
+        self, target: str, source: str, stamp_ns: int = 0, *, nearest: bool = False
+    ) -> Matrix:
         """Return ``target_from_source`` ``(4, 4)`` at a moment.
+
+        Args:
+            target: A frame.
+            source: Another one.
+            stamp_ns: The moment.
+            nearest: Take the first or the last that is known where it lies outside of them.
 
         Raises:
             TransformError: If the frames are not connected, or not at that moment.
@@ -125,9 +135,16 @@ class TransformBuffer:
             return np.eye(4)
         with self._lock:
             shared = self._shared(target, source)
-            shared_from_source = self._climb(source, shared, stamp_ns)
-            shared_from_target = self._climb(target, shared, stamp_ns)
+            shared_from_source = self._climb(source, shared, stamp_ns, nearest)
+            shared_from_target = self._climb(target, shared, stamp_ns, nearest)
         return inverse(shared_from_target) @ shared_from_source
+
+    def fixed(self, target: str, source: str) -> bool:
+        """Whether two frames are known never to move against each other."""
+        try:
+            return self.newest(frame_name(target), frame_name(source)) == 0
+        except TransformError:
+            return False
 
     def newest(self, target: str, source: str) -> int:
         """Return the last moment (ns) of which it is known how two frames lie; 0 for always.
@@ -167,11 +184,11 @@ class TransformBuffer:
             chain.append(edge.parent)
         return chain
 
-    def _climb(self, frame: str, ancestor: str, stamp_ns: int) -> Matrix:
+    def _climb(self, frame: str, ancestor: str, stamp_ns: int, nearest: bool) -> Matrix:
         matrix: Matrix = np.eye(4)
         while frame != ancestor:
             edge = self._edges[frame]
-            matrix = edge.at(stamp_ns, frame) @ matrix
+            matrix = edge.at(stamp_ns, frame, nearest=nearest) @ matrix
             frame = edge.parent
         return matrix
 
@@ -185,9 +202,13 @@ class Mount:
         self._said: set[tuple[str, str]] = set()
 
     def base_from_camera(self, base: str, camera: str, stamp_ns: int) -> Matrix:
-        """Return ``(4, 4)``; untold, the optical axes turned to REP 103 at the body's origin."""
+        """Return ``(4, 4)``; untold, the optical axes turned to REP 103 at the body's origin.
+
+        Of a camera that moves on the body, the nearest moment that is known counts: a joint's
+        transform may come after the picture.
+        """
         try:
-            return self._buffer.lookup(base, camera, stamp_ns)
+            return self._buffer.lookup(base, camera, stamp_ns, nearest=True)
         except TransformError as err:
             if (base, camera) not in self._said:
                 self._said.add((base, camera))

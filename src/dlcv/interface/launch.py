@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Literal
@@ -11,13 +11,17 @@ from typing import Any, Literal
 from dlcv.interface.nodes import (
     CAMERA_INFO,
     COMPRESSED,
-    DEEPVO,
     FILTERED_ODOMETRY,
     IMAGE,
+    MONODEPTH,
     NODES,
+    ODOMETRY_NODES,
+    SUPERPOINT,
+    VISUAL_ODOMETRY,
     NodeSpec,
 )
-from dlcv.interface.parameters import IMAGE_QOS, describe
+from dlcv.interface.odometry_parameters import VisualOdometryParameters
+from dlcv.interface.parameters import IMAGE_QOS, CommonParameters, Value, describe
 from dlcv.interface.rectified import CHOICES
 
 Form = Literal['', 'namespace', 'topic', 'frame', 'positive', 'duration', 'count']
@@ -126,6 +130,39 @@ ARGUMENTS: tuple[Argument, ...] = (
         form='topic',
     ),
     Argument(
+        name='right_image_topic',
+        default='',
+        doc='Rectified images of the right camera of a stereo pair, camera_info beside them; empty '
+        'is right/image.',
+        form='topic',
+    ),
+    Argument(
+        name='depth_topic',
+        default='',
+        doc='Depth of a depth camera, camera_info beside it; empty is that of monodepth, or with '
+        'depth_source camera depth/image.',
+        form='topic',
+    ),
+    Argument(
+        name='wheel_topic',
+        default='',
+        doc='Odometry of the base by its wheels; empty is wheel/odometry.',
+        form='topic',
+    ),
+    Argument(name='imu_topic', default='', doc='IMU on the robot; empty is imu.', form='topic'),
+    Argument(
+        name='mask_topic',
+        default='',
+        doc='Masks of what is not to be looked at; empty is mask.',
+        form='topic',
+    ),
+    Argument(
+        name='camera_height',
+        default='',
+        doc='Height of the camera over the ground in metres; empty as in params_file.',
+        form='positive',
+    ),
+    Argument(
         name='rectified',
         default='',
         doc='Whether the images are rectified already; empty as in params_file, else by the name '
@@ -159,12 +196,14 @@ ARGUMENTS: tuple[Argument, ...] = (
     _switch(
         'publish_tf',
         '',
-        'deepvo publishes odom_frame -> base_frame; empty as in params_file, else true.',
+        'The odometry (visual_odometry, or deepvo without it) publishes odom_frame -> base_frame; '
+        'empty as in params_file, else true.',
     ),
     Argument(
         name='odom_topic',
         default='',
-        doc="Topic of deepvo's odometry; empty is deepvo/odometry, with nav2 camera_odom.",
+        doc='Topic of the odometry, such as odom; empty is visual_odometry/odometry (or that of '
+        'deepvo without it), with nav2 camera_odom.',
         form='topic',
     ),
     Argument(
@@ -204,7 +243,7 @@ ARGUMENTS: tuple[Argument, ...] = (
         doc='Topic or file of the true poses: a report is written beside the recording.',
     ),
     _switch('points', 'false', 'Point cloud of the depth, by depth_image_proc.'),
-    _switch('nav2', 'false', 'Preset for an EKF: no TF from deepvo, odometry on camera_odom.'),
+    _switch('nav2', 'false', 'Preset for an EKF: no TF from us, odometry on camera_odom.'),
     _switch('rviz', 'false', 'Open RViz with config/vo.rviz.'),
     Argument(
         name='fastdds_profile',
@@ -218,11 +257,14 @@ ARGUMENTS: tuple[Argument, ...] = (
         choices=('debug', 'info', 'warn', 'error', 'fatal'),
     ),
 )
+BESIDE_ARGUMENTS = (
+    'right_image_topic', 'depth_topic', 'wheel_topic', 'imu_topic', 'mask_topic', 'camera_height',
+)  # fmt: skip
+"""Those about what helps visual odometry."""
 # launch arguments that are parameters of the nodes, where they have them
 PARAMETER_ARGUMENTS = (
     'use_sim_time', 'rectified', 'device', 'image_qos', 'autostart', 'publish_tf', 'odom_frame',
-    'base_frame',
-    'map_frame',
+    'base_frame', 'map_frame', 'camera_height',
 )  # fmt: skip
 
 
@@ -261,29 +303,48 @@ def overrides(spec: NodeSpec, values: Mapping[str, str]) -> dict[str, Any]:
         values: Launch arguments by name, as text; an empty one sets nothing.
     """
     known = {p.name: p for p in describe(spec.parameters)}
+    nav2 = _true(values.get('nav2') or 'false')
     set_by: dict[str, Any] = {}
     for name in PARAMETER_ARGUMENTS:
         text = values.get(name, '')
         if text == '' or (name not in known and name != 'use_sim_time'):
             continue
-        boolean = name == 'use_sim_time' or isinstance(known[name].default, bool)
-        set_by[name] = _true(text) if boolean else text
+        set_by[name] = _typed(text, True if name == 'use_sim_time' else known[name].default)
     if spec.name == 'dsac':
         # the argument is about the odometry: a localizer's own transform is asked for in YAML
         set_by.pop('publish_tf', None)
         if values.get('map'):
             set_by['weights'] = values['map']
-    elif spec.name == 'deepvo' and _true(values.get('nav2', 'false')):
-        set_by['publish_tf'] = False
+    elif spec in ODOMETRY_NODES and (nav2 or spec in _odometry_nodes(values)[1:]):
+        set_by['publish_tf'] = False  # one transform has one publisher
+    if spec is VISUAL_ODOMETRY and values.get('depth_topic'):
+        set_by['depth_source'] = 'camera'
     if values.get('bag'):
         set_by['use_sim_time'] = True
     return set_by
 
 
-def remappings(spec: NodeSpec, values: Mapping[str, str]) -> list[tuple[str, str]]:
+def owner(values: Mapping[str, str]) -> NodeSpec | None:
+    """Return the node that the transform, and the odometry for others, is taken of, if any."""
+    return next(iter(_odometry_nodes(values)), None)
+
+
+def _odometry_nodes(values: Mapping[str, str]) -> list[NodeSpec]:
+    started = selected(values.get('nodes', ''), values.get('map', ''))
+    return [spec for spec in ODOMETRY_NODES if spec in started]
+
+
+def remappings(
+    spec: NodeSpec, values: Mapping[str, str], settings: CommonParameters | None = None
+) -> list[tuple[str, str]]:
     """Return the (from, to) names with which a node listens to the camera of the arguments.
 
     Names without a leading slash lie in the node's namespace.
+
+    Args:
+        spec: The node.
+        values: Launch arguments by name, as text.
+        settings: Its parameters; its defaults when left out.
     """
     camera = (values.get('camera') or 'camera').rstrip('/')
     image = values.get('image_topic') or f'{camera}/image_raw'
@@ -293,13 +354,37 @@ def remappings(spec: NodeSpec, values: Mapping[str, str]) -> list[tuple[str, str
         (COMPRESSED.name, f'{image}/compressed'),
         (CAMERA_INFO.name, info),
     ]
-    if spec.name == DEEPVO.name and (odometry := _odometry(values)):
-        pairs.append((DEEPVO.answer, odometry))
+    if isinstance(settings := settings or spec.parameters(), VisualOdometryParameters):
+        pairs += _beside(values, settings)
+    if spec is owner(values) and (odometry := _odometry(values)):
+        pairs.append((spec.answer, odometry))
     return pairs
 
 
+def _beside(
+    values: Mapping[str, str], settings: VisualOdometryParameters
+) -> Iterator[tuple[str, str]]:
+    """Give the names of what visual odometry listens to beside the camera."""
+    yield 'keypoints', SUPERPOINT.answer.replace('~', SUPERPOINT.name)
+    depth = '' if settings.depth_source == 'camera' else MONODEPTH.answer
+    for place, topic in (
+        ('right', values.get('right_image_topic')),
+        ('depth', values.get('depth_topic') or depth),
+    ):
+        if topic:
+            yield f'{place}/image', topic
+            yield f'{place}/camera_info', '/'.join((*topic.split('/')[:-1], 'camera_info'))
+    for name, topic in (
+        ('wheel/odometry', values.get('wheel_topic')),
+        ('imu', values.get('imu_topic')),
+        ('mask', values.get('mask_topic')),
+    ):
+        if topic:
+            yield name, topic
+
+
 def _odometry(values: Mapping[str, str]) -> str:
-    """Return where deepvo's odometry goes instead of its own topic; empty for nowhere else."""
+    """Return where the owner's odometry goes instead of its own topic; empty for nowhere else."""
     filtered = FILTERED_ODOMETRY if _true(values.get('nav2') or 'false') else ''
     return values.get('odom_topic') or filtered
 
@@ -363,6 +448,12 @@ def environment(present: Mapping[str, str], profile: str, *, colour: bool) -> di
     if any(name in present for name in PROFILE_VARIABLES):
         wanted = {name: value for name, value in wanted.items() if name not in PROFILE_VARIABLES}
     return {name: value for name, value in wanted.items() if name not in present}
+
+
+def _typed(text: str, default: Value) -> bool | float | str:
+    if isinstance(default, bool):
+        return _true(text)
+    return float(text) if isinstance(default, float) else text
 
 
 def _true(text: str) -> bool:

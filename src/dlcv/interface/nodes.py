@@ -8,19 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dlcv.interface.odometry_parameters import DeepVOParameters, VisualOdometryParameters
 from dlcv.interface.parameters import (
     CommonParameters,
-    DeepVOParameters,
     DsacParameters,
     FlowNetParameters,
     MonodepthParameters,
     SuperPointParameters,
 )
 
-Qos = Literal['image', 'sensor', 'R1', 'R10', 'latched', 'tf', 'tf_static']
+Qos = Literal['image', 'sensor', 'stream', 'R1', 'R10', 'latched', 'tf', 'tf_static']
+Beside = Literal['', 'moment', 'span', 'latest']
 QOS_TEXT: dict[Qos, str] = {
     'image': 'parameters image_qos, image_qos_depth',
     'sensor': 'best effort, volatile, depth 1',
+    'stream': 'best effort, volatile, depth 100',
     'R1': 'reliable, volatile, depth 1',
     'R10': 'reliable, volatile, depth 10',
     'latched': 'reliable, transient local, depth 1',
@@ -39,6 +41,9 @@ class Topic:
         qos: Key of `QOS_TEXT`.
         doc: What is on it, with units.
         when: When it is there; empty for always.
+        beside: Of an input beside the camera, which of its messages belong to an image: the one of
+            its moment, all since the last image, or the latest; empty for those that belong to
+            none.
     """
 
     name: str
@@ -46,6 +51,7 @@ class Topic:
     qos: Qos
     doc: str
     when: str = ''
+    beside: Beside = ''
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,6 +146,21 @@ SET_ENABLED = Service(
 COMMON_SERVICES = (RESET, SET_ENABLED)
 
 
+SET_POSE = Topic(
+    name='~/set_pose',
+    type='geometry_msgs/msg/PoseWithCovarianceStamped',
+    qos='R10',
+    doc='Continue from this pose of base_frame in odom_frame.',
+)
+BODY = Topic(
+    name='/tf',
+    type='tf2_msgs/msg/TFMessage',
+    qos='tf',
+    doc='odom_frame -> base_frame, to go on from, until the first image; and where the camera sits '
+    'at the moment of each image, as long as /tf_static does not say.',
+)
+
+
 def _out(name: str, kind: str, qos: Qos, doc: str, when: str = '') -> Topic:
     return Topic(name=name, type=kind, qos=qos, doc=doc, when=when)
 
@@ -220,39 +241,118 @@ MONODEPTH = NodeSpec(
     answer='depth/image_rect',
     weights=('monodepth',),
 )  # fmt: skip
-DEEPVO = NodeSpec(
-    name='deepvo',
-    doc='Visual odometry from one camera (DeepVO).',
-    task='deepvo:OdometryTask',
-    parameters=DeepVOParameters,
+ODOMETRY = (
+    _out(
+        '~/odometry', 'nav_msgs/msg/Odometry', 'R10',
+        'Pose of base_frame in odom_frame (m), twist in base_frame (m/s, rad/s), both with '
+        'covariance.',
+    ),
+    _out('~/path', 'nav_msgs/msg/Path', 'latched', 'The poses so far, at 2 Hz.'),
+    _out('/tf', 'tf2_msgs/msg/TFMessage', 'tf', 'odom_frame -> base_frame.', 'publish_tf'),
+)  # fmt: skip
+VISUAL_ODOMETRY = NodeSpec(
+    name='visual_odometry',
+    doc='Visual odometry by learned features and geometry between them.',
+    task='visual_odometry:VisualOdometryTask',
+    parameters=VisualOdometryParameters,
     inputs=(
         *CAMERA,
         Topic(
-            name='~/set_pose',
-            type='geometry_msgs/msg/PoseWithCovarianceStamped',
+            name='keypoints',
+            type='sensor_msgs/msg/PointCloud2',
             qos='R10',
-            doc='Continue from this pose of base_frame in odom_frame.',
+            doc='~/keypoints of the superpoint node, so that they are not computed twice.',
+            when='keypoints is not own',
+            beside='moment',
         ),
-        TF_STATIC,
         Topic(
-            name='/tf',
-            type='tf2_msgs/msg/TFMessage',
-            qos='tf',
-            doc='odom_frame -> base_frame, to go on from; until the first image.',
-            when='resume_within is not 0',
+            name='right/image',
+            type='sensor_msgs/msg/Image',
+            qos='image',
+            doc='The right camera of a stereo pair; both rectified.',
+            when='scale_source is auto or stereo',
+            beside='moment',
         ),
+        Topic(
+            name='right/camera_info',
+            type='sensor_msgs/msg/CameraInfo',
+            qos='sensor',
+            doc='Its calibration; P tells the baseline.',
+            when='scale_source is auto or stereo',
+            beside='latest',
+        ),
+        Topic(
+            name='depth/image',
+            type='sensor_msgs/msg/Image',
+            qos='image',
+            doc='Depth of the pixels of the image: 32FC1 in metres or 16UC1 in millimetres.',
+            when='scale_source is auto, depth or network, and depth_source is not own',
+            beside='moment',
+        ),
+        Topic(
+            name='depth/camera_info',
+            type='sensor_msgs/msg/CameraInfo',
+            qos='sensor',
+            doc='Its calibration; that of the image where there is none and the sizes agree.',
+            when='scale_source is auto, depth or network, and depth_source is not own',
+            beside='latest',
+        ),
+        Topic(
+            name='wheel/odometry',
+            type='nav_msgs/msg/Odometry',
+            qos='stream',
+            doc='Odometry of the base by its wheels.',
+            when='scale_source is auto or wheels',
+            beside='span',
+        ),
+        Topic(
+            name='imu',
+            type='sensor_msgs/msg/Imu',
+            qos='stream',
+            doc='Its angular velocity turns the camera between two images.',
+            beside='span',
+        ),
+        Topic(
+            name='mask',
+            type='sensor_msgs/msg/Image',
+            qos='image',
+            doc='mono8 of the size of the image; where it is 0, nothing is looked at. One without '
+            'a stamp holds until the next.',
+            beside='moment',
+        ),
+        SET_POSE,
+        TF_STATIC,
+        BODY,
     ),
     outputs=(
+        *ODOMETRY,
         _out(
-            '~/odometry', 'nav_msgs/msg/Odometry', 'R10',
-            'Pose of base_frame in odom_frame (m), twist in base_frame (m/s, rad/s), both with '
-            'covariance.',
+            '~/landmarks', 'sensor_msgs/msg/PointCloud2', 'R1',
+            'x y z: points of the window in odom_frame (m); stddev: of their depth, as a share of '
+            'it.',
         ),
-        _out('~/path', 'nav_msgs/msg/Path', 'latched', 'The poses so far, at 2 Hz.'),
-        _out('/tf', 'tf2_msgs/msg/TFMessage', 'tf', 'odom_frame -> base_frame.', 'publish_tf'),
+        _out('~/tracks', 'sensor_msgs/msg/Image', 'R1', 'rgb8: where what is seen came from.'),
+        _out(
+            '~/info', 'diagnostic_msgs/msg/DiagnosticStatus', 'R10',
+            'Of each image: stamp (s), state (starting, tracking, standing, turning, lost), '
+            'matches, inliers, scale_source, scale, scale_stddev (share), reason, and what was '
+            'used beside it.',
+        ),
         HANDLED,
         DIAGNOSTICS,
     ),
+    services=COMMON_SERVICES,
+    answer='~/odometry',
+    weights=('superpoint',),
+    starts=False,
+)  # fmt: skip
+DEEPVO = NodeSpec(
+    name='deepvo',
+    doc='Visual odometry from one camera (DeepVO).',
+    task='deepvo:DeepVOTask',
+    parameters=DeepVOParameters,
+    inputs=(*CAMERA, SET_POSE, TF_STATIC, BODY),
+    outputs=(*ODOMETRY, HANDLED, DIAGNOSTICS),
     services=COMMON_SERVICES,
     answer='~/odometry',
     weights=('deepvo',),
@@ -310,7 +410,11 @@ DSAC = NodeSpec(
     starts=False,  # without a map it has nothing to say
 )  # fmt: skip
 
-NODES: dict[str, NodeSpec] = {n.name: n for n in (SUPERPOINT, FLOWNET, MONODEPTH, DEEPVO, DSAC)}
+NODES: dict[str, NodeSpec] = {
+    n.name: n for n in (SUPERPOINT, FLOWNET, MONODEPTH, VISUAL_ODOMETRY, DEEPVO, DSAC)
+}
 
+ODOMETRY_NODES = (VISUAL_ODOMETRY, DEEPVO)
+"""Those whose answer is odometry; of those that are started, the first owns the transform."""
 FILTERED_ODOMETRY = 'camera_odom'
-"""Where deepvo's odometry goes that is meant for a filter, such as Nav2's."""
+"""Where the owner's odometry goes that is meant for a filter, such as Nav2's."""

@@ -376,56 +376,6 @@ class MonodepthParameters(CommonParameters):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeepVOParameters(CommonParameters):
-    """Parameters of `deepvo`."""
-
-    odom_frame: str = parameter('odom', 'Fixed frame of the odometry.')
-    base_frame: str = parameter('base_link', 'Body frame whose motion is published.')
-    camera_frame: str = parameter('', 'Optical frame; empty takes the one of the images.')
-    publish_tf: bool = parameter(True, 'Publish odom_frame -> base_frame on /tf.')
-    two_d_mode: bool = parameter(False, 'Keep z, roll and pitch at zero.')
-    scale: float = parameter(1.0, 'Factor on all translations.', low=1e-6, high=1000, dynamic=True)
-    sequence_length: int = parameter(
-        5, 'Frame pairs of a window; the memory of the network starts anew in each.',
-        low=2, high=32,
-    )  # fmt: skip
-    inference_mode: str = parameter(
-        'stateful', 'Keep the memory from frame to frame, or run a window for each frame.',
-        choices=('stateful', 'windowed'),
-    )  # fmt: skip
-    max_frame_interval: float = parameter(
-        0.5, 'A longer pause between frames loses the odometry.', 's',
-        low=0.01, high=10, dynamic=True,
-    )  # fmt: skip
-    max_linear_speed: float = parameter(
-        40.0, 'A faster motion loses the odometry.', 'm/s', low=0.1, high=100, dynamic=True
-    )
-    max_angular_speed: float = parameter(
-        3.5, 'A faster turn loses the odometry.', 'rad/s', low=0.1, high=20, dynamic=True
-    )
-    pose_stddev_per_meter: float = parameter(
-        0.0, 'Growth of the pose uncertainty with the path; 0: as measured of the weights.', 'm/m',
-        low=0, high=10, dynamic=True,
-    )  # fmt: skip
-    twist_stddev: tuple[float, ...] = parameter(
-        (0.1, 0.1, 0.1, 0.05, 0.05, 0.05),
-        'Least standard deviation of the twist: vx vy vz (m/s), wx wy wz (rad/s).',
-        low=0, high=100,
-    )  # fmt: skip
-    lost_policy: str = parameter(
-        'stop', 'When lost: stop publishing, or inflate the covariance and hold the pose.',
-        choices=('stop', 'inflate'),
-    )  # fmt: skip
-    resume_within: float = parameter(
-        10.0,
-        'A node that starts again goes on from its last pose, or the one on /tf, if that is not '
-        'older than this; 0 starts at the origin.',
-        's', low=0, high=600,
-    )  # fmt: skip
-    path_max_size: int = parameter(1024, 'Most poses on the path topic.', low=1, high=100000)
-
-
-@dataclass(frozen=True, kw_only=True)
 class DsacParameters(CommonParameters):
     """Parameters of `dsac`."""
 

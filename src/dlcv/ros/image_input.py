@@ -1,4 +1,4 @@
-"""The subscription to the camera's images, which follows what their publishers offer."""
+"""A subscription to images, which follows what their publishers offer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rclpy.qos import QoSPolicyKind, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
-from dlcv.interface.nodes import COMPRESSED, IMAGE
+from dlcv.interface.nodes import COMPRESSED, IMAGE, Topic
 from dlcv.interface.parameters import CommonParameters
 from dlcv.ros.faults import QUIET
 from dlcv.ros.health import Health
@@ -35,7 +35,12 @@ class ImageInput:
     """
 
     def __init__(
-        self, node: Node, health: Health, parameters: CommonParameters, take: Callable[[Any], None]
+        self,
+        node: Node,
+        health: Health,
+        parameters: CommonParameters,
+        take: Callable[[Any], None],
+        topic: Topic | None = None,
     ) -> None:
         """Subscribe.
 
@@ -44,12 +49,13 @@ class ImageInput:
             health: Counts what the middleware reports.
             parameters: Say what is subscribed to, and how.
             take: Called with each image, in the executor's thread.
+            topic: Of the images; None for those of the camera.
         """
         self._node, self._health, self._parameters = node, health, parameters
         self._take = take
-        compressed = parameters.image_transport == 'compressed'
+        compressed = topic is None and parameters.image_transport == 'compressed'
         self._kind = CompressedImage if compressed else Image
-        self._topic = COMPRESSED if compressed else IMAGE
+        self._topic = topic or (COMPRESSED if compressed else IMAGE)
         self.topic = node.resolve_topic_name(self._topic.name)
         self._seen: deque[Any] = deque(maxlen=REMEMBERED)
         self._old: Any = None  # the subscription that is taken over from

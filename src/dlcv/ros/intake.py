@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from rclpy.node import Node
@@ -11,7 +12,7 @@ from sensor_msgs.msg import CameraInfo
 
 from dlcv.estimation.tasks.base import Verdict
 from dlcv.interface import messages
-from dlcv.interface.nodes import CAMERA_INFO
+from dlcv.interface.nodes import CAMERA_INFO, Topic
 from dlcv.interface.parameters import CommonParameters
 from dlcv.interface.rectified import is_rectified, note
 from dlcv.ros.calibration import Calibration
@@ -20,6 +21,7 @@ from dlcv.ros.image_input import ImageInput
 from dlcv.ros.losses import Losses
 from dlcv.ros.mailbox import Mailbox
 from dlcv.ros.qos import profile
+from dlcv.ros.vocabulary import message_class
 
 
 class Intake:
@@ -50,6 +52,7 @@ class Intake:
         """
         self._node, self._health, self._enabled, self._drop = node, health, enabled, drop
         self._images: ImageInput | None = None
+        self._beside: list[ImageInput] = []
         self._others: list[Any] = []
         self.inbox: Mailbox[Any] = Mailbox()
         self.calibration = Calibration()
@@ -71,13 +74,31 @@ class Intake:
         self._camera_info_topic = info.topic_name
         self._others = [info, *others]
 
+    def open_beside(
+        self, parameters: CommonParameters, topics: Iterable[Topic], put: Callable[[str, Any], None]
+    ) -> None:
+        """Subscribe to what arrives beside the camera's images.
+
+        Args:
+            parameters: Say how images are subscribed to.
+            topics: The inputs.
+            put: Called with the name of an input and each of its messages.
+        """
+        for topic in topics:
+            take = partial(put, topic.name)
+            if topic.qos == 'image':  # what the middleware loses of them is none of the camera's
+                self._beside.append(ImageInput(self._node, Health(), parameters, take, topic))
+                continue
+            kind, qos = message_class(topic.type), profile(topic.qos)
+            self._others.append(self._node.create_subscription(kind, topic.name, take, qos))
+
     def close(self) -> None:
         """Drop the subscriptions and what was not taken; let nobody wait any longer."""
-        if self._images is not None:
-            self._images.close()
+        for images in filter(None, (self._images, *self._beside)):
+            images.close()
         for subscription in self._others:
             self._node.destroy_subscription(subscription)
-        self._images, self._others = None, []
+        self._images, self._beside, self._others = None, [], []
         self.inbox.close()
         self.calibration.close()
 
@@ -89,14 +110,14 @@ class Intake:
 
     def follow(self) -> None:
         """Look at what the publishers of images offer; to be called now and then."""
-        if self._images is not None:
-            self._images.follow()
+        for images in filter(None, (self._images, *self._beside)):
+            images.follow()
 
     def peers(self) -> dict[str, int]:
         """Return how many publishers each input has found, by its full name."""
         found = {one.topic_name: one.get_publisher_count() for one in self._others}
-        if self._images is not None:
-            found[self._images.topic] = self._images.publisher_count
+        for images in filter(None, (self._images, *self._beside)):
+            found[images.topic] = images.publisher_count
         return found
 
     def source(self) -> str:

@@ -224,6 +224,10 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         activated = super().on_activate(state)  # the publishers first: the worker is quick
         self.intake, self._worker, self.state = intake, worker, 'active'
         intake.open(self.parameters, self.more_inputs())
+        beside = self.task.beside
+        beside.open()
+        wanted = filter(self.task.listens, beside.topics.values())
+        intake.open_beside(self.parameters, wanted, beside.put)
         worker.start()
         return activated
 
@@ -278,6 +282,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         worker, self._worker = self._worker, None
         if intake is not None:
             intake.close()
+            self.task.beside.close()
         if worker is not None:
             worker.join(min(self.parameters.inference_timeout, patience))
             if worker.alive:  # it cannot be stopped; it ends when its call returns

@@ -19,6 +19,8 @@ def profile(name: Qos) -> QoSProfile:
     match name:
         case 'sensor':
             return _make(1, ReliabilityPolicy.BEST_EFFORT)
+        case 'stream':  # hundreds a second, of which none is to be missed while a thread is busy
+            return _make(100, ReliabilityPolicy.BEST_EFFORT)
         case 'R1':
             return _make(1)
         case 'R10':

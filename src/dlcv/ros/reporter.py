@@ -62,6 +62,7 @@ class Reporter:
             'trained': str(bool(origin and origin.trained)).lower(),
             **node.health.values(),
             **({} if node.intake is None else node.intake.values()),
+            **({} if estimator is None else node.task.values()),
             **usage(),
             'gpu_mem_mb': f'{_gpu_memory(estimator):.1f}',
             **peers,

@@ -38,6 +38,10 @@ class RosVocabulary:
         data.frombytes(np.ascontiguousarray(values).data.cast('B') if values.size else b'')
         return data
 
+    def octet(self, value: int) -> bytes:
+        """Return a byte."""
+        return bytes([value])
+
     def doubles(self, values: Iterable[float]) -> list[float]:
         """Return numbers as a list."""
         return [float(value) for value in values]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dlcv.estimation.deepvo import OdometryEstimator, OdometrySettings
 from dlcv.geometry.trajectory import extent
-from dlcv.metrics.consistency import nees
+from dlcv.metrics.consistency import needed
 from dlcv.metrics.trajectory import motion_error
 from dlcv.networks.deepvo import DeepVO, Spread
 from dlcv.training.recipe import TrainError
@@ -77,8 +77,6 @@ def fit_spread(found: Errors, share: float = SHARE) -> Spread:
     Raises:
         TrainError: If there are too few motions.
     """
-    from scipy.stats import chi2
-
     if len(found.errors) < 20:
         raise TrainError(f'a spread needs 20 motions or more, got {len(found.errors)}')
     lengths, angles = found.extents.T
@@ -89,8 +87,7 @@ def fit_spread(found: Errors, share: float = SHARE) -> Spread:
     shares, rests = (np.array(values) for values in zip(*fits, strict=True))
     variances = Spread.of(shares, rests).variances(found.extents, found.seconds)
     covariances = np.stack([np.diag(row) for row in variances])
-    reached = np.quantile(nees(found.errors, covariances), share)
-    wider = float(np.sqrt(reached / chi2.ppf(share, 6)))
+    wider = float(np.sqrt(needed(found.errors, covariances, share)))
     return Spread.of(_rounded(shares * wider), _rounded(np.maximum(rests * wider, _LEAST)))
 
 

@@ -62,6 +62,10 @@ HEADS = {
     'groups': ('# timestamp [s] position(x y z) quaternion(w x y z)', 'txyzwabc', ' ', 's'),
     'prose before': ('# Format: timestamp x y z qw qx qy qz', 'txyzwabc', ' ', 's'),
     'prose behind': ('# timestamp x y z qw qx qy qz, camera to world', 'txyzwabc', ' ', 's'),
+    'a remark with marks': (
+        '# timestamp tx ty tz qx qy qz qw (camera 02 of frame 0; GPS (OXTS); n = round(t*30))',
+        'txyzabcw', ' ', 's',
+    ),
     'more columns': ('t,vx,x,y,z,qw,qx,qy,qz,v_x', 't0xyzwabc0', ',', 's'),
     'ROS': (ROS, '10txyzabcw', ',', 'ns'),
     'capitals': ('Timestamp,positionX,positionY,positionZ,rotationX,rotationY,rotationZ,rotationW',

@@ -10,8 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dlcv.data.bags.chain import chained
 from dlcv.data.bags.errors import BagError, DamagedBagError
 from dlcv.data.bags.poses import Edges, edges_of, pose_edges, trajectory_of
@@ -33,7 +31,6 @@ POSE_TYPES = (
 )
 TF_STATIC = '/tf_static'
 FIRST = 5  # messages by which a topic is judged
-_FLOATS = {'32FC1': ('f4', 1), '32FC2': ('f4', 2), '16UC1': ('u2', 1)}
 
 
 class Bag(Closing):
@@ -216,6 +213,12 @@ class Bag(Closing):
         beside = f'{base.rpartition("/")[0]}/camera_info'
         return next((name for name in (beside, f'{base}/camera_info') if name in names), None)
 
+    def find_right(self, image_topic: str) -> str | None:
+        """Return the topic of the right camera beside the left one; None where nobody can tell."""
+        raw = [t.name for t in self.topics if t.msgtype == IMAGE and t.name != image_topic]
+        right = [name for name in raw if not is_output(name) and self._is_right(name)]
+        return right[0] if len(right) == 1 else None
+
     def frames(
         self,
         image_topic: str | None = None,
@@ -339,7 +342,7 @@ class Bag(Closing):
             if topic.msgtype in (IMAGE, COMPRESSED_IMAGE) and not is_output(topic.name):
                 first = next((m for _, m in self.read([topic.name])), None)
                 kind, raw = ('', False) if first is None else _kind_of(first)
-                if kind and kind not in _FLOATS and not self._is_picture(topic):
+                if kind and kind not in messages.NUMBERS and not self._is_picture(topic):
                     texts.append(f'{topic.name} has the {"encoding" if raw else "format"} {kind!r}')
                 elif kind in messages.AMBIGUOUS:
                     texts.append(f'{topic.name} has {kind}, a picture only where it is named')
@@ -496,26 +499,7 @@ def floats(message: Any, place: str) -> FloatArray:
     Raises:
         BagError: Its encoding holds no numbers, or its bytes do not fill its size.
     """
-    if message.encoding not in _FLOATS:
-        raise BagError(
-            f'{place}: encoding {message.encoding!r} holds no numbers; known are {list(_FLOATS)}'
-        )
-    kind, channels = _FLOATS[message.encoding]
-    dtype = np.dtype(kind).newbyteorder('>' if message.is_bigendian else '<')
-    height, width, step = int(message.height), int(message.width), int(message.step)
-    row = width * channels * dtype.itemsize
-    data = np.frombuffer(message.data, np.uint8)
-    if not height or not width or step < row or data.size < step * (height - 1) + row:
-        raise BagError(
-            f'{place}: {data.size} bytes with step {step} are no {width}x{height} '
-            f'{message.encoding}'
-        )
-    strides = (step, channels * dtype.itemsize, dtype.itemsize)
-    values: FloatArray = np.ndarray((height, width, channels), dtype, data.data, strides=strides)
-    if channels == 1:
-        values = values[..., 0]
-    if kind == 'f4':
-        return np.asarray(values, np.float32)
-    metres = values.astype(np.float32) / 1000
-    metres[values == 0] = np.nan
-    return metres
+    try:
+        return messages.numbers(message)
+    except messages.MessageError as err:
+        raise BagError(f'{place}: {err}') from None

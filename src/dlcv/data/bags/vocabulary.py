@@ -41,6 +41,10 @@ class BagVocabulary:
         """Return the memory of values; copies only what is not contiguous."""
         return np.ascontiguousarray(values).reshape(-1).view(np.uint8)
 
+    def octet(self, value: int) -> int:
+        """Return a number of one byte."""
+        return int(value)
+
     def doubles(self, values: Iterable[float]) -> npt.NDArray[np.float64]:
         """Return numbers as an array."""
         return np.array(list(values), np.float64)

@@ -133,7 +133,8 @@ def _columns(path: Path, number: int, line: str, count: int, *, timed: bool) -> 
     """Return what a line says of the columns; None where it is about something else."""
     if '...' in line or '…' in line:
         return None  # abbreviated, as papers do
-    names = _fitting(_names(line), count)
+    remarkless = _fitting(_names(line.partition(' (')[0]), count)  # remarks may have any marks
+    names = remarkless if len(remarkless) == count else _fitting(_names(line), count)
     roles = [_role(name, unit) for name, unit in names]
     known = {role for role in roles if role}
     turns, places = known & set(_ALL[3:]), known & set(_ALL[:3])

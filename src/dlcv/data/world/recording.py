@@ -194,6 +194,11 @@ class WorldRecording:
         return self._baseline
 
     @property
+    def ground(self) -> float:
+        """Height in the world of what the camera's way leads over, in metres: floor or road."""
+        return 0.0 if self._motion == 'car' else self._stage.space.floor
+
+    @property
     def stamps_ns(self) -> npt.NDArray[np.int64]:
         """Times of the snapshots."""
         steps = np.arange(self._frames, dtype=np.int64)

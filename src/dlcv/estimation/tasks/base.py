@@ -8,8 +8,9 @@ from enum import IntEnum
 from importlib import import_module
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from dlcv.estimation.tasks.beside import Beside
 from dlcv.interface.messages import Composer
-from dlcv.interface.nodes import HANDLED, NodeSpec
+from dlcv.interface.nodes import HANDLED, NodeSpec, Topic
 from dlcv.interface.parameters import CommonParameters
 from dlcv.types import Camera, Frame
 
@@ -83,6 +84,7 @@ class Task(ABC, Generic[P, R]):
         spec: What the node offers whose task it is.
         needs_camera: Whether a picture without calibration is of no use.
         estimator: What was loaded; None before.
+        beside: What arrives beside the pictures; whoever runs the task fills it.
     """
 
     spec: ClassVar[NodeSpec]
@@ -91,6 +93,7 @@ class Task(ABC, Generic[P, R]):
     def __init__(self, host: Host, compose: Composer) -> None:
         self.host, self.compose = host, compose
         self.estimator: Any = None
+        self.beside = Beside(self.spec.inputs)
 
     @property
     def parameters(self) -> P:
@@ -124,6 +127,14 @@ class Task(ABC, Generic[P, R]):
     def misfit(self, camera: Camera) -> str:
         """Say why an image of this camera is of no use; empty if it is."""
         return ''
+
+    def listens(self, topic: Topic) -> bool:
+        """Whether an input beside the images is of use under the present parameters."""
+        return True
+
+    def values(self) -> dict[str, str]:
+        """Return what the diagnostics are to say of the task, once it has an estimator."""
+        return self.beside.values()
 
     def due(self, stamp_ns: int) -> bool:
         """Whether an image is to be computed: when anybody listens to anything."""

@@ -1,27 +1,23 @@
-"""``dlcv bench odometry``: DeepVO beside what needs no network, on the same ways in one run."""
+"""``dlcv bench odometry``: ours beside what needs no network, on the same ways in one run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from itertools import islice
+from math import inf, isfinite
 from pathlib import Path
 from statistics import median
-from time import perf_counter
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.data.datasets import DatasetError
+from dlcv.evaluation.bench.odometry_methods import Estimated, EstimatedVisually, Follower, Method
+from dlcv.evaluation.bench.odometry_methods import methods as find_methods
+from dlcv.evaluation.bench.odometry_ways import INDOORS, OUTDOORS, RATE_HZ, SEED, SIZE, WaySet, find
+from dlcv.evaluation.bench.odometry_ways import SETS as SETS
 from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets
-from dlcv.evaluation.bench.recordings import open_data
 from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
-from dlcv.evaluation.bench.sets import add_set
-from dlcv.evaluation.bench.weight_files import weight_files
-from dlcv.metrics.baselines.odometry import ConstantVelocity, FivePoint, Odometry, StraightLine
-from dlcv.metrics.consistency import inside
+from dlcv.metrics.consistency import HORIZONS, Beliefs, inside, needed, nees
 from dlcv.metrics.quantity import Quantity
 from dlcv.metrics.trajectory import (
     ATE,
@@ -39,44 +35,48 @@ from dlcv.metrics.trajectory import (
     degenerate,
     drift,
     fitting_lengths,
-    motion_error,
     relative_errors,
 )
-from dlcv.types import FloatArray, Motion, Snapshot
+from dlcv.types import FloatArray
 from dlcv.view.panel import write_picture
 from dlcv.view.trajectory import path_length, trajectory_plot
 
-if TYPE_CHECKING:
-    from dlcv.data.world.recording import WorldRecording
-    from dlcv.estimation.deepvo import OdometryEstimator
-
-SUMMARY = 'visual odometry: DeepVO beside constant velocity and the five-point method'
-
-_SEED, _WAYS, _FRAMES, _RATE_HZ, _SIZE = 17127, 4, 120, 10.0, (416, 256)
-_PLACES = {
-    'walk': ('room', 'corridor', 'street'),
-    'robot': ('room', 'corridor', 'street'),
-    'car': ('street',),
-    'drone': ('room', 'corridor', 'street'),
-}
-SETS = {f'world-{motion}': f'generated worlds, seen by a {motion}' for motion in _PLACES}
-"""Every motion of the worlds by itself."""
+SUMMARY = 'visual odometry: ours and DeepVO beside constant velocity and the five-point method'
 
 _ALIGNED: tuple[Alignment, ...] = ('se3', 'sim3')
+_IN_95 = Quantity(
+    name='in 95 %',
+    unit='%',
+    digits=1,
+    doc='motions whose error lies in the ellipsoid that should hold 95 % of them',
+)
 COLUMNS = (
     replace(T_REL,
             doc="KITTI's drift of the position, over its lengths or, of shorter ways, eighths"),
     replace(R_REL, doc="KITTI's drift of the rotation over the same lengths"),
     replace(T_REL, name='t_rel, scaled', doc='the same with the best scale of each way'),
     replace(ATE, doc=f'{ATE.doc} after the best rigid motion'),
+    replace(ATE, name='ATE, worst', doc='the same of the worst way'),
     replace(ATE, name='ATE, Sim3', doc='the same after the best rigid motion and scale'),
     replace(RPE, unit='cm', digits=2),
     RPE_TURN,
-    Quantity(name='in 95 %', unit='%', digits=1,
-             doc='motions whose error lies in the ellipsoid that should hold 95 % of them'),
-    Quantity(name='lost', digits=0, doc='frames without a motion that could be believed'),
+    _IN_95,
+    *(replace(_IN_95, name=f'in 95 %, {n}', doc=f'the same of poses {n} frames after a known one')
+      for n in HORIZONS),
+    Quantity(name='standing', unit='%', digits=1, doc='frames where it says that it stands'),
+    Quantity(name='lost', unit='%', digits=1,
+             doc='frames without a motion that could be believed'),
     time_column('frame'),
 )  # fmt: skip
+BELIEF_COLUMNS = (
+    Quantity(name='counted', digits=0, doc='motions or poses'),
+    _IN_95,
+    Quantity(name='NEES', digits=2, doc='mean normalised error squared; 6 where all is true'),
+    Quantity(name='factor', digits=2, doc='on covariances, for ellipsoids to hold 95 %'),
+    Quantity(name='factor, position', digits=2, doc='the same of the position alone'),
+    Quantity(name='factor, turn', digits=2, doc='the same of the turn alone'),
+)
+"""Of the tables that stated covariances are calibrated by."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,256 +85,166 @@ class Options(BenchOptions):
 
     Attributes:
         plots: Folder for pictures of the paths; none are drawn without one.
+        ways: Of each set, run only so many ways; 0 for all.
+        methods: Words with commas between them: only rows with one of them in their name are run.
+        camera_height: Of the cameras of ``data`` over the ground in metres; 0 for unknown.
+        seed: Of the worlds.
     """
 
     plots: Path | None = None
+    ways: int = 0
+    methods: str = ''
+    camera_height: float = 0.0
+    seed: int = SEED
 
     def __post_init__(self) -> None:
         BenchOptions.__post_init__(self)
         if self.limit is not None and self.limit < 2:
             raise BenchError(f'odometry needs a limit of 2 frames or more, got {self.limit}')
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Way:
-    """A camera's way.
-
-    Attributes:
-        poses: Returns its true poses, ``(T, 4, 4)``.
-        views: Returns its views in order, all with camera and pose; each call starts anew.
-    """
-
-    poses: Callable[[], FloatArray]
-    views: Callable[[], Iterator[Snapshot]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WaySet:
-    """Ways of one kind.
-
-    Attributes:
-        name: Short, for tables.
-        title: What they are, for people.
-        ways: One or more.
-        frames: Views of each.
-    """
-
-    name: str
-    title: str
-    ways: tuple[Way, ...]
-    frames: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Method:
-    """``follow`` takes the true poses of a way and returns what is to follow it."""
-
-    name: str
-    follow: Callable[[FloatArray], Odometry]
-    file: Path | None = None
-
-
-@dataclass(kw_only=True, slots=True)
-class _Run:
-    """What one method did on one way."""
-
-    follower: Odometry
-    poses: list[FloatArray] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-
-    def push(self, view: Snapshot) -> None:
-        begin = perf_counter()
-        motion = self.follower.push(view)
-        self.seconds.append(perf_counter() - begin)
-        self.poses.append(self.poses[-1] @ motion if self.poses else np.eye(4))
-
-
-class _Estimated:
-    """A network as an `Odometry`; remembers which motions had which covariance."""
-
-    def __init__(self, estimator: OdometryEstimator) -> None:
-        self._estimator = estimator
-        self._truth: FloatArray | None = None
-        self.lost = 0
-        self.errors: list[FloatArray] = []
-        self.covariances: list[FloatArray] = []
-
-    def push(self, view: Snapshot) -> FloatArray:
-        answer = self._estimator.push(view.frame)
-        before, truth = self._truth, view.world_from_camera
-        self._truth = truth
-        if not isinstance(answer, Motion):
-            self.lost += answer is not None
-            return np.eye(4)
-        assert before is not None
-        assert truth is not None
-        true = np.linalg.inv(before) @ truth
-        self.errors.append(motion_error(answer.previous_from_current, true))
-        self.covariances.append(answer.covariance)
-        return answer.previous_from_current
+        if min(self.ways, self.seed) < 0 or not 0 <= self.camera_height < inf:
+            raise BenchError(
+                'odometry needs ways, seed and a finite camera height >= 0, got '
+                f'{self.ways}, {self.seed} and {self.camera_height}'
+            )
 
 
 def run(options: Options, progress: Progress) -> Report:
     """Measure all methods on all sets.
 
     Raises:
-        BenchError: A set does not exist.
+        BenchError: A set or a method does not exist.
         DatasetError: A folder cannot be read, or has no poses.
         WeightsError: A weight file is refused.
     """
-    known = find(options.data)
+    known = find(options.data, options.seed, options.camera_height)
     check_sets(options.sets, list(known))
-    methods = [*_classical(), *_networks(options.weights)]
-    tables = [_table(known[name], methods, options, progress) for name in options.sets or known]
+    methods = find_methods(options.weights, [w for w in options.methods.split(',') if w])
+    tables: list[Table] = []
+    for name in options.sets or known:
+        ways = known[name].cut(options.ways or None, options.limit)
+        tables += _tables(ways, methods, options.plots, progress)
     return Report(
         bench='odometry',
         tables=tuple(tables),
-        settings=_settings(),
+        settings=_settings(options),
         environment=environment(method.file for method in methods),
     )
 
 
-def find(data: Sequence[Path]) -> dict[str, WaySet]:
-    """Return all sets by name: the built-in ones, then those of the folders.
-
-    Raises:
-        DatasetError: A folder cannot be read, or has no poses.
-        BenchError: Two folders have one name.
-    """
-    found = {f'world-{motion}': _world(motion) for motion in _PLACES}
-    for folder in data:
-        one = _folder(folder)
-        add_set(found, one, folder)
-    return found
-
-
-def _table(ways: WaySet, methods: list[_Method], options: Options, progress: Progress) -> Table:
-    frames = min(ways.frames, options.limit or ways.frames)
-    runs: dict[str, list[_Run]] = {method.name: [] for method in methods}
+def _tables(
+    ways: WaySet, methods: list[Method], plots: Path | None, progress: Progress
+) -> list[Table]:
+    """Return the table of a set, and that of the stated covariances where there are any."""
+    methods = [method for method in methods if all(map(method.fits, ways.ways))]
+    made: dict[str, list[Follower]] = {method.name: [] for method in methods}
     truths: list[FloatArray] = []
-    progress(ways.name, 0, len(ways.ways) * frames)
+    total = sum(way.frames for way in ways.ways)
+    done = 0
+    progress(ways.name, done, total)
     for number, way in enumerate(ways.ways):
-        truth = way.poses()[:frames]
+        truth = way.poses()[: way.frames]
         truths.append(truth)
-        for method in methods:
-            runs[method.name].append(_Run(follower=method.follow(truth)))
-        for done, view in enumerate(islice(way.views(), frames), start=1):
-            for name in runs:
-                runs[name][-1].push(view)
-            progress(ways.name, number * frames + done, len(ways.ways) * frames)
-        if options.plots is not None:
-            paths = {name: np.stack(made[-1].poses) for name, made in runs.items()}
-            _plot(options.plots / f'{ways.name}-{number}.png', truth, paths)
+        followers = {method.name: method.follow(way, truth) for method in methods}
+        for view in islice(way.views(any(method.stereo for method in methods)), way.frames):
+            for follower in followers.values():
+                follower.push(view)
+            progress(ways.name, done := done + 1, total)
+        for name, follower in followers.items():
+            made[name].append(follower)
+        if plots is not None:
+            paths = {name: np.stack(follower.poses) for name, follower in followers.items()}
+            _plot(plots / f'{ways.name}-{number}.png', truth, paths)
     length = sum(path_length(truth) for truth in truths)
-    return Table(
+    counted = _counted([way.frames for way in ways.ways])
+    beliefs = {m.name: _beliefs(made[m.name], truths, metric=m.metric) for m in methods}
+    table = Table(
         name=ways.name,
-        title=f'{ways.title}; {_counted(len(truths))} of {frames} frames, {length:.1f} m in all',
+        title=f'{ways.title}; {counted}, {length:.1f} m in all',
         columns=COLUMNS,
-        rows=tuple(Row(name=name, values=_values(made, truths)) for name, made in runs.items()),
+        rows=tuple(
+            Row(name=name, values=_values(followers, truths, beliefs[name]))
+            for name, followers in made.items()
+        ),
     )
+    rows = tuple(
+        Row(name=f'{name}, {what}', values=_belief_values(found))
+        for name, known in beliefs.items()
+        for what, found in known.items()
+    )
+    title = f'{ways.title}: what covariances are worth'
+    judged = Table(name=f'{ways.name}/covariance', title=title, columns=BELIEF_COLUMNS, rows=rows)
+    return [table, judged] if rows else [table]
 
 
-def _values(runs: list[_Run], truths: list[FloatArray]) -> tuple[float | None, ...]:
+def _values(
+    followers: list[Follower], truths: list[FloatArray], beliefs: dict[str, Beliefs]
+) -> tuple[float | None, ...]:
     """Return the numbers of a row in the order of `COLUMNS`."""
-    pairs = [_pairs(np.stack(run.poses), truth) for run, truth in zip(runs, truths, strict=True)]
+    pairs = [_pairs(np.stack(f.poses), truth) for f, truth in zip(followers, truths, strict=True)]
     plain = _joined([drift(p, fitting_lengths(p)) for p in pairs])
     scaled = _joined([drift(_rescaled(p), fitting_lengths(p)) for p in pairs])
     step = _all_errors([relative_errors(p) for p in pairs])
-    covered = [run.follower for run in runs if isinstance(run.follower, _Estimated)]
-    errors = [error for follower in covered for error in follower.errors]
-    share = None
-    if errors:
-        share = 100 * inside(
-            np.stack(errors), np.stack([c for f in covered for c in f.covariances])
-        )
+    rigid, similar = (_errors(pairs, alignment) for alignment in _ALIGNED)
+    frames = sum(len(f.poses) for f in followers)
+    standing = [f.standing for f in followers if isinstance(f, EstimatedVisually)]
+    lost = [f.lost for f in followers if isinstance(f, Estimated)]
     return (
         plain.t_rel,
         plain.r_rel,
         scaled.t_rel,
-        *(_mean_error(pairs, alignment) for alignment in _ALIGNED),
+        float(np.mean(rigid)) if rigid else None,
+        max(rigid, default=None),
+        float(np.mean(similar)) if similar else None,
         100 * step.rmse,
         step.rmse_degrees,
-        share,
-        sum(follower.lost for follower in covered) if covered else None,
-        1e3 * median(second for run in runs for second in run.seconds),
+        *(_share(beliefs.get(what)) for what in ('motions', *map(_after, HORIZONS))),
+        100 * sum(standing) / frames if standing else None,
+        100 * sum(lost) / frames if lost else None,
+        1e3 * median(second for f in followers for second in f.seconds),
     )
 
 
-def _classical() -> list[_Method]:
-    return [
-        _Method(name='straight line', follow=StraightLine),
-        _Method(name='constant velocity', follow=lambda _truth: ConstantVelocity()),
-        _Method(name='ORB, five points', follow=lambda _truth: FivePoint('ORB')),
-        _Method(name='SIFT, five points', follow=lambda _truth: FivePoint('SIFT')),
-    ]
+def _after(horizon: int) -> str:
+    return f'poses after {horizon}'
 
 
-def _networks(weights: tuple[Path, ...]) -> list[_Method]:
-    """Return networks on the CPU in 32 bits, where the same pictures give the same numbers."""
-    from dlcv.estimation.load import load_odometry
+def _beliefs(
+    followers: list[Follower], truths: list[FloatArray], *, metric: bool
+) -> dict[str, Beliefs]:
+    """Return what was believed of motions and poses, by its name; nothing of who states nothing.
 
-    methods = []
-    for one in weight_files('deepvo', weights):
-        estimator = load_odometry(one.name, device='cpu')
-
-        def follow(_truth: FloatArray, estimator: OdometryEstimator = estimator) -> Odometry:
-            estimator.reset()
-            return _Estimated(estimator)
-
-        methods.append(_Method(name=one.title, follow=follow, file=one.file))
-    return methods
-
-
-def _world(motion: str) -> WaySet:
-    return WaySet(
-        name=f'world-{motion}',
-        title=SETS[f'world-{motion}'],
-        ways=tuple(
-            Way(poses=partial(_true_poses, motion, n), views=partial(_views, motion, n))
-            for n in range(_WAYS)
-        ),
-        frames=_FRAMES,
-    )
+    Of who does not know the metre, in the best unit of each way.
+    """
+    parts: dict[str, list[Beliefs]] = {}
+    for follower, truth in zip(followers, truths, strict=True):
+        if not isinstance(follower, Estimated):
+            continue
+        scale = 1.0 if metric else _scale(_pairs(np.stack(follower.poses), truth))
+        known = {'motions': follower.motions}
+        known |= {_after(horizon): follower.stretches.after(horizon) for horizon in HORIZONS}
+        for what, beliefs in known.items():
+            parts.setdefault(what, []).append(beliefs.scaled(scale))
+    return {what: Beliefs.joined(some) for what, some in parts.items()}
 
 
-def _true_poses(motion: str, number: int) -> FloatArray:
-    return _recording(motion, number).world_from_camera
+def _share(beliefs: Beliefs | None) -> float | None:
+    if beliefs is None or not len(beliefs):
+        return None
+    return 100 * inside(beliefs.errors, beliefs.covariances)
 
 
-def _views(motion: str, number: int) -> Iterator[Snapshot]:
-    return iter(_recording(motion, number))
-
-
-def _recording(motion: str, number: int) -> WorldRecording:
-    from dlcv.data.world.samples import SampleConfig, WorldSamples
-
-    config = SampleConfig(
-        scenes=_PLACES[motion],
-        motions=(motion,),
-        size=_SIZE,
-        frames=_FRAMES,
-        rate_hz=(_RATE_HZ, _RATE_HZ),
-        per_world=1,
-        finest=0,
-    )
-    return WorldSamples(config, _SEED).recording(number)
-
-
-def _folder(text: Path) -> WaySet:
-    recording = open_data(text)
-    items = tuple(item for item in recording.items if item.world_from_camera is not None)
-    if len(items) < 2:
-        raise DatasetError(
-            f'{recording.name}: {len(items)} of its {len(recording)} pictures have a true pose; '
-            f'{text},groundtruth=FILE names the poses'
-        )
-    known = replace(recording, items=items)
-    poses = np.stack([pose for item in items if (pose := item.world_from_camera) is not None])
-    return WaySet(
-        name=recording.name,
-        title=f'{recording.name}, a folder',
-        ways=(Way(poses=lambda: poses, views=lambda: iter(known)),),
-        frames=len(items),
+def _belief_values(beliefs: Beliefs) -> tuple[float | None, ...]:
+    """Return the numbers of a row in the order of `BELIEF_COLUMNS`."""
+    if not len(beliefs):
+        return (0, *(None for _ in BELIEF_COLUMNS[1:]))
+    errors, covariances = beliefs.errors, beliefs.covariances
+    halves = slice(0, 3), slice(3, 6)
+    return (
+        len(beliefs),
+        _share(beliefs),
+        float(np.mean(nees(errors, covariances))),
+        needed(errors, covariances),
+        *(needed(errors[:, half], covariances[:, half, half]) for half in halves),
     )
 
 
@@ -343,18 +253,24 @@ def _pairs(estimate: FloatArray, truth: FloatArray) -> PosePairs:
     return PosePairs(stamps_ns=stamps, estimate=estimate, truth=truth)
 
 
+def _scale(pairs: PosePairs) -> float:
+    """Return the best scale of the estimate; 1 where it or the truth has none."""
+    if not np.ptp(pairs.estimate[:, :3, 3], axis=0).any() or degenerate(pairs, 'sim3'):
+        return 1.0
+    scale = align(pairs, 'sim3').scale
+    return scale if scale > 0 and isfinite(scale) else 1.0
+
+
 def _rescaled(pairs: PosePairs) -> PosePairs:
     """Return the pairs with the estimate in the truth's scale, where it has one."""
     scaled = np.array(pairs.estimate)
-    if np.ptp(scaled[:, :3, 3], axis=0).any() and not degenerate(pairs, 'sim3'):
-        scaled[:, :3, 3] *= align(pairs, 'sim3').scale
+    scaled[:, :3, 3] *= _scale(pairs)
     return replace(pairs, estimate=scaled)
 
 
-def _mean_error(pairs: list[PosePairs], alignment: Alignment) -> float | None:
-    """Return the mean ATE over the ways that decide the alignment; None where none does."""
-    found = [absolute_errors(p, alignment).rmse for p in pairs if not degenerate(p, alignment)]
-    return float(np.mean(found)) if found else None
+def _errors(pairs: list[PosePairs], alignment: Alignment) -> list[float]:
+    """Return the ATE of every way that decides the alignment."""
+    return [absolute_errors(p, alignment).rmse for p in pairs if not degenerate(p, alignment)]
 
 
 def _joined(drifts: list[Drift]) -> Drift:
@@ -362,8 +278,10 @@ def _joined(drifts: list[Drift]) -> Drift:
     return Drift(segments=segments, path=sum(one.path for one in drifts))
 
 
-def _counted(ways: int) -> str:
-    return '1 way' if ways == 1 else f'{ways} ways'
+def _counted(frames: list[int]) -> str:
+    least, most = min(frames), max(frames)
+    ways = '1 way' if len(frames) == 1 else f'{len(frames)} ways'
+    return f'{ways} of {most if least == most else f"{least} to {most}"} frames'
 
 
 def _all_errors(parts: list[PoseErrors]) -> PoseErrors:
@@ -380,15 +298,24 @@ def _plot(path: Path, truth: FloatArray, estimates: dict[str, FloatArray]) -> No
     write_picture(path, trajectory_plot({'truth': first @ truth, **estimates}, 960, 720))
 
 
-def _settings() -> dict[str, str]:
-    width, height = _SIZE
+def _settings(options: Options) -> dict[str, str]:
+    width, height = SIZE
     return {
         'straight line': 'goes where the camera looks at first, with the true mean speed',
         'constant velocity': 'repeats the true first motion',
         'five points': 'mutual nearest neighbours of 2000 points, essential matrix by RANSAC; '
         'every motion has its true length',
         'networks': 'on the CPU in 32 bits, with the settings of the node',
+        'visual_odometry': 'none: nothing tells the metre, and beliefs are judged in the best '
+        'unit; depth: a depth camera, in worlds with noise of '
+        f'{100 * INDOORS.share:g} % and steps of {1e3 * INDOORS.step:g} mm up to '
+        f'{INDOORS.farthest:g} m indoors and {OUTDOORS.farthest:g} m in the street, of folders '
+        "theirs; stereo: the right picture; camera_height: the camera's true height over the "
+        'ground; network: monodepth as shipped. Its time is beside that of SuperPoint and '
+        'monodepth, which run once for all rows',
+        'poses after N frames': 'on stretches that do not overlap, each from a pose taken for '
+        'certain',
         'averages': 't_rel and r_rel over all stretches of all ways, ATE over ways, RPE over '
         'frames',
-        'world': f'{width}x{height}, {_RATE_HZ:g} frames/s, seed {_SEED}',
+        'world': f'{width}x{height}, {RATE_HZ:g} frames/s, seed {options.seed}',
     }

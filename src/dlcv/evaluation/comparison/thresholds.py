@@ -28,7 +28,7 @@ from dlcv.evaluation.comparison.compare import Against, Comparison, Key, Kind, R
 from dlcv.files import TextError, read_text
 from dlcv.interface.nodes import NODES
 
-TASKS = ('odometry', 'depth', 'flow', 'features', 'relocalization')
+TASKS = ('odometry', 'odometry_deepvo', 'depth', 'flow', 'features', 'relocalization')
 """Sections that may be named although no evaluation has them."""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from dlcv.data.datasets.trajectories import write_kitti, write_tum
 from dlcv.evaluation.report.evaluation_page import write_page
 from dlcv.evaluation.report.overview import overview
+from dlcv.evaluation.scoring.evaluate import BESIDE, ODOMETRY
 from dlcv.evaluation.scoring.files import write_json
 from dlcv.evaluation.scoring.model import Evaluation
 from dlcv.view.panel import write_picture
@@ -28,7 +29,7 @@ class UnevaluatedError(PipelineError):
 OVERVIEW = 'overview.png'
 """One picture of it all."""
 
-PATHS = ('odometry', 'relocalized', 'truth')
+PATHS = (ODOMETRY, *BESIDE, 'relocalized', 'truth')
 """Names of the trajectories of an evaluation, as far as it has them."""
 
 

@@ -29,6 +29,7 @@ class Answering:
         node: Its name.
         handled: Full name of the topic on which it says what became of each image.
         inputs: Full names of the topics that it listens to.
+        beside: Those of them that belong to images, and may come after theirs.
         outputs: What it sends.
     """
 
@@ -36,6 +37,7 @@ class Answering:
     handled: str
     inputs: tuple[str, ...]
     outputs: tuple[Output, ...]
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,6 +163,7 @@ def answering(node: NodeRun) -> Answering:
         handled=node.resolve(HANDLED.name),
         inputs=tuple(node.resolve(topic.name) for topic in node.spec.inputs),
         outputs=outputs_of(node),
+        beside=tuple(node.resolve(topic.name) for topic in node.spec.inputs if topic.beside),
     )
 
 

@@ -15,15 +15,19 @@ from dlcv.data.bags import Bag, BagError, RawMessage
 from dlcv.data.bags.vocabulary import COMPOSER
 from dlcv.estimation.tasks.base import Verdict, task_class
 from dlcv.estimation.tasks.order import Order
+from dlcv.evaluation.replay.ahead import Ahead
 from dlcv.evaluation.replay.job import Folder, NodeFacts, ReplayError, RunFacts, broken_off, write
 from dlcv.evaluation.replay.log import PROCESSED, FrameLog, Handled, Outcome
 from dlcv.evaluation.replay.outputs import NodeRun, OutputBag, outputs_of
 from dlcv.evaluation.replay.shown import Shown
 from dlcv.geometry.frames import TransformBuffer
 from dlcv.interface import messages
+from dlcv.interface.messages import take_transforms
+from dlcv.interface.nodes import BODY
 from dlcv.interface.rectified import is_rectified, note
 from dlcv.types import Frame
 
+TF = '/tf'
 WARM_UP_SIZE = 640, 480
 Say = Callable[[str], None]
 
@@ -73,8 +77,15 @@ class LocalNode:
         topics = {output.name: output.topic for output in outputs_of(run)}
         self._host = _Host(run.settings, topics, lambda text: say(f'{run.spec.name}: {text}'))
         self.task = task_class(run.spec)(self._host, COMPOSER)
-        if hasattr(self.task, 'frames'):
-            self.task.frames.merge(frames)
+        self._frames: TransformBuffer | None = getattr(self.task, 'frames', None)
+        if self._frames is not None:
+            self._frames.merge(frames)
+        self.task.beside.patient = False  # what there is of it is there before the image
+        self._inputs = {
+            run.resolve(topic.name): topic.name
+            for topic in self.task.beside.topics.values()
+            if self.task.listens(topic)
+        }
         self._rectified = is_rectified(images, run.settings.rectified)
         self._note = note(images) if self._rectified else ''
         self._order = Order()
@@ -92,6 +103,19 @@ class LocalNode:
             device=str(self.task.estimator.device),
             message=self._host.message or 'running',
         )
+
+    @property
+    def inputs(self) -> set[str]:
+        """Full names of the topics that it listens to beside the camera."""
+        moving = {TF} if BODY in self.run.spec.inputs else set()
+        return {*self._inputs, *moving}
+
+    def take(self, topic: str, message: Any) -> None:
+        """Take a message of one of `inputs`, before the image that it belongs to."""
+        if topic in self._inputs:
+            self.task.beside.put(self._inputs[topic], message)
+        elif topic in self.inputs and self._frames is not None:
+            take_transforms(self._frames, message, static=False)
 
     def handle(self, message: Any, info: Any) -> tuple[Outcome, list[tuple[str, Any]]]:
         """Take an image message to its results, or drop it, as a node does.
@@ -220,7 +244,11 @@ def replay_local(
         try:
             with OutputBag(files.outputs, outputs) as answers, FrameLog(files.log) as log:
                 answers.keep(bag, shown.kept)
+                beside = Ahead(_beside(bag, nodes), lambda one: one[0].stamp_ns)
                 for raw, message, info in _images(bag, shown):
+                    for other, value in beside.before(raw.stamp_ns):
+                        for node in nodes:
+                            node.take(other.topic, value)
                     _show(nodes, raw, message, info, answers, log)
                     images += 1
                     progress('replay', images, count)
@@ -255,6 +283,12 @@ def _show(
         for topic, made in sent:
             answers.add(topic, raw.stamp_ns, made)
         log.add(Handled(node.run.spec.name, stamp, outcome))
+
+
+def _beside(bag: Bag, nodes: Sequence[LocalNode]) -> Iterator[tuple[RawMessage, Any]]:
+    wanted = {name for node in nodes for name in node.inputs}
+    there = [topic.name for topic in bag.topics if topic.name in wanted and topic.count]
+    return bag.read(there) if there else iter(())
 
 
 def _images(bag: Bag, shown: Shown) -> Iterator[tuple[RawMessage, Any, Any]]:

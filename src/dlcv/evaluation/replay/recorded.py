@@ -13,9 +13,17 @@ from dlcv.evaluation.replay.states import NodeStates
 from dlcv.geometry.frames import frame_name
 from dlcv.interface import messages
 from dlcv.interface.launch import full_name
-from dlcv.interface.nodes import DEEPVO, DIAGNOSTICS, FILTERED_ODOMETRY, HANDLED, NODES, NodeSpec
+from dlcv.interface.nodes import (
+    DIAGNOSTICS,
+    FILTERED_ODOMETRY,
+    HANDLED,
+    NODES,
+    ODOMETRY,
+    ODOMETRY_NODES,
+    NodeSpec,
+)
 
-_ODOMETRY = next(topic.type for topic in DEEPVO.outputs if topic.name == DEEPVO.answer)
+_ODOMETRY = ODOMETRY[0].type
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +52,8 @@ def read_recorded(
         bag: The open recording.
         stamps: Times of the images that they were shown, ascending.
         namespace: Theirs; None for the only one.
-        odometry: Where deepvo's is; empty for its own topic, or that for a filter.
+        odometry: Where it is of the node that owns it; empty for its own topic, or that for a
+            filter.
 
     Raises:
         ReplayError: No node answered to any of the images, or there are several namespaces; the
@@ -90,17 +99,31 @@ def _namespaces(topics: set[str]) -> set[str]:
 
 
 def _nodes(namespace: str, there: set[str], odometry: str) -> Iterator[Answering]:
+    owner = _owner(namespace, there)
     for spec in NODES.values():
-        outputs = tuple(_outputs(spec, namespace, there, odometry))
+        moved = odometry if spec is owner else None
+        outputs = tuple(_outputs(spec, namespace, there, moved))
         handled = full_name(HANDLED.name, spec.name, namespace)
         if handled in there or any(output.name == spec.answer for output in outputs):
             yield Answering(node=spec.name, handled=handled, inputs=(), outputs=outputs)
 
 
-def _outputs(spec: NodeSpec, namespace: str, there: set[str], odometry: str) -> Iterator[Output]:
+def _owner(namespace: str, there: set[str]) -> NodeSpec:
+    """Return the node whose odometry may have another name: the first that sent anything."""
+    for spec in ODOMETRY_NODES:
+        own = {full_name(t.name, spec.name, namespace) for t in spec.outputs if t.name[0] == '~'}
+        if own & there:
+            return spec
+    return ODOMETRY_NODES[0]
+
+
+def _outputs(
+    spec: NodeSpec, namespace: str, there: set[str], odometry: str | None
+) -> Iterator[Output]:
+    """Give what a node sent; its answer by another name unless `odometry` is None."""
     for topic in spec.outputs:
         name = full_name(topic.name, spec.name, namespace)
-        if (spec.name, topic.name) == (DEEPVO.name, DEEPVO.answer):
+        if odometry is not None and topic.name == spec.answer:
             filtered = full_name(FILTERED_ODOMETRY, spec.name, namespace)
             name = odometry or (name if name in there else filtered)
         if topic not in APART and name in there:
@@ -163,7 +186,7 @@ def _base(bag: Bag, nodes: Sequence[Answering]) -> str:
         output.topic
         for node in nodes
         for output in node.outputs
-        if (node.node, output.name) == (DEEPVO.name, DEEPVO.answer)
+        if NODES[node.node] in ODOMETRY_NODES and output.name == NODES[node.node].answer
     ]
     _, first = next(bag.read(topics) if topics else iter(()), (None, None))
     return frame_name(first.child_frame_id if first is not None else '') or 'base_link'

@@ -25,11 +25,14 @@ from dlcv.evaluation.scoring.relocalization import relocalization_section
 from dlcv.geometry.frames import BODY_FROM_OPTICAL, inverse
 from dlcv.geometry.trajectory import NEAR_NS
 from dlcv.interface.messages import frame_of
-from dlcv.interface.nodes import NODES
+from dlcv.interface.nodes import NODES, ODOMETRY_NODES
 from dlcv.metrics.depth import DepthCaps
 from dlcv.types import Trajectory
 
 SAMPLES = 4
+ODOMETRY = 'odometry'
+BESIDE = tuple(f'odometry_{spec.name}' for spec in ODOMETRY_NODES[1:])
+"""Sections and paths of odometry of which another node's is the robot's."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -140,7 +143,7 @@ def evaluate(
         nodes=_nodes(subject, stamps),
         sections=tuple(_illustrated(section, worst, shown) for section, worst in found),
         samples=tuple(_moment(s, f'{(s - stamps[0]) / 1e9:.2f} s', shown) for s in chosen),
-        paths=_paths(answers, base, subject.base_frame),
+        paths=_paths(subject, answers, base, subject.base_frame),
         warnings=tuple(dict.fromkeys([*subject.facts.warnings, *damage, *answers.warnings])),
     )
 
@@ -196,8 +199,11 @@ def _sections(
     found: list[tuple[Section, Worst]] = []
     base, why = known.base, known.why
     reach = {'max_gap_ns': known.max_gap_ns, 'near_ns': known.near_ns}
-    if subject.took_part('deepvo'):
-        found.append((odometry_section(answers.odometry, base, why, **reach), Worst()))
+    for name, node in _odometry_of(subject).items():
+        section = odometry_section(answers.odometry(node), base, why, **reach)
+        if name != ODOMETRY:
+            section = replace(section, name=name, title=f'Odometry of {node}')
+        found.append((section, Worst()))
     if subject.took_part('monodepth'):
         found.append((answers.depth.section(), answers.depth.worst))
     if subject.took_part('flownet'):
@@ -213,10 +219,16 @@ def _sections(
     said = tuple(f'Truth: {note}.' for note in known.notes)
     return [
         (replace(section, notes=(*section.notes, *said)), worst)
-        if section.name in ('odometry', 'relocalization')
+        if section.name in (ODOMETRY, *BESIDE, 'relocalization')
         else (section, worst)
         for section, worst in found
     ]
+
+
+def _odometry_of(subject: Subject) -> dict[str, str]:
+    """Return the sections of odometry and their nodes; the first node that took part owns it."""
+    nodes = [spec.name for spec in ODOMETRY_NODES if subject.took_part(spec.name)]
+    return dict(zip((ODOMETRY, *BESIDE), nodes, strict=False))
 
 
 def _sources(subject: Subject, answers: Answers, choice: TruthChoice) -> Sources:
@@ -267,10 +279,14 @@ def _facts(subject: Subject, truth: Truth | None, why: str, stamps: list[int]) -
     return made
 
 
-def _paths(answers: Answers, base: Trajectory | None, base_frame: str) -> dict[str, Trajectory]:
-    paths = {}
-    if answers.odometry is not None:
-        paths['odometry'] = answers.odometry.path
+def _paths(
+    subject: Subject, answers: Answers, base: Trajectory | None, base_frame: str
+) -> dict[str, Trajectory]:
+    paths = {
+        name: covered.path
+        for name, node in _odometry_of(subject).items()
+        if (covered := answers.odometry(node)) is not None
+    }
     if len(answers.found) > 1:
         stamps = sorted(answers.found)
         paths['relocalized'] = Trajectory(

@@ -18,6 +18,7 @@ from dlcv.evaluation.scoring.odometry import Covered
 from dlcv.geometry.frames import frame_name
 from dlcv.geometry.trajectory import left_out
 from dlcv.interface import messages
+from dlcv.interface.nodes import ODOMETRY_NODES
 from dlcv.metrics.depth import DepthCaps
 from dlcv.types import FloatArray, Trajectory
 
@@ -34,6 +35,50 @@ class _Pose:
     covariance: FloatArray
     twist: FloatArray
     twist_covariance: FloatArray
+
+
+class _Way:
+    """The odometry of one node."""
+
+    def __init__(self) -> None:
+        self._poses: list[_Pose] = []
+        self._frames = ('', '')
+
+    @property
+    def covered(self) -> Covered | None:
+        """What is known of it, of several ways the longest; None without two poses."""
+        ways = _ways([pose.stamp_ns for pose in self._poses])
+        longest = [self._poses[i] for i in max(ways, key=len, default=[])]
+        if len(longest) < 2:
+            return None
+        frame, child = self._frames
+        return Covered(
+            path=Trajectory(
+                stamps_ns=np.array([pose.stamp_ns for pose in longest], np.int64),
+                world_from_body=np.stack([pose.pose for pose in longest]),
+                frame_id=frame,
+                child_frame_id=child,
+            ),
+            covariances=np.stack([pose.covariance for pose in longest]),
+            twists=np.stack([pose.twist for pose in longest]),
+            twist_covariances=np.stack([pose.twist_covariance for pose in longest]),
+            beginnings=len(ways),
+        )
+
+    def add(self, stamp_ns: int, message: Any) -> None:
+        """Take a message."""
+        twist = message.twist.twist
+        velocity = [getattr(v, axis) for v in (twist.linear, twist.angular) for axis in 'xyz']
+        self._frames = messages.frame_of(message), frame_name(message.child_frame_id)
+        self._poses.append(
+            _Pose(
+                stamp_ns=stamp_ns,
+                pose=messages.pose_matrix(message.pose.pose),
+                covariance=messages.covariance_matrix(message.pose.covariance),
+                twist=np.array(velocity),
+                twist_covariance=messages.covariance_matrix(message.twist.covariance),
+            )
+        )
 
 
 class Answers:
@@ -74,8 +119,7 @@ class Answers:
         self._depths = Beside(source, depth)
         # one reader for each node: in real time one may be some images ahead of the other
         self._flows, self._flows_of_points = Beside(source, flow), Beside(source, flow)
-        self._odometry: list[_Pose] = []
-        self._frames = ('', '')
+        self._ways = {spec.name: _Way() for spec in ODOMETRY_NODES}
         self._lost: dict[str, list[str]] = {}
 
     def topic(self, node: str, name: str) -> str:
@@ -99,9 +143,9 @@ class Answers:
             self.topic('flownet', '~/flow_interval'): self._on_interval,
             self.topic('superpoint', '~/keypoints'): self._on_keypoints,
             self.topic('superpoint', '~/matches'): self._on_matches,
-            self.topic('deepvo', '~/odometry'): self._on_odometry,
             self.topic('dsac', '~/pose'): self._on_pose,
         }
+        takers |= {self.topic(node, '~/odometry'): way.add for node, way in self._ways.items()}
         there = {t.name: t.count for t in self._bag.topics if takers.get(t.name) and t.count}
         total = sum(there.values())
         for number, (raw, message) in enumerate(self._bag.read(there) if there else (), start=1):
@@ -111,26 +155,9 @@ class Answers:
                 self._lost.setdefault(raw.topic, []).append(str(err))
             progress('evaluate', number, total)
 
-    @property
-    def odometry(self) -> Covered | None:
-        """The odometry, of several ways the longest; None without two poses."""
-        ways = _ways([pose.stamp_ns for pose in self._odometry])
-        longest = [self._odometry[i] for i in max(ways, key=len, default=[])]
-        if len(longest) < 2:
-            return None
-        frame, child = self._frames
-        return Covered(
-            path=Trajectory(
-                stamps_ns=np.array([pose.stamp_ns for pose in longest], np.int64),
-                world_from_body=np.stack([pose.pose for pose in longest]),
-                frame_id=frame,
-                child_frame_id=child,
-            ),
-            covariances=np.stack([pose.covariance for pose in longest]),
-            twists=np.stack([pose.twist for pose in longest]),
-            twist_covariances=np.stack([pose.twist_covariance for pose in longest]),
-            beginnings=len(ways),
-        )
+    def odometry(self, node: str) -> Covered | None:
+        """Return the odometry of a node, of several ways the longest; None without two poses."""
+        return self._ways[node].covered
 
     def _on_depth(self, stamp_ns: int, message: Any) -> None:
         self.depth.add(stamp_ns, floats(message, 'depth'), self._depths.at(stamp_ns))
@@ -150,20 +177,6 @@ class Answers:
         points = messages.points_of(message)
         before, after = (np.stack((points[x], points[y]), 1) for x, y in (('u0', 'v0'), ('u', 'v')))
         self.features.add_matches(stamp_ns, before, after, self._flows_of_points.at(stamp_ns))
-
-    def _on_odometry(self, stamp_ns: int, message: Any) -> None:
-        twist = message.twist.twist
-        velocity = [getattr(v, axis) for v in (twist.linear, twist.angular) for axis in 'xyz']
-        self._frames = messages.frame_of(message), frame_name(message.child_frame_id)
-        self._odometry.append(
-            _Pose(
-                stamp_ns=stamp_ns,
-                pose=messages.pose_matrix(message.pose.pose),
-                covariance=messages.covariance_matrix(message.pose.covariance),
-                twist=np.array(velocity),
-                twist_covariance=messages.covariance_matrix(message.twist.covariance),
-            )
-        )
 
     def _on_pose(self, stamp_ns: int, message: Any) -> None:
         self.found[stamp_ns] = messages.pose_matrix(message.pose.pose)

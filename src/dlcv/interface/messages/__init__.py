@@ -6,6 +6,15 @@ and a converter share one decoder and one composer.
 """
 
 from dlcv.interface.messages.compose import Composer, Vocabulary
+from dlcv.interface.messages.measured import (
+    NUMBERS,
+    angular_velocity,
+    baseline,
+    depth,
+    keypoints,
+    mask,
+    numbers,
+)
 from dlcv.interface.messages.read import (
     AMBIGUOUS,
     ENCODINGS,
@@ -36,6 +45,7 @@ __all__ = [
     'AMBIGUOUS',
     'ENCODINGS',
     'MAX_SIDE',
+    'NUMBERS',
     'CameraInfo',
     'Composer',
     'CompressedImage',
@@ -44,14 +54,20 @@ __all__ = [
     'MessageError',
     'UnsupportedEncodingError',
     'Vocabulary',
+    'angular_velocity',
+    'baseline',
     'camera',
     'covariance_matrix',
     'decode',
     'decode_any',
     'decode_compressed',
+    'depth',
     'frame',
     'frame_of',
     'header_stamp_ns',
+    'keypoints',
+    'mask',
+    'numbers',
     'points_of',
     'pose_matrix',
     'restamped',

@@ -5,7 +5,7 @@ Every field of a message is given, as rosbags' classes have no defaults.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -33,6 +33,9 @@ class Vocabulary(Protocol):
 
     def octets(self, values: npt.NDArray[Any]) -> Any:
         """Return the memory of values, in the order of C, as the class wants a list of bytes."""
+
+    def octet(self, value: int) -> Any:
+        """Return a number as the class wants a single byte."""
 
     def doubles(self, values: Iterable[float]) -> Any:
         """Return numbers as the class wants a list of float64 without a fixed length."""
@@ -80,6 +83,20 @@ class Composer:
             header=header,
             time_ref=self.time(stamp_ns),
             source=source,
+        )
+
+    def diagnostic_status(
+        self, level: int, name: str, message: str, values: Mapping[str, str]
+    ) -> Any:
+        """Make a diagnostic_msgs/DiagnosticStatus; level 0 is OK, 1 WARN, 2 ERROR."""
+        kind = 'diagnostic_msgs/msg/KeyValue'
+        return self.make(
+            'diagnostic_msgs/msg/DiagnosticStatus',
+            level=self._words.octet(level),
+            name=name,
+            message=message,
+            hardware_id='',
+            values=[self.make(kind, key=key, value=value) for key, value in values.items()],
         )
 
     # pictures

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from dlcv.data.bags import Bag, RawMessage
+from dlcv.evaluation.replay.ahead import Ahead
 from dlcv.evaluation.replay.log import LOST, FrameLog, Handled, Outcome
 from dlcv.evaluation.replay.outputs import OutputBag
 from dlcv.progress import Show
@@ -51,9 +52,15 @@ class LockStep:
     def show(self, bag: Bag, progress: Show) -> None:
         """Show the bag."""
         stage, done = self._stage, deque[_Answered]()
+        beside = stage.beside()
+        others = bag.raw(sorted(beside)) if beside else iter(())
+        ahead = Ahead(others, lambda raw: raw.stamp_ns)
         try:
-            for raw in stage.shown(bag):
+            for raw in stage.shown(bag, without=beside):
                 stage.player.settle(raw.stamp_ns)
+                if stage.is_image(raw):
+                    for other in ahead.before(raw.stamp_ns):
+                        stage.player.publish(other)
                 stage.player.publish(raw)
                 if stage.is_image(raw):
                     self._keep(done)  # while the nodes work on this one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from time import monotonic
 
@@ -72,16 +72,20 @@ class Stage:
         self.spin_for(SETTLE)
         self.listener.states.begin()
 
-    def shown(self, bag: Bag) -> Iterator[RawMessage]:
-        """Give what is played, and count the images of it."""
-        for raw in self.first(bag, self.count):
+    def shown(self, bag: Bag, without: Collection[str] = ()) -> Iterator[RawMessage]:
+        """Give what is played, some topics left out, and count the images of it."""
+        for raw in self.first(bag, self.count, without):
             self.images += self.is_image(raw)
             yield raw
 
-    def first(self, bag: Bag, most: int) -> Iterator[RawMessage]:
-        """Give what is played before the image after so many."""
-        images = 0
-        for raw in bag.raw([name for name in self.player.topics if name != TF_STATIC]):
+    def beside(self) -> set[str]:
+        """Return the topics that are played and belong to images, but are none of the camera."""
+        return {name for one in self.job.nodes for name in one.beside} & {*self.player.topics}
+
+    def first(self, bag: Bag, most: int, without: Collection[str] = ()) -> Iterator[RawMessage]:
+        """Give what is played before the image after so many, some topics left out."""
+        names, images = [n for n in self.player.topics if n not in {TF_STATIC, *without}], 0
+        for raw in bag.raw(names):
             images += self.is_image(raw)
             if images > most:
                 return

@@ -1,0 +1,111 @@
+"""Where a camera sees landmarks, and what moves the image points.
+
+A landmark is a ray ``m = (x/z, y/z, 1)`` of its anchor camera and an inverse depth ``q`` along z.
+Camera ``k`` sees it along ``R_k' w`` with ``w = R_a m + q (p_a - p_k)``, which is ``q`` times the
+vector from camera to landmark and stays finite at infinity (Civera et al., "Inverse depth
+parametrization for monocular SLAM", 2008). With errors of poses as `dlcv.estimation.body` has
+them (``p + dp``, ``exp(dr) R``) and ``G`` the derivative of the image point by ``w``:
+
+* by the pose of the camera ``-q G dp + G hat(w) dr``, by that of the anchor
+  ``q G dp - G hat(R_a m) dr``, by the inverse depth ``G (p_a - p_k)``, by the ray ``G R_a``.
+
+Arrays hold components first, landmarks last: N landmarks or M observations of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dlcv.types import FloatArray
+
+Matrix = npt.NDArray[np.float64]
+NEAREST = 0.02
+"""Least depth, in depths in the anchor, of a landmark that counts as ahead of a camera."""
+BLIND = 100.0
+"""Standard deviation, m and 1/m, of a position and an inverse depth of which nothing is known."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Reprojection:
+    """Landmarks in the pictures of cameras.
+
+    Attributes:
+        xy: ``(2, M)`` normalised image coordinates.
+        ahead: ``(M,)`` bool; what is not is projected as if it stood just before the camera.
+        vector: ``(3, M)`` from camera to landmark in odom axes, times the inverse depth.
+        depth: ``(M,)`` along the camera's z of that.
+    """
+
+    xy: Matrix
+    ahead: npt.NDArray[np.bool_]
+    vector: Matrix
+    depth: Matrix
+
+
+def reproject(
+    turn: FloatArray, bearing: FloatArray, offset: FloatArray, inverse_depth: FloatArray
+) -> Reprojection:
+    """See landmarks by cameras.
+
+    Args:
+        turn: ``(3, 3, M)`` or ``(3, 3, 1)`` rotations odom_from_camera.
+        bearing: ``(3, M)`` rays ``R_a m`` in odom axes.
+        offset: ``(3, M)`` anchor minus camera, metres, in odom axes.
+        inverse_depth: ``(M,)`` in 1/m.
+    """
+    vector = bearing + inverse_depth * offset
+    x, y, z = (turn[0, i] * vector[0] + turn[1, i] * vector[1] + turn[2, i] * vector[2]
+               for i in range(3))  # fmt: skip
+    depth = np.maximum(z, NEAREST)
+    return Reprojection(xy=np.stack((x, y)) / depth, ahead=z > NEAREST, vector=vector, depth=depth)
+
+
+def by_vector(turn: FloatArray, seen: Reprojection) -> Matrix:
+    """Return ``G``, the derivative ``(3, 2, M)`` of the image points by the vector to them."""
+    return np.asarray((turn[:, :2] - turn[:, 2:] * seen.xy) / seen.depth)
+
+
+def along(gradient: FloatArray, direction: FloatArray) -> Matrix:
+    """Return the change ``(2, M)`` of image points with ``G`` ``(3, 2, M)`` along ``(3, M)``."""
+    return np.asarray(
+        gradient[0] * direction[0] + gradient[1] * direction[1] + gradient[2] * direction[2]
+    )
+
+
+def turned(gradient: FloatArray, vector: FloatArray) -> Matrix:
+    """Return ``G hat(v)`` as ``(3, 2, M)``, of ``G`` ``(3, 2, M)`` and ``v`` ``(3, M)``."""
+    (a, b, c), (x, y, z) = gradient, vector
+    return np.stack((b * z - c * y, c * x - a * z, a * y - b * x))
+
+
+def confidence(inverse_depth: FloatArray, variance: FloatArray) -> Matrix:
+    """Return how much of a landmark's pull on positions counts in a covariance, 0 to 1.
+
+    Positions act through ``q G``, and the square of an uncertain ``q`` is too large by its
+    variance: far points, and points of no known depth, would make positions look certain. With
+    this factor on ``q`` the square is right for ``q`` well known and vanishes for ``q`` unknown.
+    """
+    squared = np.square(inverse_depth)
+    return np.asarray(np.sqrt(squared / np.maximum(squared + variance, 1e-30)))
+
+
+def hat(v: FloatArray) -> Matrix:
+    """Return the matrix ``(3, 3)`` with which ``v`` ``(3,)`` multiplies as a cross product."""
+    x, y, z = v
+    return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]], np.float64)
+
+
+def turn_jacobian(turn: FloatArray) -> Matrix:
+    """Return how ``log(exp(d) exp(turn))`` changes with a small ``d``, ``(3, 3)``.
+
+    Inverse of SO(3)'s left Jacobian (Barfoot, "State estimation for robotics", 2017, 7.77).
+    """
+    angle, k = float(np.linalg.norm(turn)), hat(turn)
+    if angle < 1e-3:
+        quadratic = 1 / 12
+    else:
+        quadratic = (1 - angle / 2 / np.tan(angle / 2)) / angle**2
+    return np.asarray(np.eye(3) - k / 2 + quadratic * (k @ k))
