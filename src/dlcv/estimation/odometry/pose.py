@@ -90,6 +90,7 @@ def refine_pose(
     stddev: FloatArray | float,
     *,
     prior: PosePrior | None = None,
+    near: bool = False,
     iterations: int = 6,
     kernel: Kernel = 'cauchy',
 ) -> RefinedPose:
@@ -106,6 +107,8 @@ def refine_pose(
         xy: ``(N, 2)`` normalised image coordinates in which they are seen.
         stddev: ``(N,)`` of ``xy`` against the landmark's ray (noise of both pictures), normalised.
         prior: Holds the pose as firmly as its covariance says.
+        near: Whether the start is so good that only matches which agree with it can be right, as
+            a pose from few points is that most matches agree with: depths are not held then.
         iterations: At most this many robust steps with depths held, as many with depths that move
             along, and a few on the inliers after them.
         kernel: Of the robust steps.
@@ -115,7 +118,11 @@ def refine_pose(
     """
     problem = _Problem(landmarks, np.asarray(xy, np.float64), stddev, prior)
     view = problem.view(np.array(start, np.float64), problem.known)
-    view, held = problem.descend(view, kernel, moving=False, iterations=iterations)
+    held = 0
+    if near:
+        view = problem.view(view.pose, view.best_inverse_depth())
+    else:
+        view, held = problem.descend(view, kernel, moving=False, iterations=iterations)
     view, moved = problem.descend(view, kernel, moving=True, iterations=iterations)
     view, polished = problem.descend(view, None, moving=True, iterations=_POLISH)
     return problem.result(view, held + moved + polished)

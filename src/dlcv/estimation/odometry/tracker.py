@@ -172,12 +172,12 @@ class Tracker:
     def _located(
         self, window: Keyframes, points: Points, seen: Sighting, predicted: Matrix
     ) -> RefinedPose:
-        best = self._refined(window, seen, predicted)
+        best = self._refined(window, seen, predicted, near=False)
         known = self._known(window, seen.rows)
         if known.sum() >= FEWEST and best.inliers[known].mean() >= _TRUSTED:
             return best
         for start in self._hypotheses(window, points, seen, known):
-            other = self._refined(window, seen, start)
+            other = self._refined(window, seen, start, near=True)
             if other.inliers.sum() > best.inliers.sum() or not known.sum() >= FEWEST:
                 best = other
         return best
@@ -186,7 +186,7 @@ class Tracker:
         marks = window.landmarks
         return np.sqrt(marks.variance[rows]) < _KNOWN * marks.inverse_depth[rows]
 
-    def _refined(self, window: Keyframes, seen: Sighting, start: Matrix) -> RefinedPose:
+    def _refined(self, window: Keyframes, seen: Sighting, start: Matrix, *, near: bool) -> RefinedPose:
         marks, rows = window.landmarks, seen.rows
         landmarks = Landmarks(
             odom_from_anchor=window.poses,
@@ -195,7 +195,7 @@ class Tracker:
             inverse_depth=marks.inverse_depth[rows],
             variance=marks.variance[rows],
         )
-        return refine_pose(start, landmarks, seen.xy, seen.stddev * np.sqrt(2))
+        return refine_pose(start, landmarks, seen.xy, seen.stddev * np.sqrt(2), near=near)
 
     def _hypotheses(
         self,
