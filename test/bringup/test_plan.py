@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dlcv.bringup import make_plan
-from dlcv.interface.launch import ARGUMENTS, LaunchError
+from dlcv.interface.arguments import ARGUMENTS, LaunchError
 from dlcv.interface.nodes import NODES
 from dlcv.interface.parameters import ParameterError
 from dlcv.types import Camera, Frame, Snapshot
@@ -399,3 +399,14 @@ def test_whether_pictures_are_rectified_goes_to_every_node():
         assert start(name, rectified='always').parameters['rectified'] == 'always'
     with pytest.raises(LaunchError, match="rectified: 'true' is none of auto, always, never"):
         plan(rectified='true')
+
+
+def test_what_is_named_beside_the_camera_is_recorded_with_the_inputs(tmp_path):
+    def recorded(**given):
+        made = plan(record=str(tmp_path / 'o.mcap'), record_inputs='true', **given)
+        return {*made.recorder[made.recorder.index('--topics') + 1 :]}
+
+    given = {'nodes': 'visual_odometry', 'wheel_topic': '/wheels', 'depth_topic': '/cam/depth'}
+    assert {'/wheels', '/cam/depth', '/cam/camera_info'} <= recorded(**given)
+    alone = recorded(nodes='visual_odometry')
+    assert not alone & {'/imu', '/depth/image_rect', '/superpoint/keypoints', '/right/image'}

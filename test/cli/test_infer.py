@@ -30,7 +30,7 @@ def tiny(name):
 
     torch.manual_seed(0)
     match name:
-        case 'superpoint':
+        case 'superpoint' | 'visual_odometry':
             return SuperPoint(SuperPointConfig(width=0.125))
         case 'flownet':
             return FlowNet(FlowNetConfig(width=0.0625))
@@ -301,11 +301,13 @@ def test_every_option_is_a_setting_of_its_estimator():
     from dlcv.estimation import flownet as flow
     from dlcv.estimation import monodepth as depth
     from dlcv.estimation import superpoint as features
+    from dlcv.estimation import visual_odometry as geometry
 
     settings = {
         'superpoint': features.FeatureSettings,
         'flownet': flow.FlowSettings,
         'monodepth': depth.DepthSettings,
+        'visual_odometry': geometry.VisualOdometrySettings,
         'deepvo': odometry.OdometrySettings,
         'dsac': relocalization.RelocalizationSettings,
     }

@@ -13,6 +13,7 @@ from dlcv.estimation.body import (
     BodySettings,
     compounded,
     on_body,
+    swung,
     twist_of,
 )
 from dlcv.types import Motion
@@ -97,15 +98,18 @@ def test_twist_is_the_velocity_that_makes_the_step() -> None:
     np.testing.assert_allclose(twist_of(np.eye(4), 0.5), np.zeros(6))
 
 
+@pytest.mark.parametrize('joint', [False, True])
 @pytest.mark.parametrize('seed', range(3))
-def test_motion_covariance_on_the_body_agrees_with_monte_carlo(seed: int) -> None:
+def test_motion_covariance_on_the_body_agrees_with_monte_carlo(seed: int, joint: bool) -> None:
     generator = np.random.default_rng(seed)
     mount = _rigid(Rotation.random(random_state=seed), 1.0, -2.0, 0.5)
     motion = _rigid(Rotation.from_rotvec((0.1, -0.3, 0.2)), 0.5, 0.2, 2.0)
     spread = _spread(seed)
-    moved, predicted = on_body(motion, spread, mount)
+    turned = _rigid(Rotation.from_rotvec((0, 0, 0.4)), 0.1, 0, 0) @ mount  # by a joint meanwhile
+    after = turned if joint else mount
+    moved, predicted = on_body(motion, spread, after, mount if joint else None)
     noisy = _disturbed(motion, generator.multivariate_normal(np.zeros(6), spread, 40_000))
-    drawn = mount @ noisy @ np.linalg.inv(mount)
+    drawn = mount @ noisy @ np.linalg.inv(after)
     measured = np.cov(_errors(drawn, moved).T)
     assert np.linalg.norm(measured - predicted) < 0.04 * np.linalg.norm(predicted)
 
@@ -122,6 +126,30 @@ def test_pose_covariance_after_steps_agrees_with_monte_carlo(seed: int) -> None:
         drawn = drawn @ _disturbed(step, noise)
     measured = np.cov(_errors(drawn, pose).T)
     assert np.linalg.norm(measured - covariance) < 0.04 * np.linalg.norm(covariance)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_covariance_beside_a_pose_agrees_with_monte_carlo(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    pose, spread = _rigid(Rotation.random(random_state=seed), 5, 6, 7), _spread(seed)
+    beside = _rigid(Rotation.random(random_state=9), 0.4, -1.0, 2.0)
+    drawn = _disturbed(pose, generator.multivariate_normal(np.zeros(6), spread, 40_000)) @ beside
+    measured = np.cov(_errors(drawn, pose @ beside).T)
+    predicted = swung(spread, pose[:3, :3] @ beside[:3, 3])
+    assert np.linalg.norm(measured - predicted) < 0.04 * np.linalg.norm(predicted)
+
+
+def test_a_covariance_that_is_known_counts_instead_of_the_sum() -> None:
+    body = BodyOdometry()
+    step = _rigid(Rotation.identity(), 0, 0, 1)
+    known = np.diag((1.0, 2, 3, 4, 5, 0))
+    state = body.advance(_motion(step), FORWARD, pose_covariance=known)
+    np.testing.assert_allclose(state.covariance, known, atol=1e-8)
+    assert state.covariance[5, 5] > 0  # a filter must be able to invert it
+    lost = body.held(2 * SECOND, LIMITS, np.diag((0.5, 9, 0, 0, 0, 0)))
+    assert lost.covariance[0, 0] > 1
+    assert lost.covariance[1, 1] >= 9
+    assert lost.covariance[2, 2] > 3
 
 
 def test_covariances_are_symmetric_positive_and_grow_with_the_path() -> None:

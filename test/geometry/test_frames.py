@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -143,3 +144,42 @@ def test_the_newest_moment_is_that_of_the_slowest_link() -> None:
     assert buffer.newest('base', 'mast') == buffer.newest('odom', 'odom') == 0
     with pytest.raises(TransformError, match='elsewhere'):
         buffer.newest('odom', 'elsewhere')
+
+
+def test_outside_of_what_is_known_the_nearest_counts_where_asked_for() -> None:
+    buffer = TransformBuffer()
+    for second in (1, 2):
+        matrix = np.eye(4)
+        matrix[0, 3] = second
+        buffer.add('base', 'head', matrix, second * 10**9, static=False)
+    for stamp, x in ((0, 1), (15 * 10**8, 1.5), (9 * 10**9, 2)):
+        assert buffer.lookup('base', 'head', stamp, nearest=True)[0, 3] == pytest.approx(x)
+    with pytest.raises(TransformError, match='after the last'):
+        buffer.lookup('base', 'head', 9 * 10**9)
+
+
+def test_what_moves_is_not_fixed() -> None:
+    buffer = TransformBuffer()
+    buffer.add('base', 'mast', np.eye(4))
+    buffer.add('mast', 'head', np.eye(4), 10**9, static=False)
+    assert buffer.fixed('base', 'mast')
+    assert not buffer.fixed('base', 'head')
+    assert not buffer.fixed('base', 'nowhere')
+
+
+def test_after_a_jump_back_of_time_what_was_before_is_forgotten() -> None:
+    buffer = TransformBuffer()
+    for second in (50, 51, 7, 8):
+        matrix = np.eye(4)
+        matrix[0, 3] = second
+        buffer.add('base', 'head', matrix, second * 10**9, static=False)
+    assert buffer.lookup('base', 'head', 75 * 10**8)[0, 3] == pytest.approx(7.5)
+    assert buffer.newest('base', 'head') == 8 * 10**9
+
+
+def test_who_waits_is_told_of_what_arrives() -> None:
+    buffer = TransformBuffer()
+    Timer(0.05, buffer.add, ('base', 'head', np.eye(4))).start()
+    buffer.wait_for(lambda: buffer.connected('base', 'head'), 60.0)
+    assert buffer.connected('base', 'head')
+    assert not buffer.connected('base', 'foot')

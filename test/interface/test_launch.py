@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from dlcv.interface import launch
+from dlcv.interface.arguments import ARGUMENTS, LaunchError, checked
 from dlcv.interface.nodes import NODES
 
 
 def test_every_argument_is_described_and_its_default_allowed():
-    for argument in launch.ARGUMENTS:
+    for argument in ARGUMENTS:
         assert argument.doc.endswith('.')
         assert not argument.choices or argument.default in argument.choices
 
@@ -21,7 +22,7 @@ def test_dsac_starts_with_a_map_only():
 
 
 def test_an_unknown_node_is_answered_with_the_known():
-    with pytest.raises(launch.LaunchError, match="no node 'orb'; there are superpoint, flownet"):
+    with pytest.raises(LaunchError, match="no node 'orb'; there are superpoint, flownet"):
         launch.selected('orb', '')
 
 
@@ -77,7 +78,7 @@ def test_a_profile_of_the_user_is_kept():
 
 
 def test_neither_true_nor_false_is_refused():
-    with pytest.raises(launch.LaunchError, match="'yes' is neither true nor false"):
+    with pytest.raises(LaunchError, match="'yes' is neither true nor false"):
         launch.overrides(NODES['deepvo'], {'publish_tf': 'yes'})
 
 
@@ -85,3 +86,67 @@ def test_image_qos_is_that_of_every_node():
     for spec in NODES.values():
         assert launch.overrides(spec, {'image_qos': 'reliable'}) == {'image_qos': 'reliable'}
         assert launch.overrides(spec, {'image_qos': ''}) == {}
+
+
+BOTH = {'nodes': 'deepvo,visual_odometry'}
+
+
+def test_of_two_odometries_one_publishes_the_transform():
+    for given in ({}, {'publish_tf': 'true'}):
+        values = BOTH | given
+        assert launch.owner(values) is NODES['visual_odometry']
+        assert launch.overrides(NODES['deepvo'], values)['publish_tf'] is False
+        assert launch.overrides(NODES['visual_odometry'], values).get('publish_tf', True) is True
+    nav2 = BOTH | {'nav2': 'true'}
+    for name in ('deepvo', 'visual_odometry'):
+        assert launch.overrides(NODES[name], nav2)['publish_tf'] is False
+
+
+def test_alone_deepvo_publishes_the_transform():
+    values = {'nodes': 'deepvo,flownet'}
+    assert launch.owner(values) is NODES['deepvo']
+    assert 'publish_tf' not in launch.overrides(NODES['deepvo'], values)
+    assert launch.owner({'nodes': 'flownet'}) is None
+
+
+def test_the_owners_odometry_is_that_for_others():
+    values = BOTH | {'odom_topic': '/odom'}
+    assert ('~/odometry', '/odom') in launch.remappings(NODES['visual_odometry'], values)
+    assert '~/odometry' not in dict(launch.remappings(NODES['deepvo'], values))
+
+
+def test_what_helps_visual_odometry_has_its_topics():
+    spec = NODES['visual_odometry']
+    names = dict(launch.remappings(spec, BOTH))
+    assert names['keypoints'] == 'superpoint/keypoints'
+    assert names['depth/image'] == 'depth/image_rect'  # that of monodepth
+    assert names['depth/camera_info'] == 'depth/camera_info'
+    assert not {'right/image', 'wheel/odometry', 'imu', 'mask'} & set(names)
+    given = {
+        'depth_topic': '/cam/depth/image_raw', 'right_image_topic': '/cam/right/image_rect',
+        'wheel_topic': '/diff_drive/odom', 'imu_topic': 'imu/data', 'mask_topic': 'mask/raw',
+    }  # fmt: skip
+    names = dict(launch.remappings(spec, BOTH | given))
+    assert names['depth/image'] == '/cam/depth/image_raw'
+    assert names['depth/camera_info'] == '/cam/depth/camera_info'
+    assert names['right/image'] == '/cam/right/image_rect'
+    assert names['right/camera_info'] == '/cam/right/camera_info'
+    assert (names['wheel/odometry'], names['imu']) == ('/diff_drive/odom', 'imu/data')
+    assert names['mask'] == 'mask/raw'
+    assert not set(names) & {'keypoints', 'imu'} & set(launch.remappings(NODES['deepvo'], BOTH))
+
+
+def test_depth_that_is_named_is_a_cameras():
+    spec = NODES['visual_odometry']
+    assert 'depth_source' not in launch.overrides(spec, BOTH)
+    named = BOTH | {'depth_topic': '/cam/depth'}
+    assert launch.overrides(spec, named)['depth_source'] == 'camera'
+    camera = spec.parameters(depth_source='camera')  # as a parameter file says
+    assert 'depth/image' not in dict(launch.remappings(spec, BOTH, camera))
+
+
+def test_the_height_of_the_camera_is_a_number():
+    spec = NODES['visual_odometry']
+    assert launch.overrides(spec, {'camera_height': '1.65'})['camera_height'] == 1.65
+    with pytest.raises(LaunchError, match="camera_height: 'tall' is no number"):
+        checked(ARGUMENTS, {'camera_height': 'tall'})

@@ -16,7 +16,8 @@ OUTPUTS = {full_name(t.name, s.name, ''): t.type for s in NODES.values() for t i
 OTHERS = {'/camera/image_raw', '/camera/camera_info', '/depth/points', '/initial_pose'}
 DRAWN = (  # what a person looks at; the rest is for programs, or the same in other units
     '/superpoint/overlay', '/superpoint/keypoints', '/flownet/color', '/depth/color',
-    '/deepvo/odometry', '/deepvo/path', '/dsac/pose', '/dsac/hypotheses',
+    '/visual_odometry/odometry', '/visual_odometry/path', '/visual_odometry/landmarks',
+    '/visual_odometry/tracks', '/deepvo/path', '/dsac/pose', '/dsac/hypotheses',
 )  # fmt: skip
 
 

@@ -7,14 +7,14 @@ a bag without the camera's images ends here, with one line that says so.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dlcv.files import expanded
 from dlcv.interface import files, launch
-from dlcv.interface.launch import LaunchError
+from dlcv.interface.arguments import ARGUMENTS, LaunchError, checked
 from dlcv.interface.nodes import NodeSpec
 from dlcv.interface.parameters import CommonParameters, ParameterError
 from dlcv.interface.share import share_file
@@ -133,7 +133,7 @@ def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: b
         ParameterError: A node would refuse the parameter file.
         BagError: The bag cannot be read, or lacks what the arguments need of it.
     """
-    values = launch.checked(launch.ARGUMENTS, given)
+    values = checked(ARGUMENTS, given)
     values |= {name: str(expanded(values[name])) for name in PATHS if values[name]}
     _check_file('map', values['map'])
     nodes = tuple(_node(spec, values) for spec in launch.selected(values['nodes'], values['map']))
@@ -203,10 +203,18 @@ def _recorder(
     _check_new(Path(values['record']))
     if _on(values, 'record_inputs'):
         for node in nodes:
-            kept = (*kept, _image(node), node.resolve('camera_info'), TF_STATIC)
+            kept = (*kept, _image(node), node.resolve('camera_info'), TF_STATIC, *_beside(node))
     topics = dict.fromkeys([*(name for node in nodes for name in node.outputs), *kept])
     sim_time = ('--use-sim-time',) if values['bag'] or _on(values, 'use_sim_time') else ()
     return ('-m', 'dlcv.ros.record', values['record'], *sim_time, '--topics', *topics)
+
+
+def _beside(node: NodeStart) -> Iterator[str]:
+    """Give the topics beside the camera that somebody named: no other node's of ours."""
+    named = {old for old, _ in node.remappings} - {'keypoints'}
+    if getattr(node.settings, 'depth_source', 'camera') != 'camera':
+        named -= {'depth/image', 'depth/camera_info'}
+    return (node.resolve(t.name) for t in node.spec.inputs if t.beside and t.name in named)
 
 
 def _report(nodes: tuple[NodeStart, ...], values: Mapping[str, str]) -> tuple[str, ...]:

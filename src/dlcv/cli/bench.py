@@ -33,7 +33,7 @@ class _Bench:
 
 
 _METAVARS: dict[Any, str] = {int: 'N', float: 'X', str: 'NAME', expanded: 'DIR'}
-_WIDTH = 180  # characters of a line where there is no terminal
+_WIDTH = 260  # characters of a line where there is no terminal
 
 _BENCHES = {
     'features': _Bench(
@@ -68,6 +68,13 @@ _BENCHES = {
             ),
             ('camera_height', float, 'of the cameras of --data over the ground, in metres'),
             ('seed', int, 'of the generated worlds (17127); choose another one to calibrate on'),
+        ),
+    ),
+    'fundamental': _Bench(
+        summary='fundamental matrices: learned weights of matches beside RANSAC and its kin',
+        extra=(
+            ('ratio', float, 'greatest ratio of distances in the ratio test (0.8)'),
+            ('gap', int, 'pictures of a folder from the first of a pair to the second (1)'),
         ),
     ),
     'relocalization': _Bench(

@@ -101,16 +101,19 @@ class VisualOdometryParameters(OdometryParameters):
     sync_tolerance: float = parameter(
         0.02,
         'What belongs to an image differs from it by no more, nor by over half the time between '
-        'two images.',
+        'two images; the right image by no more than 5 ms, keypoints not at all.',
         's', low=0, high=1, dynamic=True,
     )  # fmt: skip
     sync_patience: float = parameter(
         0.1, 'Each image waits at most so long for what belongs to it and is on its way.', 's',
         low=0, high=5, dynamic=True,
     )  # fmt: skip
-    keypoints_patience: float = parameter(
-        0.5, 'The same, for the topic keypoints.', 's', low=0, high=5, dynamic=True
-    )
+    network_patience: float = parameter(
+        1.0,
+        'The same, for what the networks of other nodes make of it: keypoints and, twice a second, '
+        'depth.',
+        's', low=0, high=5, dynamic=True,
+    )  # fmt: skip
     window: int = parameter(10, 'Keyframes that are adjusted together.', low=2, high=50)
     lockstep: bool = parameter(
         False, 'Adjust them before the answer, not beside it: the same input, the same answers.'
@@ -131,5 +134,8 @@ class VisualOdometryParameters(OdometryParameters):
 
     @property
     def uses_depth(self) -> bool:
-        """Whether depth is of use to `scale_source`."""
-        return self.scale_source in ('auto', 'depth', 'network')
+        """Whether depth is of use to `scale_source`; a known height tells more than a network."""
+        known = self.depth_source != 'camera' and self.camera_height > 0
+        return self.scale_source in ('depth', 'network') or (
+            self.scale_source == 'auto' and not known
+        )

@@ -78,12 +78,14 @@ class Handling:
         if frame is None:
             return 'rejected_camera'
         self._forget_if_asked()
+        node.task.gather(frame)
         worker.begin_computing()
         begin = perf_counter()
         result = node.infer(frame)
         inference_ms = 1e3 * (perf_counter() - begin)
         if worker.abandoned:
             return 'failed'
+        node.task.tell(frame)
         if result is not None:
             if reason := self._screening.lateness(stamp):
                 node.withhold(reason)

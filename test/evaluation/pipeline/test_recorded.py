@@ -155,6 +155,15 @@ def test_odometry_for_a_filter_is_found(answers, bag_of, evaluated, replayed):
     assert metrics(evaluated(bag_of(moved, 'nav2.mcap'))) == metrics(replayed)
 
 
+def test_beside_visual_odometry_deepvos_own_is_its_own(answers, bag_of, evaluated):
+    rows, taken = rows_of(answers), ('/deepvo/odometry', '/deepvo/path')
+    mine = [(r[0].replace('deepvo', 'visual_odometry'), *r[1:]) for r in rows if r[0] in taken]
+    mine = [('/camera_odom' if r[0].endswith('/odometry') else r[0], *r[1:]) for r in mine]
+    found = evaluated(bag_of([*rows, *mine], 'two.mcap')).evaluation
+    assert {'deepvo', 'visual_odometry'} <= {node.name for node in found.nodes}
+    assert {'odometry', 'odometry_deepvo'} <= {section.name for section in found.sections}
+
+
 def test_odometry_of_another_name_is_told(answers, bag_of, evaluated, replayed):
     moved = [('/odom' if r[0] == '/deepvo/odometry' else r[0], *r[1:]) for r in rows_of(answers)]
     bag = bag_of(moved, 'odom.mcap')

@@ -387,3 +387,29 @@ def test_a_bag_without_images(subject, walk, tmp_path):
     shown = replace(subject.shown, bag=tmp_path / 'blind.mcap')
     with pytest.raises(EvaluationError, match='no image on /camera/image_raw'):
         judged(replace(subject, shown=shown))
+
+
+def test_of_two_odometries_the_first_is_the_robots(subject, walk, tmp_path):
+    names = ('deepvo', 'visual_odometry')
+    outputs = {
+        n: (Output(name='~/odometry', topic=f'/{n}/odometry', type=ODOMETRY),) for n in names
+    }
+    nodes = tuple(
+        Answering(node=n, handled=f'/{n}/handled', inputs=(), outputs=outputs[n]) for n in names
+    )
+    first, small = base_of(walk[0]), 1e-6 * np.eye(6)
+    with OutputBag(tmp_path / 'two.mcap', sum(outputs.values(), ())) as bag:
+        for snapshot in walk:
+            header = COMPOSER.header(snapshot.frame.stamp_ns, 'odom')
+            for name, size in zip(names, (2, 1), strict=True):
+                pose = np.linalg.inv(first) @ base_of(snapshot)
+                pose[:3, 3] *= size
+                message = COMPOSER.odometry(header, 'base_link', pose, small, np.zeros(6), small)
+                bag.add(f'/{name}/odometry', snapshot.frame.stamp_ns, message)
+    both = replace(subject, outputs=tmp_path / 'two.mcap', nodes=nodes, log=())
+    found = evaluate(both, TRUTH, title='Two', facts={})
+    assert value(found, 'odometry', 'scale') == pytest.approx(1)
+    assert value(found, 'odometry_deepvo', 'scale') == pytest.approx(0.5)
+    titles = {section.name: section.title for section in found.sections}
+    assert titles == {'odometry': 'Odometry', 'odometry_deepvo': 'Odometry of deepvo'}
+    assert set(found.paths) == {'odometry', 'odometry_deepvo', 'truth'}

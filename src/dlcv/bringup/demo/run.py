@@ -70,7 +70,8 @@ class DemoOptions:
     @property
     def nodes(self) -> list[str]:
         """Names of the nodes that take part."""
-        return [name for name in NODES if name != 'dsac' or self.known_map]
+        mapped = ['dsac'] if self.known_map else []
+        return [name for name, spec in NODES.items() if spec.starts or name in mapped]
 
 
 def run_demo(options: DemoOptions, say: Say) -> Written:

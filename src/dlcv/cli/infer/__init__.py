@@ -11,13 +11,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dlcv.cli.extras import need
-from dlcv.cli.infer import deepvo, dsac, flownet, monodepth, superpoint
+from dlcv.cli.infer import deepvo, dsac, flownet, monodepth, superpoint, visual_odometry
 from dlcv.cli.infer.images import frames, image_files, stamps_of
-from dlcv.cli.infer.parts import add_option, note, settings_of
+from dlcv.cli.infer.parts import Outcome, add_option, note, settings_of
 from dlcv.cli.main import CommandError
 from dlcv.data.datasets.pictures import PICTURES
 from dlcv.estimation.memory import keep_freed_memory
@@ -31,6 +32,7 @@ EXAMPLES = """\
   dlcv infer superpoint left.png right.png -o points.npz --view points.png
   dlcv infer flownet first.png second.png -o flow.npz --view flow.png
   dlcv infer monodepth street.png --camera camera.yaml -o depth.npz --view depth.png
+  dlcv infer visual_odometry drive.mcap -o path.tum --view path.png
   dlcv infer deepvo drive/ --camera camera.yaml --rate 10 -o poses.npz
   dlcv infer dsac photo.png --camera camera.yaml --weights kitchen.safetensors -o pose.npz
 """
@@ -39,6 +41,7 @@ NETWORKS = {
     'superpoint': superpoint,
     'flownet': flownet,
     'monodepth': monodepth,
+    'visual_odometry': visual_odometry,
     'deepvo': deepvo,
     'dsac': dsac,
 }
@@ -61,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the network and write what was asked for."""
+    if args.network == 'visual_odometry':
+        return _follow(args)
     paths = image_files(args.images)
     _check_outputs(args, paths)
     _check_settings(args)
@@ -71,14 +76,40 @@ def run(args: argparse.Namespace) -> int:
     keep_freed_memory()
     stamps = stamps_of(paths, args.rate) if args.network == 'deepvo' else range(len(paths))
     pictures = list(frames(paths, stamps, camera, args))
+    _use_threads(args)
+    return _write(args, NETWORKS[args.network].infer(args, pictures))
+
+
+def _follow(args: argparse.Namespace) -> int:
+    """Run visual odometry, which reads recordings too."""
+    _check_outputs(args, args.images)
+    visual_odometry.check(args)
+    camera = _camera(args)
+    recording = visual_odometry.recorded(args, camera)
+    if recording is None:
+        paths = image_files(args.images)
+        pictures = list(frames(paths, stamps_of(paths, args.rate), camera, args))
+        recording = visual_odometry.Pictures(frames=pictures)
+    keep_freed_memory()
+    _use_threads(args)
+    return _write(args, visual_odometry.follow(args, recording))
+
+
+def _use_threads(args: argparse.Namespace) -> None:
     if args.threads:
         from dlcv.estimation.device import set_threads
 
         set_threads(args.threads)
     sys.stderr.write(f'threads: {threads()}\n')
-    outcome = NETWORKS[args.network].infer(args, pictures)
-    with whole_file(args.output) as part, part.open('wb') as file:
-        np.savez(file, **outcome.arrays)
+
+
+def _write(args: argparse.Namespace, outcome: Outcome) -> int:
+    if args.output.suffix == '.npz':
+        arrays: dict[str, Any] = outcome.arrays
+        with whole_file(args.output) as part, part.open('wb') as file:
+            np.savez(file, **arrays)
+    else:
+        visual_odometry.write(args.output, outcome.arrays)
     sys.stdout.writelines(f'{line}\n' for line in outcome.lines)
     if args.view is not None:
         _write_pictures(args.view, outcome.pictures)
@@ -87,14 +118,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_outputs(args: argparse.Namespace, images: Sequence[Path]) -> None:
     """Refuse, before any work, what cannot be written or would replace what is read."""
-    if args.output.suffix != '.npz':
-        raise CommandError(f'{args.output}: arrays go to a file named .npz, such as out.npz')
+    kinds = getattr(NETWORKS[args.network], 'OUTPUTS', ('.npz',))
+    if args.output.suffix not in kinds:
+        named = ' or '.join(kinds)
+        raise CommandError(f'{args.output}: arrays go to a file named {named}, such as out.npz')
     if args.view is not None and args.view.suffix.lower() not in PICTURES:
         raise CommandError(
             f'{args.view}: {args.view.suffix!r} is no picture format; there are '
             f'{" ".join(PICTURES)}'
         )
-    if args.view is not None and args.network == 'deepvo':
+    if args.view is not None and args.network in ('deepvo', 'visual_odometry'):
         need('matplotlib')
     read = {path.resolve() for path in (*images, expanded(args.weights), args.camera) if path}
     for output in filter(None, (args.output, args.view)):

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,10 @@ from dlcv.data.bags import Bag
 from dlcv.data.recordings.errors import RecordingError
 from dlcv.data.recordings.truth import TruthOptions, find_truth
 from dlcv.geometry.trajectory import NEAR_NS, pose_at
-from dlcv.interface.messages import stamp_ns
+from dlcv.interface.messages import MessageError, baseline, stamp_ns
 from dlcv.types import Camera, FloatArray, Frame, Snapshot, Trajectory
 
+T = TypeVar('T')
 APART_NS = 20_000_000  # greatest distance in time of a picture and its depth
 
 
@@ -32,6 +34,8 @@ class BagOptions:
         truth_frame: Frame that the poses place, see `TruthOptions.frame`.
         depth_topic: Of the depth of the pictures' pixels, 32FC1 in metres or 16UC1 in millimetres;
             empty for none.
+        right_topic: Of the right camera's pictures, rectified; empty for none.
+        posed: Whether poses are looked for.
         base_frame: Body frame.
         extrinsics: How the camera sits on the frame that the poses place, see `read_extrinsics`;
             empty for what the bag says.
@@ -46,6 +50,8 @@ class BagOptions:
     truth: str = ''
     truth_frame: str = ''
     depth_topic: str = ''
+    right_topic: str = ''
+    posed: bool = True
     base_frame: str = 'base_link'
     extrinsics: str = ''
     time_offset: float = 0.0
@@ -76,7 +82,7 @@ class BagOptions:
     @property
     def topics(self) -> list[str]:
         """The topics that are named."""
-        names = (self.image_topic, self.camera_info_topic, self.depth_topic)
+        names = (self.image_topic, self.camera_info_topic, self.depth_topic, self.right_topic)
         return [name for name in names if name]
 
 
@@ -89,6 +95,7 @@ class BagRecording:
             asked for.
         notes: What is to be said of these poses, such as how many were left out.
         frame_id: Name of the camera's optical frame.
+        baseline: Distance of the right camera in metres; 0 where none was named.
 
     Raises:
         RecordingError: See `RecordingError`.
@@ -106,7 +113,8 @@ class BagRecording:
             if first is None:
                 raise RecordingError(f'{self.path}: {self._image_topic} has no pictures')
             self._camera, self.frame_id = first.camera, first.frame_id
-            self.trajectory = self._trajectory(bag)
+            self.trajectory = self._trajectory(bag) if self._options.posed else None
+            self.baseline = self._baseline(bag) if self._options.right_topic else 0.0
 
     @property
     def name(self) -> str:
@@ -126,11 +134,6 @@ class BagRecording:
             )
         return self._camera
 
-    @property
-    def baseline(self) -> float:
-        """0: the second camera of a stereo pair is not read."""
-        return 0.0
-
     def __len__(self) -> int:
         return self._count
 
@@ -138,11 +141,17 @@ class BagRecording:
         gap, near = (round(1e9 * s) for s in (self._options.max_gap, self._options.tolerance))
         with Bag(self.path) as bag:
             depths = Beside(bag, self._options.depth_topic)
+            rights = _Matched(self._right(bag))
             for frame in self._frames(bag):
                 known = self.trajectory
                 pose = None if known is None else pose_at(known, frame.stamp_ns, gap, near)
                 depth = depths.at(frame.stamp_ns)
-                yield Snapshot(frame=frame, world_from_camera=pose, depth=depth)
+                yield Snapshot(
+                    frame=frame,
+                    world_from_camera=pose,
+                    depth=depth,
+                    right=rights.at(frame.stamp_ns),
+                )
 
     def _frames(self, bag: Bag) -> Iterator[Frame]:
         return bag.frames(
@@ -150,6 +159,21 @@ class BagRecording:
             self._options.camera_info_topic or None,
             rectified=self._options.rectified,
         )
+
+    def _right(self, bag: Bag) -> Iterator[tuple[int, Frame]]:
+        topic = self._options.right_topic
+        found = bag.frames(topic, rectified='always') if topic else iter(())
+        return ((frame.stamp_ns, frame) for frame in found)
+
+    def _baseline(self, bag: Bag) -> float:
+        topic = bag.find_camera_info(self._options.right_topic)
+        info = next((info for _, info in bag.read([topic])), None) if topic else None
+        if info is None:
+            raise RecordingError(f'{self.path}: no CameraInfo beside {self._options.right_topic}')
+        try:
+            return baseline(info)
+        except MessageError as err:
+            raise RecordingError(f'{self.path}: {topic}: {err}') from None
 
     def _trajectory(self, bag: Bag) -> Trajectory | None:
         """Return the camera's way by what the bag or a file says of some body's way."""
@@ -166,19 +190,18 @@ class BagRecording:
         return np.array([stamp_ns(message.header.stamp) for message in pictures], np.int64)
 
 
-class Beside:
-    """Images of numbers on a topic of a bag, such as depth, read as far as they are asked for.
+class _Matched(Generic[T]):
+    """What belongs to pictures, by times that need not be quite the same.
 
     Args:
-        bag: The open bag.
-        topic: Empty for none.
+        rest: Times in nanoseconds, ascending, and what is of them.
     """
 
-    def __init__(self, bag: Bag, topic: str) -> None:
-        self._rest = bag.arrays(topic) if topic else iter(())
-        self._waiting: deque[tuple[int, FloatArray]] = deque()
+    def __init__(self, rest: Iterator[tuple[int, T]]) -> None:
+        self._rest = rest
+        self._waiting: deque[tuple[int, T]] = deque()
 
-    def at(self, stamp_ns: int) -> FloatArray | None:
+    def at(self, stamp_ns: int) -> T | None:
         """Return the values at a time, None where there are none; times must not decrease."""
         while not self._waiting or self._waiting[-1][0] <= stamp_ns + APART_NS:
             if (found := next(self._rest, None)) is None:
@@ -188,3 +211,15 @@ class Beside:
             self._waiting.popleft()
         near = min(self._waiting, key=lambda one: abs(one[0] - stamp_ns), default=None)
         return near[1] if near is not None and abs(near[0] - stamp_ns) <= APART_NS else None
+
+
+class Beside(_Matched[FloatArray]):
+    """Images of numbers on a topic of a bag, such as depth, read as far as they are asked for.
+
+    Args:
+        bag: The open bag.
+        topic: Empty for none.
+    """
+
+    def __init__(self, bag: Bag, topic: str) -> None:
+        super().__init__(bag.arrays(topic) if topic else iter(()))

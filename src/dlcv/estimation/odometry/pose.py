@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from dlcv.estimation.odometry.perturbation import ANYWHERE, moved_by, turn_jacobian
 from dlcv.estimation.odometry.reprojection import (
     BLIND,
     along,
     by_vector,
     confidence,
     reproject,
-    turn_jacobian,
+    squares,
     turned,
 )
 from dlcv.estimation.odometry.robust import GATE, Kernel, cost, spread, weights
 from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
-_UNKNOWN = np.repeat((BLIND**-2, np.pi**-2), 3)  # information on a pose of which nothing is known
-_COARSE, _FINE = 1e-2, 1e-4  # squared steps, over their covariance, that end a descent
-_POLISH = 3  # steps on inliers only
-_BEHIND = 1e6  # squared residual, at least, of what is not in front of the camera
+Goal: TypeAlias = 'Callable[[_View], float]'
+_COARSE, _FINE = 1.0, 1e-3  # squared steps, over their covariance, that end a descent
+_POLISH = 10  # steps on inliers only
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -52,7 +54,8 @@ class PosePrior:
 
     Attributes:
         odom_from_camera: ``(4, 4)``, metres.
-        covariance: ``(6, 6)`` of it as (x, y, z, rx, ry, rz) in odom axes, m and rad.
+        covariance: ``(6, 6)`` of it as (x, y, z, rx, ry, rz) in odom axes, m and rad; positive
+            definite.
     """
 
     odom_from_camera: FloatArray
@@ -87,7 +90,8 @@ def refine_pose(
     stddev: FloatArray | float,
     *,
     prior: PosePrior | None = None,
-    iterations: int = 10,
+    near: bool = False,
+    iterations: int = 6,
     kernel: Kernel = 'cauchy',
 ) -> RefinedPose:
     """Move a camera until it sees landmarks where the picture shows them.
@@ -103,25 +107,35 @@ def refine_pose(
         xy: ``(N, 2)`` normalised image coordinates in which they are seen.
         stddev: ``(N,)`` of ``xy`` against the landmark's ray (noise of both pictures), normalised.
         prior: Holds the pose as firmly as its covariance says.
-        iterations: At most this many robust steps, and a few on the inliers after them.
+        near: Whether the start is so good that only matches which agree with it can be right, as
+            a pose from few points is that most matches agree with: depths are not held then.
+        iterations: At most this many robust steps with depths held, as many with depths that move
+            along, and a few on the inliers after them.
         kernel: Of the robust steps.
 
     Raises:
-        ValueError: If the arrays do not belong together.
+        ValueError: If the arrays do not belong together, or are not finite.
     """
     problem = _Problem(landmarks, np.asarray(xy, np.float64), stddev, prior)
     view = problem.view(np.array(start, np.float64), problem.known)
-    view, tried = problem.descend(view, kernel, iterations)
-    view, polished = problem.descend(view, 'truncated', _POLISH)
-    return problem.result(view, tried + polished)
+    held = 0
+    if near:
+        view = problem.view(view.pose, view.best_inverse_depth())
+    else:
+        view, held = problem.descend(view, kernel, moving=False, iterations=iterations)
+    view, moved = problem.descend(view, kernel, moving=True, iterations=iterations)
+    view, polished = problem.descend(view, None, moving=True, iterations=_POLISH)
+    return problem.result(view, held + moved + polished)
 
 
 class _Problem:
     """Landmarks in odom axes, what was seen of them, and steps of the pose.
 
-    In the last steps each inlier's inverse depth moves along: for every pose it is the best between
-    what was known and what is seen. Held still, its errors would shorten the camera's way, as
-    errors of a regressor do in every regression. Far from the pose it would follow other errors.
+    After the first steps each inverse depth moves along: for every pose it is the best between what
+    was known and what is seen. Held still, its errors would shorten the camera's way, as errors of
+    a regressor do in every regression; and where depths are guesses, image points would be thought
+    to move with the camera as the guesses do, which turns the way aside. In the first steps it is
+    held, or depths would make room for wrong matches.
     """
 
     def __init__(
@@ -138,6 +152,8 @@ class _Problem:
                 raise ValueError(
                     f'{name} of {count} landmarks must be {shape}, got {np.shape(array)}'
                 )
+            if name != 'variance' and not np.isfinite(array).all():
+                raise ValueError(f'{name} of {count} landmarks must be finite')
         anchors = np.asarray(landmarks.odom_from_anchor, np.float64)[landmarks.anchor]
         ray = np.vstack((np.asarray(landmarks.rays, np.float64).T, np.ones(count)))
         self.bearing = np.einsum('nij,jn->in', anchors[:, :3, :3], ray)
@@ -149,32 +165,60 @@ class _Problem:
         self.prior = prior
         self.belief = np.zeros((6, 6)) if prior is None else np.linalg.inv(prior.covariance)
 
-    def descend(self, view: _View, kernel: Kernel, iterations: int) -> tuple[_View, int]:
-        """Return a view of lower cost and how many steps were tried."""
+    def descend(
+        self, view: _View, kernel: Kernel | None, *, moving: bool, iterations: int
+    ) -> tuple[_View, int]:
+        """Return a view of lower cost and how many steps were tried.
+
+        Args:
+            view: Where to start.
+            kernel: Weighs the residuals; without one the squares of the inliers count.
+            moving: Let the depths move along.
+            iterations: At most so many steps.
+        """
         damping, tried = 1e-6, 0
         while tried < iterations:
-            ahead = view.seen.ahead
-            width = 1.0 if kernel == 'truncated' else spread(view.squared[ahead])
-            weight = weights(view.squared / width, kernel) * ahead / width
+            weight, goal = self.weighed(view, kernel, moving)
             jacobian = view.jacobian()
             information, gradient = self.normal(view, jacobian, weight)
-            before = self.cost(view, kernel, width)
+            before = goal(view)
             while tried < iterations:
                 tried += 1
-                damped = information + np.diag(damping * np.diag(information) + _UNKNOWN)
+                damped = information + np.diag(damping * np.diag(information) + ANYWHERE)
                 step = -np.linalg.solve(damped, gradient)
-                depths = self.known
-                if kernel == 'truncated':
-                    best = view.best_inverse_depth(jacobian, step)
-                    depths = np.where(weight > 0, best, self.known)
+                depths = view.best_inverse_depth(jacobian, step) if moving else self.known
                 candidate = self.view(moved_by(view.pose, step), depths)
-                if self.cost(candidate, kernel, width) <= before:
+                if moving:
+                    candidate = self.view(candidate.pose, candidate.best_inverse_depth())
+                if goal(candidate) <= before:
                     view, damping = candidate, max(damping / 10, 1e-9)
                     break
                 damping = max(damping * 100, 1e-4)
-            if step @ information @ step < (_FINE if kernel == 'truncated' else _COARSE):
+            if step @ information @ step < (_FINE if kernel is None else _COARSE):
                 break
         return view, tried
+
+    def weighed(self, view: _View, kernel: Kernel | None, moving: bool) -> tuple[Matrix, Goal]:
+        """Return weights ``(N,)`` and what they make small, by any view.
+
+        Where depths are held, so is the residuals' covariance: it grows with the way from the
+        anchor, and a way without end would cost the least.
+        """
+        width = 1.0 if kernel is None else spread(view.squared[view.seen.ahead])
+        if kernel is None:
+            weight = (view.squared <= GATE).astype(np.float64)
+        else:
+            weight = weights(view.squared / width, kernel) * view.seen.ahead / width
+
+        def goal(other: _View) -> float:
+            if moving:
+                squared = other.joint_squares()
+            else:
+                squared = squares(view.whitened(other.error), other.seen.ahead)
+            total = weight @ squared if kernel is None else cost(squared / width, kernel)
+            return float(total) + self.prior_cost(other.pose)
+
+        return weight, goal
 
     def view(self, pose: Matrix, inverse_depth: Matrix) -> _View:
         """Look at the landmarks from a pose."""
@@ -191,19 +235,18 @@ class _Problem:
             gradient = gradient + by_step.T @ self.belief @ error
         return information, gradient
 
-    def cost(self, view: _View, kernel: Kernel, width: float) -> float:
-        total = cost(view.squared / width, kernel)
-        if self.prior is not None:
-            error, _ = _prior_error(view.pose, self.prior.odom_from_camera)
-            total += float(error @ self.belief @ error)
-        return total
+    def prior_cost(self, pose: Matrix) -> float:
+        if self.prior is None:
+            return 0.0
+        error, _ = _prior_error(pose, self.prior.odom_from_camera)
+        return float(error @ self.belief @ error)
 
     def result(self, view: _View, iterations: int) -> RefinedPose:
         inliers = view.squared <= GATE
         jacobian = view.jacobian()
         jacobian[:3] *= confidence(view.inverse_depth, view.variance)
         information, _ = self.normal(view, jacobian, inliers.astype(np.float64))
-        covariance = np.linalg.inv(information + np.diag(_UNKNOWN))
+        covariance = np.linalg.inv(information + np.diag(ANYWHERE))
         freedom = max(2 * int(inliers.sum()) - (6 if self.prior is None else 0), 1)
         return RefinedPose(
             odom_from_camera=view.pose,
@@ -236,8 +279,13 @@ class _View:
         self.share = self.slope * (variance / (self.long * (self.long + noise)))
         self.error = self.seen.xy - problem.xy
         self.residual = self.whitened(self.error + self.slope * (problem.known - inverse_depth))
-        squared = _dot(self.residual, self.residual)
-        self.squared = np.where(self.seen.ahead, squared, np.maximum(squared, _BEHIND))
+        self.squared = squares(self.residual, self.seen.ahead)
+
+    def joint_squares(self) -> Matrix:
+        """Return squared residuals ``(N,)`` of image points and inverse depths together."""
+        squared = squares(self.error / self.problem.noise, self.seen.ahead)
+        moved = np.square(self.inverse_depth - self.problem.known)
+        return np.asarray(squared + moved / np.maximum(self.problem.variance, 1e-30))
 
     @property
     def variance(self) -> Matrix:
@@ -250,13 +298,16 @@ class _View:
         by_turn = turned(self.gradient, self.seen.vector)
         return self.whitened(np.concatenate((by_shift, by_turn)))
 
-    def best_inverse_depth(self, jacobian: Matrix, step: Matrix) -> Matrix:
-        """Return the inverse depths ``(N,)`` that go with a small step ``(6,)`` of the pose.
+    def best_inverse_depth(
+        self, jacobian: Matrix | None = None, step: Matrix | None = None
+    ) -> Matrix:
+        """Return the inverse depths ``(N,)`` that go with the pose, or a small step ``(6,)`` on.
 
         The whitened residuals tell them: ``slope' S^-1 residual`` is what Kalman's gain makes of.
         """
-        variance = self.problem.variance
-        left = self.residual + np.tensordot(step, jacobian, 1)
+        variance, left = self.problem.variance, self.residual
+        if jacobian is not None and step is not None:
+            left = left + np.tensordot(step, jacobian, 1)
         return np.asarray(self.problem.known - variance * _dot(self.slope, left) / self.long)
 
     def whitened(self, values: Matrix) -> Matrix:
@@ -267,14 +318,6 @@ class _View:
 
 def _dot(a: Matrix, b: Matrix) -> Matrix:
     return np.asarray(a[0] * b[0] + a[1] * b[1])
-
-
-def moved_by(pose: FloatArray, step: FloatArray) -> Matrix:
-    """Return a pose ``(4, 4)`` after a step ``(6,)``: ``p + dp`` and ``exp(dr) R``."""
-    moved = np.array(pose, np.float64)
-    moved[:3, 3] += step[:3]
-    moved[:3, :3] = Rotation.from_rotvec(step[3:]).as_matrix() @ pose[:3, :3]
-    return moved
 
 
 def _prior_error(pose: Matrix, prior: FloatArray) -> tuple[Matrix, Matrix]:

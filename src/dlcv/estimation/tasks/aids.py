@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,22 +28,16 @@ RIGHT, RIGHT_INFO = 'right/image', 'right/camera_info'
 DEPTH, DEPTH_INFO = 'depth/image', 'depth/camera_info'
 WHEELS, IMU = 'wheel/odometry', 'imu'
 USUAL_NS = 100_000_000  # time between two pictures of which there was only one yet
+STEREO_NS = 5_000_000  # two pictures that are farther apart in time are no stereo pair
 GAP_NS = 500_000_000  # between two poses of the wheels over which nobody knows how they went
-OWN_NS = 500_000_000  # time between two pictures whose depth is estimated here: it costs the most
+OLD_NS = 500_000_000  # time after which another depth of a network is worth its price
 NEAR = 0.005, 0.005  # metres and radians within which two frames are one
-LEARN = 0.02  # share of a picture's rate in the gyroscope's bias, while standing: two seconds or so
+LEARN = 0.02  # share of a picture's rate in the gyroscope's bias while standing: some 50 pictures
 MOST_BIAS = 0.1  # rad/s; what turns faster does not stand
 
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 T = TypeVar('T')
-
-
-class DepthNetwork(Protocol):
-    """Estimates depth of a picture by itself."""
-
-    def push(self, frame: Frame) -> DepthMap:
-        """Return the depth of every pixel."""
 
 
 class UnusableError(ValueError):
@@ -81,7 +75,6 @@ class AidReader:
     Attributes:
         used: What the last picture had, by the names of its inputs.
         mask: Of the parameter; None for none.
-        network: Estimates depth where no topic brings it; None for none.
         gyroscope: What is known of its bias.
     """
 
@@ -97,9 +90,8 @@ class AidReader:
         self._parameters, self._say = parameters, say
         self.used: list[str] = []
         self.mask: Mask | None = None
-        self.network: DepthNetwork | None = None
         self.gyroscope = Gyroscope()
-        self._own_ns: int | None = None
+        self._depth_ns: int | None = None
 
     def read(self, frame: Frame, last_ns: int | None) -> Aids:
         """Return what there is for a picture.
@@ -109,32 +101,46 @@ class AidReader:
             last_ns: Time of the last one that was looked at; None for none.
         """
         p, begin = self._parameters(), monotonic()
-        until = begin + p.sync_patience
+        soon, late = begin + p.sync_patience, begin + p.network_patience
         every = frame.stamp_ns - last_ns if last_ns is not None else USUAL_NS
         within = min(round(1e9 * p.sync_tolerance), every // 2)
+        camera = p.depth_source == 'camera'
         self.used = []
 
-        def at(name: str, until: float = until) -> Any | None:
+        def at(name: str, until: float = soon, within: int = within) -> Any | None:
             return self._beside.moment(name, frame.stamp_ns, within, every, until)
 
-        right = self._try(RIGHT, lambda: self._right(frame, at(RIGHT)))
-        depth = self._try(DEPTH, lambda: self._depth(frame, at(DEPTH)))
-        mask = self._try(MASK, lambda: self._masked(frame, at(MASK)))
+        # the longest wait first: what comes meanwhile is not waited for
+        keypoints = self._try(KEYPOINTS, lambda: self._keypoints(frame, at(KEYPOINTS, late, 0)))
+        until = soon if camera else late if self.depth_is_old(frame) else begin
+        depth = self._try(DEPTH, lambda: self._depth(frame, at(DEPTH, until)))
+        exact = min(within, STEREO_NS)
+        right = self._try(RIGHT, lambda: self._right(frame, at(RIGHT, within=exact)))
         wheels = turn = None
         if last_ns is not None:
-            wheels = self._try(WHEELS, lambda: self._wheels(frame, last_ns, until))
-            turn = self._try(IMU, lambda: self._turn(frame, last_ns, until))
-        late = begin + p.keypoints_patience  # they take longest, so they are waited for last
+            wheels = self._try(WHEELS, lambda: self._wheels(frame, last_ns, soon))
+            turn = self._try(IMU, lambda: self._turn(frame, last_ns, soon))
         return Aids(
-            keypoints=self._try(KEYPOINTS, lambda: self._keypoints(frame, at(KEYPOINTS, late))),
+            keypoints=keypoints,
             right=right[0] if right else None,
             baseline=right[1] if right else 0.0,
             depth=depth,
-            depth_source='camera' if p.depth_source == 'camera' else 'network',
+            depth_source='camera' if camera else 'network',
             wheels=wheels,
             turn=turn,
-            mask=mask,
+            mask=self._try(MASK, lambda: self._masked(frame, at(MASK))),
         )
+
+    def depth_is_old(self, frame: Frame) -> bool:
+        """Whether the last depth is of a picture long before this one, or there was none.
+
+        A network takes longest of all, and what is known of its unit changes slowly.
+        """
+        return self._depth_ns is None or not 0 <= frame.stamp_ns - self._depth_ns < OLD_NS
+
+    def note_depth(self, frame: Frame) -> None:
+        """Take note that there is depth of a picture."""
+        self._depth_ns = frame.stamp_ns
 
     def _try(self, name: str, read: Callable[[], T | None]) -> T | None:
         """Return what was read, and take note of it; None, with a word, where it is of no use."""
@@ -145,12 +151,13 @@ class AidReader:
             self._say(f'{name} is not used: {err}')
             return None
         if found is not None:
+            self._beside.count(name, 'used')
             self.used.append(name)
         return found
 
     def _keypoints(self, frame: Frame, cloud: Any) -> Keypoints | None:
         """Return those of this very picture."""
-        if cloud is None or messages.stamp_ns(cloud.header.stamp) != frame.stamp_ns:
+        if cloud is None:
             return None
         found = messages.keypoints(cloud)
         inside = (found.xy >= -0.5) & (found.xy <= np.array([frame.width, frame.height]) - 0.5)
@@ -181,8 +188,6 @@ class AidReader:
         return found, messages.baseline(info)
 
     def _depth(self, frame: Frame, message: Any) -> DepthMap | None:
-        if self.network is not None:
-            return self._own_depth(frame, self.network)
         if message is None:
             return None
         depth = messages.depth(message)
@@ -195,17 +200,11 @@ class AidReader:
             whose = 'the image' if info is None else 'depth/camera_info'
             size = 'no calibration' if camera is None else f'{camera.width}x{camera.height} pixels'
             raise UnusableError(f'it is of {width}x{height} pixels, {whose} of {size}')
+        self.note_depth(frame)
         unknown = np.broadcast_to(np.float32(np.nan), depth.shape)
         return DepthMap(
             stamp_ns=frame.stamp_ns, disparity=unknown, depth=depth, camera=camera.undistorted()
         )
-
-    def _own_depth(self, frame: Frame, network: DepthNetwork) -> DepthMap | None:
-        last, self._own_ns = self._own_ns, frame.stamp_ns
-        if last is not None and 0 <= frame.stamp_ns - last < OWN_NS:
-            self._own_ns = last
-            return None
-        return network.push(frame)
 
     def _check_place(self, frame: Frame, message: Any) -> None:
         """Refuse depth of another place than the picture's, where it is known to be one."""
@@ -260,7 +259,6 @@ class AidReader:
         camera = p.camera_frame or frame.frame_id
         first = self._mount.base_from_camera(body, camera, last_ns)
         last = self._mount.base_from_camera(body, camera, frame.stamp_ns)
-        self._beside.count(WHEELS, 'used')
         return inverse(first) @ motion @ last
 
     def _turn(self, frame: Frame, last_ns: int, until: float) -> FloatArray | None:
@@ -281,5 +279,4 @@ class AidReader:
             for at in (last_ns, frame.stamp_ns)
         )
         self.gyroscope.rate = rates.mean(axis=0)
-        self._beside.count(IMU, 'used')
         return np.asarray(before.T @ turn @ after)

@@ -109,9 +109,15 @@ class Task(ABC, Generic[P, R]):
             precision: The parameter's, or ``fp32`` after a GPU error.
         """
 
+    def gather(self, frame: Frame) -> None:
+        """Wait for what belongs to a frame; the time that it takes is not that of the estimator."""
+
     @abstractmethod
     def infer(self, frame: Frame) -> R | None:
         """Run the estimator on a frame; None when there is nothing to publish."""
+
+    def tell(self, frame: Frame) -> None:
+        """Send what is to be said of a frame that was looked at, whether or not it has a result."""
 
     @abstractmethod
     def publish(self, frame: Frame, header: Any, result: R) -> None:

@@ -68,11 +68,11 @@ class _Stream:
         last = bisect_left(self.kept, end_ns, key=_stamp)
         return self.kept[max(first, 0) : last + 1]
 
-    def due(self, at_ns: int, within_ns: int) -> bool:
+    def due(self, at_ns: int, every_ns: int) -> bool:
         """Whether one of this moment is on its way, by the pace of the last ones."""
         if not self.alive(at_ns) or self.kept[-1][0] >= at_ns:
             return False
-        return self.kept[-1][0] + self.period_ns <= at_ns + within_ns
+        return self.kept[-1][0] + self.period_ns <= at_ns + every_ns // 2  # paces vary
 
 
 class Beside:
@@ -108,6 +108,7 @@ class Beside:
         """Take a message of an input."""
         with self._arrived:
             self._streams[name].add(stamp_ns(message.header.stamp), message)
+            self._counts[name, 'received'] += 1
             self._arrived.notify_all()
 
     def moment(
@@ -131,11 +132,10 @@ class Beside:
 
             def settled() -> bool:
                 exact = stream.nearest(at_ns)
-                return (exact is not None and exact[0] == at_ns) or not stream.due(at_ns, within_ns)
+                return (exact is not None and exact[0] == at_ns) or not stream.due(at_ns, every_ns)
 
             self._wait(stream, settled, until)
             if (near := found()) is not None:
-                self._counts[name, 'used'] += 1
                 return near[1]
             if stream.alive(at_ns) and stream.period_ns <= SLOWER * every_ns:
                 self._counts[name, 'unsynchronised'] += 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from dlcv.interface.messages import Composer
 from dlcv.interface.nodes import VISUAL_ODOMETRY, Topic
 from dlcv.interface.odometry_parameters import VisualOdometryParameters
 from dlcv.types import Aids, FloatArray, Frame, Lost, Motion, Tracking
+
+if TYPE_CHECKING:
+    from dlcv.estimation.monodepth import DepthEstimator
 
 INFO, TRACKS, LANDMARKS = '~/info', '~/tracks', '~/landmarks'
 _LANDMARK = np.dtype([(name, '<f4') for name in ('x', 'y', 'z', 'stddev')])
@@ -32,6 +36,7 @@ class VisualOdometryTask(OdometryTask[VisualOdometryParameters]):
             self.beside, self.frames, self.mount, lambda: self.parameters, host.complain
         )
         self._aids = Aids()
+        self._network: DepthEstimator | None = None
         self._last_ns: int | None = None
         self._passed_by = 0
 
@@ -41,7 +46,7 @@ class VisualOdometryTask(OdometryTask[VisualOdometryParameters]):
 
         p, loading = self.parameters, self.loading(device, precision)
         own = p.depth_source == 'own' and p.uses_depth
-        self._reader.network = load_depth(device=device, precision=precision) if own else None
+        self._network = load_depth(device=device, precision=precision) if own else None
         return load_visual_odometry(settings=self._estimator_settings(), **loading)
 
     def configure(self) -> None:
@@ -69,18 +74,23 @@ class VisualOdometryTask(OdometryTask[VisualOdometryParameters]):
             case _:
                 return True
 
+    def gather(self, frame: Frame) -> None:
+        """Wait for what is measured beside the image, and for where the camera is."""
+        super().gather(frame)
+        self._aids = self._reader.read(frame, self._last_ns)
+
     def infer(self, frame: Frame) -> BodyState | None:
         """Estimate the camera's motion and move the body by it; None while lost."""
-        self._aids = self._reader.read(frame, self._last_ns)
         if self._aids.keypoints is None and self.parameters.keypoints == 'topic':
             self._passed_by += 1
             return None
-        result = super().infer(frame)
-        self._tell(frame, self.estimator.tracking)
-        return result
+        return super().infer(frame)
 
     def estimate(self, frame: Frame) -> Motion | Lost | None:
         """Run the estimator."""
+        if self._network is not None and self._reader.depth_is_old(frame):
+            self._reader.note_depth(frame)
+            self._aids = replace(self._aids, depth=self._network.push(frame))
         found: Motion | Lost | None = self.estimator.push(frame, self._aids)
         self._last_ns = frame.stamp_ns
         if self.estimator.tracking.state == 'standing':
@@ -121,8 +131,11 @@ class VisualOdometryTask(OdometryTask[VisualOdometryParameters]):
             **super().values(),
         }
 
-    def _tell(self, frame: Frame, tracking: Tracking) -> None:
+    def tell(self, frame: Frame) -> None:
         """Send what is listened to of the state, found or lost."""
+        tracking: Tracking = self.estimator.tracking
+        if tracking.stamp_ns != frame.stamp_ns:  # the image was passed by
+            return
         make, header = self.compose, self.compose.header(frame.stamp_ns, frame.frame_id)
         if self.wanted(INFO):
             level = Level.ERROR if tracking.state == 'lost' else Level.OK
