@@ -74,7 +74,7 @@ def test_what_every_publisher_offers_is_taken(ros: Any, plain: Any) -> None:
     for _ in range(5):
         camera.show(reliable)
     camera.all_arrived()
-    assert node.intake.values()['image_reliability'] == 'reliable'
+    assert node.intake.values(node.intake.missing())['image_reliability'] == 'reliable'
     other = _offer(ros, BEST_EFFORT)
     ros.until(lambda: other.get_subscription_count() == 1)
     camera.show(other)
@@ -144,7 +144,7 @@ def test_an_override_goes_before_auto(ros: Any, plain: Any) -> None:
 def test_a_remapped_topic_is_followed(ros: Any, plain: Any) -> None:
     node = ros.run(plain, '-r', 'image:=/front/image', '-r', '/image:=/elsewhere')
     ros.peer.create_publisher(Image, '/front/image', QoSProfile(depth=1, reliability=RELIABLE))
-    ros.until(lambda: node.intake.values()['image_reliability'] == 'reliable')
+    ros.until(lambda: node.intake.values(node.intake.missing())['image_reliability'] == 'reliable')
     assert list(node.intake.peers()) == ['/camera_info', '/front/image']
 
 
@@ -153,7 +153,7 @@ def test_a_compressed_topic_is_followed(ros: Any, plain: Any) -> None:
     _offer(ros, BEST_EFFORT)  # of the raw ones, which are none of its business
     qos = QoSProfile(depth=1, reliability=RELIABLE)
     ros.peer.create_publisher(CompressedImage, '/image/compressed', qos)
-    ros.until(lambda: node.intake.values()['image_reliability'] == 'reliable')
+    ros.until(lambda: node.intake.values(node.intake.missing())['image_reliability'] == 'reliable')
 
 
 def test_auto_follows_again_after_the_next_activation(ros: Any, plain: Any) -> None:
@@ -190,7 +190,7 @@ def test_missing_images_are_told_once_with_the_mend(ros: Any, plain: Any, monkey
     (line,) = said
     assert "the driver's shell" in line
     assert 'fastdds_shm.xml' in line
-    assert int(node.intake.values()['recent_missing']) >= 8
+    assert int(node.intake.values(node.intake.missing())['recent_missing']) >= 8
 
 
 def test_losses_that_the_middleware_reports_are_told(

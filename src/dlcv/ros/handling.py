@@ -7,8 +7,8 @@ import traceback
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from dlcv.evaluation.replay.log import PROCESSED, Outcome
 from dlcv.interface import messages
+from dlcv.interface.handled import PROCESSED, Outcome
 from dlcv.ros.calibration import Calibration
 from dlcv.ros.faults import QUIET, is_gpu_error
 from dlcv.ros.intake import Intake

@@ -16,6 +16,7 @@ from dlcv.interface.nodes import CAMERA_INFO, Topic
 from dlcv.interface.parameters import CommonParameters
 from dlcv.interface.rectified import is_rectified, note
 from dlcv.ros.calibration import Calibration
+from dlcv.ros.gaps import Missing
 from dlcv.ros.health import Health
 from dlcv.ros.image_input import ImageInput
 from dlcv.ros.losses import Losses
@@ -128,20 +129,24 @@ class Intake:
         who = f'{count} publisher{"s" * (count > 1)}, silent' if count else 'no publisher'
         return f'{self._images.topic} has {who}'
 
-    def verdict(self) -> Verdict | None:
-        """Return what is wrong with how images arrive; None for nothing."""
+    def missing(self) -> Missing | None:
+        """Look for what is missing among the last images; None where nobody can tell."""
+        return self.losses.gaps.missing()
+
+    def verdict(self, missing: Missing | None) -> Verdict | None:
+        """Return what is wrong with how images arrive, by what is `missing`; None for nothing."""
         if self._images is None:
             return None
         recent = self._health.recent()
         lost, received = recent['lost_by_middleware'], recent['received']
-        return self.losses.verdict(self._images.topic, lost, received)
+        return self.losses.verdict(missing, self._images.topic, lost, received)
 
-    def values(self) -> dict[str, str]:
+    def values(self, missing: Missing | None) -> dict[str, str]:
         """Return how images arrive as key-value pairs of a diagnostic status."""
         reliable = self._images is not None and self._images.reliable
         return {
             'image_reliability': 'reliable' if reliable else 'best effort',
-            'recent_missing': str(self.losses.missing),
+            'recent_missing': str(0 if missing is None else missing.images),
         }
 
     def has_camera_info(self) -> bool:

@@ -11,7 +11,7 @@ from rclpy.utilities import get_rmw_implementation_identifier
 from dlcv.estimation.tasks.base import Level, Verdict
 from dlcv.interface.launch import PROFILE_VARIABLES
 from dlcv.interface.share import share_file
-from dlcv.ros.gaps import Gaps
+from dlcv.ros.gaps import Gaps, Missing
 from dlcv.ros.health import MAX_DROPPED
 
 ENOUGH = 3  # images in a queue that a node can be busy for
@@ -36,26 +36,20 @@ class Losses:
         self._warned = False
         self.gaps = Gaps()
 
-    @property
-    def missing(self) -> int:
-        """How many of the last images are missing, by their stamps."""
-        found = self.gaps.missing()
-        return 0 if found is None else found.images
-
-    def verdict(self, topic: str, lost: int, received: int) -> Verdict | None:
+    def verdict(
+        self, missing: Missing | None, topic: str, lost: int, received: int
+    ) -> Verdict | None:
         """Judge the last images; None while nothing is wrong.
 
         Args:
+            missing: What the stamps tell of them.
             topic: Of the images.
             lost: How many of them the middleware has reported as lost.
             received: How many have arrived.
         """
-        found = self.gaps.missing()
-        if found and found.gaps >= FEWEST and found.images > MAX_DROPPED * found.of:
-            rate = 1 / found.period
-            seen = (
-                f'about {found.images} of {found.of} images of {topic} ({rate:.3g} Hz) are missing'
-            )
+        if missing and missing.gaps >= FEWEST and missing.images > MAX_DROPPED * missing.of:
+            share = f'{missing.images} of {missing.of}'
+            seen = f'about {share} images of {topic} ({1 / missing.period:.3g} Hz) are missing'
         elif lost >= FEWEST and lost > MAX_DROPPED * (lost + received):
             seen = f'the middleware lost {lost} of {lost + received} images of {topic}'
         else:

@@ -72,7 +72,7 @@ class Outputs:
 
         Args:
             header: Of the image.
-            outcome: As `dlcv.evaluation.replay.log.Outcome` reads it.
+            outcome: As `dlcv.interface.handled.Outcome` reads it.
             now: Gives the time in nanoseconds.
         """
         if self.wanted(HANDLED.name):

@@ -10,6 +10,7 @@ from rclpy.clock import Clock
 from dlcv.estimation.tasks.base import Level, Verdict
 from dlcv.interface.diagnostics import PUBLISHERS, SUBSCRIBERS, peers_text, status_name
 from dlcv.interface.nodes import DIAGNOSTICS
+from dlcv.ros.gaps import Missing
 from dlcv.ros.health import usage, worst
 from dlcv.ros.qos import profile
 
@@ -50,7 +51,9 @@ class Reporter:
 
     def report(self) -> None:
         """Report now."""
-        node, verdict, estimator = self._node, self.verdict(), self._node.estimator
+        node, intake, estimator = self._node, self._node.intake, self._node.estimator
+        missing = None if intake is None else intake.missing()
+        verdict = self._judged(missing)
         self._told = peers = self._peers()
         origin = getattr(estimator, 'origin', None)
         values = {
@@ -61,7 +64,7 @@ class Reporter:
             'weights_sha256': getattr(origin, 'sha256', ''),
             'trained': str(bool(origin and origin.trained)).lower(),
             **node.health.values(),
-            **({} if node.intake is None else node.intake.values()),
+            **({} if intake is None else intake.values(missing)),
             **({} if estimator is None else node.task.values()),
             **usage(),
             'gpu_mem_mb': f'{_gpu_memory(estimator):.1f}',
@@ -80,6 +83,10 @@ class Reporter:
 
     def verdict(self) -> Verdict:
         """Return the worst of what is to be said."""
+        intake = self._node.intake
+        return self._judged(None if intake is None else intake.missing())
+
+    def _judged(self, missing: Missing | None) -> Verdict:
         node, intake = self._node, self._node.intake
         if node.fault:
             return Verdict(Level.ERROR, node.fault)
@@ -89,7 +96,7 @@ class Reporter:
             return Verdict(Level.OK, 'disabled')
         p = node.parameters
         verdicts = [node.health.verdict(p.input_timeout, p.max_input_age, intake.source())]
-        lost = intake.verdict()
+        lost = intake.verdict(missing)
         verdicts += [v for v in (lost, self.condition) if v is not None]
         if not node.estimator.origin.trained:
             verdicts.append(Verdict(Level.WARN, 'the network is untrained'))

@@ -71,7 +71,7 @@ def test_fisheye_cameras_are_equidistant(sequence):
 @pytest.mark.parametrize(
     ('old', 'new', 'complaint'),
     [
-        ('radial-tangential', 'magic', "distortion_model 'magic'; known are"),
+        ('radial-tangential', 'magic', "distortion model 'magic'; known are"),
         ('intrinsics', 'intrinsic', 'intrinsics must be 4 numbers, got None'),
         ('- 30', '- thirty', 'could not convert'),
         ('T_BS', '[', 'cannot be read'),

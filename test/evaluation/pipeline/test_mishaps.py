@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dlcv.evaluation.pipeline.mishaps import mishaps
-from dlcv.evaluation.replay.log import Handled, Outcome
+from dlcv.evaluation.replay.log import Handled
+from dlcv.interface.handled import Outcome
 
 
 def log(**outcomes):

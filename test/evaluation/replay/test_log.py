@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from dlcv.evaluation.replay.log import FrameLog, Handled, Outcome, ReplayLogError, read_log
+from dlcv.evaluation.replay.log import FrameLog, Handled, ReplayLogError, read_log
+from dlcv.interface.handled import Outcome
 
 LINES = [
     Handled('superpoint', 17, Outcome('processed', 12.25, ('~/keypoints', 'depth/image_rect'))),
@@ -51,13 +50,3 @@ def test_a_wrong_line_is_named(tmp_path, line):
 def test_a_log_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ReplayLogError, match=r'nope: No such file'):
         list(read_log(tmp_path / 'nope'))
-
-
-@given(
-    name=st.sampled_from(['processed', 'failed', 'rejected_age']),
-    milliseconds=st.none() | st.floats(0, 1e6).map(lambda value: round(value, 3)),
-    sent=st.lists(st.from_regex(r'~?/?[a-z_]+(/[a-z_]+)?', fullmatch=True), max_size=4),
-)
-def test_an_outcome_survives_its_text(name, milliseconds, sent):
-    outcome = Outcome(name, milliseconds, tuple(sent) if milliseconds is not None else ())
-    assert Outcome.parse(str(outcome)) == outcome

@@ -16,12 +16,13 @@ from dlcv.data.recordings.truth import TruthOptions
 from dlcv.data.world import WorldRecording, ideal_camera
 from dlcv.estimation.refinement import cell_means
 from dlcv.evaluation.replay.job import Answering, NodeFacts, RunFacts
-from dlcv.evaluation.replay.log import Handled, Outcome
+from dlcv.evaluation.replay.log import Handled
 from dlcv.evaluation.replay.outputs import Output, OutputBag
 from dlcv.evaluation.replay.shown import Shown
 from dlcv.evaluation.scoring.evaluate import Subject, TruthChoice, evaluate
 from dlcv.evaluation.scoring.files import EvaluationError
 from dlcv.evaluation.scoring.model import SCHEMA
+from dlcv.interface.handled import Outcome
 from dlcv.types import Keypoints, Matches
 
 FRAMES = 6

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from dlcv.evaluation.replay.job import NodeFacts
-from dlcv.evaluation.replay.log import Handled, Outcome
+from dlcv.evaluation.replay.log import Handled
 from dlcv.evaluation.scoring.nodes import Tally, longest_gap, tallies
+from dlcv.interface.handled import Outcome
 
 SECOND = 10**9
 STAMPS = [second * SECOND for second in range(10, 21)]  # 10 s to 20 s

@@ -16,6 +16,7 @@ from dlcv.data.datasets.folder import FolderOptions, FolderRecording, Item
 from dlcv.data.datasets.poses import add_stamp, from_rows, nanoseconds
 from dlcv.data.datasets.trajectories import IMU, read_poses
 from dlcv.files import TextError, read_text
+from dlcv.geometry.distortion import DistortionError, known_distortion
 from dlcv.geometry.trajectory import NEAR_NS, pose_at
 from dlcv.types import Camera, FloatArray, Trajectory
 
@@ -25,7 +26,6 @@ _NO_TRUTHS = {
     'vicon0': 'poses of its markers, not of the IMU (--groundtruth takes it all the same)',
     'leica0': 'positions without rotations',
 }
-_MODELS = {'radial-tangential': 'plumb_bob', 'equidistant': 'equidistant'}
 
 
 def read_euroc(source: Path, options: FolderOptions) -> FolderRecording:
@@ -105,9 +105,11 @@ def _extrinsics(path: Path, sensor: dict[str, Any]) -> FloatArray:
 def _camera(path: Path, sensor: dict[str, Any]) -> Camera:
     fx, fy, cx, cy = _numbers(path, sensor, 'intrinsics', 4)
     width, height = _numbers(path, sensor, 'resolution', 2)
-    model = str(sensor.get('distortion_model'))
-    if model not in _MODELS:
-        raise DatasetError(f'{path}: distortion_model {model!r}; known are {list(_MODELS)}')
+    coefficients = tuple(_numbers(path, sensor, 'distortion_coefficients', 4))
+    try:
+        model, distortion = known_distortion(str(sensor.get('distortion_model')), coefficients)
+    except DistortionError as err:
+        raise DatasetError(f'{path}: {err}') from None
     return Camera(
         width=int(width),
         height=int(height),
@@ -115,8 +117,8 @@ def _camera(path: Path, sensor: dict[str, Any]) -> Camera:
         fy=fy,
         cx=cx,
         cy=cy,
-        distortion=tuple(_numbers(path, sensor, 'distortion_coefficients', 4)),
-        distortion_model=_MODELS[model],
+        distortion=distortion,
+        distortion_model=model,
     )
 
 

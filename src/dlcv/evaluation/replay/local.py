@@ -17,11 +17,12 @@ from dlcv.estimation.tasks.base import Verdict, task_class
 from dlcv.estimation.tasks.order import Order
 from dlcv.evaluation.replay.ahead import Ahead
 from dlcv.evaluation.replay.job import Folder, NodeFacts, ReplayError, RunFacts, broken_off, write
-from dlcv.evaluation.replay.log import PROCESSED, FrameLog, Handled, Outcome
+from dlcv.evaluation.replay.log import FrameLog, Handled
 from dlcv.evaluation.replay.outputs import NodeRun, OutputBag, outputs_of
 from dlcv.evaluation.replay.shown import Shown
 from dlcv.geometry.frames import TransformBuffer
 from dlcv.interface import messages
+from dlcv.interface.handled import PROCESSED, Outcome
 from dlcv.interface.messages import take_transforms
 from dlcv.interface.nodes import BODY
 from dlcv.interface.rectified import is_rectified, note

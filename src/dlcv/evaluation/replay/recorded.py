@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from dlcv.data.bags import Bag
 from dlcv.evaluation.replay.job import Answering, ReplayError, RunFacts
-from dlcv.evaluation.replay.log import PROCESSED, Handled, Outcome
+from dlcv.evaluation.replay.log import Handled
 from dlcv.evaluation.replay.outputs import APART, Output
 from dlcv.evaluation.replay.states import NodeStates
 from dlcv.geometry.frames import frame_name
 from dlcv.interface import messages
+from dlcv.interface.handled import PROCESSED, Outcome
 from dlcv.interface.launch import full_name
 from dlcv.interface.nodes import (
     DIAGNOSTICS,

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from dlcv.evaluation.replay.job import NodeFacts
-from dlcv.evaluation.replay.log import PROCESSED, Handled
+from dlcv.evaluation.replay.log import Handled
 from dlcv.evaluation.scoring.model import NodeResult
+from dlcv.interface.handled import PROCESSED
 
 SHARES = (0.5, 0.95, 0.99, 1.0)
 

@@ -13,10 +13,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import TimeReference
 
 from dlcv.evaluation.replay.job import Answering
-from dlcv.evaluation.replay.log import Outcome
 from dlcv.evaluation.replay.outputs import Output
 from dlcv.evaluation.replay.states import NodeStates
 from dlcv.interface import messages
+from dlcv.interface.handled import Outcome
 from dlcv.interface.nodes import DIAGNOSTICS
 from dlcv.ros.qos import profile
 from dlcv.ros.vocabulary import message_class

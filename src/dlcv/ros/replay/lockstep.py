@@ -11,8 +11,9 @@ from time import monotonic
 
 from dlcv.data.bags import Bag, RawMessage
 from dlcv.evaluation.replay.ahead import Ahead
-from dlcv.evaluation.replay.log import LOST, FrameLog, Handled, Outcome
+from dlcv.evaluation.replay.log import LOST, FrameLog, Handled
 from dlcv.evaluation.replay.outputs import OutputBag
+from dlcv.interface.handled import Outcome
 from dlcv.progress import Show
 from dlcv.ros.replay.listener import Word
 from dlcv.ros.replay.stage import STEP, Stage, stamp_of

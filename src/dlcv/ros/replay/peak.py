@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from time import monotonic
 
 from dlcv.data.bags import Bag, RawMessage
-from dlcv.evaluation.replay.log import PROCESSED
 from dlcv.interface import messages
+from dlcv.interface.handled import PROCESSED
 from dlcv.ros.play import CLOCK_PERIOD
 from dlcv.ros.replay.listener import Word
 from dlcv.ros.replay.realtime import LINGER

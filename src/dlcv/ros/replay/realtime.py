@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from time import monotonic
 
 from dlcv.data.bags import Bag
-from dlcv.evaluation.replay.log import LOST, FrameLog, Handled, Outcome
+from dlcv.evaluation.replay.log import LOST, FrameLog, Handled
 from dlcv.evaluation.replay.outputs import OutputBag
+from dlcv.interface.handled import Outcome
 from dlcv.progress import Show
 from dlcv.ros.play import CLOCK_PERIOD
 from dlcv.ros.replay.stage import Stage, stamp_of
