@@ -82,15 +82,21 @@ class Tracker:
     Attributes:
         window: The keyframes.
         pose: ``(4, 4)`` window_from_camera of the last picture that was found.
+        covariance: ``(6, 6)`` of that as (x, y, z, rx, ry, rz) in the window's axes.
         fruitless: Pictures in a row that were not found.
+        keyframes: How many there were so far.
+        motion_covariance: ``(6, 6)`` of the motion from the last keyframe but one to the last, as
+            (x, y, z, rx, ry, rz) in the older one's axes.
     """
 
     def __init__(self, points: Points, size: int, guess: float) -> None:
         self.window = Keyframes(size, points.descriptors.shape[1])
         self.pose: Matrix = np.eye(4)
-        self.fruitless = 0
+        self.fruitless = self.keyframes = 0
+        self.motion_covariance = np.zeros((6, 6))
+        self._newest = np.empty(0, np.int64), np.empty(0, np.int64)
         self._guess = guess
-        self._covariance = np.zeros((6, 6))
+        self.covariance = np.zeros((6, 6))
         self._last = points  # the last picture in which the camera was found and not standing
         self._motion: Matrix = np.eye(4)
         self._sure = False  # whether depths were known when it was looked for
@@ -103,14 +109,34 @@ class Tracker:
         """Whether it should be given up: too many pictures in a row were not found."""
         return self.fruitless >= _PATIENCE
 
+    @property
+    def motion(self) -> Matrix:
+        """``(4, 4)`` the last motion, ``older_from_newer``."""
+        return self._motion.copy()
+
+    def is_keyframe(self, number: int) -> bool:
+        """Whether a picture is the newest keyframe."""
+        return self.window.frames[-1].number == number
+
+    @property
+    def newest(self) -> tuple[Indices, Indices]:
+        """What the newest keyframe sees again: rows of the landmarks, and its points."""
+        names, points = self._newest
+        marks = self.window.landmarks
+        rows = np.minimum(np.searchsorted(marks.name, names), max(len(marks) - 1, 0))
+        there = marks.name[rows] == names if len(marks) else np.zeros(len(names), np.bool_)
+        return rows[there], points[there]
+
     def rescale(self, factor: float) -> None:
         """Make all lengths ``factor`` times as long."""
         self.window.rescale(factor)
         self.pose[:3, 3] *= factor
         self._motion[:3, 3] *= factor
         self._guess *= factor
-        self._covariance[:3] *= factor
-        self._covariance[:, :3] *= factor
+        self.covariance[:3] *= factor
+        self.covariance[:, :3] *= factor
+        self.motion_covariance[:3] *= factor
+        self.motion_covariance[:, :3] *= factor
 
     def track(self, points: Points, motion: FloatArray | None = None) -> Step:
         """Find the camera of the next picture.
@@ -135,7 +161,7 @@ class Tracker:
         step = self._step('tracking', seen, agree)
         self._note(points, agree)
         older, self.pose = self.pose, refined.odom_from_camera
-        self._covariance = refined.covariance
+        self.covariance = refined.covariance
         if self._due(points, agree):
             self._keep(points, agree)
             if not self._turns:  # a turn tells no depths, though noise would
@@ -144,7 +170,7 @@ class Tracker:
         self._motion = np.linalg.inv(older) @ self.pose
         self._last = points
         self.fruitless = 0
-        return replace(step, window_from_camera=self.pose, covariance=self._covariance)
+        return replace(step, window_from_camera=self.pose, covariance=self.covariance)
 
     def _step(
         self, state: Literal['tracking', 'standing'], seen: Sighting, agree: Sighting
@@ -154,7 +180,7 @@ class Tracker:
         return Step(
             state=state,
             window_from_camera=self.pose,
-            covariance=self._covariance,
+            covariance=self.covariance,
             matches=len(seen),
             inliers=len(agree),
             earlier=marks.pixels[agree.rows[recent]],
@@ -168,7 +194,7 @@ class Tracker:
             state='lost',
             reason=reason,
             window_from_camera=self.pose,
-            covariance=self._covariance,
+            covariance=self.covariance,
             matches=len(seen),
         )
 
@@ -319,6 +345,8 @@ class Tracker:
             inverse_stddev=stddev,
             measured=measured,
         )
+        self.keyframes += 1
+        self._newest = self.window.landmarks.name[agree.rows], agree.points
         self.window.add(points, self.pose, agree, fresh)
         self.window.forget_unseen(points.number - _REMEMBERED, points.number - _UNCONFIRMED)
         self.window.forget_oldest()
@@ -379,6 +407,7 @@ class Tracker:
             iterations=_ADJUSTMENTS,
         )
         window.move(found.odom_from_camera)
+        self.motion_covariance = found.relative_covariance(len(window) - 2, len(window) - 1)
         marks.inverse_depth[there] = np.maximum(found.inverse_depth, LEAST)
         marks.variance[there] = found.inverse_depth_variance
 
