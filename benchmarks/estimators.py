@@ -118,7 +118,8 @@ class _Camera:
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
-        self._images = rng.integers(0, 256, (2, HEIGHT, WIDTH, 3), np.uint8)
+        blocks = rng.integers(0, 256, (2, HEIGHT // 8, WIDTH // 8, 3), np.uint8)
+        self._images = blocks.repeat(8, axis=1).repeat(8, axis=2)
         self._count = 0
 
     def __call__(self) -> Frame:

@@ -190,7 +190,8 @@ def _camera(name: str) -> Iterator[Callable[[], tuple[float, Any]]]:
     images = node.create_publisher(Image, 'image', 1)
     infos = node.create_publisher(CameraInfo, 'camera_info', 1)
     camera = Camera(width=WIDTH, height=HEIGHT, fx=525.0, fy=525.0, cx=319.5, cy=239.5)
-    pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    blocks = np.random.default_rng(0).integers(0, 256, (HEIGHT // 8, WIDTH // 8, 3), np.uint8)
+    pixels = blocks.repeat(8, axis=0).repeat(8, axis=1)
 
     def until(true: Callable[[], Any], seconds: float) -> bool:
         end = perf_counter() + seconds

@@ -18,7 +18,7 @@ from launch_ros.actions import ComposableNodeContainer, Node
 from launch_ros.descriptions import ComposableNode
 
 from dlcv.bringup import make_plan
-from dlcv.interface.launch import ARGUMENTS
+from dlcv.interface.arguments import ARGUMENTS
 from dlcv.ros.environment import see_its_packages
 from dlcv.ros.launching import declared, given, node, patience, python, then
 

@@ -26,7 +26,8 @@ from launch_ros.actions import ComposableNodeContainer, Node
 from dlcv.bringup import make_plan, replay
 from dlcv.data.bags import write_recording
 from dlcv.data.world import WorldRecording, ideal_camera
-from dlcv.interface.launch import ARGUMENTS, environment
+from dlcv.interface.arguments import ARGUMENTS
+from dlcv.interface.launch import environment
 from dlcv.interface.nodes import NODES
 from dlcv.ros.launching import python, then
 

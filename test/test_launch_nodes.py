@@ -147,7 +147,9 @@ class TestOutputs(unittest.TestCase):
         header = Image().header
         header.stamp, header.frame_id = now.to_msg(), 'camera_optical'
         height, width = SIZE
-        pixels = np.random.default_rng(len(self.sent)).integers(0, 256, (height, width, 3), 'u1')
+        coarse = (height // 8, width // 8, 3)
+        blocks = np.random.default_rng(len(self.sent)).integers(0, 256, coarse, 'u1')
+        pixels = blocks.repeat(8, axis=0).repeat(8, axis=1)
         info = CameraInfo(header=header, height=height, width=width, distortion_model='plumb_bob')
         info.k = [200.0, 0.0, width / 2, 0.0, 200.0, height / 2, 0.0, 0.0, 1.0]
         info.p = [200.0, 0.0, width / 2, 0.0, 0.0, 200.0, height / 2, 0.0, 0.0, 0.0, 1.0, 0.0]

@@ -185,6 +185,7 @@ class DepthMap:
             -inf nearer than the minimum (REP 117). None when the camera is unknown.
         confidence: ``(H, W)`` float32 in [0, 1], when it was asked for.
         camera: Intrinsics of the rectified image, when known.
+        reason: Why no depth is known anywhere, in words for a person; empty where some is.
     """
 
     stamp_ns: int
@@ -192,6 +193,7 @@ class DepthMap:
     depth: FloatArray | None = None
     confidence: FloatArray | None = None
     camera: Camera | None = None
+    reason: str = ''
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -205,6 +207,10 @@ class Motion:
         odom_from_camera: ``(4, 4)`` float64, metres: product of all motions since the start.
         covariance: ``(6, 6)`` of ``previous_from_current`` as (x, y, z, rx, ry, rz), m and rad,
             expressed in the older camera's axes.
+        drift: ``(6, 6)`` what of that stays in the sum of the motions, where it is not all: what
+            a picture's noise adds to the motion before it, it takes from the one after.
+        scale_stddev: Standard deviation of the metre as a share of it, part of ``covariance`` but
+            not of ``drift``: one error common to all motions, which adds up in full.
     """
 
     stamp_ns: int
@@ -212,6 +218,8 @@ class Motion:
     previous_from_current: FloatArray
     odom_from_camera: FloatArray
     covariance: FloatArray
+    drift: FloatArray | None = None
+    scale_stddev: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -220,7 +228,7 @@ class Lost:
 
     Attributes:
         stamp_ns: Time of the frame.
-        previous_stamp_ns: Time of the frame before.
+        previous_stamp_ns: Time of the frame before that a motion would have begun at.
         reason: Why, in words for a person.
         odom_from_camera: ``(4, 4)`` last known pose; odometry goes on from it, without a jump.
         pose_covariance: ``(6, 6)`` of that pose, grown by the time since.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dlcv.bringup import make_plan
-from dlcv.interface.launch import ARGUMENTS, LaunchError
+from dlcv.interface.arguments import ARGUMENTS, LaunchError
 from dlcv.interface.nodes import NODES
 from dlcv.interface.parameters import ParameterError
 from dlcv.types import Camera, Frame, Snapshot

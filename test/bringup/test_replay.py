@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dlcv.bringup.replay import ARGUMENTS, options_of
-from dlcv.interface.launch import LaunchError
+from dlcv.interface.arguments import LaunchError
 
 
 def options(**given):

@@ -12,7 +12,8 @@ import pytest
 
 from dlcv.cli.main import main
 from dlcv.cli.up import ONLY_LAUNCH
-from dlcv.interface.launch import ARGUMENTS, environment
+from dlcv.interface.arguments import ARGUMENTS
+from dlcv.interface.launch import environment
 from dlcv.interface.nodes import NODES
 
 CONFIG = Path(__file__).parents[2] / 'config'

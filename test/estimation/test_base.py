@@ -97,7 +97,7 @@ def test_results_carry_no_torch_and_the_frames_own_time(parts, frame, ideal):
 def test_grey_and_read_only_frames_are_taken(parts, frame, ideal):
     make, network = parts
     estimator = make(network, device='cpu')
-    grey = np.full((64, 96), 90, np.uint8)
+    grey = frame().image[..., 1].copy()
     grey.flags.writeable = False
     for i in range(2):
         estimator.push(frame(0.1 * i, grey, ideal))

@@ -72,10 +72,9 @@ def test_scale_is_a_factor_on_translation(frame):
     np.testing.assert_allclose(motion.previous_from_current[:3, 3], 3 * STEP[3:], atol=1e-6)
 
 
-def test_rotations_stay_rotations_on_long_drives(frame):
-    image = np.zeros((64, 96, 3), np.uint8)
+def test_rotations_stay_rotations_on_long_drives(frame, picture):
     estimator = scripted()
-    pose = drive(estimator, frame, 500, image=image)[-1].odom_from_camera
+    pose = drive(estimator, frame, 500, image=picture())[-1].odom_from_camera
     np.testing.assert_allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3), atol=1e-12)
 
 
@@ -172,6 +171,52 @@ def test_covariance_grows_by_what_may_have_happened_in_the_gap(frame):
     assert growth == pytest.approx((speed * 2.0) ** 2, rel=1e-3)
     np.testing.assert_allclose(later.covariance, before.covariance, rtol=1e-4)
     assert estimator.pose_covariance[0, 0] > growth
+
+
+DARK = np.zeros((64, 96, 3), np.uint8)
+
+
+@pytest.mark.parametrize('mode', ['stateful', 'windowed'])
+def test_a_picture_that_says_nothing_loses_it_and_is_not_looked_at(mode, frame):
+    estimator = scripted(inference_mode=mode)
+    before = drive(estimator, frame, 3)[-1]
+    calls = len(estimator.network.clips)
+    lost = estimator.push(frame(0.3, DARK))
+    assert isinstance(lost, Lost)
+    assert lost.reason == 'the picture is black: its mean is 0 of 255'
+    assert (lost.previous_stamp_ns, lost.stamp_ns) == (200_000_000, 300_000_000)
+    np.testing.assert_array_equal(lost.odom_from_camera, before.odom_from_camera)
+    growth = lost.pose_covariance - estimator.pose_covariance
+    speed = np.linalg.norm(STEP[3:]) / 0.1
+    assert np.sqrt(growth[0, 0]) == pytest.approx((speed + 0.1) * 0.1)
+    assert len(estimator.network.clips) == calls
+
+    after = estimator.push(frame(0.4))
+    assert (after.previous_stamp_ns, after.stamp_ns) == (200_000_000, 400_000_000)
+    length, memory = estimator.network.calls[-1]
+    assert (length, memory) == ((1, 2) if mode == 'stateful' else (3, None))
+    older, newer = estimator.network.clips[-1][0]
+    assert torch.equal(older, newer)  # the last that spoke and this one: the same picture
+
+
+def test_a_long_time_without_a_word_is_a_gap(frame):
+    estimator = scripted()
+    drive(estimator, frame, 3)
+    dark = drive(estimator, frame, 8, start=0.3, image=DARK)
+    spread = [np.trace(lost.pose_covariance) for lost in dark]
+    assert (np.diff(spread) > 0).all()
+    assert estimator.push(frame(1.1)).reason == 'no frame for 0.90 s; 0.5 s are allowed'
+    motion = estimator.push(frame(1.2))
+    assert np.trace(motion.covariance) > 0.9**2 * np.sum(np.square(STEP[3:] / 0.1))
+
+
+def test_a_drive_may_begin_in_the_dark(frame):
+    estimator = scripted()
+    dark = drive(estimator, frame, 2, image=DARK)
+    assert all(isinstance(lost, Lost) for lost in dark)
+    assert np.all(dark[1].pose_covariance == 0)
+    assert estimator.push(frame(0.2)) is None
+    assert isinstance(estimator.push(frame(0.3)), Motion)
 
 
 @pytest.mark.parametrize('to', [0.2, 0.1])
@@ -275,11 +320,12 @@ def test_reset_forgets_the_drive(frame):
 
 
 def rays_picture(camera):
-    """A picture that tells the viewing ray of each pixel: x/z in red, y/z in green."""
+    """A picture that tells the viewing ray of each pixel: x/z in red, y/z in green; blue speaks."""
     x = (np.arange(camera.width) - camera.cx) / camera.fx
     y = ((np.arange(camera.height) - camera.cy) / camera.fy)[:, None]
     image = np.zeros((camera.height, camera.width, 3))
     image[..., 0], image[..., 1] = 128 + 100 * x, 128 + 100 * y
+    image[..., 2] = 128 + 100 * np.sin(60 * x) * np.sin(60 * y)
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 

@@ -51,8 +51,10 @@ class Unsure(Slanted):
 
 
 def red(level, height=64, width=96):
+    """A picture that speaks, by its green; what `Red` answers to is of one level."""
     image = np.zeros((height, width, 3), np.uint8)
-    image[..., 0] = level
+    blocks = np.random.default_rng(0).integers(0, 256, (height // 4, width // 4), np.uint8)
+    image[..., 0], image[..., 1] = level, blocks.repeat(4, axis=0).repeat(4, axis=1)
     return image
 
 
@@ -93,8 +95,7 @@ def test_without_a_camera_there_is_only_disparity(frame):
 
 
 def test_disparity_lies_on_the_pixels_of_the_frame(frame, ideal):
-    image = np.zeros((64, 96, 3), np.uint8)
-    image[..., 0] = np.arange(96)
+    image = red(np.arange(96))
     found = estimate(frame(0, image, ideal)).disparity * 255
     np.testing.assert_allclose(
         found[:, 2:-2], np.broadcast_to(np.arange(2, 94), (64, 92)), atol=0.6
@@ -224,3 +225,20 @@ def test_the_real_network_on_any_size(frame, picture):
     assert found.disparity.shape == found.confidence.shape == (47, 61)
     assert (found.disparity > 0).all()
     assert (found.disparity < 0.3).all()
+
+
+@pytest.mark.parametrize('given', [None, 'ideal', 'lens'])
+def test_a_picture_that_says_nothing_has_no_depth(frame, request, given):
+    camera = request.getfixturevalue(given) if given else None
+    network = Red()
+    estimator = DepthEstimator(network, device='cpu')
+    found = estimator.push(frame(1.5, np.full((64, 96, 3), 51, np.uint8), camera), confidence=True)
+    assert found.reason == 'the picture is of one shade, 51 of 255: the lens may be covered'
+    assert found.stamp_ns == 1_500_000_000
+    assert np.isnan(found.disparity).all()
+    assert (found.confidence == 0).all()
+    assert found.camera == (camera and camera.undistorted())
+    assert found.depth is None if camera is None else np.isnan(found.depth).all()
+    assert found.disparity.shape == found.confidence.shape == (64, 96)
+    assert estimator.network.passes == []
+    assert estimator.push(frame(1.6, red(51), camera)).reason == ''

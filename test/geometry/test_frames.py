@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -164,3 +165,21 @@ def test_what_moves_is_not_fixed() -> None:
     assert buffer.fixed('base', 'mast')
     assert not buffer.fixed('base', 'head')
     assert not buffer.fixed('base', 'nowhere')
+
+
+def test_after_a_jump_back_of_time_what_was_before_is_forgotten() -> None:
+    buffer = TransformBuffer()
+    for second in (50, 51, 7, 8):
+        matrix = np.eye(4)
+        matrix[0, 3] = second
+        buffer.add('base', 'head', matrix, second * 10**9, static=False)
+    assert buffer.lookup('base', 'head', 75 * 10**8)[0, 3] == pytest.approx(7.5)
+    assert buffer.newest('base', 'head') == 8 * 10**9
+
+
+def test_who_waits_is_told_of_what_arrives() -> None:
+    buffer = TransformBuffer()
+    Timer(0.05, buffer.add, ('base', 'head', np.eye(4))).start()
+    buffer.wait_for(lambda: buffer.connected('base', 'head'), 60.0)
+    assert buffer.connected('base', 'head')
+    assert not buffer.connected('base', 'foot')

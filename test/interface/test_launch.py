@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from dlcv.interface import launch
+from dlcv.interface.arguments import ARGUMENTS, LaunchError, checked
 from dlcv.interface.nodes import NODES
 
 
 def test_every_argument_is_described_and_its_default_allowed():
-    for argument in launch.ARGUMENTS:
+    for argument in ARGUMENTS:
         assert argument.doc.endswith('.')
         assert not argument.choices or argument.default in argument.choices
 
@@ -21,7 +22,7 @@ def test_dsac_starts_with_a_map_only():
 
 
 def test_an_unknown_node_is_answered_with_the_known():
-    with pytest.raises(launch.LaunchError, match="no node 'orb'; there are superpoint, flownet"):
+    with pytest.raises(LaunchError, match="no node 'orb'; there are superpoint, flownet"):
         launch.selected('orb', '')
 
 
@@ -78,7 +79,7 @@ def test_a_profile_of_the_user_is_kept():
 
 
 def test_neither_true_nor_false_is_refused():
-    with pytest.raises(launch.LaunchError, match="'yes' is neither true nor false"):
+    with pytest.raises(LaunchError, match="'yes' is neither true nor false"):
         launch.overrides(NODES['deepvo'], {'publish_tf': 'yes'})
 
 
@@ -150,5 +151,5 @@ def test_depth_that_is_named_is_a_cameras():
 def test_the_height_of_the_camera_is_a_number():
     spec = NODES['visual_odometry']
     assert launch.overrides(spec, {'camera_height': '1.65'})['camera_height'] == 1.65
-    with pytest.raises(launch.LaunchError, match="camera_height: 'tall' is no number"):
-        launch.checked(launch.ARGUMENTS, {'camera_height': 'tall'})
+    with pytest.raises(LaunchError, match="camera_height: 'tall' is no number"):
+        checked(ARGUMENTS, {'camera_height': 'tall'})

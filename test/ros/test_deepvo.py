@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -246,7 +248,9 @@ def test_the_real_estimator_moves(ros: Any) -> None:
     node = ros.run(DeepVONode)
     heard = ros.hears(node, '~/odometry')
     for index in range(3):
-        ros.show(index, size=(128, 96))
+        noise = np.random.default_rng(index).integers(0, 256, (96, 128, 3), np.uint8)
+        pixels = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2), None, 0, 255, cv2.NORM_MINMAX)
+        ros.show(index, size=(128, 96), data=array('B', pixels.tobytes()))
         ros.until(lambda: len(heard) == index + 1)  # noqa: B023
     assert np.isfinite(heard[-1].pose.covariance).all()
 

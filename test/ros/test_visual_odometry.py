@@ -157,7 +157,7 @@ def test_landmarks_and_tracks_are_for_who_listens(ros: Any, faked: Any) -> None:
     node = ros.run(faked())
     landmarks, tracks = ros.hears(node, '~/landmarks'), ros.hears(node, '~/tracks')
     _drive(ros, node, range(2))
-    ros.until(lambda: landmarks and len(tracks) == 2)
+    ros.until(lambda: landmarks and tracks)
     assert landmarks[-1].header.frame_id == 'odom'
     assert [f.name for f in landmarks[-1].fields] == ['x', 'y', 'z', 'stddev']
     assert (tracks[-1].encoding, tracks[-1].header.frame_id) == ('rgb8', 'camera_optical')

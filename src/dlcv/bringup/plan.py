@@ -14,7 +14,7 @@ from typing import Any
 
 from dlcv.files import expanded
 from dlcv.interface import files, launch
-from dlcv.interface.launch import LaunchError
+from dlcv.interface.arguments import ARGUMENTS, LaunchError, checked
 from dlcv.interface.nodes import NodeSpec
 from dlcv.interface.parameters import CommonParameters, ParameterError
 from dlcv.interface.share import share_file
@@ -133,7 +133,7 @@ def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: b
         ParameterError: A node would refuse the parameter file.
         BagError: The bag cannot be read, or lacks what the arguments need of it.
     """
-    values = launch.checked(launch.ARGUMENTS, given)
+    values = checked(ARGUMENTS, given)
     values |= {name: str(expanded(values[name])) for name in PATHS if values[name]}
     _check_file('map', values['map'])
     nodes = tuple(_node(spec, values) for spec in launch.selected(values['nodes'], values['map']))

@@ -21,8 +21,8 @@ from dlcv.data.bags.vocabulary import IMAGE as IMAGE_TYPE
 from dlcv.evaluation.replay.job import Folder, ReplayJob, answering, write
 from dlcv.evaluation.replay.shown import Shown
 from dlcv.files import expanded
-from dlcv.interface import launch
-from dlcv.interface.launch import SWITCH, Argument, LaunchError
+from dlcv.interface.arguments import ARGUMENTS as LAUNCH_ARGUMENTS
+from dlcv.interface.arguments import BESIDE_ARGUMENTS, SWITCH, Argument, Form, LaunchError, checked
 from dlcv.interface.nodes import CAMERA_INFO, COMPRESSED, IMAGE, ODOMETRY_NODES
 from dlcv.interface.parameters import describe
 
@@ -72,14 +72,14 @@ def name_of(bag: Path) -> str:
 
 
 def _own(
-    name: str, default: str, doc: str, choices: tuple[str, ...] = (), form: launch.Form = ''
+    name: str, default: str, doc: str, choices: tuple[str, ...] = (), form: Form = ''
 ) -> Argument:
     return Argument(name=name, default=default, doc=doc, choices=choices, form=form)
 
 
 _OF_NODES = (
     'namespace', 'params_file', 'nodes', 'map', 'device', 'rectified', 'odom_topic',
-    *launch.BESIDE_ARGUMENTS, 'fastdds_profile', 'log_level',
+    *BESIDE_ARGUMENTS, 'fastdds_profile', 'log_level',
 )  # fmt: skip
 ARGUMENTS: tuple[Argument, ...] = (
     _own('bag', '', 'The bag.'),
@@ -94,7 +94,7 @@ ARGUMENTS: tuple[Argument, ...] = (
     _own('rate', '1.0', 'Speed in real time.', form='positive'),
     _own('peak', 'false', 'Look for the highest rate of images, in real time.', SWITCH),
     _own('patience', '30.0', 'Seconds to wait for an answer.', form='positive'),
-    *(argument for argument in launch.ARGUMENTS if argument.name in _OF_NODES),
+    *(argument for argument in LAUNCH_ARGUMENTS if argument.name in _OF_NODES),
 )  # fmt: skip
 """Launch arguments of ``replay.launch.py``."""
 
@@ -105,7 +105,7 @@ def options_of(values: Mapping[str, str]) -> ReplayOptions:
     Raises:
         LaunchError: No bag is named, or a value is not of its argument's form.
     """
-    values = launch.checked(ARGUMENTS, values)
+    values = checked(ARGUMENTS, values)
     if not values['bag']:
         raise LaunchError('bag: the bag that is replayed is needed')
     return ReplayOptions(
@@ -171,7 +171,7 @@ def plan_replay(
         right = given.get('right_image_topic') or bag.find_right(images) or ''
     if missing := [name for name in options.kept if name not in there]:
         raise LaunchError(f'{options.bag}: no topic {missing[0]}; there are {sorted(there)}')
-    known = {a.name for a in launch.ARGUMENTS} - {'bag', 'evaluate'}  # its own of a replay
+    known = {a.name for a in LAUNCH_ARGUMENTS} - {'bag', 'evaluate'}  # its own of a replay
     arguments = {name: value for name, value in given.items() if name in known}
     arguments['right_image_topic'] = right
     plan = make_plan(arguments, present, colour=colour)

@@ -33,7 +33,7 @@ class _Bench:
 
 
 _METAVARS: dict[Any, str] = {int: 'N', float: 'X', str: 'NAME', expanded: 'DIR'}
-_WIDTH = 180  # characters of a line where there is no terminal
+_WIDTH = 260  # characters of a line where there is no terminal
 
 _BENCHES = {
     'features': _Bench(

@@ -12,7 +12,7 @@ from dlcv.cli.extras import need
 from dlcv.cli.main import CommandError
 from dlcv.cli.recordings import add_reach
 from dlcv.files import expanded
-from dlcv.interface.launch import ARGUMENTS, BESIDE_ARGUMENTS
+from dlcv.interface.arguments import ARGUMENTS, BESIDE_ARGUMENTS
 from dlcv.interface.rectified import CHOICES
 from dlcv.progress import bars
 

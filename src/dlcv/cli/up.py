@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dlcv.cli.extras import need
-from dlcv.interface.launch import ARGUMENTS, Argument
+from dlcv.interface.arguments import ARGUMENTS, Argument
 
 if TYPE_CHECKING:
     from dlcv.bringup import Job, Plan

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -70,7 +71,7 @@ class Estimator(Generic[N]):
         """Forget all frames so far; nothing to forget unless a subclass says so."""
 
     def warm_up(self, width: int, height: int, camera: Camera | None = None) -> None:
-        """Run on noise of the size to come, so that the first real frame is as fast as any.
+        """Run on made-up pictures of the size to come: the first real one is as fast as any.
 
         Args:
             width: Of the images, in pixels.
@@ -87,7 +88,10 @@ class Estimator(Generic[N]):
         )
         noise = np.random.default_rng(0)
         for i in range(2):
-            image = noise.integers(0, 256, (height, width, 3), np.uint8)
+            coarse = noise.integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), np.uint8)
+            image = np.asarray(
+                cv2.resize(coarse, (width, height)), np.uint8
+            )  # as noise says nothing
             self.push(Frame(stamp_ns=i * 10**8, image=image, camera=camera))
         self.reset()
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from dlcv.estimation.base import Estimator, to_array
+from dlcv.estimation.odometry.speechless import silence
 from dlcv.estimation.pictures import Fit, View, colour, size_of
 from dlcv.geometry.euler import euler_to_matrix
 from dlcv.geometry.trajectory import extent
@@ -126,20 +127,29 @@ class OdometryEstimator(Estimator[DeepVO]):
 
         Returns:
             The motion; None for the first frame; Lost after a pause, a jump of time, a change of
-            camera, or when the network's answer is not to be believed.
+            camera, or when the network's answer is not to be believed; and for a picture that
+            says nothing, which is as if none had come: what follows goes on from the last that
+            spoke.
         """
         last = self._last
+        if reason := silence(frame.image):
+            since = frame.stamp_ns if last is None else last.stamp_ns
+            unseen = self._gap + max(frame.stamp_ns - since, 0) * 1e-9
+            return self._lost(since, frame.stamp_ns, reason, unseen)
         tensor = self._tensor(self._input(frame))
         self._last = seen = _Seen(frame.stamp_ns, (size_of(frame), frame.camera), tensor)
         if last is None:
             return None
         pause = (frame.stamp_ns - last.stamp_ns) * 1e-9
-        if reason := self._break(last, seen, pause):
-            return self._lost(last, seen, reason, pause)
-        motion = self._motion(last.tensor, tensor)
-        if reason := self._doubt(motion, pause):
-            return self._lost(last, seen, reason, pause)
-        return self._moved(last, seen, motion, pause)
+        reason = self._break(last, seen, pause)
+        if not reason:
+            motion = self._motion(last.tensor, tensor)
+            reason = self._doubt(motion, pause)
+        if not reason:
+            return self._moved(last, seen, motion, pause)
+        self._forget()
+        self._gap += max(pause, 0.0)
+        return self._lost(last.stamp_ns, seen.stamp_ns, reason, self._gap)
 
     def _input(self, frame: Frame) -> ByteImage:
         """Return the picture in the network's size, through the training camera if it is known."""
@@ -218,27 +228,23 @@ class OdometryEstimator(Estimator[DeepVO]):
         motion[:3, 3] *= self.settings.scale
         return motion
 
-    def _lost(self, last: _Seen, seen: _Seen, reason: str, pause: float) -> Lost:
-        self._forget()
-        self._gap += max(pause, 0.0)
+    def _lost(self, since_ns: int, stamp_ns: int, reason: str, unseen: float) -> Lost:
+        """Return the pose so far, grown by the ``unseen`` seconds that no motion covers."""
+        grown = self._unseen(self._speed, unseen)
         return Lost(
-            stamp_ns=seen.stamp_ns,
-            previous_stamp_ns=last.stamp_ns,
+            stamp_ns=stamp_ns,
+            previous_stamp_ns=since_ns,
             reason=reason,
             odom_from_camera=self.odom_from_camera,
-            pose_covariance=_carried(
-                self.pose_covariance,
-                self.odom_from_camera,
-                np.eye(4),
-                self._unseen(self._speed),
-            ),
+            pose_covariance=_carried(self.pose_covariance, self.odom_from_camera, np.eye(4), grown),
         )
 
     def _moved(self, last: _Seen, seen: _Seen, motion: Matrix, pause: float) -> Motion:
         size = extent(motion)
         speed = size / pause
         (variance,) = self._spread().variances(size[None], np.array([pause]))
-        covariance = np.diag(variance) + self._unseen(np.maximum(self._speed, speed))
+        unseen = self._unseen(np.maximum(self._speed, speed), self._gap)
+        covariance = np.diag(variance) + unseen
         self.pose_covariance = _carried(
             self.pose_covariance, self.odom_from_camera, motion, covariance
         )
@@ -260,11 +266,11 @@ class OdometryEstimator(Estimator[DeepVO]):
         least = np.maximum(self.settings.twist_stddev, _LEAST)
         return Spread.of(np.full(6, share or _UNMEASURED), least)
 
-    def _unseen(self, speed: Matrix) -> Matrix:
-        """Return the ``(6, 6)`` covariance of what may have happened in the gap."""
-        if self._gap == 0:
+    def _unseen(self, speed: Matrix, seconds: float) -> Matrix:
+        """Return the ``(6, 6)`` covariance of what may have happened in so many seconds."""
+        if seconds == 0:
             return np.zeros((6, 6))
-        deviation = (np.repeat(speed, 3) + self.settings.twist_stddev) * self._gap
+        deviation = (np.repeat(speed, 3) + self.settings.twist_stddev) * seconds
         return np.diag(np.square(deviation))
 
 

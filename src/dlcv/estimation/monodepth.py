@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from dlcv.estimation.base import Estimator, to_array
+from dlcv.estimation.odometry.speechless import silence
 from dlcv.estimation.pictures import Fit, View, colour
 from dlcv.geometry.camera import back_project
 from dlcv.networks.monodepth import Monodepth, blend_mirrored
@@ -91,10 +92,21 @@ class DepthEstimator(Estimator[Monodepth]):
 
         Returns:
             Disparity, and depth if the camera is known, on the pixels of the rectified frame; NaN
-            where the camera does not see.
+            where the camera does not see: everywhere, with confidence 0, in a picture that says
+            nothing.
         """
         image, camera, rectifier = self._view.rectified(frame)
         confidence = confidence or self.settings.confidence_threshold > 0
+        if reason := silence(frame.image):
+            unknown = np.full(image.shape[:2], np.nan, np.float32)
+            return DepthMap(
+                stamp_ns=frame.stamp_ns,
+                disparity=unknown,
+                depth=None if camera is None else unknown.copy(),
+                confidence=np.zeros_like(unknown) if confidence else None,
+                camera=camera,
+                reason=reason,
+            )
         disparity, agreement = self._disparity(colour(image), agreement=confidence)
         if rectifier is not None:
             disparity = np.where(rectifier.valid, disparity, np.float32(np.nan))

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import takewhile
-from threading import Lock
+from threading import Condition
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,8 @@ class _Edge:
         if self.static:
             self.stamps, self.parent_from_child = [stamp_ns], [matrix]
             return
+        if self.stamps and stamp_ns < self.stamps[-1] - KEEP_NS:  # time has jumped back
+            self.stamps, self.parent_from_child = [], []
         at = bisect_left(self.stamps, stamp_ns)
         if at < len(self.stamps) and self.stamps[at] == stamp_ns:
             self.parent_from_child[at] = matrix
@@ -88,7 +90,7 @@ class TransformBuffer:
 
     def __init__(self) -> None:
         self._edges: dict[str, _Edge] = {}
-        self._lock = Lock()
+        self._lock = Condition()
 
     def clear_moving(self) -> None:
         """Forget what moves, as after a jump of time."""
@@ -105,6 +107,12 @@ class TransformBuffer:
             if edge is None or edge.parent != parent or edge.static != static:
                 edge = self._edges[child] = _Edge(parent, static)
             edge.add(stamp_ns, matrix)
+            self._lock.notify_all()
+
+    def wait_for(self, true: Callable[[], bool], seconds: float) -> None:
+        """Wait until something holds of the tree, at most so long."""
+        with self._lock:
+            self._lock.wait_for(true, seconds)
 
     def merge(self, other: TransformBuffer) -> None:
         """Take all frames of another buffer."""
@@ -138,6 +146,14 @@ class TransformBuffer:
             shared_from_source = self._climb(source, shared, stamp_ns, nearest)
             shared_from_target = self._climb(target, shared, stamp_ns, nearest)
         return inverse(shared_from_target) @ shared_from_source
+
+    def connected(self, target: str, source: str) -> bool:
+        """Whether it is known how two frames lie to each other, at some moment."""
+        try:
+            self.newest(frame_name(target), frame_name(source))
+        except TransformError:
+            return False
+        return True
 
     def fixed(self, target: str, source: str) -> bool:
         """Whether two frames are known never to move against each other."""

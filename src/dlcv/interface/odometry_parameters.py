@@ -109,7 +109,7 @@ class VisualOdometryParameters(OdometryParameters):
         low=0, high=5, dynamic=True,
     )  # fmt: skip
     network_patience: float = parameter(
-        0.5,
+        1.0,
         'The same, for what the networks of other nodes make of it: keypoints and, twice a second, '
         'depth.',
         's', low=0, high=5, dynamic=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dlcv.interface.launch import ARGUMENTS
+from dlcv.interface.arguments import ARGUMENTS
 from dlcv.interface.nodes import NODES, QOS_TEXT, NodeSpec, Topic
 from dlcv.interface.parameters import TYPE_NAMES, CommonParameters, Parameter, describe
 

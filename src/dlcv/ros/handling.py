@@ -85,6 +85,7 @@ class Handling:
         inference_ms = 1e3 * (perf_counter() - begin)
         if worker.abandoned:
             return 'failed'
+        node.task.tell(frame)
         if result is not None:
             if reason := self._screening.lateness(stamp):
                 node.withhold(reason)

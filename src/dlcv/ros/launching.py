@@ -13,7 +13,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from dlcv.bringup.plan import NodeStart
-from dlcv.interface.launch import SWITCH, Argument
+from dlcv.interface.arguments import SWITCH, Argument
 from dlcv.ros.environment import interpreter
 
 

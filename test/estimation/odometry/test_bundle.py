@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcv.estimation.odometry.bundle import BEHIND, Grid, MotionPriors, State
+from dlcv.estimation.odometry.bundle import Grid, MotionPriors, State
+from dlcv.estimation.odometry.reprojection import BEHIND
 from dlcv.estimation.odometry.robust import cost
 
 PIXEL = 1 / 500

@@ -10,7 +10,8 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
-from dlcv.estimation.odometry.pose import Landmarks, PosePrior, moved_by, refine_pose
+from dlcv.estimation.odometry.perturbation import moved_by
+from dlcv.estimation.odometry.pose import Landmarks, PosePrior, refine_pose
 
 PIXEL = 1 / 500
 NOTHING = np.zeros(6)
@@ -55,12 +56,13 @@ def test_without_noise_the_pose_is_exact(scene, kernel):
     assert found.chi2 < 1e-8
 
 
-def test_a_third_of_outliers_and_a_poor_start_change_nothing(scenes):
+@pytest.mark.parametrize('share', [0.3, 0.55])
+def test_outliers_and_a_poor_start_change_nothing(scenes, share):
     for seed in range(20):
         scene, rng = scenes(seed), np.random.default_rng(seed)
         truth = scene.poses[-1]
         xy = scene.seen(truth)
-        outlying = rng.random(len(xy)) < 0.3
+        outlying = rng.random(len(xy)) < share
         xy[outlying] = rng.uniform(-0.5, 0.5, (outlying.sum(), 2))
         found = refine_pose(started(truth, rng), landmarks_of(scene), xy, PIXEL)
         assert np.abs(errors(found.odom_from_camera, truth)).max() < 2e-3
@@ -68,7 +70,7 @@ def test_a_third_of_outliers_and_a_poor_start_change_nothing(scenes):
         assert found.inliers[outlying].mean() < 0.05
 
 
-@pytest.mark.parametrize('deviation', [0.0, 0.005, 0.02])
+@pytest.mark.parametrize('deviation', [0.0, 0.005, 0.03])
 def test_errors_are_as_large_as_the_covariance_says(scenes, deviation):
     squares = []
     for seed in range(200):
@@ -81,7 +83,7 @@ def test_errors_are_as_large_as_the_covariance_says(scenes, deviation):
         squares.append(error @ np.linalg.solve(found.covariance, error))
         assert found.chi2 == pytest.approx(1, abs=0.3)
     low, high = chi2.ppf((0.001, 0.999), 6 * len(squares)) / len(squares)
-    assert low < np.mean(squares) < 1.15 * high
+    assert low < np.mean(squares) < high
     assert np.mean(np.array(squares) < chi2.ppf(0.95, 6)) == pytest.approx(0.95, abs=0.05)
 
 

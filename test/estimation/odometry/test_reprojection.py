@@ -12,7 +12,6 @@ from dlcv.estimation.odometry.reprojection import (
     by_vector,
     confidence,
     reproject,
-    turn_jacobian,
     turned,
 )
 
@@ -84,18 +83,6 @@ def test_infinity_and_what_lies_behind_stay_finite():
     assert not behind.ahead.any()
     assert (behind.depth == NEAREST).all()
     assert np.isfinite(by_vector(camera[0][..., None], behind)).all()
-
-
-@pytest.mark.parametrize('angle', [0.0, 1e-5, 0.1, 2.0])
-def test_the_logarithm_turns_as_its_jacobian_says(angle):
-    turn = angle * np.array([0.6, -0.64, 0.48])
-    step = 1e-6 * np.eye(3)
-    found = [
-        Rotation.from_matrix(exp(d) @ exp(turn)).as_rotvec()
-        - Rotation.from_matrix(exp(-d) @ exp(turn)).as_rotvec()
-        for d in step
-    ]
-    np.testing.assert_allclose(turn_jacobian(turn), np.stack(found, 1) / 2e-6, atol=1e-8)
 
 
 def test_what_is_not_known_gives_no_confidence():

@@ -33,7 +33,7 @@ def test_one_true_residual_in_a_thousand_is_beyond_the_gate():
 
 def test_spread_is_the_share_of_the_variance_that_was_not_stated():
     draws = np.square(np.random.default_rng(0).normal(size=(2, 10_000))).sum(0)
-    outlying = np.concatenate((draws, np.full(1000, 1e5)))
+    outlying = np.concatenate((draws, np.full(12_000, 1e5)))
     assert spread(9 * draws) == pytest.approx(9, rel=0.05)
-    assert spread(9 * outlying) == pytest.approx(9, rel=0.3)
+    assert 9 < spread(9 * outlying) < 40
     assert spread(0.1 * draws) == spread(np.zeros(0)) == 1

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
 from dlcv.estimation.odometry.bundle import MotionPriors
-from dlcv.estimation.odometry.pose import moved_by
+from dlcv.estimation.odometry.perturbation import moved_by
 from dlcv.estimation.odometry.reprojection import BLIND
 from dlcv.estimation.odometry.window import Window, adjust
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
+from threading import Timer
+from time import monotonic
 
 import cv2
 import numpy as np
@@ -11,8 +14,9 @@ from scipy.spatial.transform import Rotation
 
 from dlcv.data.bags.vocabulary import COMPOSER
 from dlcv.estimation.body import standing
+from dlcv.estimation.tasks.odometry import MOUNT_PATIENCE
 from dlcv.estimation.tasks.visual_odometry import INFO, LANDMARKS, TRACKS, VisualOdometryTask
-from dlcv.geometry.frames import BODY_FROM_OPTICAL
+from dlcv.geometry.frames import BODY_FROM_OPTICAL, TransformBuffer
 from dlcv.interface.messages import points_of
 from dlcv.interface.nodes import VISUAL_ODOMETRY
 from dlcv.interface.odometry_parameters import VisualOdometryParameters
@@ -75,7 +79,9 @@ def _run(task, indices):
 
 def _answer(task, frame):
     task.gather(frame)
-    return task.infer(frame)
+    result = task.infer(frame)
+    task.tell(frame)
+    return result
 
 
 def _last(task, name):
@@ -260,6 +266,7 @@ def test_in_mode_topic_images_without_keypoints_are_passed_by(task_of):
     task = task_of(keypoints='topic')
     assert _run(task, range(3)) == [None] * 3
     assert task.estimator.frames == []
+    assert task.host.sent == []
     assert task.values()['passed_by'] == '3'
 
 
@@ -336,3 +343,35 @@ def test_a_mask_that_is_none_is_refused(task_of, tmp_path, content):
 def test_a_source_of_scale_needs_what_it_is_made_of(values, words):
     with pytest.raises(ParameterError, match=words):
         VisualOdometryParameters(**values)
+
+
+def test_a_camera_that_is_found_to_sit_elsewhere_has_not_moved(task_of):
+    """The transform comes late, as after the start of a robot: the body does not jump."""
+    task = task_of()
+    task.frames = task.mount._buffer = TransformBuffer()
+    before = _run(task, range(2))[-1].odom_from_base
+    task.frames.add('base_link', 'optical', SEAT @ np.diag((1.0, -1, -1, 1)))  # it looks back
+    after = _run(task, range(2, 4))[-1].odom_from_base
+    assert before[0, 3] == pytest.approx(0.5)
+    assert after[:3, 3] == pytest.approx([-0.5, 0, 0])
+    seat = SEAT @ np.diag((1.0, -1, -1, 1))
+    np.testing.assert_allclose(task.estimator.odom_from_camera, after @ seat, atol=1e-9)
+
+
+@pytest.mark.parametrize('late', [0.05, None])
+def test_the_joint_of_a_camera_is_waited_for(task_of, late):
+    task = task_of()
+    task.beside.patient = True
+    for index in range(2):
+        stamp = START + index * STEP
+        task.frames.add('base_link', 'optical', SEAT, stamp, static=False)
+    _run(task, range(2))
+    begin = monotonic()
+    moved = SEAT.copy()
+    moved[2, 3] += 1
+    arguments = ('base_link', 'optical', moved, START + 2 * STEP)
+    if late:
+        Timer(late, partial(task.frames.add, *arguments, static=False)).start()
+    task.gather(_frame(2))
+    assert monotonic() - begin >= (late or MOUNT_PATIENCE)
+    assert task.base_from_camera(_frame(2))[2, 3] == pytest.approx(SEAT[2, 3] + bool(late))

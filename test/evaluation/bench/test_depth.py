@@ -37,7 +37,8 @@ def folder(tmp_path):
         (root / name).mkdir(parents=True)
     rng = np.random.default_rng(0)
     for i, metres in enumerate((2, 3, 6)):
-        picture = rng.integers(0, 256, (48, 64, 3), np.uint8)
+        blocks = rng.integers(0, 256, (12, 16, 3), np.uint8)
+        picture = blocks.repeat(4, axis=0).repeat(4, axis=1)
         depth = np.full((48, 64), 4 * 256, np.uint16)
         depth[:, 32:] = metres * 256
         depth[:8] = 0

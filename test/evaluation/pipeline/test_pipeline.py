@@ -24,7 +24,7 @@ from dlcv.evaluation.pipeline.answers import evaluate_again
 from dlcv.evaluation.pipeline.written import PipelineError, UnevaluatedError
 from dlcv.evaluation.replay.job import ReplayError
 from dlcv.evaluation.scoring.evaluate import TruthChoice
-from dlcv.interface.launch import LaunchError
+from dlcv.interface.arguments import LaunchError
 from dlcv.interface.parameters import ParameterError
 
 FRAMES = 5

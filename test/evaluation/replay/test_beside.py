@@ -66,13 +66,17 @@ def bag(tmp_path):
 def replayed(bag, drive, tmp_path, monkeypatch):
     """Replay the bag to visual odometry; return its estimator, what was said and the folder."""
 
-    def go(**arguments):
+    def go(publish_tf=False, **arguments):
         made = drive()
         monkeypatch.setattr('dlcv.estimation.load.load_visual_odometry', lambda **_: made)
         asked = ReplayOptions(
             bag=bag, folder=tmp_path / 'out', mode='in-process', images='/left/image_raw'
         )
-        given = {'nodes': 'visual_odometry', 'wheel_topic': '/wheels'} | arguments
+        params = tmp_path / 'params.yaml'
+        params.write_text(f'/**: {{ros__parameters: {{publish_tf: {str(publish_tf).lower()}}}}}')
+        given = {
+            'nodes': 'visual_odometry', 'wheel_topic': '/wheels', 'params_file': str(params),
+        } | arguments  # fmt: skip
         planned = plan_replay(asked, given, {}, colour=False)
         said = []
         replay_local(planned.job.shown, planned.plan.nodes, tmp_path / 'out', said.append)
@@ -99,6 +103,14 @@ def test_wheels_and_the_joint_of_the_camera_come_in_time(replayed):
     assert estimator.aids[0].wheels is None
     for aids in estimator.aids[1:]:  # a metre ahead (z), and the mast a metre up (-y)
         np.testing.assert_allclose(aids.wheels[:3, 3], [0, -1, 1], atol=1e-9)
+
+
+def test_transforms_of_the_bag_are_not_shown_to_who_publishes_its_own(replayed):
+    """As over ROS, where both would be on one topic."""
+    estimator, said, _ = replayed(publish_tf=True, depth_topic='/cam/depth')
+    for aids in estimator.aids[1:]:
+        np.testing.assert_allclose(aids.wheels[:3, 3], [0, 0, 1], atol=1e-9)
+    assert any('the camera is taken to sit in base_link' in text for text in said)
 
 
 def test_a_replay_does_not_depend_on_other_nodes(replayed):

@@ -30,7 +30,8 @@ def write_noise(path, topic='/camera/image_raw', camera=CAMERA, bad=()):
         for i in range(COUNT):
             stamp = 10**9 + i * 10**8
             header = COMPOSER.header(stamp, 'camera')
-            picture = rng.integers(0, 256, (48, 64, 3), np.uint8)
+            blocks = rng.integers(0, 256, (12, 16, 3), np.uint8)
+            picture = blocks.repeat(4, axis=0).repeat(4, axis=1)
             info = COMPOSER.camera_info(header, camera, (48, 64))
             bag.write('/camera/camera_info', stamp, info)
             message = COMPOSER.image(header, picture)

@@ -48,7 +48,7 @@ def infer(args: argparse.Namespace, frames: Sequence[Frame]) -> Outcome:
     """Run the network on pictures."""
     from dlcv.estimation.deepvo import OdometrySettings
     from dlcv.estimation.load import load_odometry
-    from dlcv.types import Motion
+    from dlcv.types import Lost, Motion
     from dlcv.view.trajectory import path_length, trajectory_plot
 
     stamps = np.array([frame.stamp_ns for frame in frames], np.int64)
@@ -63,8 +63,9 @@ def infer(args: argparse.Namespace, frames: Sequence[Frame]) -> Outcome:
         poses.append(estimator.odom_from_camera)
         if isinstance(found, Motion):
             motions.append(found.previous_from_current)
-        elif found is not None:
+        elif i > 0:  # also the first that is not lost: no motion leads to it
             motions.append(np.full((4, 4), np.nan))
+        if isinstance(found, Lost):
             note(f'image {i}: lost: {found.reason}')
     path = np.stack(poses)
     lost = sum(bool(np.isnan(motion).any()) for motion in motions)

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from dlcv.estimation.odometry.pose import moved_by
+from dlcv.estimation.odometry.perturbation import ANYWHERE, hat, moved_by, turn_jacobian
 from dlcv.estimation.odometry.reprojection import (
     BLIND,
     Reprojection,
     along,
     by_vector,
     reproject,
-    turn_jacobian,
+    squares,
     turned,
 )
 from dlcv.estimation.odometry.robust import Kernel, cost, spread, weights
@@ -28,11 +28,6 @@ from dlcv.estimation.odometry.schur import NormalEquations
 from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
-BEHIND = 1e6
-"""Squared residual, at least, of a landmark that is not in front of the camera that sees it."""
-POSE_FLOOR = np.repeat((BLIND**-2, np.pi**-2), 3)
-"""Information on a pose of which nothing is known."""
-
 _SCALE_STEPS = 8
 
 
@@ -110,10 +105,8 @@ class State:
             self.turn, self.bearing[:, None], self.offset, inverse_depth
         )
         self.residual = (self.seen.xy - grid.xy) / grid.stddev
-        squared = np.square(self.residual).sum(0)
         self.ahead = self.seen.ahead
-        behind = ~self.ahead & np.isfinite(grid.stddev)
-        self.squared = np.where(behind, np.maximum(squared, BEHIND), squared)
+        self.squared = squares(self.residual, self.ahead | np.isinf(grid.stddev))
         self.depth_residual = (inverse_depth - grid.depth) / grid.depth_stddev
         self.depth_squared = np.square(self.depth_residual)
 
@@ -193,18 +186,14 @@ class State:
         slopes = [along(gradient, a) for a in (axes[:, 0], axes[:, 1], self.offset)]
         by_landmark = np.stack(slopes)  # (3, 2, K, L)
         told = self.inverse_depth if share is None else self.inverse_depth * share
-        by_shift = told * gradient
-        by_pose = np.concatenate((-by_shift, turned(gradient, self.seen.vector)))
-        by_anchor = np.concatenate((by_shift, -turned(gradient, self.bearing[:, None])))
-        by_pose, by_anchor, by_landmark = (
-            np.ascontiguousarray(np.moveaxis(j, 2, 0)) for j in (by_pose, by_anchor, by_landmark)
-        )  # (K, 6, 2, L)
+        by_pose = np.empty((count, 6, 2, len(told)))
+        components = np.moveaxis(by_pose, 0, 2)  # (6, 2, K, L)
+        np.multiply(-told, gradient, out=components[:3])
+        components[3:] = turned(gradient, self.seen.vector)
+        by_landmark = np.ascontiguousarray(np.moveaxis(np.stack(slopes), 2, 0))  # (K, 3, 2, L)
+        residual = np.ascontiguousarray(residual.transpose(1, 0, 2))  # (K, 2, L)
         landmarks, landmarks_gradient = self._landmarks(by_landmark, residual, kernel)
-        information, poses_gradient = self._poses(by_pose, by_anchor, residual)
-        cross = np.einsum('kicl,kjcl->ikjl', by_landmark, by_pose)
-        anchored = np.einsum('kicl,kjcl->ijl', by_landmark, by_anchor)
-        own = np.arange(len(grid.anchor))
-        cross[:, grid.anchor, :, own] += np.moveaxis(anchored, 2, 0)
+        information, poses_gradient, cross = self._poses(by_pose, by_landmark, residual)
         error, by_step = self.motion_error()
         first = 6 * grid.fixed
         information += by_step.T @ by_step
@@ -214,37 +203,50 @@ class State:
             poses_gradient=poses_gradient[first:],
             landmarks=landmarks,
             landmarks_gradient=landmarks_gradient,
-            cross=cross.reshape(3, 6 * count, len(own))[:, first:],
-            poses_floor=np.tile(POSE_FLOOR, count - grid.fixed),
+            cross=cross[:, first:],
+            poses_floor=np.tile(ANYWHERE, count - grid.fixed),
             landmarks_floor=BLIND**-2,
         )
 
-    def _poses(self, by_pose: Matrix, by_anchor: Matrix, residual: Matrix) -> tuple[Matrix, Matrix]:
-        """Return information ``(6 K, 6 K)`` and gradient ``(6 K,)`` of all poses."""
+    def _poses(
+        self, by_pose: Matrix, by_landmark: Matrix, residual: Matrix
+    ) -> tuple[Matrix, Matrix, Matrix]:
+        """Return information ``(6 K, 6 K)``, gradient ``(6 K,)`` and cross ``(3, 6 K, L)``.
+
+        What moves both cameras as one moves no image point: with ``d`` from camera to anchor, the
+        derivative by the anchor's pose is the one by the camera's times ``((-I, -hat(d)),
+        (0, -I))``, the same for all landmarks of the anchor.
+        """
         count, bounds = len(self.poses), self.grid.bounds
-        blocks = np.zeros((count, 6, count, 6))
-        each = np.arange(count)
-        rows = by_pose.reshape(count, 6, residual[0].size * 2 // count)
-        left = np.ascontiguousarray(residual.transpose(1, 0, 2))  # (K, 2, L)
-        blocks[each, :, each] += rows @ rows.transpose(0, 2, 1)
-        gradient = (rows @ left.reshape(count, rows.shape[2], 1))[..., 0]
+        blocks, gradient = np.zeros((count, 6, count, 6)), np.zeros((count, 6))
+        cross = np.einsum('kicl,kjcl->ikjl', by_landmark, by_pose)
+        each, places = np.arange(count), self.poses[:, :3, 3]
         for a in range(count):
             own = slice(bounds[a], bounds[a + 1])
-            size = 2 * (own.stop - own.start)
-            anchored = by_anchor[..., own].reshape(count, 6, size)
-            crossed = by_pose[..., own].reshape(count, 6, size) @ anchored.transpose(0, 2, 1)
+            size = own.stop - own.start
+            rows = by_pose[..., own].reshape(count, 6, 2 * size)
+            carry = np.tile(-np.eye(6), (count, 1, 1))
+            carry[:, :3, 3:] = [-hat(places[a] - place) for place in places]
+            block = rows @ rows.transpose(0, 2, 1)  # (K, 6, 6)
+            pull = rows @ residual[..., own].reshape(count, 2 * size, 1)
+            crossed, back = block @ carry, carry.transpose(0, 2, 1)
+            blocks[each, :, each] += block
             blocks[:, :, a] += crossed
             blocks[a] += crossed.transpose(2, 0, 1)
-            blocks[a, :, a] += (anchored @ anchored.transpose(0, 2, 1)).sum(0)
-            gradient[a] += (anchored @ left[..., own].reshape(count, size, 1)).sum((0, 2))
-        return blocks.reshape(6 * count, 6 * count), gradient.ravel()
+            blocks[a, :, a] += (back @ crossed).sum(0)
+            gradient += pull[..., 0]
+            gradient[a] += (back @ pull).sum((0, 2))
+            stacked = cross[..., own].reshape(3, 6 * count, size)
+            cross[:, a, :, own] += carry.reshape(6 * count, 6).T @ stacked
+        flat = 6 * count
+        return blocks.reshape(flat, flat), gradient.ravel(), cross.reshape(3, flat, cross.shape[3])
 
     def _landmarks(
         self, by_landmark: Matrix, residual: Matrix, kernel: Kernel
     ) -> tuple[Matrix, Matrix]:
         """Return information ``(3, 3, L)`` and gradient ``(3, L)`` of landmarks, with priors."""
         information = np.einsum('kicl,kjcl->ijl', by_landmark, by_landmark)
-        gradient = np.einsum('kicl,ckl->il', by_landmark, residual)
+        gradient = np.einsum('kicl,kcl->il', by_landmark, residual)
         weight = weights(self.depth_squared, kernel) / self.grid.depth_stddev
         information[0, 0] += 1
         information[1, 1] += 1

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from dlcv.estimation.odometry.perturbation import ANYWHERE, moved_by, turn_jacobian
 from dlcv.estimation.odometry.reprojection import (
     BLIND,
     along,
     by_vector,
     confidence,
     reproject,
-    turn_jacobian,
+    squares,
     turned,
 )
 from dlcv.estimation.odometry.robust import GATE, Kernel, cost, spread, weights
 from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
-_UNKNOWN = np.repeat((BLIND**-2, np.pi**-2), 3)  # information on a pose of which nothing is known
-_COARSE, _FINE = 1e-2, 1e-4  # squared steps, over their covariance, that end a descent
-_POLISH = 3  # steps on inliers only
-_BEHIND = 1e6  # squared residual, at least, of what is not in front of the camera
+Goal: TypeAlias = 'Callable[[_View], float]'
+_COARSE, _FINE = 1e-1, 1e-4  # squared steps, over their covariance, that end a descent
+_POLISH = 6  # steps on inliers only
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -112,16 +114,17 @@ def refine_pose(
     problem = _Problem(landmarks, np.asarray(xy, np.float64), stddev, prior)
     view = problem.view(np.array(start, np.float64), problem.known)
     view, tried = problem.descend(view, kernel, iterations)
-    view, polished = problem.descend(view, 'truncated', _POLISH)
+    view, polished = problem.descend(view, None, _POLISH)
     return problem.result(view, tried + polished)
 
 
 class _Problem:
     """Landmarks in odom axes, what was seen of them, and steps of the pose.
 
-    In the last steps each inlier's inverse depth moves along: for every pose it is the best between
-    what was known and what is seen. Held still, its errors would shorten the camera's way, as
-    errors of a regressor do in every regression. Far from the pose it would follow other errors.
+    Each inverse depth moves along: for every pose it is the best between what was known and what is
+    seen. Held still, its errors would shorten the camera's way, as errors of a regressor do in
+    every regression; and where depths are guesses, image points would be thought to move with the
+    camera as the guesses do, which turns the way aside.
     """
 
     def __init__(
@@ -149,36 +152,56 @@ class _Problem:
         self.prior = prior
         self.belief = np.zeros((6, 6)) if prior is None else np.linalg.inv(prior.covariance)
 
-    def descend(self, view: _View, kernel: Kernel, iterations: int) -> tuple[_View, int]:
-        """Return a view of lower cost and how many steps were tried."""
+    def descend(self, view: _View, kernel: Kernel | None, iterations: int) -> tuple[_View, int]:
+        """Return a view of lower cost and how many steps were tried.
+
+        With a kernel all landmarks count, by how well they agree; without one the inliers' squares.
+        """
         damping, tried = 1e-6, 0
         while tried < iterations:
-            ahead = view.seen.ahead
-            width = 1.0 if kernel == 'truncated' else spread(view.squared[ahead])
-            weight = weights(view.squared / width, kernel) * ahead / width
+            if kernel is None:
+                weight, goal = self.inliers(view)
+            else:
+                weight, goal = self.robust(view, kernel)
             jacobian = view.jacobian()
             information, gradient = self.normal(view, jacobian, weight)
-            before = self.cost(view, kernel, width)
+            before = goal(view)
             while tried < iterations:
                 tried += 1
-                damped = information + np.diag(damping * np.diag(information) + _UNKNOWN)
+                damped = information + np.diag(damping * np.diag(information) + ANYWHERE)
                 step = -np.linalg.solve(damped, gradient)
-                depths = self.known
-                if kernel == 'truncated':
-                    best = view.best_inverse_depth(jacobian, step)
-                    depths = np.where(weight > 0, best, self.known)
+                depths = view.best_inverse_depth(jacobian, step)
                 candidate = self.view(moved_by(view.pose, step), depths)
-                if self.cost(candidate, kernel, width) <= before:
+                if goal(candidate) <= before:
                     view, damping = candidate, max(damping / 10, 1e-9)
                     break
                 damping = max(damping * 100, 1e-4)
-            if step @ information @ step < (_FINE if kernel == 'truncated' else _COARSE):
+            if step @ information @ step < (_FINE if kernel is None else _COARSE):
                 break
         return view, tried
 
+    def robust(self, view: _View, kernel: Kernel) -> tuple[Matrix, Goal]:
+        """Return weights ``(N,)`` and the cost that they are the slope of, by any view."""
+        width = spread(view.squared[view.seen.ahead])
+
+        def goal(other: _View) -> float:
+            return cost(other.squared / width, kernel) + self.prior_cost(other.pose)
+
+        return weights(view.squared / width, kernel) * view.seen.ahead / width, goal
+
+    def inliers(self, view: _View) -> tuple[Matrix, Goal]:
+        """Return 1 for inliers ``(N,)`` and the sum of their squares, by any view."""
+        weight = (view.squared <= GATE).astype(np.float64)
+
+        def goal(other: _View) -> float:
+            return float(weight @ other.squared) + self.prior_cost(other.pose)
+
+        return weight, goal
+
     def view(self, pose: Matrix, inverse_depth: Matrix) -> _View:
-        """Look at the landmarks from a pose."""
-        return _View(self, pose, inverse_depth)
+        """Look at the landmarks from a pose, with the best depths near these."""
+        glance = _View(self, pose, inverse_depth)
+        return _View(self, pose, glance.settled())
 
     def normal(self, view: _View, jacobian: Matrix, weight: Matrix) -> tuple[Matrix, Matrix]:
         """Return information ``(6, 6)`` and half the gradient ``(6,)`` of the weighted squares."""
@@ -191,19 +214,18 @@ class _Problem:
             gradient = gradient + by_step.T @ self.belief @ error
         return information, gradient
 
-    def cost(self, view: _View, kernel: Kernel, width: float) -> float:
-        total = cost(view.squared / width, kernel)
-        if self.prior is not None:
-            error, _ = _prior_error(view.pose, self.prior.odom_from_camera)
-            total += float(error @ self.belief @ error)
-        return total
+    def prior_cost(self, pose: Matrix) -> float:
+        if self.prior is None:
+            return 0.0
+        error, _ = _prior_error(pose, self.prior.odom_from_camera)
+        return float(error @ self.belief @ error)
 
     def result(self, view: _View, iterations: int) -> RefinedPose:
         inliers = view.squared <= GATE
         jacobian = view.jacobian()
         jacobian[:3] *= confidence(view.inverse_depth, view.variance)
         information, _ = self.normal(view, jacobian, inliers.astype(np.float64))
-        covariance = np.linalg.inv(information + np.diag(_UNKNOWN))
+        covariance = np.linalg.inv(information + np.diag(ANYWHERE))
         freedom = max(2 * int(inliers.sum()) - (6 if self.prior is None else 0), 1)
         return RefinedPose(
             odom_from_camera=view.pose,
@@ -220,7 +242,8 @@ class _View:
     Attributes:
         residual: ``(2, N)`` what is left with the best inverse depths, whitened: multiplied by the
             symmetric root of the inverse of ``noise^2 I + slope variance slope'``.
-        squared: ``(N,)`` squared lengths; what is behind the camera is as wrong as can be.
+        squared: ``(N,)`` how improbable what is seen and the inverse depths are together; what is
+            behind the camera is as wrong as can be.
     """
 
     def __init__(self, problem: _Problem, pose: Matrix, inverse_depth: Matrix) -> None:
@@ -236,8 +259,8 @@ class _View:
         self.share = self.slope * (variance / (self.long * (self.long + noise)))
         self.error = self.seen.xy - problem.xy
         self.residual = self.whitened(self.error + self.slope * (problem.known - inverse_depth))
-        squared = _dot(self.residual, self.residual)
-        self.squared = np.where(self.seen.ahead, squared, np.maximum(squared, _BEHIND))
+        change = np.square(inverse_depth - problem.known) / np.maximum(variance, 1e-30)
+        self.squared = squares(self.error / noise, self.seen.ahead) + change
 
     @property
     def variance(self) -> Matrix:
@@ -249,6 +272,10 @@ class _View:
         by_shift = -self.inverse_depth * self.gradient
         by_turn = turned(self.gradient, self.seen.vector)
         return self.whitened(np.concatenate((by_shift, by_turn)))
+
+    def settled(self) -> Matrix:
+        """Return the inverse depths ``(N,)`` that go best with the pose."""
+        return self.best_inverse_depth(np.zeros((6, 2, 1)), np.zeros(6))
 
     def best_inverse_depth(self, jacobian: Matrix, step: Matrix) -> Matrix:
         """Return the inverse depths ``(N,)`` that go with a small step ``(6,)`` of the pose.
@@ -267,14 +294,6 @@ class _View:
 
 def _dot(a: Matrix, b: Matrix) -> Matrix:
     return np.asarray(a[0] * b[0] + a[1] * b[1])
-
-
-def moved_by(pose: FloatArray, step: FloatArray) -> Matrix:
-    """Return a pose ``(4, 4)`` after a step ``(6,)``: ``p + dp`` and ``exp(dr) R``."""
-    moved = np.array(pose, np.float64)
-    moved[:3, 3] += step[:3]
-    moved[:3, :3] = Rotation.from_rotvec(step[3:]).as_matrix() @ pose[:3, :3]
-    return moved
 
 
 def _prior_error(pose: Matrix, prior: FloatArray) -> tuple[Matrix, Matrix]:

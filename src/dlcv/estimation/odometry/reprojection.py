@@ -24,8 +24,10 @@ from dlcv.types import FloatArray
 Matrix = npt.NDArray[np.float64]
 NEAREST = 0.02
 """Least depth, in depths in the anchor, of a landmark that counts as ahead of a camera."""
+BEHIND = 1e6
+"""Squared residual, at least, of a landmark that is not ahead of the camera that sees it."""
 BLIND = 100.0
-"""Standard deviation, m and 1/m, of a position and an inverse depth of which nothing is known."""
+"""Standard deviation, in 1/m, of an inverse depth of which nothing is known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -81,6 +83,12 @@ def turned(gradient: FloatArray, vector: FloatArray) -> Matrix:
     return np.stack((b * z - c * y, c * x - a * z, a * y - b * x))
 
 
+def squares(residual: FloatArray, ahead: npt.NDArray[np.bool_]) -> Matrix:
+    """Return squared lengths of residuals ``(2, M)``; what is not ahead is as wrong as can be."""
+    squared = residual[0] ** 2 + residual[1] ** 2
+    return np.where(ahead, squared, np.maximum(squared, BEHIND))
+
+
 def confidence(inverse_depth: FloatArray, variance: FloatArray) -> Matrix:
     """Return how much of a landmark's pull on positions counts in a covariance, 0 to 1.
 
@@ -90,22 +98,3 @@ def confidence(inverse_depth: FloatArray, variance: FloatArray) -> Matrix:
     """
     squared = np.square(inverse_depth)
     return np.asarray(np.sqrt(squared / np.maximum(squared + variance, 1e-30)))
-
-
-def hat(v: FloatArray) -> Matrix:
-    """Return the matrix ``(3, 3)`` with which ``v`` ``(3,)`` multiplies as a cross product."""
-    x, y, z = v
-    return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]], np.float64)
-
-
-def turn_jacobian(turn: FloatArray) -> Matrix:
-    """Return how ``log(exp(d) exp(turn))`` changes with a small ``d``, ``(3, 3)``.
-
-    Inverse of SO(3)'s left Jacobian (Barfoot, "State estimation for robotics", 2017, 7.77).
-    """
-    angle, k = float(np.linalg.norm(turn)), hat(turn)
-    if angle < 1e-3:
-        quadratic = 1 / 12
-    else:
-        quadratic = (1 - angle / 2 / np.tan(angle / 2)) / angle**2
-    return np.asarray(np.eye(3) - k / 2 + quadratic * (k @ k))

@@ -19,7 +19,7 @@ Kernel = Literal['huber', 'cauchy', 'truncated']
 
 GATE = 13.816
 """Squared length that one true image point in a thousand exceeds (chi-squared, two degrees)."""
-_MEDIAN = 1.386  # of chi-squared with two degrees of freedom
+_QUARTILE = 0.575  # a quarter of chi-squared with two degrees of freedom is below
 _HUBER = 3.0  # squared length up to which Huber's kernel is least squares: three of four points
 _CAUCHY = 5.99  # squared length at which Cauchy's kernel halves the weight: one point in twenty
 
@@ -44,9 +44,10 @@ def cost(squared: FloatArray, kernel: Kernel) -> float:
 
 
 def spread(squared: FloatArray) -> float:
-    """Return how many times the stated variance the residuals have, by their median; at least 1.
+    """Return how many times the stated variance the residuals have; at least 1.
 
     A kernel that is widened by it pulls from afar too: with a poor start all residuals are large,
-    and each would look like an outlier.
+    and each would look like an outlier. It is told by the lower quartile, since more than half of
+    the residuals may be wrong.
     """
-    return max(float(np.median(squared)) / _MEDIAN, 1.0) if len(squared) else 1.0
+    return max(float(np.quantile(squared, 0.25)) / _QUARTILE, 1.0) if len(squared) else 1.0

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.estimation.odometry.bundle import Grid, MotionPriors, State
-from dlcv.estimation.odometry.reprojection import BLIND, confidence, hat
+from dlcv.estimation.odometry.perturbation import ANYWHERE, hat
+from dlcv.estimation.odometry.reprojection import BLIND, confidence
 from dlcv.estimation.odometry.robust import GATE, Kernel
 from dlcv.types import FloatArray
 
@@ -167,7 +168,7 @@ def _result(window: Window, state: State, order: Indices, iterations: int) -> Ad
     variance = first.depth_variance(np.zeros((size, size)))
     share = confidence(state.inverse_depth, variance)
     reduced = state.normal('truncated', 1.0, share).reduced()
-    free = reduced.covariance(BLIND**-2)
+    free = reduced.covariance(ANYWHERE.min())
     covariance = np.zeros((6 * count, 6 * count))
     covariance[6 * grid.fixed :, 6 * grid.fixed :] = free
     back = np.argsort(order, kind='stable')

@@ -116,6 +116,9 @@ class Task(ABC, Generic[P, R]):
     def infer(self, frame: Frame) -> R | None:
         """Run the estimator on a frame; None when there is nothing to publish."""
 
+    def tell(self, frame: Frame) -> None:
+        """Send what is to be said of a frame that was looked at, whether or not it has a result."""
+
     @abstractmethod
     def publish(self, frame: Frame, header: Any, result: R) -> None:
         """Send what is listened to of a result, under the image's header."""

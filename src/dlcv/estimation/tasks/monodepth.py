@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlcv.estimation.tasks.base import Estimator, Task, settings
+from dlcv.estimation.tasks.base import Estimator, Level, Task, Verdict, settings
 from dlcv.interface.messages.compose import millimetres
 from dlcv.interface.nodes import MONODEPTH
 from dlcv.interface.parameters import MonodepthParameters
@@ -31,7 +31,15 @@ class DepthTask(Task[MonodepthParameters, DepthMap]):
     def infer(self, frame: Frame) -> DepthMap:
         """Estimate depth; confidence takes a second run and is made on demand."""
         depth: DepthMap = self.estimator.push(frame, confidence=self.wanted(CONFIDENCE))
+        self.host.judge(None)
+        if depth.reason:
+            self.host.judge(Verdict(Level.ERROR, f'no depth: {depth.reason}'))
+            self.host.complain(f'no depth: {depth.reason}')
         return depth
+
+    def reset(self) -> None:
+        """Forget that a picture said nothing."""
+        self.host.judge(None)
 
     def publish(self, frame: Frame, header: Any, result: DepthMap) -> None:
         """Send what is listened to."""

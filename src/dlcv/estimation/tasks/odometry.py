@@ -12,13 +12,15 @@ import numpy.typing as npt
 
 from dlcv.estimation.body import BodyOdometry, BodySettings, BodyState
 from dlcv.estimation.tasks.base import Host, Level, Task, Verdict, settings
-from dlcv.geometry.frames import Mount, TransformBuffer
+from dlcv.geometry.frames import Mount, TransformBuffer, TransformError
 from dlcv.interface.messages import Composer
 from dlcv.interface.odometry_parameters import OdometryParameters
 from dlcv.types import Frame, Lost, Motion
 
 ODOMETRY, PATH, TF = '~/odometry', '~/path', '/tf'
 PATH_PERIOD_NS = 500_000_000
+MOUNT_PATIENCE = 0.1  # seconds for which a frame waits for where its camera is
+SILENT_NS = 2_000_000_000  # a joint that has said nothing for so long is not waited for
 
 Matrix = npt.NDArray[np.float64]
 Earlier = Callable[[int], BodyState | None]
@@ -44,6 +46,7 @@ class OdometryTask(Task[O, BodyState]):
         self._earlier: Earlier | None = None
         self._mounts: dict[int, Matrix] = {}  # of the last frame, and the last that moved
         self._moved_ns = -1
+        self._assumed = False  # whether nobody has told yet where the camera sits
 
     @abstractmethod
     def estimate(self, frame: Frame) -> Motion | Lost | None:
@@ -86,14 +89,27 @@ class OdometryTask(Task[O, BodyState]):
         """
         self._earlier = earlier
 
+    def gather(self, frame: Frame) -> None:
+        """Wait for where the camera sits, for the first image and if it moves on the body."""
+        base, camera, now = self.parameters.base_frame, self._camera(frame), frame.stamp_ns
+        if not self.beside.patient or self.frames.fixed(base, camera):
+            return
+
+        def placed() -> bool:
+            try:
+                newest = self.frames.newest(base, camera)
+            except TransformError:
+                return not self.body.new  # nobody has told so far: it will not come with this one
+            return not 0 < now - newest < SILENT_NS
+
+        self.frames.wait_for(placed, MOUNT_PATIENCE)
+
     def infer(self, frame: Frame) -> BodyState | None:
         """Estimate the camera's motion and move the body by it; None while lost."""
         first, mount = self.body.new, self.base_from_camera(frame)
         self._place(frame, mount)
         answer = self.estimate(frame)
-        mounts = self._mounts
-        self._mounts = {at: mounts[at] for at in mounts if at == self._moved_ns}
-        self._mounts[frame.stamp_ns] = mount
+        mounts, self._mounts = self._mounts, self._mounts_after(frame, mount)
         if isinstance(answer, Motion):
             self.host.judge(None)
             before = mounts.get(answer.previous_stamp_ns)
@@ -133,7 +149,6 @@ class OdometryTask(Task[O, BodyState]):
         self._path_sent_ns = None
         self._blind, self._earlier = False, None
         self._mounts, self._moved_ns = {}, -1
-        self.frames.clear_moving()  # time may have jumped back
         self.host.judge(None)
 
     def interrupt(self) -> None:
@@ -143,21 +158,37 @@ class OdometryTask(Task[O, BodyState]):
     def base_from_camera(self, frame: Frame) -> Matrix:
         """Return ``(4, 4)`` where the camera sits on the body at a frame's moment."""
         p = self.parameters
-        camera = p.camera_frame or frame.frame_id
-        return self.mount.base_from_camera(p.base_frame, camera, frame.stamp_ns)
+        return self.mount.base_from_camera(p.base_frame, self._camera(frame), frame.stamp_ns)
+
+    def _camera(self, frame: Frame) -> str:
+        return self.parameters.camera_frame or frame.frame_id
+
+    def _mounts_after(self, frame: Frame, mount: Matrix) -> dict[int, Matrix]:
+        """Return the mounts that a motion to the next frame may begin at; of a joint only.
+
+        A camera that is found to sit elsewhere than was believed has not moved.
+        """
+        base, camera = self.parameters.base_frame, self._camera(frame)
+        if self._assumed or self.frames.fixed(base, camera):
+            return {}
+        kept = {at: one for at, one in self._mounts.items() if at == self._moved_ns}
+        return {**kept, frame.stamp_ns: mount}
 
     def _place(self, frame: Frame, mount: Matrix) -> None:
         """Put the body where it is told to be, or was before the estimator forgot everything."""
         given, self._given = self._given, None
         earlier, self._earlier = self._earlier, None
         blind, self._blind = self._blind, False
+        assumed = self._assumed
+        self._assumed = not self.frames.connected(self.parameters.base_frame, self._camera(frame))
+        found = assumed and not self._assumed
         if given is not None:
             self.body.set_pose(*given)
         elif earlier is not None and (last := earlier(frame.stamp_ns)) is not None:
             self.body.resume(last, frame.stamp_ns)
         elif blind:  # the estimator knows nothing of the time before its failure
             self.body.hold(frame.stamp_ns)
-        elif not self.body.new:
+        elif not (self.body.new or found):
             return
         self.placed(frame, mount)
 

@@ -75,7 +75,8 @@ class VisualOdometryTask(OdometryTask[VisualOdometryParameters]):
                 return True
 
     def gather(self, frame: Frame) -> None:
-        """Wait for what is measured beside the image."""
+        """Wait for what is measured beside the image, and for where the camera is."""
+        super().gather(frame)
         self._aids = self._reader.read(frame, self._last_ns)
 
     def infer(self, frame: Frame) -> BodyState | None:
@@ -83,9 +84,7 @@ class VisualOdometryTask(OdometryTask[VisualOdometryParameters]):
         if self._aids.keypoints is None and self.parameters.keypoints == 'topic':
             self._passed_by += 1
             return None
-        result = super().infer(frame)
-        self._tell(frame, self.estimator.tracking)
-        return result
+        return super().infer(frame)
 
     def estimate(self, frame: Frame) -> Motion | Lost | None:
         """Run the estimator."""
@@ -132,8 +131,11 @@ class VisualOdometryTask(OdometryTask[VisualOdometryParameters]):
             **super().values(),
         }
 
-    def _tell(self, frame: Frame, tracking: Tracking) -> None:
+    def tell(self, frame: Frame) -> None:
         """Send what is listened to of the state, found or lost."""
+        tracking: Tracking = self.estimator.tracking
+        if tracking.stamp_ns != frame.stamp_ns:  # the image was passed by
+            return
         make, header = self.compose, self.compose.header(frame.stamp_ns, frame.frame_id)
         if self.wanted(INFO):
             level = Level.ERROR if tracking.state == 'lost' else Level.OK

@@ -61,8 +61,6 @@ COLUMNS = (
     replace(RPE, unit='cm', digits=2),
     RPE_TURN,
     _IN_95,
-    *(replace(_IN_95, name=f'in 95 %, {n}', doc=f'the same of poses {n} frames after a known one')
-      for n in HORIZONS),
     Quantity(name='standing', unit='%', digits=1, doc='frames where it says that it stands'),
     Quantity(name='lost', unit='%', digits=1,
              doc='frames without a motion that could be believed'),
@@ -170,6 +168,7 @@ def _tables(
         Row(name=f'{name}, {what}', values=_belief_values(found))
         for name, known in beliefs.items()
         for what, found in known.items()
+        if len(found)
     )
     title = f'{ways.title}: what covariances are worth'
     judged = Table(name=f'{ways.name}/covariance', title=title, columns=BELIEF_COLUMNS, rows=rows)
@@ -197,7 +196,7 @@ def _values(
         float(np.mean(similar)) if similar else None,
         100 * step.rmse,
         step.rmse_degrees,
-        *(_share(beliefs.get(what)) for what in ('motions', *map(_after, HORIZONS))),
+        _share(beliefs.get('motions')),
         100 * sum(standing) / frames if standing else None,
         100 * sum(lost) / frames if lost else None,
         1e3 * median(second for f in followers for second in f.seconds),
@@ -235,8 +234,6 @@ def _share(beliefs: Beliefs | None) -> float | None:
 
 def _belief_values(beliefs: Beliefs) -> tuple[float | None, ...]:
     """Return the numbers of a row in the order of `BELIEF_COLUMNS`."""
-    if not len(beliefs):
-        return (0, *(None for _ in BELIEF_COLUMNS[1:]))
     errors, covariances = beliefs.errors, beliefs.covariances
     halves = slice(0, 3), slice(3, 6)
     return (

@@ -12,7 +12,7 @@ from dlcv.config import from_dict, to_dict
 from dlcv.evaluation.replay.outputs import NodeRun, Output, outputs_of
 from dlcv.evaluation.replay.shown import Shown
 from dlcv.files import write_whole
-from dlcv.interface.nodes import HANDLED
+from dlcv.interface.nodes import BODY, HANDLED
 
 T = TypeVar('T')
 
@@ -163,7 +163,9 @@ def answering(node: NodeRun) -> Answering:
         handled=node.resolve(HANDLED.name),
         inputs=tuple(node.resolve(topic.name) for topic in node.spec.inputs),
         outputs=outputs_of(node),
-        beside=tuple(node.resolve(topic.name) for topic in node.spec.inputs if topic.beside),
+        beside=tuple(
+            node.resolve(topic.name) for topic in node.spec.inputs if topic.beside or topic is BODY
+        ),
     )
 
 

@@ -180,6 +180,7 @@ class LocalNode:
         begin = perf_counter()
         result = self.task.infer(frame)
         milliseconds = 1e3 * (perf_counter() - begin)
+        self.task.tell(frame)
         if result is not None:
             header = COMPOSER.header(stamp, frame.frame_id)
             self.task.publish(frame, header, result)
@@ -287,7 +288,9 @@ def _show(
 
 
 def _beside(bag: Bag, nodes: Sequence[LocalNode]) -> Iterator[tuple[RawMessage, Any]]:
+    """Give what is shown beside the images: nothing of what a node here publishes itself."""
     wanted = {name for node in nodes for name in node.inputs}
+    wanted -= {output.topic for node in nodes for output in outputs_of(node.run)}
     there = [topic.name for topic in bag.topics if topic.name in wanted and topic.count]
     return bag.read(there) if there else iter(())
 

@@ -1,0 +1,361 @@
+"""The window of visual odometry: keyframes, and landmarks along the rays of the keyframes.
+
+Lengths are in units of the window, which are metres only where something metric has made them so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dlcv.types import ByteImage, FloatArray
+
+Matrix = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+LEAST = 1e-4  # inverse depth, 1/unit: farther is as good as infinite
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Keyframe:
+    """A picture that is kept.
+
+    Attributes:
+        serial: Number, rising.
+        stamp_ns: Its time.
+        window_from_camera: ``(4, 4)`` its pose.
+        grey: ``(H, W)`` its pixels.
+        landmarks: ``(M,)`` names of the landmarks seen in it, rising.
+        xy: ``(M, 2)`` where, as x/z and y/z.
+        stddev: ``(M,)`` how exactly.
+    """
+
+    serial: int
+    stamp_ns: int
+    window_from_camera: Matrix
+    grey: ByteImage
+    landmarks: Indices
+    xy: Matrix
+    stddev: Matrix
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class LandmarkTable:
+    """Points of the scene, one to a row, by rising name.
+
+    Attributes:
+        name: ``(L,)`` one for ever.
+        anchor: ``(L,)`` serial of the keyframe on whose ray it lies.
+        rays: ``(L, 2)`` that ray, as x/z and y/z.
+        inverse_depth: ``(L,)`` 1/z in the anchor.
+        variance: ``(L,)`` of the inverse depth.
+        prior: ``(L,)`` measured inverse depth in the anchor.
+        prior_stddev: ``(L,)`` of that; infinite where none was measured.
+        descriptors: ``(L, D)`` float32, of the last picture that showed it.
+        pixels: ``(L, 2)`` float32, where the last picture showed it.
+        last_seen: ``(L,)`` number of that picture.
+        links: ``(L,)`` how many pictures it was fitted through since its anchor.
+    """
+
+    name: Indices
+    anchor: Indices
+    rays: Matrix
+    inverse_depth: Matrix
+    variance: Matrix
+    prior: Matrix
+    prior_stddev: Matrix
+    descriptors: FloatArray
+    pixels: FloatArray
+    last_seen: Indices
+    links: Indices
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+    def keep(self, which: npt.NDArray[np.bool_]) -> None:
+        """Forget all others."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name)[which])
+
+    def append(self, others: LandmarkTable) -> None:
+        """Take in more, with names beyond all that are there."""
+        for one in fields(self):
+            both = getattr(self, one.name), getattr(others, one.name)
+            setattr(self, one.name, np.concatenate(both))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Sighting:
+    """LandmarkTable found again in a picture.
+
+    Attributes:
+        rows: ``(M,)`` which landmarks.
+        points: ``(M,)`` which keypoints of the picture.
+        xy: ``(M, 2)`` where, as x/z and y/z.
+        pixels: ``(M, 2)`` where, in pixels.
+        stddev: ``(M,)`` how exactly, in units of ``xy``.
+        links: ``(M,)`` through how many pictures they were fitted since their anchors.
+    """
+
+    rows: Indices
+    points: Indices
+    xy: Matrix
+    pixels: FloatArray
+    stddev: Matrix
+    links: Indices
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def none(cls) -> Sighting:
+        """Return nothing found."""
+        whole, real = np.empty(0, np.int64), np.empty((0, 2))
+        return cls(rows=whole, points=whole, xy=real, pixels=real, stddev=np.empty(0), links=whole)
+
+    def only(self, which: npt.NDArray[Any]) -> Sighting:
+        """Return some of them."""
+        return Sighting(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Fresh:
+    """Points of a picture that no landmark is known for.
+
+    Attributes:
+        number: Of the picture.
+        xy: ``(N, 2)`` where, as x/z and y/z.
+        stddev: ``(N,)`` how exactly.
+        pixels: ``(N, 2)`` where, in pixels.
+        descriptors: ``(N, D)``.
+        inverse_depth: ``(N,)`` measured or guessed, 1/unit.
+        inverse_stddev: ``(N,)`` standard deviation of that.
+        measured: ``(N,)`` bool, which.
+    """
+
+    number: int
+    xy: Matrix
+    stddev: Matrix
+    pixels: FloatArray
+    descriptors: FloatArray
+    inverse_depth: Matrix
+    inverse_stddev: Matrix
+    measured: npt.NDArray[np.bool_]
+
+
+class Keyframes:
+    """The last keyframes and what they see; oldest first.
+
+    Args:
+        size: How many are kept.
+
+    Attributes:
+        frames: The keyframes.
+        landmarks: What they see, and what the last one alone sees.
+    """
+
+    def __init__(self, size: int, width: int) -> None:
+        """Begin with nothing; ``width`` is that of the descriptors."""
+        self.size = size
+        self.frames: list[Keyframe] = []
+        self.landmarks = _none(width)
+        self._serial = self._name = 0
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def poses(self) -> Matrix:
+        """``(K, 4, 4)`` window_from_camera."""
+        return np.stack([one.window_from_camera for one in self.frames])
+
+    @property
+    def anchors(self) -> Indices:
+        """``(L,)`` which keyframe each landmark hangs on."""
+        return np.searchsorted([one.serial for one in self.frames], self.landmarks.anchor)
+
+    def points(self) -> Matrix:
+        """Return ``(L, 3)`` where the landmarks are in the window."""
+        return self.points_of(np.arange(len(self.landmarks)))
+
+    def points_of(self, rows: Indices) -> Matrix:
+        """Return ``(N, 3)`` where some landmarks are in the window."""
+        marks = self.landmarks
+        depth = 1 / np.maximum(marks.inverse_depth[rows], LEAST)
+        rays = np.column_stack((marks.rays[rows], np.ones(len(rows))))
+        poses = self.poses[self.anchors[rows]]
+        turned = np.einsum('nij,nj->ni', poses[:, :3, :3], rays * depth[:, None])
+        return turned + poses[:, :3, 3]
+
+    def depths_in(self, window_from_camera: Matrix, rows: Indices) -> Matrix:
+        """Return ``(N,)`` z of some landmarks before a camera."""
+        axis, centre = window_from_camera[:3, 2], window_from_camera[:3, 3]
+        return np.asarray((self.points_of(rows) - centre) @ axis, np.float64)
+
+    def add(
+        self,
+        stamp_ns: int,
+        window_from_camera: Matrix,
+        grey: ByteImage,
+        seen: Sighting,
+        fresh: Fresh,
+    ) -> None:
+        """Keep a picture; what it sees anew becomes landmarks.
+
+        Args:
+            stamp_ns: Its time.
+            window_from_camera: ``(4, 4)`` its pose.
+            grey: ``(H, W)`` its pixels.
+            seen: What it sees again.
+            fresh: What it sees for the first time.
+        """
+        serial = self._serial
+        self._serial += 1
+        names = np.arange(self._name, self._name + len(fresh.xy))
+        self._name += len(names)
+        order = np.argsort(seen.rows)
+        self.frames.append(
+            Keyframe(
+                serial=serial,
+                stamp_ns=stamp_ns,
+                window_from_camera=window_from_camera.copy(),
+                grey=grey,
+                landmarks=np.concatenate((self.landmarks.name[seen.rows[order]], names)),
+                xy=np.concatenate((seen.xy[order], fresh.xy)),
+                stddev=np.concatenate((seen.stddev[order], fresh.stddev)),
+            )
+        )
+        count = len(names)
+        self.landmarks.append(
+            LandmarkTable(
+                name=names,
+                anchor=np.full(count, serial),
+                rays=fresh.xy,
+                inverse_depth=fresh.inverse_depth,
+                variance=np.square(fresh.inverse_stddev),
+                prior=fresh.inverse_depth,
+                prior_stddev=np.where(fresh.measured, fresh.inverse_stddev, np.inf),
+                descriptors=fresh.descriptors,
+                pixels=fresh.pixels,
+                last_seen=np.full(count, fresh.number),
+                links=np.zeros(count, np.int64),
+            )
+        )
+
+    def forget_oldest(self) -> None:
+        """Let go of keyframes beyond the size of the window; their landmarks move on."""
+        while len(self.frames) > self.size:
+            leaving = self.frames.pop(0)
+            self._move_on(leaving)
+
+    def forget_unseen(self, before: int, alone_before: int) -> None:
+        """Let go of landmarks not seen for long.
+
+        Args:
+            before: Number of a picture; what was last seen before it goes.
+            alone_before: The same for landmarks that only one keyframe has seen.
+        """
+        marks = self.landmarks
+        limit = np.where(self.sightings() > 1, before, alone_before)
+        marks.keep(marks.last_seen >= limit)
+
+    def sightings(self) -> Indices:
+        """Return ``(L,)`` how many keyframes see each landmark."""
+        count = np.zeros(len(self.landmarks), np.int64)
+        for frame in self.frames:
+            count[self._rows(frame)[0]] += 1
+        return count
+
+    def observations(self) -> tuple[Indices, Indices, Matrix, Matrix]:
+        """Return which keyframe sees which landmark, where and how exactly; without the anchors."""
+        parts = []
+        marks = self.landmarks
+        for number, frame in enumerate(self.frames):
+            rows, at = self._rows(frame)
+            other = marks.anchor[rows] != frame.serial
+            rows, at = rows[other], at[other]
+            parts.append((np.full(len(rows), number), rows, frame.xy[at], frame.stddev[at]))
+        keyframe, rows, xy, stddev = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return keyframe, rows, xy, stddev
+
+    def move(self, poses: Matrix) -> None:
+        """Put the keyframes at ``(K, 4, 4)`` poses."""
+        self.frames = [
+            replace(frame, window_from_camera=pose)
+            for frame, pose in zip(self.frames, poses, strict=True)
+        ]
+
+    def rescale(self, factor: float) -> None:
+        """Make all lengths ``factor`` times as long."""
+        marks = self.landmarks
+        for index, frame in enumerate(self.frames):
+            pose = frame.window_from_camera.copy()
+            pose[:3, 3] *= factor
+            self.frames[index] = replace(frame, window_from_camera=pose)
+        marks.inverse_depth /= factor
+        marks.prior /= factor
+        marks.variance /= factor**2
+        marks.prior_stddev /= factor
+
+    def _rows(self, frame: Keyframe) -> tuple[Indices, Indices]:
+        """Return the rows of what a keyframe sees that is still there, and where it has them."""
+        if not len(self.landmarks):
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        rows = np.minimum(
+            np.searchsorted(self.landmarks.name, frame.landmarks), len(self.landmarks) - 1
+        )
+        there = self.landmarks.name[rows] == frame.landmarks
+        return rows[there], np.flatnonzero(there)
+
+    def _move_on(self, leaving: Keyframe) -> None:
+        """Hang the landmarks of a keyframe on the next that sees them."""
+        marks = self.landmarks
+        homeless = np.flatnonzero(marks.anchor == leaving.serial)
+        depth = 1 / np.maximum(marks.inverse_depth[homeless], LEAST)
+        rays = np.column_stack((marks.rays[homeless], np.ones(len(homeless))))
+        pose = leaving.window_from_camera
+        points = np.full((len(marks), 3), np.nan)
+        points[homeless] = (rays * depth[:, None]) @ pose[:3, :3].T + pose[:3, 3]
+        old_depth = np.full(len(marks), np.nan)
+        old_depth[homeless] = depth
+        gone = np.zeros(len(marks), np.bool_)
+        gone[homeless] = True
+        for frame in self.frames:
+            rows, at = self._rows(frame)
+            taken = gone[rows]
+            rows, at = rows[taken], at[taken]
+            axis, centre = frame.window_from_camera[:3, 2], frame.window_from_camera[:3, 3]
+            z = (points[rows] - centre) @ axis
+            ahead = z > 0
+            rows, at, z = rows[ahead], at[ahead], z[ahead]
+            stretch = np.square(old_depth[rows] / z)  # of an error of the inverse depth
+            value = 1 / z
+            marks.prior[rows] = value + (marks.prior[rows] - marks.inverse_depth[rows]) * stretch
+            marks.prior_stddev[rows] *= stretch
+            marks.variance[rows] *= stretch**2
+            marks.inverse_depth[rows] = value
+            marks.rays[rows] = frame.xy[at]
+            marks.anchor[rows] = frame.serial
+            gone[rows] = False
+        marks.keep(~gone)
+
+
+def _none(width: int) -> LandmarkTable:
+    whole, real = np.empty(0, np.int64), np.empty(0, np.float64)
+    return LandmarkTable(
+        name=whole,
+        anchor=whole,
+        rays=np.empty((0, 2), np.float64),
+        inverse_depth=real,
+        variance=real,
+        prior=real,
+        prior_stddev=real,
+        descriptors=np.empty((0, width), np.float32),
+        pixels=np.empty((0, 2), np.float32),
+        last_seen=whole,
+        links=whole,
+    )

@@ -1,0 +1,86 @@
+"""Where points of an earlier picture are in a later one, to a tenth of a pixel.
+
+Descriptors find a point again wherever it went, but only to the pixel in which it was detected; the
+patch around it, moved until it fits (Lucas and Kanade 1981), says where in that pixel.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dlcv.networks.layers.keypoints import match_mutual
+from dlcv.types import ByteImage, FloatArray
+
+Indices = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+FINE, COARSE = 0.25, 2.0  # standard deviations in pixels: of a fitted point, of a detected one
+
+_SIDE = 11  # of a patch, pixels
+_LEVELS = 1  # pyramid levels above the picture: a guess is off by a pixel or two, not by ten
+_STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 0.02)
+_BACK = 0.4  # pixels by which the way back may miss
+_AWAY = 3.0  # pixels by which a fitted point may leave the detected one
+
+
+def matched(reference: FloatArray, descriptors: FloatArray, distance: float) -> Indices:
+    """Return the mutual nearest neighbours of two sets of descriptors.
+
+    Args:
+        reference: ``(R, D)`` float32, each of length 1.
+        descriptors: ``(N, D)`` float32, each of length 1.
+        distance: Largest Euclidean distance of a match.
+
+    Returns:
+        ``(M, 2)`` indices into both.
+    """
+    pairs, _ = match_mutual(
+        torch.from_numpy(reference), torch.from_numpy(descriptors), max_distance=distance
+    )
+    return np.asarray(pairs.numpy(), np.int64)
+
+
+def fitted(
+    earlier: ByteImage, later: ByteImage, earlier_xy: FloatArray, later_xy: FloatArray
+) -> tuple[FloatArray, Mask]:
+    """Move detected points to where the patches around them fit best.
+
+    Args:
+        earlier: ``(H, W)`` grey picture.
+        later: ``(H, W)`` grey picture.
+        earlier_xy: ``(N, 2)`` pixels in the earlier picture, to any fraction.
+        later_xy: ``(N, 2)`` pixels in the later picture, where they were detected again.
+
+    Returns:
+        ``(N, 2)`` float32 pixels in the later picture: the fitted ones, where the way there and
+        back ends where it began, else the detected ones; and ``(N,)`` bool which are fitted.
+    """
+    detected = np.ascontiguousarray(later_xy, np.float32)
+    if not len(detected):
+        return detected.reshape(0, 2), np.zeros(0, np.bool_)
+    start = np.ascontiguousarray(earlier_xy, np.float32)
+    there, found = _flow(earlier, later, start, detected)
+    back, returned = _flow(later, earlier, there, start)
+    good = found & returned
+    good &= np.abs(back - start).max(axis=1) < _BACK
+    good &= np.abs(there - detected).max(axis=1) < _AWAY
+    return np.where(good[:, None], there, detected), good
+
+
+def _flow(
+    first: ByteImage, second: ByteImage, xy: FloatArray, guess: FloatArray
+) -> tuple[FloatArray, Mask]:
+    moved, status, _ = cv2.calcOpticalFlowPyrLK(
+        first,
+        second,
+        xy[:, None],
+        guess[:, None].copy(),
+        winSize=(_SIDE, _SIDE),
+        maxLevel=_LEVELS,
+        criteria=_STEPS,
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+    )
+    return np.asarray(moved[:, 0], np.float32), status[:, 0].astype(np.bool_)

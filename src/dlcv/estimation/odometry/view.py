@@ -1,0 +1,48 @@
+"""What geometry gets to see of a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dlcv.geometry.camera import pixel_rays
+from dlcv.types import ByteImage, Camera, FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Points:
+    """The interest points of a picture, as geometry needs them.
+
+    Attributes:
+        number: Of the picture, rising by one.
+        stamp_ns: Its time.
+        grey: ``(H, W)`` its pixels.
+        camera: What took it.
+        pixels: ``(N, 2)`` float32 where the points were detected.
+        descriptors: ``(N, D)`` float32.
+        inverse_depth: ``(N,)`` what was measured beside the picture, 1/unit of the window; NaN
+            where nothing was.
+        inverse_stddev: ``(N,)`` its standard deviation.
+        metric: Whether that is so good that it says what the unit is.
+    """
+
+    number: int
+    stamp_ns: int
+    grey: ByteImage
+    camera: Camera
+    pixels: FloatArray
+    descriptors: FloatArray
+    inverse_depth: npt.NDArray[np.float64]
+    inverse_stddev: npt.NDArray[np.float64]
+    metric: bool
+
+    @property
+    def focal(self) -> float:
+        """Pixels per unit of x/z."""
+        return (self.camera.fx + self.camera.fy) / 2
+
+    def rays(self, pixels: FloatArray) -> npt.NDArray[np.float64]:
+        """Return ``(N, 2)`` x/z and y/z of some pixels."""
+        return np.asarray(pixel_rays(self.camera, pixels)[:, :2], np.float64)
