@@ -96,8 +96,8 @@ def test_it_is_the_published_graph(network, iterations):
     assert found.fundamental.shape == (iterations, 2, 3, 3)
     for i in range(2):
         weights, matrix = published(network.state_dict(), matches[i], side[i], iterations)
-        np.testing.assert_allclose(found.weights[:, i], weights, atol=1e-9)
-        np.testing.assert_allclose(unit(found.in_pixels()[i]), unit(matrix), atol=1e-8)
+        np.testing.assert_allclose(found.weights[:, i], weights, atol=2e-6)
+        np.testing.assert_allclose(unit(found.in_pixels()[i]), unit(matrix), atol=2e-6)
         np.testing.assert_allclose(found.in_pixels()[i, 2, 2], 1)
 
 
@@ -131,11 +131,11 @@ def test_padding_changes_nothing(network):
     present = torch.arange(80).expand(2, 80) < 50
     with torch.no_grad():
         plain, found = network(matches, side), network(padded, padded_side, present)
-    torch.testing.assert_close(found.weights[:, :, :50], plain.weights, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.weights[:, :, :50], plain.weights, rtol=0, atol=1e-4)
     assert not found.weights[:, :, 50:].any()
     for i in range(2):
         np.testing.assert_allclose(
-            unit(found.in_pixels()[i]), unit(plain.in_pixels()[i]), atol=1e-5
+            unit(found.in_pixels()[i]), unit(plain.in_pixels()[i]), atol=1e-4
         )
 
 
@@ -143,7 +143,7 @@ def test_pairs_of_a_batch_do_not_leak_into_each_other(network):
     matches, side = matches_of(3, 40)
     with torch.no_grad():
         together, alone = network(matches, side), network(matches[1:2], side[1:2])
-    torch.testing.assert_close(together.weights[:, 1:2], alone.weights, rtol=0, atol=1e-5)
+    torch.testing.assert_close(together.weights[:, 1:2], alone.weights, rtol=0, atol=1e-4)
 
 
 def test_the_order_of_matches_does_not_matter(network):
@@ -151,7 +151,7 @@ def test_the_order_of_matches_does_not_matter(network):
     order = torch.randperm(40)
     with torch.no_grad():
         plain, shuffled = network(matches, side), network(matches[:, order], side[:, order])
-    torch.testing.assert_close(shuffled.weights, plain.weights[:, :, order], rtol=0, atol=1e-5)
+    torch.testing.assert_close(shuffled.weights, plain.weights[:, :, order], rtol=0, atol=1e-4)
 
 
 def test_every_parameter_learns(network):

@@ -70,6 +70,13 @@ _BENCHES = {
             ('seed', int, 'of the generated worlds (17127); choose another one to calibrate on'),
         ),
     ),
+    'fundamental': _Bench(
+        summary='fundamental matrices: learned weights of matches beside RANSAC and its kin',
+        extra=(
+            ('ratio', float, 'greatest ratio of distances in the ratio test (0.8)'),
+            ('gap', int, 'pictures of a folder from the first of a pair to the second (1)'),
+        ),
+    ),
     'relocalization': _Bench(
         summary='poses in a map: maps that learn beside SIFT and PnP',
         extra=(('methods', str, 'what is measured: all, classical, or maps that learn (all)'),),

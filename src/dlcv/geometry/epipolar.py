@@ -12,6 +12,7 @@ import numpy.typing as npt
 from dlcv.types import Camera, FloatArray
 
 _NEAR = 1e-12  # shorter normals are those of no line
+_STANDS = 1e-9  # metres: less is what rounding makes of a camera that stands
 
 
 def fundamental_of(first: Camera, second: Camera, first_from_second: npt.ArrayLike) -> FloatArray:
@@ -23,15 +24,16 @@ def fundamental_of(first: Camera, second: Camera, first_from_second: npt.ArrayLi
         first_from_second: ``(4, 4)`` pose of the second camera in the first.
 
     Returns:
-        ``(3, 3)`` with norm 1; zeros where the camera only turned, which leaves it undecided.
+        ``(3, 3)`` with norm 1; zeros where the camera at most turned, which leaves it undecided.
     """
     pose = np.asarray(first_from_second, np.float64)
+    if np.linalg.norm(pose[:3, 3]) < _STANDS:
+        return np.zeros((3, 3))
     x, y, z = pose[:3, 3]
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     essential = cross @ pose[:3, :3]  # r1^T [t] R r2 = 0
     found = np.linalg.inv(first.matrix).T @ essential @ np.linalg.inv(second.matrix)
-    norm = np.linalg.norm(found)
-    return np.asarray(found / norm if norm else found)
+    return np.asarray(found / np.linalg.norm(found))
 
 
 def epipolar_errors(

@@ -101,7 +101,7 @@ class VisualOdometryParameters(OdometryParameters):
     sync_tolerance: float = parameter(
         0.02,
         'What belongs to an image differs from it by no more, nor by over half the time between '
-        'two images.',
+        'two images; the right image by no more than 5 ms, keypoints not at all.',
         's', low=0, high=1, dynamic=True,
     )  # fmt: skip
     sync_patience: float = parameter(

@@ -70,7 +70,7 @@ def test_outliers_and_a_poor_start_change_nothing(scenes, share):
         assert found.inliers[outlying].mean() < 0.05
 
 
-@pytest.mark.parametrize('deviation', [0.0, 0.005, 0.03])
+@pytest.mark.parametrize('deviation', [0.0, 0.005, 0.06])  # of depths of 3 to 30 m
 def test_errors_are_as_large_as_the_covariance_says(scenes, deviation):
     squares = []
     for seed in range(200):
@@ -143,6 +143,24 @@ def test_one_camera_and_no_depth_tell_the_direction_and_not_the_length(scene):
     assert np.sqrt(variances[1]) < 0.1
 
 
+@pytest.mark.parametrize(('disorder', 'outliers'), [(0.0, 0.0), (0.0, 0.3), (0.5, 0.0)])
+def test_the_first_motion_is_found_before_points_of_guessed_depth(scenes, disorder, outliers):
+    for seed in range(8):
+        scene, rng = scenes(seed, landmarks=600), np.random.default_rng(seed)
+        scene = replace(scene, anchor=np.zeros_like(scene.anchor))
+        truth = scene.poses[1]
+        guess = 0.2 * np.exp(disorder * rng.normal(size=600))
+        guessed = replace(landmarks_of(scene), inverse_depth=guess, variance=guess**2)
+        xy = scene.seen(truth) + 0.3 * PIXEL * rng.normal(size=(600, 2))
+        outlying = rng.random(600) < outliers
+        xy[outlying] = rng.uniform(-0.5, 0.5, (outlying.sum(), 2))
+        found = refine_pose(scene.poses[0], guessed, xy, 0.3 * PIXEL)
+        assert np.abs(errors(found.odom_from_camera, truth)[3:]).max() < 2e-3
+        way, true = (p[:3, 3] - scene.poses[0, :3, 3] for p in (found.odom_from_camera, truth))
+        cosine = way @ true / np.linalg.norm(way) / np.linalg.norm(true)
+        assert np.degrees(np.arccos(cosine)) < 1
+
+
 def test_turning_on_the_spot_before_points_of_unknown_depth_tells_no_place(scene):
     truth = scene.poses[0] @ rotation((0.02, 0.05, -0.03))
     scene = replace(scene, anchor=np.zeros_like(scene.anchor))
@@ -207,6 +225,8 @@ def test_nothing_seen_is_said(scene):
 def test_arrays_that_do_not_belong_together_are_refused(scene):
     with pytest.raises(ValueError, match=r'xy of 300 landmarks must be \(300, 2\), got \(299, 2\)'):
         refine_pose(scene.poses[0], landmarks_of(scene), np.zeros((299, 2)), PIXEL)
+    with pytest.raises(ValueError, match='xy of 300 landmarks must be finite'):
+        refine_pose(scene.poses[0], landmarks_of(scene), np.full((300, 2), np.nan), PIXEL)
 
 
 def test_the_same_is_the_same_to_the_bit(scene):

@@ -10,6 +10,7 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
+from dlcv.estimation.body import compounded
 from dlcv.estimation.odometry.bundle import MotionPriors
 from dlcv.estimation.odometry.perturbation import moved_by
 from dlcv.estimation.odometry.reprojection import BLIND
@@ -170,7 +171,8 @@ def test_least_squares_of_scipy_finds_the_same(scenes):
     steps = [errors(found.odom_from_camera[k], window.odom_from_camera[k]) for k in (2, 3)]
     assert found.inliers.all()
     depths = window.inverse_depth + theirs.x[12:27]
-    np.testing.assert_allclose(found.inverse_depth, depths, atol=1e-5)
+    off = (found.inverse_depth - depths) / np.sqrt(found.inverse_depth_variance)
+    assert np.abs(off).max() < 0.03
     covariance = np.linalg.inv(theirs.jac.T @ theirs.jac)
     stated = np.sqrt(np.diag(found.covariance)[12:])
     assert np.abs((np.ravel(steps) - theirs.x[:12]) / stated).max() < 0.01
@@ -194,6 +196,16 @@ def test_covariances_of_motions_are_what_differences_of_poses_say(scene):
     scaled = (np.cov(np.array(drawn).T) - stated) / np.outer(deviation, deviation)
     assert np.abs(scaled).max() < 0.1
     assert (found.pose_covariance(1) == 0).all()
+
+
+def test_a_pose_is_as_uncertain_as_the_motion_to_it_from_a_certain_one(scene):
+    found = adjust(window_of(scene, rng=np.random.default_rng(0)))
+    step = motion(found.odom_from_camera, 1, 5)
+    pose, covariance = compounded(
+        found.odom_from_camera[1], np.zeros((6, 6)), step, found.relative_covariance(1, 5)
+    )
+    np.testing.assert_allclose(pose, found.odom_from_camera[5], atol=1e-12)
+    np.testing.assert_allclose(covariance, found.pose_covariance(5), rtol=1e-6, atol=1e-12)
 
 
 def test_one_fixed_pose_and_no_measured_length_leave_the_scale_open(scene):
@@ -351,6 +363,8 @@ def test_the_same_is_the_same_to_the_bit(scene):
         ({'rays': np.zeros((3, 2))}, r'rays must be \(300, 2\), got \(3, 2\)'),
         ({'anchor': np.full(300, 6)}, r'anchor must be in 0..5, got 6..6'),
         ({'motion': unmeasured(5)}, r'turn_stddev between 6 keyframes is 5, got \(4,\)'),
+        ({'inverse_depth': np.full(300, np.nan)}, 'inverse_depth must be finite, 300 numbers are'),
+        ({'stddev': 0.0}, 'stddev must be above zero'),
         ({'keyframe': np.zeros(0, int)}, r'landmark must be \(0,\)'),
     ],
 )

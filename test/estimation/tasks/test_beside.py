@@ -81,7 +81,7 @@ def test_what_is_on_its_way_is_waited_for(beside):
     threading.Timer(0.05, _fill, (beside, 'depth', [START])).start()
     found = beside.moment('depth', START, MS, FRAME, monotonic() + 60)
     assert found.at == START
-    assert beside.values() == {'depth used': '1'}
+    assert beside.values() == {'depth received': '3'}
 
 
 def test_what_is_not_due_is_not_waited_for(beside):
@@ -90,7 +90,7 @@ def test_what_is_not_due_is_not_waited_for(beside):
     begin = monotonic()
     assert beside.moment('depth', START + FRAME, MS, FRAME, begin + 60) is None
     assert monotonic() - begin < 30
-    assert beside.values() == {}  # nothing is wrong with that
+    assert beside.values() == {'depth received': '2'}  # nothing is wrong with that
 
 
 def test_a_topic_that_fell_silent_is_not_waited_for(beside):
@@ -109,6 +109,16 @@ def test_a_topic_that_is_always_late_is_given_up(beside):
         waits.append(monotonic() - begin)
     assert min(waits[:VAIN]) >= 0.02
     assert max(waits[VAIN:]) < 0.02
+
+
+def test_who_does_not_wait_gives_nothing_up(beside):
+    """Depth of a network is waited for now and then; in between nothing is lost."""
+    for k in range(2 * VAIN):
+        _fill(beside, 'depth', [START + (k - 3) * FRAME, START + (k - 2) * FRAME])
+        assert _now(beside, START + k * FRAME) is None
+    at = START + 2 * VAIN * FRAME
+    threading.Timer(0.05, _fill, (beside, 'depth', [at])).start()
+    assert beside.moment('depth', at, MS, FRAME, monotonic() + 60).at == at
 
 
 def test_without_patience_nobody_waits(beside):
@@ -131,7 +141,7 @@ def test_what_lies_apart_is_counted_as_unsynchronised(beside):
     for k in range(4):
         _fill(beside, 'depth', [START + k * FRAME + 40 * MS])
     assert _now(beside, START + 2 * FRAME) is None
-    assert beside.values() == {'depth unsynchronised': '1'}
+    assert beside.values() == {'depth received': '4', 'depth unsynchronised': '1'}
 
 
 def test_a_span_reaches_from_just_before_to_just_after(beside):

@@ -32,6 +32,7 @@ class Keyframe:
         landmarks: ``(M,)`` names of the landmarks seen in it, rising.
         xy: ``(M, 2)`` where, as x/z and y/z.
         stddev: ``(M,)`` how exactly.
+        pixels: ``(M, 2)`` float32 where, in pixels.
     """
 
     serial: int
@@ -41,6 +42,7 @@ class Keyframe:
     landmarks: Indices
     xy: Matrix
     stddev: Matrix
+    pixels: FloatArray
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -57,6 +59,7 @@ class LandmarkTable:
         prior_stddev: ``(L,)`` of that; infinite where none was measured.
         descriptors: ``(L, D)`` float32, of the last picture that showed it.
         pixels: ``(L, 2)`` float32, where the last picture showed it.
+        origin: ``(L, 2)`` float32, where the anchor shows it, in pixels.
         last_seen: ``(L,)`` number of that picture.
         links: ``(L,)`` how many pictures it was fitted through since its anchor.
     """
@@ -70,6 +73,7 @@ class LandmarkTable:
     prior_stddev: Matrix
     descriptors: FloatArray
     pixels: FloatArray
+    origin: FloatArray
     last_seen: Indices
     links: Indices
 
@@ -227,6 +231,7 @@ class Keyframes:
                 landmarks=np.concatenate((self.landmarks.name[seen.rows[order]], names)),
                 xy=np.concatenate((seen.xy[order], fresh.xy)),
                 stddev=np.concatenate((seen.stddev[order], fresh.stddev)),
+                pixels=np.concatenate((seen.pixels[order], fresh.pixels)).astype(np.float32),
             )
         )
         count = len(names)
@@ -241,6 +246,7 @@ class Keyframes:
                 prior_stddev=np.where(fresh.measured, fresh.inverse_stddev, np.inf),
                 descriptors=fresh.descriptors,
                 pixels=fresh.pixels,
+                origin=fresh.pixels,
                 last_seen=np.full(count, fresh.number),
                 links=np.zeros(count, np.int64),
             )
@@ -339,6 +345,7 @@ class Keyframes:
             marks.variance[rows] *= stretch**2
             marks.inverse_depth[rows] = value
             marks.rays[rows] = frame.xy[at]
+            marks.origin[rows] = frame.pixels[at]
             marks.anchor[rows] = frame.serial
             gone[rows] = False
         marks.keep(~gone)
@@ -356,6 +363,7 @@ def _none(width: int) -> LandmarkTable:
         prior_stddev=real,
         descriptors=np.empty((0, width), np.float32),
         pixels=np.empty((0, 2), np.float32),
+        origin=np.empty((0, 2), np.float32),
         last_seen=whole,
         links=whole,
     )

@@ -25,8 +25,8 @@ from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
 Goal: TypeAlias = 'Callable[[_View], float]'
-_COARSE, _FINE = 1e-1, 1e-4  # squared steps, over their covariance, that end a descent
-_POLISH = 6  # steps on inliers only
+_COARSE, _FINE = 1.0, 1e-3  # squared steps, over their covariance, that end a descent
+_POLISH = 10  # steps on inliers only
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -54,7 +54,8 @@ class PosePrior:
 
     Attributes:
         odom_from_camera: ``(4, 4)``, metres.
-        covariance: ``(6, 6)`` of it as (x, y, z, rx, ry, rz) in odom axes, m and rad.
+        covariance: ``(6, 6)`` of it as (x, y, z, rx, ry, rz) in odom axes, m and rad; positive
+            definite.
     """
 
     odom_from_camera: FloatArray
@@ -89,7 +90,7 @@ def refine_pose(
     stddev: FloatArray | float,
     *,
     prior: PosePrior | None = None,
-    iterations: int = 10,
+    iterations: int = 6,
     kernel: Kernel = 'cauchy',
 ) -> RefinedPose:
     """Move a camera until it sees landmarks where the picture shows them.
@@ -105,26 +106,29 @@ def refine_pose(
         xy: ``(N, 2)`` normalised image coordinates in which they are seen.
         stddev: ``(N,)`` of ``xy`` against the landmark's ray (noise of both pictures), normalised.
         prior: Holds the pose as firmly as its covariance says.
-        iterations: At most this many robust steps, and a few on the inliers after them.
+        iterations: At most this many robust steps with depths held, as many with depths that move
+            along, and a few on the inliers after them.
         kernel: Of the robust steps.
 
     Raises:
-        ValueError: If the arrays do not belong together.
+        ValueError: If the arrays do not belong together, or are not finite.
     """
     problem = _Problem(landmarks, np.asarray(xy, np.float64), stddev, prior)
     view = problem.view(np.array(start, np.float64), problem.known)
-    view, tried = problem.descend(view, kernel, iterations)
-    view, polished = problem.descend(view, None, _POLISH)
-    return problem.result(view, tried + polished)
+    view, held = problem.descend(view, kernel, moving=False, iterations=iterations)
+    view, moved = problem.descend(view, kernel, moving=True, iterations=iterations)
+    view, polished = problem.descend(view, None, moving=True, iterations=_POLISH)
+    return problem.result(view, held + moved + polished)
 
 
 class _Problem:
     """Landmarks in odom axes, what was seen of them, and steps of the pose.
 
-    Each inverse depth moves along: for every pose it is the best between what was known and what is
-    seen. Held still, its errors would shorten the camera's way, as errors of a regressor do in
-    every regression; and where depths are guesses, image points would be thought to move with the
-    camera as the guesses do, which turns the way aside.
+    After the first steps each inverse depth moves along: for every pose it is the best between what
+    was known and what is seen. Held still, its errors would shorten the camera's way, as errors of
+    a regressor do in every regression; and where depths are guesses, image points would be thought
+    to move with the camera as the guesses do, which turns the way aside. In the first steps it is
+    held, or depths would make room for wrong matches.
     """
 
     def __init__(
@@ -141,6 +145,8 @@ class _Problem:
                 raise ValueError(
                     f'{name} of {count} landmarks must be {shape}, got {np.shape(array)}'
                 )
+            if name != 'variance' and not np.isfinite(array).all():
+                raise ValueError(f'{name} of {count} landmarks must be finite')
         anchors = np.asarray(landmarks.odom_from_anchor, np.float64)[landmarks.anchor]
         ray = np.vstack((np.asarray(landmarks.rays, np.float64).T, np.ones(count)))
         self.bearing = np.einsum('nij,jn->in', anchors[:, :3, :3], ray)
@@ -152,17 +158,20 @@ class _Problem:
         self.prior = prior
         self.belief = np.zeros((6, 6)) if prior is None else np.linalg.inv(prior.covariance)
 
-    def descend(self, view: _View, kernel: Kernel | None, iterations: int) -> tuple[_View, int]:
+    def descend(
+        self, view: _View, kernel: Kernel | None, *, moving: bool, iterations: int
+    ) -> tuple[_View, int]:
         """Return a view of lower cost and how many steps were tried.
 
-        With a kernel all landmarks count, by how well they agree; without one the inliers' squares.
+        Args:
+            view: Where to start.
+            kernel: Weighs the residuals; without one the squares of the inliers count.
+            moving: Let the depths move along.
+            iterations: At most so many steps.
         """
         damping, tried = 1e-6, 0
         while tried < iterations:
-            if kernel is None:
-                weight, goal = self.inliers(view)
-            else:
-                weight, goal = self.robust(view, kernel)
+            weight, goal = self.weighed(view, kernel, moving)
             jacobian = view.jacobian()
             information, gradient = self.normal(view, jacobian, weight)
             before = goal(view)
@@ -170,8 +179,10 @@ class _Problem:
                 tried += 1
                 damped = information + np.diag(damping * np.diag(information) + ANYWHERE)
                 step = -np.linalg.solve(damped, gradient)
-                depths = view.best_inverse_depth(jacobian, step)
+                depths = view.best_inverse_depth(jacobian, step) if moving else self.known
                 candidate = self.view(moved_by(view.pose, step), depths)
+                if moving:
+                    candidate = self.view(candidate.pose, candidate.best_inverse_depth())
                 if goal(candidate) <= before:
                     view, damping = candidate, max(damping / 10, 1e-9)
                     break
@@ -180,28 +191,31 @@ class _Problem:
                 break
         return view, tried
 
-    def robust(self, view: _View, kernel: Kernel) -> tuple[Matrix, Goal]:
-        """Return weights ``(N,)`` and the cost that they are the slope of, by any view."""
-        width = spread(view.squared[view.seen.ahead])
+    def weighed(self, view: _View, kernel: Kernel | None, moving: bool) -> tuple[Matrix, Goal]:
+        """Return weights ``(N,)`` and what they make small, by any view.
+
+        Where depths are held, so is the residuals' covariance: it grows with the way from the
+        anchor, and a way without end would cost the least.
+        """
+        width = 1.0 if kernel is None else spread(view.squared[view.seen.ahead])
+        if kernel is None:
+            weight = (view.squared <= GATE).astype(np.float64)
+        else:
+            weight = weights(view.squared / width, kernel) * view.seen.ahead / width
 
         def goal(other: _View) -> float:
-            return cost(other.squared / width, kernel) + self.prior_cost(other.pose)
-
-        return weights(view.squared / width, kernel) * view.seen.ahead / width, goal
-
-    def inliers(self, view: _View) -> tuple[Matrix, Goal]:
-        """Return 1 for inliers ``(N,)`` and the sum of their squares, by any view."""
-        weight = (view.squared <= GATE).astype(np.float64)
-
-        def goal(other: _View) -> float:
-            return float(weight @ other.squared) + self.prior_cost(other.pose)
+            if moving:
+                squared = other.joint_squares()
+            else:
+                squared = squares(view.whitened(other.error), other.seen.ahead)
+            total = weight @ squared if kernel is None else cost(squared / width, kernel)
+            return float(total) + self.prior_cost(other.pose)
 
         return weight, goal
 
     def view(self, pose: Matrix, inverse_depth: Matrix) -> _View:
-        """Look at the landmarks from a pose, with the best depths near these."""
-        glance = _View(self, pose, inverse_depth)
-        return _View(self, pose, glance.settled())
+        """Look at the landmarks from a pose."""
+        return _View(self, pose, inverse_depth)
 
     def normal(self, view: _View, jacobian: Matrix, weight: Matrix) -> tuple[Matrix, Matrix]:
         """Return information ``(6, 6)`` and half the gradient ``(6,)`` of the weighted squares."""
@@ -242,8 +256,7 @@ class _View:
     Attributes:
         residual: ``(2, N)`` what is left with the best inverse depths, whitened: multiplied by the
             symmetric root of the inverse of ``noise^2 I + slope variance slope'``.
-        squared: ``(N,)`` how improbable what is seen and the inverse depths are together; what is
-            behind the camera is as wrong as can be.
+        squared: ``(N,)`` squared lengths; what is behind the camera is as wrong as can be.
     """
 
     def __init__(self, problem: _Problem, pose: Matrix, inverse_depth: Matrix) -> None:
@@ -259,8 +272,13 @@ class _View:
         self.share = self.slope * (variance / (self.long * (self.long + noise)))
         self.error = self.seen.xy - problem.xy
         self.residual = self.whitened(self.error + self.slope * (problem.known - inverse_depth))
-        change = np.square(inverse_depth - problem.known) / np.maximum(variance, 1e-30)
-        self.squared = squares(self.error / noise, self.seen.ahead) + change
+        self.squared = squares(self.residual, self.seen.ahead)
+
+    def joint_squares(self) -> Matrix:
+        """Return squared residuals ``(N,)`` of image points and inverse depths together."""
+        squared = squares(self.error / self.problem.noise, self.seen.ahead)
+        moved = np.square(self.inverse_depth - self.problem.known)
+        return np.asarray(squared + moved / np.maximum(self.problem.variance, 1e-30))
 
     @property
     def variance(self) -> Matrix:
@@ -273,17 +291,16 @@ class _View:
         by_turn = turned(self.gradient, self.seen.vector)
         return self.whitened(np.concatenate((by_shift, by_turn)))
 
-    def settled(self) -> Matrix:
-        """Return the inverse depths ``(N,)`` that go best with the pose."""
-        return self.best_inverse_depth(np.zeros((6, 2, 1)), np.zeros(6))
-
-    def best_inverse_depth(self, jacobian: Matrix, step: Matrix) -> Matrix:
-        """Return the inverse depths ``(N,)`` that go with a small step ``(6,)`` of the pose.
+    def best_inverse_depth(
+        self, jacobian: Matrix | None = None, step: Matrix | None = None
+    ) -> Matrix:
+        """Return the inverse depths ``(N,)`` that go with the pose, or a small step ``(6,)`` on.
 
         The whitened residuals tell them: ``slope' S^-1 residual`` is what Kalman's gain makes of.
         """
-        variance = self.problem.variance
-        left = self.residual + np.tensordot(step, jacobian, 1)
+        variance, left = self.problem.variance, self.residual
+        if jacobian is not None and step is not None:
+            left = left + np.tensordot(step, jacobian, 1)
         return np.asarray(self.problem.known - variance * _dot(self.slope, left) / self.long)
 
     def whitened(self, values: Matrix) -> Matrix:

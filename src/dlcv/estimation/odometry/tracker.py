@@ -132,7 +132,17 @@ class Tracker:
         pixels[recent], fine[recent] = fitted(
             self._last.grey, points.grey, marks.pixels[rows[recent]], pixels[recent]
         )
+        anchors = window.anchors[rows]
+        anchored = np.zeros(len(rows), np.bool_)
+        for number, frame in enumerate(window.frames):
+            of = np.flatnonzero((anchors == number) & fine)
+            moved, good = fitted(
+                frame.grey, points.grey, marks.origin[rows[of]], pixels[of], away=1.5
+            )
+            pixels[of[good]] = moved[good]
+            anchored[of[good]] = True
         links = np.where(fine, marks.links[rows] + 1, _LOOSE)
+        links[anchored] = 1
         return Sighting(
             rows=rows,
             points=at,
@@ -301,7 +311,7 @@ class Tracker:
 
     def _adjust(self, window: Keyframes) -> None:
         marks = window.landmarks
-        keyframe, rows, xy, stddev = window.observations()
+        keyframe, rows, xy, stddev = window.observations(); ff = stddev * self._last.focal < 1.5; keyframe, rows, xy, stddev = keyframe[ff], rows[ff], xy[ff], stddev[ff]
         there = np.unique(rows)
         if len(there) < FEWEST:
             return
@@ -314,10 +324,10 @@ class Tracker:
         found = adjust(
             Window(
                 odom_from_camera=window.poses,
-                fixed=1 if metric or young else 2,
+                fixed=max(1 if metric or young else 2, len(window) - 3),
                 anchor=window.anchors[there],
                 rays=marks.rays[there],
-                ray_stddev=FINE / self._last.focal,
+                ray_stddev=0.0,
                 inverse_depth=marks.inverse_depth[there],
                 keyframe=keyframe,
                 landmark=np.searchsorted(there, rows),

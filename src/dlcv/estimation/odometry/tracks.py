@@ -44,7 +44,11 @@ def matched(reference: FloatArray, descriptors: FloatArray, distance: float) -> 
 
 
 def fitted(
-    earlier: ByteImage, later: ByteImage, earlier_xy: FloatArray, later_xy: FloatArray
+    earlier: ByteImage,
+    later: ByteImage,
+    earlier_xy: FloatArray,
+    later_xy: FloatArray,
+    away: float = _AWAY,
 ) -> tuple[FloatArray, Mask]:
     """Move detected points to where the patches around them fit best.
 
@@ -53,6 +57,7 @@ def fitted(
         later: ``(H, W)`` grey picture.
         earlier_xy: ``(N, 2)`` pixels in the earlier picture, to any fraction.
         later_xy: ``(N, 2)`` pixels in the later picture, where they were detected again.
+        away: Pixels by which a fitted point may leave the detected one.
 
     Returns:
         ``(N, 2)`` float32 pixels in the later picture: the fitted ones, where the way there and
@@ -66,7 +71,7 @@ def fitted(
     back, returned = _flow(later, earlier, there, start)
     good = found & returned
     good &= np.abs(back - start).max(axis=1) < _BACK
-    good &= np.abs(there - detected).max(axis=1) < _AWAY
+    good &= np.abs(there - detected).max(axis=1) < away
     return np.where(good[:, None], there, detected), good
 
 

@@ -21,7 +21,7 @@ from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
-_COARSE, _FINE = 1e-2, 1e-4  # squared steps, over their covariance, that end a descent
+_COARSE, _FINE = 1.0, 1e-3  # squared steps, over their covariance, that end a descent
 _POLISH = 3  # steps on inliers only
 
 
@@ -219,26 +219,9 @@ def _grid(window: Window) -> tuple[Grid, Indices]:
 
 def _check(window: Window) -> None:
     keyframes, landmarks = len(window.odom_from_camera), len(window.anchor)
-    seen = len(window.keyframe)
-    for name, shape in (
-        ('odom_from_camera', (keyframes, 4, 4)),
-        ('rays', (landmarks, 2)),
-        ('inverse_depth', (landmarks,)),
-        ('prior_inverse_depth', (landmarks,)),
-        ('prior_stddev', (landmarks,)),
-        ('landmark', (seen,)),
-        ('xy', (seen, 2)),
-    ):
-        if np.shape(getattr(window, name)) != shape:
-            raise ValueError(f'{name} must be {shape}, got {np.shape(getattr(window, name))}')
-    for name in ('turn_stddev', 'length', 'length_stddev') if window.motion is not None else ():
-        shape = np.shape(getattr(window.motion, name))
-        if shape != (keyframes - 1,):
-            raise ValueError(
-                f'{name} between {keyframes} keyframes is {keyframes - 1}, got {shape}'
-            )
     if not 1 <= window.fixed <= keyframes:
         raise ValueError(f'1 to {keyframes} keyframes must be fixed, got {window.fixed}')
+    _check_arrays(window)
     for name, highest in (('anchor', keyframes), ('keyframe', keyframes), ('landmark', landmarks)):
         indices = getattr(window, name)
         if len(indices) and not (indices.min() >= 0 and indices.max() < highest):
@@ -248,5 +231,36 @@ def _check(window: Window) -> None:
     if (window.keyframe == window.anchor[window.landmark]).any():
         raise ValueError('a landmark was seen in its own anchor: its ray stands for that')
     cells = window.keyframe * landmarks + window.landmark
-    if len(np.unique(cells)) < seen:
+    if len(np.unique(cells)) < len(cells):
         raise ValueError('a landmark was seen twice in one keyframe')
+
+
+def _check_arrays(window: Window) -> None:
+    keyframes, landmarks = len(window.odom_from_camera), len(window.anchor)
+    seen = len(window.keyframe)
+    may_be_anything = {'prior_inverse_depth', 'prior_stddev'}
+    for name, shape in (
+        ('odom_from_camera', (keyframes, 4, 4)),
+        ('rays', (landmarks, 2)),
+        ('inverse_depth', (landmarks,)),
+        ('prior_inverse_depth', (landmarks,)),
+        ('prior_stddev', (landmarks,)),
+        ('landmark', (seen,)),
+        ('xy', (seen, 2)),
+    ):
+        array = np.asarray(getattr(window, name))
+        if array.shape != shape:
+            raise ValueError(f'{name} must be {shape}, got {array.shape}')
+        if name not in may_be_anything and not np.isfinite(array).all():
+            raise ValueError(
+                f'{name} must be finite, {(~np.isfinite(array)).sum()} numbers are not'
+            )
+    for name in ('stddev', 'prior_stddev'):
+        if not (np.asarray(getattr(window, name)) > 0).all():
+            raise ValueError(f'{name} must be above zero')
+    for name in ('turn_stddev', 'length', 'length_stddev') if window.motion is not None else ():
+        shape = np.shape(getattr(window.motion, name))
+        if shape != (keyframes - 1,):
+            raise ValueError(
+                f'{name} between {keyframes} keyframes is {keyframes - 1}, got {shape}'
+            )

@@ -28,6 +28,7 @@ RIGHT, RIGHT_INFO = 'right/image', 'right/camera_info'
 DEPTH, DEPTH_INFO = 'depth/image', 'depth/camera_info'
 WHEELS, IMU = 'wheel/odometry', 'imu'
 USUAL_NS = 100_000_000  # time between two pictures of which there was only one yet
+STEREO_NS = 5_000_000  # two pictures that are farther apart in time are no stereo pair
 GAP_NS = 500_000_000  # between two poses of the wheels over which nobody knows how they went
 OLD_NS = 500_000_000  # time after which another depth of a network is worth its price
 NEAR = 0.005, 0.005  # metres and radians within which two frames are one
@@ -113,7 +114,8 @@ class AidReader:
         keypoints = self._try(KEYPOINTS, lambda: self._keypoints(frame, at(KEYPOINTS, late, 0)))
         until = soon if camera else late if self.depth_is_old(frame) else begin
         depth = self._try(DEPTH, lambda: self._depth(frame, at(DEPTH, until)))
-        right = self._try(RIGHT, lambda: self._right(frame, at(RIGHT)))
+        exact = min(within, STEREO_NS)
+        right = self._try(RIGHT, lambda: self._right(frame, at(RIGHT, within=exact)))
         wheels = turn = None
         if last_ns is not None:
             wheels = self._try(WHEELS, lambda: self._wheels(frame, last_ns, soon))
@@ -149,6 +151,7 @@ class AidReader:
             self._say(f'{name} is not used: {err}')
             return None
         if found is not None:
+            self._beside.count(name, 'used')
             self.used.append(name)
         return found
 
@@ -256,7 +259,6 @@ class AidReader:
         camera = p.camera_frame or frame.frame_id
         first = self._mount.base_from_camera(body, camera, last_ns)
         last = self._mount.base_from_camera(body, camera, frame.stamp_ns)
-        self._beside.count(WHEELS, 'used')
         return inverse(first) @ motion @ last
 
     def _turn(self, frame: Frame, last_ns: int, until: float) -> FloatArray | None:
@@ -277,5 +279,4 @@ class AidReader:
             for at in (last_ns, frame.stamp_ns)
         )
         self.gyroscope.rate = rates.mean(axis=0)
-        self._beside.count(IMU, 'used')
         return np.asarray(before.T @ turn @ after)

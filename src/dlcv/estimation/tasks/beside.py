@@ -108,6 +108,7 @@ class Beside:
         """Take a message of an input."""
         with self._arrived:
             self._streams[name].add(stamp_ns(message.header.stamp), message)
+            self._counts[name, 'received'] += 1
             self._arrived.notify_all()
 
     def moment(
@@ -135,7 +136,6 @@ class Beside:
 
             self._wait(stream, settled, until)
             if (near := found()) is not None:
-                self._counts[name, 'used'] += 1
                 return near[1]
             if stream.alive(at_ns) and stream.period_ns <= SLOWER * every_ns:
                 self._counts[name, 'unsynchronised'] += 1
@@ -181,9 +181,11 @@ class Beside:
         if self._closed or settled():
             stream.vain = 0
             return
-        hopeless = stream.vain >= VAIN and stream.vain % RETRY
-        if self.patient and not hopeless:
-            self._arrived.wait_for(lambda: self._closed or settled(), max(until - monotonic(), 0.0))
+        seconds = until - monotonic()
+        if not self.patient or seconds <= 0:
+            return
+        if stream.vain < VAIN or stream.vain % RETRY == 0:
+            self._arrived.wait_for(lambda: self._closed or settled(), seconds)
         stream.vain = 0 if settled() else stream.vain + 1
 
 

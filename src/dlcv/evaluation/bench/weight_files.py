@@ -25,10 +25,10 @@ class WeightFile:
 
 
 def weight_files(node: str, weights: tuple[Path, ...]) -> list[WeightFile]:
-    """Return what to measure of a node's network.
+    """Return what to measure of a network.
 
     Args:
-        node: The node, as in ``flownet``.
+        node: The node, as in ``flownet``, or a part of another, as in ``deep_fundamental``.
         weights: Files, or names of shipped weights; empty for all that are shipped.
 
     Raises:
@@ -37,7 +37,8 @@ def weight_files(node: str, weights: tuple[Path, ...]) -> list[WeightFile]:
     """
     from dlcv.networks.weights import chosen, shipped
 
-    names = [str(path) for path in weights] or [n for n in NODES[node].weights if shipped(n)]
+    known = NODES[node].weights if node in NODES else (node,)
+    names = [str(path) for path in weights] or [n for n in known if shipped(n)]
     found = []
     for name in names:
         file = chosen(node, name)

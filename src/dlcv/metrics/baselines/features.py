@@ -26,10 +26,14 @@ class Described:
     Attributes:
         xy: ``(N, 2)`` pixels.
         descriptors: ``(N, D)`` float32, or uint8 of which every bit counts.
+        sizes: ``(N,)`` their diameters in pixels, where the detector tells.
+        angles: ``(N,)`` their orientations in rad, where the detector tells.
     """
 
     xy: FloatArray
     descriptors: npt.NDArray[Any]
+    sizes: FloatArray | None = None
+    angles: FloatArray | None = None
 
 
 class Method(Protocol):
@@ -58,7 +62,12 @@ class Classical:
         # OpenCV keeps more than asked for when the weakest are equally strong.
         order = np.argsort([-p.response for p in points], kind='stable')[:limit]
         xy = np.array([points[i].pt for i in order], np.float32).reshape(-1, 2)
-        return Described(xy=xy, descriptors=descriptors[order])
+        return Described(
+            xy=xy,
+            descriptors=descriptors[order],
+            sizes=np.array([points[i].size for i in order], np.float32),
+            angles=np.radians([points[i].angle for i in order], dtype=np.float32),
+        )
 
 
 class Learned:

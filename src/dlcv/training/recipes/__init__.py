@@ -16,6 +16,7 @@ RECIPES = {
     'SfMLearnerRecipe': 'sfmlearner',
     'DeepVORecipe': 'deepvo',
     'AceEncoderRecipe': 'ace_encoder',
+    'DeepFundamentalRecipe': 'deep_fundamental',
 }
 """Module of this package that holds each class."""
 
