@@ -23,9 +23,9 @@ from dlcv.networks.losses.view_synthesis import (
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig
 from dlcv.networks.sfmlearner import DispNetS, DispNetSConfig, PoseExpNetConfig
 from dlcv.networks.weights import load_network, save_network
+from dlcv.training.depth import depth_figures
 from dlcv.training.recipe import TrainError
 from dlcv.training.recipes import sfmlearner
-from dlcv.training.recipes.monodepth import depth_figures
 from dlcv.training.recipes.sfmlearner import DepthAndPose, SfMLearnerRecipe, moving_cut
 from dlcv.types import Frame
 

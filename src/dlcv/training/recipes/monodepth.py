@@ -13,29 +13,21 @@ Letters in this file: B pairs, H W picture size in pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from math import log
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from dlcv.data.augment.stereo import StereoChanges, change_stereo
 from dlcv.data.world import SampleConfig, WorldSamples
-from dlcv.estimation.monodepth import metric_depth
-from dlcv.metrics.depth import DepthErrors, depth_errors, mean_of_pictures
 from dlcv.networks.losses.monodepth import MonodepthLossConfig, monodepth_loss
-from dlcv.networks.monodepth import MAX_DISPARITY, Monodepth, MonodepthConfig
+from dlcv.networks.monodepth import Monodepth, MonodepthConfig
+from dlcv.training.depth import DepthJudge, finest, shown_pairs, with_small_disparity
 from dlcv.training.flow_samples import channels_first
-from dlcv.training.recipe import Batch, Sample, Samples, TrainError
+from dlcv.training.recipe import Batch, Sample, Samples
 from dlcv.training.shards import kept_of_worlds
 from dlcv.training.start import filled
-from dlcv.types import ByteImage, FloatArray, Snapshot
-from dlcv.view.depth import disparity_colours
-
-_HELD_OUT = 20170721  # seed of the validation's worlds; no run has it
-_FIRST = 0.02  # of the width, which a new network answers everywhere
+from dlcv.types import ByteImage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,16 +58,7 @@ class MonodepthRecipe:
     validation_pictures: int = 32
 
     def __post_init__(self) -> None:
-        worlds, (height, width) = self.worlds, self.monodepth.input_size
-        if worlds.frames != 1 or not worlds.stereo or worlds.size != (width, height):
-            raise TrainError(
-                f'monodepth needs worlds of frames 1, stereo and size {[width, height]}, got '
-                f'frames {worlds.frames}, stereo {worlds.stereo} and size {list(worlds.size)}'
-            )
-        if self.validation_pictures < 1:
-            raise TrainError(
-                f'monodepth needs validation_pictures >= 1, got {self.validation_pictures}'
-            )
+        self._judge()  # its checks are those of this recipe
 
     @property
     def name(self) -> str:
@@ -123,57 +106,37 @@ class MonodepthRecipe:
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return errors of metric depth in held-out worlds, and those of the mean depth."""
         assert isinstance(network, Monodepth)
-        return self.figures([self._depth(network, view) for view in self.held_out()])
-
-    def figures(self, found: list[FloatArray]) -> dict[str, float]:
-        """Return errors of depths ``(H, W)`` found in the pictures of `held_out`."""
-        views = self.held_out()
-        truths = [truth for view in views if (truth := view.depth) is not None]
-        mean = np.float32(np.mean([_finite_mean(truth) for truth in truths]))
-        return {
-            **depth_figures(found, truths, ''),
-            **depth_figures(found, truths, '_scaled', median_scaling=True),
-            **depth_figures([np.full_like(truth, mean) for truth in truths], truths, '_of_mean'),
-        }
+        judge = self._judge()
+        found = [judge.metric(finest(network, view)[0], view) for view in judge.held_out()]
+        return judge.figures(found)
 
     def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
         """Return the pairs of the batch, four at most, with the disparity of the left view."""
-        assert isinstance(network, Monodepth)
-        rows = []
-        for left, right in list(zip(batch['left'], batch['right'], strict=True))[:4]:
-            with torch.no_grad():
-                disparity = network(left[None].float() / 255)[0][0, 0].float().cpu().numpy()
-            shown = [image.permute(1, 2, 0).cpu().numpy() for image in (left, right)]
-            rows.append(np.hstack([*shown, disparity_colours(disparity)]))
-        return {'pairs': np.vstack(rows)}
+        return shown_pairs(network, batch)
 
     def smoke(self) -> MonodepthRecipe:
         """Return a version with a tiny network and few pictures of painted worlds."""
+        tiny = self._judge().tiny()
         return replace(
             self,
-            monodepth=replace(self.monodepth, width=1 / 16, input_size=(128, 128)),
-            worlds=replace(self.worlds, size=(128, 128), scenes=('room',)),
+            monodepth=tiny.monodepth,
+            worlds=tiny.worlds,
             pairs_folder='',
             photos=(),
             start=None,
-            validation_pictures=2,
+            validation_pictures=tiny.validation_pictures,
         )
 
     def export(self, network: nn.Module) -> nn.Module:
         """Return the network as it is."""
         return network.eval()
 
-    def held_out(self) -> list[Snapshot]:
-        """Return pictures of worlds that no run sees, with their depth."""
-        return _held_out(self.worlds, self.validation_pictures)
-
-    def metric(self, disparity: FloatArray, view: Snapshot) -> FloatArray:
-        """Return the depth ``(H, W)`` in metres that the network means for a picture."""
-        assert view.frame.camera is not None
-        return metric_depth(disparity, view.frame.camera, self.monodepth.baseline)
-
-    def _depth(self, network: Monodepth, view: Snapshot) -> FloatArray:
-        return self.metric(finest(network, view)[0], view)
+    def _judge(self) -> DepthJudge:
+        return DepthJudge(
+            monodepth=self.monodepth,
+            worlds=self.worlds,
+            validation_pictures=self.validation_pictures,
+        )
 
 
 class StereoPairs:
@@ -214,53 +177,3 @@ class StereoSamples:
             'right': channels_first(right),
             'baseline': pair['baseline'],
         }
-
-
-@torch.no_grad()
-def finest(network: Monodepth, view: Snapshot) -> FloatArray:
-    """Return the finest maps ``(2 or 3, H, W)`` of a picture."""
-    device = next(network.parameters()).device
-    image = torch.from_numpy(channels_first(view.frame.image))[None].to(device).float() / 255
-    return np.asarray(network(image)[0][0].float().cpu().numpy(), np.float32)
-
-
-@torch.no_grad()
-def with_small_disparity(network: Monodepth) -> Monodepth:
-    """Let a new network answer with a small disparity everywhere.
-
-    It would answer with half of the greatest one, which draws most of a picture from beyond the
-    other one's border, where there is nothing to learn from.
-    """
-    share = _FIRST / MAX_DISPARITY
-    for name, parameter in network.named_parameters():
-        if name.endswith('disparity.bias'):
-            parameter.fill_(log(share / (1 - share)))
-    return network
-
-
-@lru_cache(maxsize=1)
-def _held_out(worlds: SampleConfig, count: int) -> list[Snapshot]:
-    """Return pictures of worlds that no run sees, four of each."""
-    samples = WorldSamples(replace(worlds, stereo=False, per_world=4), _HELD_OUT)
-    return [samples[index][0] for index in range(count)]
-
-
-def depth_figures(
-    found: list[FloatArray], truths: list[FloatArray], suffix: str, *, median_scaling: bool = False
-) -> dict[str, float]:
-    """Return mean errors of pictures' depths ``(H, W)``, their names ending in ``suffix``."""
-    errors: DepthErrors = mean_of_pictures(
-        [
-            depth_errors(depth, truth, median_scaling=median_scaling)
-            for depth, truth in zip(found, truths, strict=True)
-        ]
-    )
-    return {
-        f'abs_rel{suffix}': errors.abs_rel,
-        f'rmse{suffix}': errors.rmse,
-        f'a1{suffix}': errors.a1,
-    }
-
-
-def _finite_mean(depth: FloatArray) -> float:
-    return float(depth[np.isfinite(depth)].mean())

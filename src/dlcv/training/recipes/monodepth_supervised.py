@@ -24,9 +24,9 @@ from dlcv.metrics.depth import sparsification
 from dlcv.networks.losses.depth_supervised import mean_of, spread_loss, supervised_loss
 from dlcv.networks.losses.monodepth import MonodepthLossConfig, monodepth_loss
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig
+from dlcv.training.depth import DepthJudge, finest, shown_pairs, with_small_disparity
 from dlcv.training.flow_samples import channels_first
 from dlcv.training.recipe import Batch, Sample, Samples, TrainError
-from dlcv.training.recipes.monodepth import MonodepthRecipe, finest
 from dlcv.training.shards import renewed_of_worlds
 from dlcv.training.start import filled
 from dlcv.types import ByteImage, FloatArray
@@ -103,7 +103,7 @@ class SupervisedMonodepthRecipe:
                 'monodepth_supervised needs value > 0 and gradient, stereo and spread >= 0, got '
                 f'{self.value}, {self.gradient}, {self.stereo} and {self.spread}'
             )
-        self._unsupervised()  # its checks are those of this recipe
+        self._judge()  # its checks are those of this recipe
 
     @property
     def name(self) -> str:
@@ -117,7 +117,7 @@ class SupervisedMonodepthRecipe:
             TrainError: If ``start`` does not fit.
         """
         if self.start is None:
-            return self._unsupervised().network()
+            return with_small_disparity(Monodepth(self.monodepth))
         return filled(Monodepth(self.monodepth), self.start, self.name, new='spread')
 
     def samples(self, seed: int) -> Samples:
@@ -164,22 +164,22 @@ class SupervisedMonodepthRecipe:
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return errors of metric depth in held-out worlds, and how well the spread ranks them."""
         assert isinstance(network, Monodepth)
-        unsupervised = self._unsupervised()
+        judge = self._judge()
         found, areas = [], []
-        for view in unsupervised.held_out():
+        for view in judge.held_out():
             maps = finest(network, view)
             assert view.depth is not None
-            found.append(unsupervised.metric(maps[0], view))
+            found.append(judge.metric(maps[0], view))
             areas.append(sparsification(found[-1], view.depth, -maps[2]).above_oracle)
-        return {**unsupervised.figures(found), 'ause': float(np.nanmean(areas))}
+        return {**judge.figures(found), 'ause': float(np.nanmean(areas))}
 
     def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
         """Return the pairs of the batch, four at most, with the disparity of the left view."""
-        return self._unsupervised().pictures(network, batch)
+        return shown_pairs(network, batch)
 
     def smoke(self) -> SupervisedMonodepthRecipe:
         """Return a version with a tiny network and few pictures of painted worlds."""
-        tiny = self._unsupervised().smoke()
+        tiny = self._judge().tiny()
         return replace(
             self,
             monodepth=replace(tiny.monodepth, spread=True),
@@ -188,16 +188,15 @@ class SupervisedMonodepthRecipe:
             changes=replace(self.changes, speechless=0.25),
             photos=(),
             start=None,
-            validation_pictures=2,
+            validation_pictures=tiny.validation_pictures,
         )
 
     def export(self, network: nn.Module) -> nn.Module:
         """Return the network as it is."""
         return network.eval()
 
-    def _unsupervised(self) -> MonodepthRecipe:
-        """Return the recipe without depth, which validates and draws in the same way."""
-        return MonodepthRecipe(
+    def _judge(self) -> DepthJudge:
+        return DepthJudge(
             monodepth=self.monodepth,
             worlds=self.worlds,
             validation_pictures=self.validation_pictures,

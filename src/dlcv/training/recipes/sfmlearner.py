@@ -39,8 +39,8 @@ from dlcv.networks.losses.view_synthesis import (
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig, small
 from dlcv.networks.registry import build
 from dlcv.networks.sfmlearner import DispNetS, DispNetSConfig, PoseExpNet, PoseExpNetConfig
+from dlcv.training.depth import depth_figures, with_small_disparity
 from dlcv.training.recipe import Batch, Sample, Samples, TrainError
-from dlcv.training.recipes.monodepth import depth_figures, with_small_disparity
 from dlcv.training.shards import kept_of_worlds
 from dlcv.training.start import filled
 from dlcv.types import ByteImage, Camera, FloatArray
