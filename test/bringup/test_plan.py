@@ -57,14 +57,14 @@ def bag(tmp_path_factory):
 
 
 def test_without_arguments_all_nodes_but_the_localizer():
-    assert names() == ['superpoint', 'flownet', 'monodepth', 'deepvo']
+    assert names() == ['superpoint', 'flownet', 'monodepth', 'visual_odometry', 'deepvo']
 
 
 def test_a_map_adds_the_localizer_and_is_its_weights(tmp_path):
     path = tmp_path / 'scene.safetensors'
     path.touch()
     assert start('dsac', map=str(path)).parameters['weights'] == str(path)
-    assert names(map=str(path))[:4] == names()
+    assert names(map=str(path))[:-1] == names()
 
 
 def test_a_subset_is_started_once_and_in_order():
@@ -87,7 +87,7 @@ def test_what_a_robot_tells_all_its_nodes_is_passed_over_and_named(tmp_path):
 
 @pytest.mark.parametrize('name', ['odom_frame', 'base_frame', 'publish_tf', 'device'])
 def test_what_is_not_given_stays_as_the_file_says(name):
-    assert name not in start('deepvo').parameters
+    assert name not in start('visual_odometry').parameters
 
 
 def test_arguments_reach_the_nodes_that_have_them():
@@ -118,7 +118,7 @@ def test_topics_may_be_named_one_by_one():
 
 
 def test_the_nav2_preset_leaves_the_transform_to_the_filter():
-    node = start('deepvo', nav2='true', namespace='robot')
+    node = start('visual_odometry', nav2='true', namespace='robot')
     assert node.parameters['publish_tf'] is False
     assert '/tf' not in node.outputs
     assert node.resolve('~/odometry') == '/robot/camera_odom'
@@ -130,12 +130,15 @@ def test_the_nav2_preset_leaves_the_transform_to_the_filter():
         ({'odom_topic': '/odom'}, '/odom'),
         ({'odom_topic': 'odom'}, '/robot/odom'),
         ({'odom_topic': 'vo/odom', 'nav2': 'true'}, '/robot/vo/odom'),
-        ({'odom_topic': ''}, '/robot/deepvo/odometry'),
+        ({'odom_topic': ''}, '/robot/visual_odometry/odometry'),
     ],
 )
 def test_the_odometry_may_go_where_nav2_listens(given, topic):
-    node = start('deepvo', namespace='robot', **given)
+    node = start('visual_odometry', namespace='robot', **given)
     assert topic in node.outputs
+    assert start('deepvo', namespace='robot', **given).resolve('~/odometry') == (
+        '/robot/deepvo/odometry'
+    )
     assert len([pair for pair in node.remappings if pair[0] == '~/odometry']) <= 1
     assert not any(pair[0] == '~/odometry' for pair in start('flownet', **given).remappings)
 
@@ -150,7 +153,13 @@ def test_the_report_knows_where_the_odometry_went(bag, tmp_path):
 
 
 def test_the_arguments_of_a_node():
-    node = start('deepvo', namespace='/robot/', params_file=str(config('demo.yaml')), nav2='true')
+    node = start(
+        'deepvo',
+        nodes='deepvo',
+        namespace='/robot/',
+        params_file=str(config('demo.yaml')),
+        nav2='true',
+    )
     assert node.arguments == (
         '--ros-args', '-r', '__ns:=/robot', '--params-file', str(config('demo.yaml')),
         '-p', 'autostart:=true', '-p', 'publish_tf:=false',
@@ -177,7 +186,7 @@ def test_a_bag_brings_its_time_and_its_player(bag):
     played = plan(bag=bag, bag_rate='2')
     assert all(node.parameters['use_sim_time'] for node in played.nodes)
     assert played.player[:7] == ('-m', 'dlcv', 'play', bag, '--clock', '--rate', '2')
-    assert played.player[-2:] == ('--wait-subscribers', '4')
+    assert played.player[-2:] == ('--wait-subscribers', '5')
     assert (played.recorder, played.report) == ((), ())
 
 
@@ -197,7 +206,7 @@ def test_a_recording_of_inputs_is_enough_to_make_a_map_of(bag, tmp_path):
         recorded = plan(record=str(tmp_path / 'out.mcap'), record_inputs='true', **given)
         topics = recorded.recorder[recorded.recorder.index('--topics') + 1 :]
         assert {'/camera/image_raw', '/camera/camera_info', '/tf_static'} <= {*topics}
-        assert '/deepvo/odometry' in topics
+        assert '/visual_odometry/odometry' in topics
         assert len(topics) == len({*topics})
 
 

@@ -35,13 +35,14 @@ def test_only_parameters_that_a_node_has_are_set():
 def test_publish_tf_is_the_odometrys():
     values = {'publish_tf': 'true'}
     assert 'publish_tf' not in launch.overrides(NODES['dsac'], values)
-    assert launch.overrides(NODES['deepvo'], values)['publish_tf'] is True
+    assert launch.overrides(NODES['visual_odometry'], values)['publish_tf'] is True
 
 
 def test_nav2_takes_the_transform_away_and_renames_the_odometry():
     values = {'publish_tf': 'true', 'nav2': 'true'}
-    assert launch.overrides(NODES['deepvo'], values)['publish_tf'] is False
-    assert ('~/odometry', 'camera_odom') in launch.remappings(NODES['deepvo'], values)
+    spec = NODES['visual_odometry']
+    assert launch.overrides(spec, values)['publish_tf'] is False
+    assert ('~/odometry', 'camera_odom') in launch.remappings(spec, values)
 
 
 def test_a_bag_means_simulated_time():
@@ -83,9 +84,11 @@ def test_neither_true_nor_false_is_refused():
 
 
 def test_image_qos_is_that_of_every_node():
-    for spec in NODES.values():
-        assert launch.overrides(spec, {'image_qos': 'reliable'}) == {'image_qos': 'reliable'}
-        assert launch.overrides(spec, {'image_qos': ''}) == {}
+    for name, spec in NODES.items():
+        alone = {'nodes': name}
+        given = launch.overrides(spec, alone | {'image_qos': 'reliable'})
+        assert given == {'image_qos': 'reliable'}
+        assert launch.overrides(spec, alone | {'image_qos': ''}) == {}
 
 
 BOTH = {'nodes': 'deepvo,visual_odometry'}

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
-from geometry_msgs.msg import Vector3
+from geometry_msgs.msg import PoseWithCovarianceStamped, Vector3
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, Image, Imu, PointCloud2
 from std_srvs.srv import Trigger
@@ -376,3 +376,54 @@ def test_calibration_of_the_right_camera_needs_no_image_of_its_own(ros: Any, fak
         _put(ros, node, 'right/image', _right(ros.start_ns + index * MOMENT))
     _drive(ros, node, range(3))
     assert [aids.baseline for aids in node.estimator.aids] == pytest.approx([0.1] * 3)
+
+
+def test_set_pose_is_taken(ros: Any, faked: Any) -> None:
+    node = ros.run(faked())
+    heard = ros.hears(node, '~/odometry')
+    given = np.eye(4)
+    given[:3, 3] = 10, 20, 0
+    header = COMPOSER.header_in('odom', COMPOSER.time(0))
+    ros.speak(PoseWithCovarianceStamped, '/visual_odometry/set_pose').publish(
+        COMPOSER.pose_with_covariance(header, given, np.eye(6) * 0.25)
+    )
+    ros.until(lambda: node.task._given is not None)
+    _drive(ros, node, range(2))
+    ros.until(lambda: len(heard) == 2)
+    position = heard[-1].pose.pose.position
+    assert (position.x, position.y) == pytest.approx((10.5, 20))
+    assert heard[-1].pose.covariance[0] >= 0.25
+
+
+def test_a_failed_image_leaves_the_pose_and_costs_trust(ros: Any, faked: Any) -> None:
+    node = ros.run(faked(), input_timeout=60.0)
+    heard = ros.hears(node, '~/odometry')
+    _drive(ros, node, range(3))
+    ros.until(lambda: len(heard) == 3)
+    push, broken = node.estimator.push, []
+
+    def fail(frame: Any, aids: Any) -> Any:
+        broken.append(frame)
+        raise ValueError('a strange image')
+
+    node.estimator.push = fail
+    ros.show(3)
+    ros.until(lambda: broken)
+    node.estimator.push = push
+    _drive(ros, node, range(4, 6))
+    ros.until(lambda: len(heard) == 4)
+    assert heard[-1].pose.pose.position.x == pytest.approx(1.5)
+    before, after = heard[-2].pose.covariance[0], heard[-1].pose.covariance[0]
+    assert np.sqrt(after) - np.sqrt(before) == pytest.approx(5 * 0.2, rel=0.05)  # 5 m/s, 0.2 s
+
+
+def test_another_round_of_a_bag_begins_anew(ros: Any, faked: Any) -> None:
+    node = ros.run(faked())
+    heard = ros.hears(node, '~/odometry')
+    for index in (0, 1, 2, -50, -49):
+        _put(ros, node, 'wheel/odometry', _wheels(ros.start_ns + index * MOMENT, 0.25 * index))
+        _drive(ros, node, range(index, index + 1))
+    ros.until(lambda: len(heard) == 5)
+    assert [m.pose.pose.position.x for m in heard] == pytest.approx([0, 0.5, 1, 0, 0.5])
+    wheels = [aids.wheels is not None for aids in node.estimator.aids]
+    assert wheels == [False, True, True, False, True]

@@ -67,6 +67,7 @@ _BENCHES = {
                 'run only the rows with one of these words in their name: visual_odometry,SIFT',
             ),
             ('camera_height', float, 'of the cameras of --data over the ground, in metres'),
+            ('horizon', int, 'judge poses after N frames alone, on more stretches (10, 50, 100)'),
             ('seed', int, 'of the generated worlds (17127); choose another one to calibrate on'),
         ),
     ),

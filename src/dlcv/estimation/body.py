@@ -136,7 +136,7 @@ class BodyOdometry:
             covariance = _flat_covariance(covariance)
         self._state = BodyState(
             stamp_ns=motion.stamp_ns,
-            odom_from_base=_orthonormal(pose),
+            odom_from_base=orthonormal(pose),
             covariance=covariance,
             twist=twist_of(step, seconds),
             twist_covariance=self._floored(spread / seconds**2),
@@ -305,7 +305,7 @@ def _symmetric(matrix: Matrix) -> Matrix:
     return np.asarray((matrix + matrix.T) / 2)
 
 
-def _orthonormal(pose: Matrix) -> Matrix:
+def orthonormal(pose: Matrix) -> Matrix:
     """Undo the rounding of many products."""
     u, _, vt = np.linalg.svd(pose[:3, :3])
     clean = pose.copy()

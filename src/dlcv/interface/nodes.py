@@ -344,7 +344,6 @@ VISUAL_ODOMETRY = NodeSpec(
     services=COMMON_SERVICES,
     answer='~/odometry',
     weights=('superpoint',),
-    starts=False,
 )  # fmt: skip
 DEEPVO = NodeSpec(
     name='deepvo',

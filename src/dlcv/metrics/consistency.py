@@ -84,15 +84,18 @@ class Stretches:
     Args:
         frames: Of the way.
         horizons: Frames after which a pose is judged.
+
+    Attributes:
+        horizons: The same, rising.
     """
 
     def __init__(self, frames: int, horizons: Iterable[int] = HORIZONS) -> None:
+        self.horizons = tuple(sorted(horizons))
         self._left = frames
-        self._horizons = sorted(horizons)
         self._begin: tuple[FloatArray, FloatArray] | None = None
         self._gone = self._length = 0
         self._parts: dict[int, list[tuple[FloatArray, FloatArray, FloatArray]]] = {
-            horizon: [] for horizon in self._horizons
+            horizon: [] for horizon in self.horizons
         }
 
     def push(
@@ -117,7 +120,7 @@ class Stretches:
             self._parts[self._gone].append((pose, true, covariance))
         if self._gone < self._length:
             return False
-        fitting = [horizon for horizon in self._horizons if horizon <= self._left]
+        fitting = [horizon for horizon in self.horizons if horizon <= self._left]
         self._begin, self._gone, self._length = None, 0, 0
         if lost or not fitting:
             return False

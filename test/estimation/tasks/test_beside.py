@@ -111,6 +111,16 @@ def test_a_topic_that_is_always_late_is_given_up(beside):
     assert max(waits[VAIN:]) < 0.02
 
 
+def test_who_does_not_wait_gives_nothing_up(beside):
+    """Depth of a network is waited for now and then; in between nothing is lost."""
+    for k in range(2 * VAIN):
+        _fill(beside, 'depth', [START + (k - 3) * FRAME, START + (k - 2) * FRAME])
+        assert _now(beside, START + k * FRAME) is None
+    at = START + 2 * VAIN * FRAME
+    threading.Timer(0.05, _fill, (beside, 'depth', [at])).start()
+    assert beside.moment('depth', at, MS, FRAME, monotonic() + 60).at == at
+
+
 def test_without_patience_nobody_waits(beside):
     beside.patient = False
     _fill(beside, 'depth', [START - 2 * FRAME, START - FRAME])

@@ -284,6 +284,21 @@ def test_own_depth_is_estimated_now_and_then(task_of):
     assert task.estimator.aids[0].depth_source == 'network'
 
 
+def test_a_change_of_what_the_metre_comes_from_is_said_now_and_then(task_of):
+    task = task_of()
+    sources = iter(['wheels'] * 3 + ['stereo', 'wheels'] * 60)
+    tracked = task.estimator._tracked
+    task.estimator._tracked = lambda *args, **more: replace(
+        tracked(*args, **more), scale_source=next(sources)
+    )
+    _run(task, range(102))  # 10 s
+    said = [text for text in task.host.said if text.startswith('the metre')]
+    assert said == [
+        'the metre comes from: wheels (before: none)',
+        'the metre comes from: stereo (before: wheels)',
+    ]
+
+
 def test_diagnostics_tell_of_scale_and_tracking(task_of):
     task = task_of()
     _run(task, range(2))

@@ -86,6 +86,11 @@ def test_the_tables_hold_what_the_metrics_say(folder, weights, tmp_path):
     assert judged.value('tiny, motions', 'counted') == FRAMES - 1
     assert judged.value('tiny, poses after 10', 'counted') == 1
     assert len(judged.rows) == 2  # no pose comes 50 frames after another
+    options = Options(
+        data=(folder,), sets=('drive',), weights=(weights,), methods='tiny', horizon=3
+    )
+    _, short = run(options, silent).tables
+    assert short.value('tiny, poses after 3', 'counted') == 3
     (way,) = find([folder])['drive'].ways
     truth = way.poses()
     assert np.allclose(truth, true_poses(), atol=1e-6)

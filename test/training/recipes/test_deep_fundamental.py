@@ -81,7 +81,7 @@ def test_pairs_without_truth_or_matches_teach_nothing(recipe, batch):
     nothing['present'] = torch.zeros_like(batch['present'])
     found = recipe.loss(network, nothing, 0)
     found['loss'].backward()
-    assert float(found['loss']) == 0
+    assert found['loss'].item() == 0
     assert all(p.grad is None or not p.grad.any() for p in network.parameters())
 
 

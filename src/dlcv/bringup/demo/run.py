@@ -1,4 +1,4 @@
-"""Generate a walk, and try the five nodes on it, each in a process of its own."""
+"""Generate a walk, and try the nodes on it, each in a process of its own."""
 
 from __future__ import annotations
 

@@ -6,12 +6,12 @@ Lengths are in units of the window, which are metres only where something metric
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.estimation.odometry.view import Points
 from dlcv.types import ByteImage, FloatArray
 
 Matrix = npt.NDArray[np.float64]
@@ -25,8 +25,7 @@ class Keyframe:
     """A picture that is kept.
 
     Attributes:
-        serial: Number, rising.
-        stamp_ns: Its time.
+        number: Of the picture, rising.
         window_from_camera: ``(4, 4)`` its pose.
         grey: ``(H, W)`` its pixels.
         landmarks: ``(M,)`` names of the landmarks seen in it, rising.
@@ -35,8 +34,7 @@ class Keyframe:
         pixels: ``(M, 2)`` float32 where, in pixels.
     """
 
-    serial: int
-    stamp_ns: int
+    number: int
     window_from_camera: Matrix
     grey: ByteImage
     landmarks: Indices
@@ -51,7 +49,7 @@ class LandmarkTable:
 
     Attributes:
         name: ``(L,)`` one for ever.
-        anchor: ``(L,)`` serial of the keyframe on whose ray it lies.
+        anchor: ``(L,)`` number of the keyframe on whose ray it lies.
         rays: ``(L, 2)`` that ray, as x/z and y/z.
         inverse_depth: ``(L,)`` 1/z in the anchor.
         variance: ``(L,)`` of the inverse depth.
@@ -131,9 +129,7 @@ class Fresh:
     """Points of a picture that no landmark is known for.
 
     Attributes:
-        number: Of the picture.
         xy: ``(N, 2)`` where, as x/z and y/z.
-        stddev: ``(N,)`` how exactly.
         pixels: ``(N, 2)`` where, in pixels.
         descriptors: ``(N, D)``.
         inverse_depth: ``(N,)`` measured or guessed, 1/unit.
@@ -141,9 +137,7 @@ class Fresh:
         measured: ``(N,)`` bool, which.
     """
 
-    number: int
     xy: Matrix
-    stddev: Matrix
     pixels: FloatArray
     descriptors: FloatArray
     inverse_depth: Matrix
@@ -156,18 +150,18 @@ class Keyframes:
 
     Args:
         size: How many are kept.
+        width: Of the descriptors.
 
     Attributes:
         frames: The keyframes.
-        landmarks: What they see, and what the last one alone sees.
+        landmarks: What they see.
     """
 
     def __init__(self, size: int, width: int) -> None:
-        """Begin with nothing; ``width`` is that of the descriptors."""
         self.size = size
         self.frames: list[Keyframe] = []
         self.landmarks = _none(width)
-        self._serial = self._name = 0
+        self._named = 0
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -180,7 +174,7 @@ class Keyframes:
     @property
     def anchors(self) -> Indices:
         """``(L,)`` which keyframe each landmark hangs on."""
-        return np.searchsorted([one.serial for one in self.frames], self.landmarks.anchor)
+        return np.searchsorted([one.number for one in self.frames], self.landmarks.anchor)
 
     def points(self) -> Matrix:
         """Return ``(L, 3)`` where the landmarks are in the window."""
@@ -200,37 +194,27 @@ class Keyframes:
         axis, centre = window_from_camera[:3, 2], window_from_camera[:3, 3]
         return np.asarray((self.points_of(rows) - centre) @ axis, np.float64)
 
-    def add(
-        self,
-        stamp_ns: int,
-        window_from_camera: Matrix,
-        grey: ByteImage,
-        seen: Sighting,
-        fresh: Fresh,
-    ) -> None:
+    def add(self, points: Points, window_from_camera: Matrix, seen: Sighting, fresh: Fresh) -> None:
         """Keep a picture; what it sees anew becomes landmarks.
 
         Args:
-            stamp_ns: Its time.
+            points: The picture.
             window_from_camera: ``(4, 4)`` its pose.
-            grey: ``(H, W)`` its pixels.
             seen: What it sees again.
             fresh: What it sees for the first time.
         """
-        serial = self._serial
-        self._serial += 1
-        names = np.arange(self._name, self._name + len(fresh.xy))
-        self._name += len(names)
+        names = np.arange(self._named, self._named + len(fresh.xy))
+        self._named += len(names)
         order = np.argsort(seen.rows)
+        exact = np.zeros(len(names))  # a patch is where its anchor shows it, by definition
         self.frames.append(
             Keyframe(
-                serial=serial,
-                stamp_ns=stamp_ns,
+                number=points.number,
                 window_from_camera=window_from_camera.copy(),
-                grey=grey,
+                grey=points.grey,
                 landmarks=np.concatenate((self.landmarks.name[seen.rows[order]], names)),
                 xy=np.concatenate((seen.xy[order], fresh.xy)),
-                stddev=np.concatenate((seen.stddev[order], fresh.stddev)),
+                stddev=np.concatenate((seen.stddev[order], exact)),
                 pixels=np.concatenate((seen.pixels[order], fresh.pixels)).astype(np.float32),
             )
         )
@@ -238,7 +222,7 @@ class Keyframes:
         self.landmarks.append(
             LandmarkTable(
                 name=names,
-                anchor=np.full(count, serial),
+                anchor=np.full(count, points.number),
                 rays=fresh.xy,
                 inverse_depth=fresh.inverse_depth,
                 variance=np.square(fresh.inverse_stddev),
@@ -247,7 +231,7 @@ class Keyframes:
                 descriptors=fresh.descriptors,
                 pixels=fresh.pixels,
                 origin=fresh.pixels,
-                last_seen=np.full(count, fresh.number),
+                last_seen=np.full(count, points.number),
                 links=np.zeros(count, np.int64),
             )
         )
@@ -282,7 +266,7 @@ class Keyframes:
         marks = self.landmarks
         for number, frame in enumerate(self.frames):
             rows, at = self._rows(frame)
-            other = marks.anchor[rows] != frame.serial
+            other = marks.anchor[rows] != frame.number
             rows, at = rows[other], at[other]
             parts.append((np.full(len(rows), number), rows, frame.xy[at], frame.stddev[at]))
         keyframe, rows, xy, stddev = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -320,7 +304,7 @@ class Keyframes:
     def _move_on(self, leaving: Keyframe) -> None:
         """Hang the landmarks of a keyframe on the next that sees them."""
         marks = self.landmarks
-        homeless = np.flatnonzero(marks.anchor == leaving.serial)
+        homeless = np.flatnonzero(marks.anchor == leaving.number)
         depth = 1 / np.maximum(marks.inverse_depth[homeless], LEAST)
         rays = np.column_stack((marks.rays[homeless], np.ones(len(homeless))))
         pose = leaving.window_from_camera
@@ -338,7 +322,10 @@ class Keyframes:
             z = (points[rows] - centre) @ axis
             ahead = z > 0
             rows, at, z = rows[ahead], at[ahead], z[ahead]
-            stretch = np.square(old_depth[rows] / z)  # of an error of the inverse depth
+            # d(1/z')/d(1/z) = a (z / z')^2 with a the depth of the old ray in the new camera
+            old_axis = pose[:3, :3].T @ axis
+            ray_depth = marks.rays[rows] @ old_axis[:2] + old_axis[2]
+            stretch = np.abs(ray_depth) * np.square(old_depth[rows] / z)
             value = 1 / z
             marks.prior[rows] = value + (marks.prior[rows] - marks.inverse_depth[rows]) * stretch
             marks.prior_stddev[rows] *= stretch
@@ -346,7 +333,7 @@ class Keyframes:
             marks.inverse_depth[rows] = value
             marks.rays[rows] = frame.xy[at]
             marks.origin[rows] = frame.pixels[at]
-            marks.anchor[rows] = frame.serial
+            marks.anchor[rows] = frame.number
             gone[rows] = False
         marks.keep(~gone)
 

@@ -6,35 +6,44 @@ in metres, and in which frame, is its owner's business.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
-from dlcv.estimation.odometry.hypotheses import by_depth, by_rays
+from dlcv.estimation.odometry.initial import motions_of_rays, pose_of_points
 from dlcv.estimation.odometry.keyframes import LEAST, Fresh, Keyframes, Sighting
 from dlcv.estimation.odometry.pose import Landmarks, PosePrior, RefinedPose, refine_pose
-from dlcv.estimation.odometry.tracks import COARSE, FINE, fitted, matched
+from dlcv.estimation.odometry.robust import GATE
+from dlcv.estimation.odometry.tracks import FINE, found_again
 from dlcv.estimation.odometry.triangulation import triangulate
 from dlcv.estimation.odometry.view import Points
 from dlcv.estimation.odometry.window import Window, adjust
 from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.int64]
 
-DISTANCE = 0.8  # of descriptors that may be one point's
-FEWEST = 15  # landmarks that agree, below which there is no pose
+FEWEST = 15
+"""Landmarks that agree, below which there is no pose."""
+
 _SHARE = 0.3  # of the matches that must agree
-_TRUSTED = 0.6  # share above which the predicted pose is not doubted
-_LOOSE = 50  # links of a chain that is broken
+_TRUSTED = 0.6  # share of agreeing landmarks above which the predicted pose is not doubted
 _STILL, _STEADY = 0.15, 0.6  # median shift in pixels, and share of points that must stand
-_SHIFT = 0.4  # pixels that a standing point may move by its own noise
+_SHIFT = 0.4  # pixels that a standing point may seem to move
 _KNOWN = 0.3  # relative standard deviation below which a depth is one
-_GUESS = 1.0  # relative standard deviation of a depth that is guessed from its neighbours
-_REMEMBERED = 8  # pictures for which a landmark is looked for
-_UNCONFIRMED = 3  # pictures for which one is that only its own keyframe has seen
-_NEW_SHARE, _NEW_SHIFT, _NEW_AFTER = 0.75, 0.03, 20  # when a picture becomes a keyframe
+_GUESSED = 1.0  # relative standard deviation of a guessed depth
+_REMEMBERED, _UNCONFIRMED = 8, 3  # pictures without which landmarks are forgotten
+_SHARED, _MOVED, _LATEST = 0.75, 0.03, 20  # when a picture becomes a keyframe
+_FIRST_MOVED = 0.06  # the same for one that is to tell the first depths
+_FREE = 3  # newest keyframes that an adjustment moves
+_ADJUSTMENTS = 5  # steps of an adjustment
+_PARALLAX = 0.003  # rad that a pair of pictures must show to tell a depth
+_UNMOVED = 0.2  # pixels by which points of the guessed depth may have moved in a mere turn
+_PATIENCE = 3  # pictures in a row that are not found in the window before it is given up
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -44,12 +53,12 @@ class Step:
     Attributes:
         state: Whether the camera moved, stood, or is lost.
         reason: Why it is lost.
-        window_from_camera: ``(4, 4)`` where it is now.
+        window_from_camera: ``(4, 4)`` where it is now, or was last.
         covariance: ``(6, 6)`` of that as (x, y, z, rx, ry, rz) in the window's axes.
         matches: Landmarks found again.
         inliers: Those that agree.
-        earlier: ``(N, 2)`` pixels of these in the picture before.
-        pixels: ``(N, 2)`` pixels of these in this one.
+        earlier: ``(N, 2)`` pixels of some of these in the last picture.
+        pixels: ``(N, 2)`` pixels of them in this one.
     """
 
     state: Literal['tracking', 'standing', 'lost']
@@ -58,276 +67,335 @@ class Step:
     covariance: Matrix
     matches: int = 0
     inliers: int = 0
-    earlier: FloatArray
-    pixels: FloatArray
+    earlier: FloatArray = field(default_factory=lambda: np.empty((0, 2), np.float32))
+    pixels: FloatArray = field(default_factory=lambda: np.empty((0, 2), np.float32))
 
 
 class Tracker:
-    """Follows a camera through a window of keyframes.
+    """Follows a camera through a window of keyframes, which begins with a picture.
 
     Args:
+        points: What the first picture shows.
         size: Keyframes of the window.
         guess: Depth in units that points are taken to have where nothing is known.
+
+    Attributes:
+        window: The keyframes.
+        pose: ``(4, 4)`` window_from_camera of the last picture that was found.
+        covariance: ``(6, 6)`` of that as (x, y, z, rx, ry, rz) in the window's axes.
+        fruitless: Pictures in a row that were not found.
+        keyframes: How many there were so far.
+        motion_covariance: ``(6, 6)`` of the motion from the last keyframe but one to the last, as
+            (x, y, z, rx, ry, rz) in the older one's axes.
     """
 
-    def __init__(self, size: int, guess: float = 5.0) -> None:
-        self._size, self._guess = size, guess
-        self.window: Keyframes | None = None
+    def __init__(self, points: Points, size: int, guess: float) -> None:
+        self.window = Keyframes(size, points.descriptors.shape[1])
+        self.pose: Matrix = np.eye(4)
+        self.fruitless = self.keyframes = 0
+        self.motion_covariance = np.zeros((6, 6))
+        self._newest = np.empty(0, np.int64), np.empty(0, np.int64)
+        self._guess = guess
+        self.covariance = np.zeros((6, 6))
+        self._last = points  # the last picture in which the camera was found and not standing
+        self._motion: Matrix = np.eye(4)
+        self._sure = False  # whether depths were known when it was looked for
+        self._turns = False  # whether the last picture showed no more than a turn
+        self._shared = 0  # landmarks of the last keyframe that the picture after it showed too
+        self._keep(points, Sighting.none())
 
-    def begin(self, points: Points) -> None:
-        """Start a window with this picture as its origin."""
-        self.window = Keyframes(self._size, points.descriptors.shape[1])
-        self._last, self._pose = points, np.eye(4)
-        self._motion = np.eye(4)
-        self._uncertainty = np.zeros((6, 6))
-        self._kept, self._shared = points, 0
-        nothing = Sighting.none()
-        self._keep(points, np.eye(4), nothing)
+    @property
+    def exhausted(self) -> bool:
+        """Whether it should be given up: too many pictures in a row were not found."""
+        return self.fruitless >= _PATIENCE
+
+    @property
+    def motion(self) -> Matrix:
+        """``(4, 4)`` the last motion, ``older_from_newer``."""
+        return self._motion.copy()
+
+    def is_keyframe(self, number: int) -> bool:
+        """Whether a picture is the newest keyframe."""
+        return self.window.frames[-1].number == number
+
+    @property
+    def newest(self) -> tuple[Indices, Indices]:
+        """What the newest keyframe sees again: rows of the landmarks, and its points."""
+        names, points = self._newest
+        marks = self.window.landmarks
+        rows = np.minimum(np.searchsorted(marks.name, names), max(len(marks) - 1, 0))
+        there = marks.name[rows] == names if len(marks) else np.zeros(len(names), np.bool_)
+        return rows[there], points[there]
+
+    def rescale(self, factor: float) -> None:
+        """Make all lengths ``factor`` times as long."""
+        self.window.rescale(factor)
+        self.pose[:3, 3] *= factor
+        self._motion[:3, 3] *= factor
+        self._guess *= factor
+        self.covariance[:3] *= factor
+        self.covariance[:, :3] *= factor
+        self.motion_covariance[:3] *= factor
+        self.motion_covariance[:, :3] *= factor
 
     def track(self, points: Points, motion: FloatArray | None = None) -> Step:
         """Find the camera of the next picture.
 
         Args:
-            points: What is seen.
-            motion: ``(4, 4)`` what is thought to have been its motion, ``older_from_newer``; the
-                last one goes on where nothing is.
+            points: What it shows.
+            motion: ``(4, 4)`` how the camera is thought to have moved, ``older_from_newer``; as
+                from the picture before the last to the last where nobody says.
         """
-        window = self.window
-        assert window is not None, 'begin() comes first'
-        seen = self._found(window, points)
-        if self._stands(window, points, seen):
-            return self._step('standing', points, seen, seen)
+        seen = self._found(points)
+        if self._stands(seen):
+            self._motion = np.eye(4)
+            return self._step('standing', seen, seen)
         if len(seen) < FEWEST:
             return self._lost(
-                points, seen, f'{len(seen)} of {len(points.pixels)} points are found again'
+                seen, f'{len(seen)} of {len(self.window.landmarks)} landmarks are found again'
             )
-        moved = self._motion if motion is None else motion
-        refined = self._located(window, points, seen, self._pose @ moved)
+        refined = self._located(points, seen, self._motion if motion is None else motion)
         agree = seen.only(refined.inliers)
         if len(agree) < max(FEWEST, _SHARE * len(seen)):
-            return self._lost(
-                points, seen, f'{len(agree)} of {len(seen)} points agree on a motion'
-            )
-        older = self._pose
-        self._uncertainty = refined.covariance
-        step = self._step('tracking', points, seen, agree, refined)
-        self._note(window, points, agree)
-        pose = refined.odom_from_camera
-        if self._due(window, points, agree):
-            self._keep(points, pose, agree)
-            self._adjust(window)
-            pose = window.frames[-1].window_from_camera
-        self._motion = np.linalg.inv(older) @ pose
-        self._pose, self._last = pose, points
-        return step
+            return self._lost(seen, f'{len(agree)} of {len(seen)} landmarks agree on a motion')
+        step = self._step('tracking', seen, agree)
+        self._note(points, agree)
+        older, self.pose = self.pose, refined.odom_from_camera
+        self.covariance = refined.covariance
+        if self._due(points, agree):
+            self._keep(points, agree)
+            if not self._turns:  # a turn tells no depths, though noise would
+                self._adjust()
+            self.pose = self.window.frames[-1].window_from_camera
+        self._motion = np.linalg.inv(older) @ self.pose
+        self._last = points
+        self.fruitless = 0
+        return replace(step, window_from_camera=self.pose, covariance=self.covariance)
+
+    def _step(
+        self, state: Literal['tracking', 'standing'], seen: Sighting, agree: Sighting
+    ) -> Step:
+        marks = self.window.landmarks
+        recent = self._recent(agree)
+        return Step(
+            state=state,
+            window_from_camera=self.pose,
+            covariance=self.covariance,
+            matches=len(seen),
+            inliers=len(agree),
+            earlier=marks.pixels[agree.rows[recent]],
+            pixels=agree.pixels[recent].astype(np.float32),
+        )
+
+    def _lost(self, seen: Sighting, reason: str) -> Step:
+        self.fruitless += 1
+        self._motion = np.eye(4)
+        return Step(
+            state='lost',
+            reason=reason,
+            window_from_camera=self.pose,
+            covariance=self.covariance,
+            matches=len(seen),
+        )
 
     # what is seen again ---------------------------------------------------------------------
 
-    def _found(self, window: Keyframes, points: Points) -> Sighting:
-        marks = window.landmarks
-        rows, at = matched(marks.descriptors, points.descriptors, DISTANCE).T
-        pixels = points.pixels[at].copy()
-        fine = np.zeros(len(rows), np.bool_)
-        recent = np.flatnonzero(marks.last_seen[rows] == self._last.number)
-        pixels[recent], fine[recent] = fitted(
-            self._last.grey, points.grey, marks.pixels[rows[recent]], pixels[recent]
-        )
-        anchors = window.anchors[rows]
-        anchored = np.zeros(len(rows), np.bool_)
-        for number, frame in enumerate(window.frames):
-            of = np.flatnonzero((anchors == number) & fine)
-            moved, good = fitted(
-                frame.grey, points.grey, marks.origin[rows[of]], pixels[of], away=1.5
-            )
-            pixels[of[good]] = moved[good]
-            anchored[of[good]] = True
-        links = np.where(fine, marks.links[rows] + 1, _LOOSE)
-        links[anchored] = 1
-        return Sighting(
-            rows=rows,
-            points=at,
-            xy=points.rays(pixels),
-            pixels=pixels,
-            stddev=np.where(fine, FINE * np.sqrt(links), COARSE) / points.focal,
-            links=links,
-        )
+    def _found(self, points: Points) -> Sighting:
+        return found_again(self.window, self._last, points)
 
-    def _stands(self, window: Keyframes, points: Points, seen: Sighting) -> bool:
-        marks = window.landmarks
-        recent = marks.last_seen[seen.rows] == self._last.number
-        if recent.sum() < FEWEST:
+    def _recent(self, seen: Sighting) -> Indices:
+        """Return which of them the last picture showed too."""
+        return np.flatnonzero(self.window.landmarks.last_seen[seen.rows] == self._last.number)
+
+    def _stands(self, seen: Sighting) -> bool:
+        """Whether all is where it was: the reference is the picture in which the camera stopped."""
+        recent = self._recent(seen)
+        if len(recent) < FEWEST or self.fruitless:
             return False
-        shift = np.linalg.norm(seen.pixels[recent] - marks.pixels[seen.rows[recent]], axis=1)
+        shift = np.linalg.norm(
+            seen.pixels[recent] - self.window.landmarks.pixels[seen.rows[recent]], axis=1
+        )
         return bool(np.median(shift) < _STILL and np.mean(shift < _SHIFT) > _STEADY)
 
-    def _note(self, window: Keyframes, points: Points, agree: Sighting) -> None:
-        marks = window.landmarks
+    def _note(self, points: Points, agree: Sighting) -> None:
+        marks = self.window.landmarks
         marks.descriptors[agree.rows] = points.descriptors[agree.points]
         marks.pixels[agree.rows] = agree.pixels
         marks.last_seen[agree.rows] = points.number
         marks.links[agree.rows] = agree.links
 
-    # where the camera is --------------------------------------------------------------------
-
-    def _located(
-        self, window: Keyframes, points: Points, seen: Sighting, predicted: Matrix
-    ) -> RefinedPose:
-        best = self._refined(window, seen, predicted, near=False)
-        known = self._known(window, seen.rows)
-        if known.sum() >= FEWEST and best.inliers[known].mean() >= _TRUSTED:
-            return best
-        for start in self._hypotheses(window, points, seen, known):
-            other = self._refined(window, seen, start, near=True)
-            if other.inliers.sum() > best.inliers.sum() or not known.sum() >= FEWEST:
-                best = other
-        return best
-
-    def _known(self, window: Keyframes, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        marks = window.landmarks
+    def _known(self, rows: Indices) -> Mask:
+        """Return ``(N,)`` bool: which landmarks have a depth."""
+        marks = self.window.landmarks
         return np.sqrt(marks.variance[rows]) < _KNOWN * marks.inverse_depth[rows]
 
-    def _refined(self, window: Keyframes, seen: Sighting, start: Matrix, *, near: bool) -> RefinedPose:
-        marks, rows = window.landmarks, seen.rows
+    # where the camera is --------------------------------------------------------------------
+
+    def _located(self, points: Points, seen: Sighting, motion: FloatArray) -> RefinedPose:
+        best = self._refined(seen, self.pose @ motion)
+        self._turns = False
+        known = self._known(seen.rows)
+        enough = self._sure = np.count_nonzero(known) >= FEWEST
+        if enough and best.inliers[known].mean() >= _TRUSTED:
+            return best
+        others = [
+            self._refined(seen, start, prior, near=True)
+            for start, prior in self._starts(points, seen, known)
+        ]
+        if not enough and others:
+            return min(others, key=_disagreement)
+        return min((best, *others), key=_disagreement)
+
+    def _starts(
+        self, points: Points, seen: Sighting, known: Mask
+    ) -> list[tuple[Matrix, PosePrior | None]]:
+        """Return poses to start from that need no prediction, with what holds them."""
+        rows = seen.rows
+        pose = pose_of_points(self.window.points_of(rows[known]), seen.xy[known], points.focal)
+        if pose is not None:
+            return [(pose, None)]
+        # The way since the last keyframe is longer than that since the last picture.
+        marks, last = self.window.landmarks, self.window.frames[-1]
+        of = np.flatnonzero(marks.anchor[rows] == last.number)
+        earlier, later = marks.rays[rows[of]], seen.xy[of]
+        pairs = motions_of_rays(earlier, later, points.focal)
+        self._turns = any(pair.kind == 'turn' for pair in pairs)
+        starts: list[tuple[Matrix, PosePrior | None]] = []
+        for pair in pairs:
+            start = last.window_from_camera @ self._sized(
+                rows[of], earlier, later, pair.older_from_newer
+            )
+            held = self._unmoved(start, points.focal) if pair.kind == 'turn' else None
+            starts.append((start, held))
+        return starts
+
+    def _unmoved(self, pose: Matrix, focal: float) -> PosePrior:
+        """Hold a camera's place as firmly as a turn says that it did not move."""
+        shift = _UNMOVED * self._guess / focal
+        deviation = np.repeat((shift, np.pi), 3)
+        return PosePrior(odom_from_camera=pose, covariance=np.diag(deviation**2))
+
+    def _refined(
+        self, seen: Sighting, start: Matrix, prior: PosePrior | None = None, *, near: bool = False
+    ) -> RefinedPose:
+        marks, rows = self.window.landmarks, seen.rows
         landmarks = Landmarks(
-            odom_from_anchor=window.poses,
-            anchor=window.anchors[rows],
+            odom_from_anchor=self.window.poses,
+            anchor=self.window.anchors[rows],
             rays=marks.rays[rows],
             inverse_depth=marks.inverse_depth[rows],
             variance=marks.variance[rows],
         )
-        return refine_pose(start, landmarks, seen.xy, seen.stddev * np.sqrt(2), near=near)
+        noise = seen.stddev * np.sqrt(2)  # of both pictures
+        return refine_pose(start, landmarks, seen.xy, noise, prior=prior, near=near)
 
-    def _hypotheses(
-        self,
-        window: Keyframes,
-        points: Points,
-        seen: Sighting,
-        known: npt.NDArray[np.bool_],
-    ) -> list[Matrix]:
-        marks, rows = window.landmarks, seen.rows
-        found = []
-        by_points = by_depth(window.points_of(rows[known]), seen.xy[known], points.focal)
-        if by_points is not None:
-            found.append(by_points)
-        recent = np.flatnonzero(marks.last_seen[rows] == self._last.number)
-        earlier = self._last.rays(marks.pixels[rows[recent]])
-        motion = by_rays(earlier, seen.xy[recent], points.focal)
-        if motion is not None:
-            found.append(self._pose @ self._sized(window, rows[recent], earlier, seen.xy[recent], motion))
-        return found
-
-    def _sized(self, window, rows, earlier, later, motion):
+    def _sized(self, rows: Indices, earlier: Matrix, later: Matrix, motion: Matrix) -> Matrix:
         """Give a motion of length one the length that fits the landmarks' depths."""
-        count = np.arange(len(rows))
         unit = triangulate(
             np.stack((np.eye(4), motion)),
-            anchor=np.zeros(len(rows), np.int64),
+            anchor=np.zeros(len(rows), np.intp),
             rays=earlier,
-            keyframe=np.ones(len(rows), np.int64),
-            landmark=count,
+            keyframe=np.ones(len(rows), np.intp),
+            landmark=np.arange(len(rows)),
             xy=later,
             stddev=FINE / self._last.focal,
-            least_parallax=0.003,
+            least_parallax=_PARALLAX,
         )
-        depth = window.depths_in(self._pose, rows)
+        depth = 1 / np.maximum(self.window.landmarks.inverse_depth[rows], LEAST)
         good = unit.accepted & (depth > 0) & (unit.inverse_depth > LEAST)
-        if good.sum() < FEWEST:
-            length = np.linalg.norm(self._motion[:3, 3])
+        if np.count_nonzero(good) < FEWEST:
+            length = float(np.linalg.norm(self._motion[:3, 3]))
         else:
-            length = np.median(unit.inverse_depth[good] * depth[good])
+            length = float(np.median(unit.inverse_depth[good] * depth[good]))
         sized = motion.copy()
         sized[:3, 3] *= length
         return sized
 
     # the window -----------------------------------------------------------------------------
 
-    def _due(self, window: Keyframes, points: Points, agree: Sighting) -> bool:
-        """Whether a picture is to be a keyframe."""
-        last = window.frames[-1]
-        marks = window.landmarks
-        names = marks.name[agree.rows]
-        at = np.searchsorted(last.landmarks, names)
-        at[at == len(last.landmarks)] = 0
+    def _due(self, points: Points, agree: Sighting) -> bool:
+        """Whether a picture is to be a keyframe: much is new, or much has moved."""
+        last = self.window.frames[-1]
+        names = self.window.landmarks.name[agree.rows]
+        at = np.minimum(np.searchsorted(last.landmarks, names), len(last.landmarks) - 1)
         common = last.landmarks[at] == names
-        kept = common.sum()
-        shift = np.median(np.abs(agree.xy[common] - last.xy[at[common]]).max(axis=1)) if kept else 1
-        width = points.camera.width / points.focal
-        if points.number == self._kept.number + 1:
-            self._shared = kept
+        shared = int(np.count_nonzero(common))
+        if not self._shared:
+            self._shared = shared
+        if shared < max(FEWEST, _SHARED * self._shared):
+            return True
+        if self._turns:  # and no depth is known: a keyframe here would know none either
+            return False
+        shift = np.median(np.abs(agree.xy[common] - last.xy[at[common]]).max(axis=1))
+        least = _MOVED if self._sure else _FIRST_MOVED
         return bool(
-            kept < _NEW_SHARE * self._shared
-            or shift > _NEW_SHIFT * width
-            or points.number - self._kept.number >= _NEW_AFTER
+            shift > least * points.camera.width / points.focal
+            or points.number - last.number >= _LATEST
         )
 
-    def _keep(self, points: Points, pose: Matrix, agree: Sighting) -> None:
-        window = self.window
-        assert window is not None
+    def _keep(self, points: Points, agree: Sighting) -> None:
         new = np.ones(len(points.pixels), np.bool_)
         new[agree.points] = False
-        value, stddev, measured = self._depths(window, points, pose, agree, np.flatnonzero(new))
-        window.add(
-            points.stamp_ns,
-            pose,
-            points.grey,
-            agree,
-            Fresh(
-                number=points.number,
-                xy=points.rays(points.pixels[new]),
-                stddev=np.full(len(value), COARSE / points.focal),
-                pixels=points.pixels[new],
-                descriptors=points.descriptors[new],
-                inverse_depth=value,
-                inverse_stddev=stddev,
-                measured=measured,
-            ),
+        depth, stddev, measured = self._depths(points, agree, new)
+        fresh = Fresh(
+            xy=points.rays(points.pixels[new]),
+            pixels=points.pixels[new],
+            descriptors=points.descriptors[new],
+            inverse_depth=depth,
+            inverse_stddev=stddev,
+            measured=measured,
         )
-        window.forget_unseen(points.number - _REMEMBERED, points.number - _UNCONFIRMED)
-        window.forget_oldest()
-        self._kept, self._shared = points, 0
+        self.keyframes += 1
+        self._newest = self.window.landmarks.name[agree.rows], agree.points
+        self.window.add(points, self.pose, agree, fresh)
+        self.window.forget_unseen(points.number - _REMEMBERED, points.number - _UNCONFIRMED)
+        self.window.forget_oldest()
+        self._shared = 0
 
-    def _depths(
-        self, window: Keyframes, points: Points, pose: Matrix, agree: Sighting, new: npt.NDArray
-    ) -> tuple[Matrix, Matrix, npt.NDArray[np.bool_]]:
-        """Return inverse depths of new points: measured, or those of neighbours, or a guess."""
-        value, stddev = points.inverse_depth[new].copy(), points.inverse_stddev[new].copy()
-        measured = np.isfinite(value)
-        marks = window.landmarks
-        if len(agree):
-            known = np.sqrt(marks.variance[agree.rows]) < _KNOWN * marks.inverse_depth[agree.rows]
-        else:
-            known = np.zeros(0, np.bool_)
-        if known.sum() >= FEWEST:
-            from scipy.spatial import cKDTree
+    def _depths(self, points: Points, agree: Sighting, new: Mask) -> tuple[Matrix, Matrix, Mask]:
+        """Return inverse depths of new points, their deviations, and which were measured.
 
-            inverse = 1 / np.maximum(window.depths_in(pose, agree.rows[known]), 1e-3)
-            _, near = cKDTree(agree.pixels[known]).query(points.pixels[new], k=3)
+        What was not is guessed: as its neighbours in the picture, else as all others.
+        """
+        given, given_stddev = points.inverse_depth[new], points.inverse_stddev[new]
+        known = agree.only(self._known(agree.rows)) if len(agree) else agree
+        guess = np.full(len(given), 1 / self._guess)
+        if len(known) >= FEWEST:
+            inverse = 1 / np.maximum(self.window.depths_in(self.pose, known.rows), 1e-3)
+            near = cKDTree(known.pixels).query(points.pixels[new], k=3)[1]
             guess = np.median(inverse[near], axis=1)
-        else:
-            guess = np.full(len(value), 1 / self._guess)
-        value[~measured] = guess[~measured]
-        stddev[~measured] = _GUESS * guess[~measured]
-        return value, stddev, measured
+        there = np.isfinite(given)
+        return (
+            np.where(there, given, guess),
+            np.where(there, given_stddev, _GUESSED * guess),
+            there & points.metric,
+        )
 
-    def _adjust(self, window: Keyframes) -> None:
-        marks = window.landmarks
-        keyframe, rows, xy, stddev = window.observations(); ff = stddev * self._last.focal < 1.5; keyframe, rows, xy, stddev = keyframe[ff], rows[ff], xy[ff], stddev[ff]
+    def _adjust(self) -> None:
+        """Let the newest keyframes and the landmarks agree.
+
+        The older ones stand: what held them to each other has been forgotten in part, and with the
+        rest alone they would be worse than they were.
+        """
+        window, marks = self.window, self.window.landmarks
+        keyframe, rows, xy, stddev = window.observations()
         there = np.unique(rows)
         if len(there) < FEWEST:
             return
-        metric = np.isfinite(marks.prior_stddev[there]).sum() >= FEWEST
-        young = len(window) < 3
-        weak = _GUESS * marks.inverse_depth[there]
         prior_stddev = marks.prior_stddev[there]
-        if young and not metric:
-            prior_stddev = np.minimum(prior_stddev, 1.0 * marks.prior[there])
+        fixed = max(1, len(window) - _FREE)
+        if np.count_nonzero(np.isfinite(prior_stddev)) < FEWEST:  # no unit but the window's own
+            fixed = max(fixed, 2)
+            if len(window) <= 2:
+                fixed = 1
+                prior_stddev = np.minimum(prior_stddev, _GUESSED * marks.prior[there])
         found = adjust(
             Window(
                 odom_from_camera=window.poses,
-                fixed=max(1 if metric or young else 2, len(window) - 3),
+                fixed=fixed,
                 anchor=window.anchors[there],
                 rays=marks.rays[there],
-                ray_stddev=0.0,
+                ray_stddev=0.0,  # a patch is where its anchor shows it, by definition
                 inverse_depth=marks.inverse_depth[there],
                 keyframe=keyframe,
                 landmark=np.searchsorted(there, rows),
@@ -336,34 +404,14 @@ class Tracker:
                 prior_inverse_depth=marks.prior[there],
                 prior_stddev=prior_stddev,
             ),
-            iterations=5,
+            iterations=_ADJUSTMENTS,
         )
         window.move(found.odom_from_camera)
+        self.motion_covariance = found.relative_covariance(len(window) - 2, len(window) - 1)
         marks.inverse_depth[there] = np.maximum(found.inverse_depth, LEAST)
         marks.variance[there] = found.inverse_depth_variance
 
-    # answers --------------------------------------------------------------------------------
 
-    def _step(
-        self, state: str, points: Points, seen: Sighting, agree: Sighting,
-        refined: RefinedPose | None = None,
-    ) -> Step:
-        assert self.window is not None
-        marks = self.window.landmarks
-        recent = marks.last_seen[agree.rows] == self._last.number
-        return Step(
-            state=state,
-            window_from_camera=self._pose if refined is None else refined.odom_from_camera,
-            covariance=self._uncertainty if refined is None else refined.covariance,
-            matches=len(seen),
-            inliers=len(agree),
-            earlier=marks.pixels[agree.rows[recent]],
-            pixels=agree.pixels[recent],
-        )
-
-    def _lost(self, points: Points, seen: Sighting, reason: str) -> Step:
-        none = np.empty((0, 2), np.float32)
-        return Step(
-            state='lost', reason=reason, window_from_camera=self._pose,
-            covariance=self._uncertainty, matches=len(seen), earlier=none, pixels=none,
-        )
+def _disagreement(refined: RefinedPose) -> float:
+    outliers = np.count_nonzero(~refined.inliers)
+    return float(GATE * outliers + refined.chi2 * 2 * np.count_nonzero(refined.inliers))

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from dlcv.estimation.odometry.keyframes import Keyframes, Sighting
+from dlcv.estimation.odometry.view import Points
 from dlcv.networks.layers.keypoints import match_mutual
 from dlcv.types import ByteImage, FloatArray
 
@@ -24,6 +26,48 @@ _LEVELS = 1  # pyramid levels above the picture: a guess is off by a pixel or tw
 _STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 0.02)
 _BACK = 0.4  # pixels by which the way back may miss
 _AWAY = 3.0  # pixels by which a fitted point may leave the detected one
+_WANDERED = 1.5  # pixels by which it may leave it by having been fitted from picture to picture
+_LOOSE = 50  # links of a chain that is broken
+_DISTANCE = 0.8  # of descriptors that may be one point's
+_ENOUGH = 60  # landmarks that fit, with which the others are not needed
+
+
+def found_again(window: Keyframes, last: Points, points: Points) -> Sighting:
+    """Find landmarks in a picture.
+
+    Only what a patch fits is taken, where that is enough: what is detected again without fitting is
+    off by pixels, or something else.
+
+    Args:
+        window: The landmarks, and the keyframes that show them.
+        last: The last picture that showed some.
+        points: The picture.
+    """
+    marks = window.landmarks
+    rows, at = matched(marks.descriptors, points.descriptors, _DISTANCE).T
+    pixels = points.pixels[at].copy()
+    links = np.full(len(rows), _LOOSE)
+    recent = np.flatnonzero(marks.last_seen[rows] == last.number)
+    pixels[recent], good = fitted(
+        last.grey, points.grey, marks.pixels[rows[recent]], pixels[recent], _AWAY
+    )
+    links[recent[good]] = marks.links[rows[recent[good]]] + 1
+    anchors = window.anchors[rows]
+    for number, frame in enumerate(window.frames):  # the anchor's own patch does not wander
+        of = np.flatnonzero((anchors == number) & (links < _LOOSE))
+        moved, good = fitted(frame.grey, points.grey, marks.origin[rows[of]], pixels[of], _WANDERED)
+        pixels[of[good]] = moved[good]
+        links[of[good]] = 1
+    fine = links < _LOOSE
+    seen = Sighting(
+        rows=rows,
+        points=at,
+        xy=points.rays(pixels),
+        pixels=pixels,
+        stddev=np.where(fine, FINE * np.sqrt(links), COARSE) / points.focal,
+        links=links,
+    )
+    return seen.only(fine) if np.count_nonzero(fine) >= _ENOUGH else seen
 
 
 def matched(reference: FloatArray, descriptors: FloatArray, distance: float) -> Indices:
@@ -48,7 +92,7 @@ def fitted(
     later: ByteImage,
     earlier_xy: FloatArray,
     later_xy: FloatArray,
-    away: float = _AWAY,
+    away: float,
 ) -> tuple[FloatArray, Mask]:
     """Move detected points to where the patches around them fit best.
 

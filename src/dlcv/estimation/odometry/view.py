@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.estimation.odometry.scale import ScaleSource
 from dlcv.geometry.camera import pixel_rays
 from dlcv.types import ByteImage, Camera, FloatArray
 
@@ -25,7 +26,8 @@ class Points:
         inverse_depth: ``(N,)`` what was measured beside the picture, 1/unit of the window; NaN
             where nothing was.
         inverse_stddev: ``(N,)`` its standard deviation.
-        metric: Whether that is so good that it says what the unit is.
+        source: Who measured that.
+        metric: Whether its metre is the unit of the window.
     """
 
     number: int
@@ -36,7 +38,8 @@ class Points:
     descriptors: FloatArray
     inverse_depth: npt.NDArray[np.float64]
     inverse_stddev: npt.NDArray[np.float64]
-    metric: bool
+    source: ScaleSource = 'none'
+    metric: bool = False
 
     @property
     def focal(self) -> float:

@@ -181,9 +181,11 @@ class Beside:
         if self._closed or settled():
             stream.vain = 0
             return
-        hopeless = stream.vain >= VAIN and stream.vain % RETRY
-        if self.patient and not hopeless:
-            self._arrived.wait_for(lambda: self._closed or settled(), max(until - monotonic(), 0.0))
+        seconds = until - monotonic()
+        if not self.patient or seconds <= 0:
+            return
+        if stream.vain < VAIN or stream.vain % RETRY == 0:
+            self._arrived.wait_for(lambda: self._closed or settled(), seconds)
         stream.vain = 0 if settled() else stream.vain + 1
 
 

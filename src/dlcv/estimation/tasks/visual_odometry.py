@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dlcv.estimation.monodepth import DepthEstimator
 
 INFO, TRACKS, LANDMARKS = '~/info', '~/tracks', '~/landmarks'
+QUIET_NS = 5_000_000_000  # between two words about what the metre comes from
 _LANDMARK = np.dtype([(name, '<f4') for name in ('x', 'y', 'z', 'stddev')])
 
 
@@ -39,6 +40,7 @@ class VisualOdometryTask(OdometryTask[VisualOdometryParameters]):
         self._network: DepthEstimator | None = None
         self._last_ns: int | None = None
         self._passed_by = 0
+        self._said = 'none', 0  # what the metre comes from, and when that was said
 
     def load(self, device: str, precision: str) -> Estimator:
         """Build the estimator."""
@@ -95,6 +97,7 @@ class VisualOdometryTask(OdometryTask[VisualOdometryParameters]):
         self._last_ns = frame.stamp_ns
         if self.estimator.tracking.state == 'standing':
             self._reader.gyroscope.stands()
+        self._say_scale(frame, self.estimator.tracking)
         return found
 
     def placed(self, frame: Frame, base_from_camera: Matrix) -> None:
@@ -154,6 +157,15 @@ class VisualOdometryTask(OdometryTask[VisualOdometryParameters]):
         if self.wanted(LANDMARKS):
             in_odom = make.header_in(self.parameters.odom_frame, header.stamp)
             self.send(LANDMARKS, make.cloud(in_odom, self._landmarks(frame, tracking)))
+
+    def _say_scale(self, frame: Frame, tracking: Tracking) -> None:
+        """Say that the metre comes from elsewhere, but not again and again."""
+        before, at = self._said
+        known = tracking.state not in ('starting', 'lost')
+        if not known or tracking.scale_source == before or 0 <= frame.stamp_ns - at < QUIET_NS:
+            return
+        self._said = tracking.scale_source, frame.stamp_ns
+        self.host.warn(f'the metre comes from: {tracking.scale_source} (before: {before})')
 
     def _landmarks(self, frame: Frame, tracking: Tracking) -> Any:
         """Return the landmarks where the published pose sees them: two_d_mode moves it."""

@@ -87,6 +87,7 @@ class Options(BenchOptions):
         methods: Words with commas between them: only rows with one of them in their name are run.
         camera_height: Of the cameras of ``data`` over the ground in metres; 0 for unknown.
         seed: Of the worlds.
+        horizon: Frames after which poses are judged; 0 for all of `HORIZONS`.
     """
 
     plots: Path | None = None
@@ -94,15 +95,16 @@ class Options(BenchOptions):
     methods: str = ''
     camera_height: float = 0.0
     seed: int = SEED
+    horizon: int = 0
 
     def __post_init__(self) -> None:
         BenchOptions.__post_init__(self)
         if self.limit is not None and self.limit < 2:
             raise BenchError(f'odometry needs a limit of 2 frames or more, got {self.limit}')
-        if min(self.ways, self.seed) < 0 or not 0 <= self.camera_height < inf:
+        if min(self.ways, self.seed, self.horizon) < 0 or not 0 <= self.camera_height < inf:
             raise BenchError(
-                'odometry needs ways, seed and a finite camera height >= 0, got '
-                f'{self.ways}, {self.seed} and {self.camera_height}'
+                'odometry needs ways, seed, horizon and a finite camera height >= 0, got '
+                f'{self.ways}, {self.seed}, {self.horizon} and {self.camera_height}'
             )
 
 
@@ -116,7 +118,9 @@ def run(options: Options, progress: Progress) -> Report:
     """
     known = find(options.data, options.seed, options.camera_height)
     check_sets(options.sets, list(known))
-    methods = find_methods(options.weights, [w for w in options.methods.split(',') if w])
+    words = [word for word in options.methods.split(',') if word]
+    horizons = (options.horizon,) if options.horizon else HORIZONS
+    methods = find_methods(options.weights, words, horizons)
     tables: list[Table] = []
     for name in options.sets or known:
         ways = known[name].cut(options.ways or None, options.limit)
@@ -203,10 +207,6 @@ def _values(
     )
 
 
-def _after(horizon: int) -> str:
-    return f'poses after {horizon}'
-
-
 def _beliefs(
     followers: list[Follower], truths: list[FloatArray], *, metric: bool
 ) -> dict[str, Beliefs]:
@@ -220,7 +220,8 @@ def _beliefs(
             continue
         scale = 1.0 if metric else _scale(_pairs(np.stack(follower.poses), truth))
         known = {'motions': follower.motions}
-        known |= {_after(horizon): follower.stretches.after(horizon) for horizon in HORIZONS}
+        stretches = follower.stretches
+        known |= {f'poses after {n}': stretches.after(n) for n in stretches.horizons}
         for what, beliefs in known.items():
             parts.setdefault(what, []).append(beliefs.scaled(scale))
     return {what: Beliefs.joined(some) for what, some in parts.items()}

@@ -14,7 +14,7 @@ from dlcv.evaluation.bench.odometry_ways import DepthCamera, Way
 from dlcv.evaluation.bench.options import BenchError
 from dlcv.evaluation.bench.weight_files import WeightFile, weight_files
 from dlcv.metrics.baselines.odometry import ConstantVelocity, FivePoint, Odometry, StraightLine
-from dlcv.metrics.consistency import Beliefs, Stretches
+from dlcv.metrics.consistency import HORIZONS, Beliefs, Stretches
 from dlcv.types import Aids, DepthMap, FloatArray, Keypoints, Lost, Motion, Snapshot
 
 if TYPE_CHECKING:
@@ -100,20 +100,20 @@ class Estimated:
     Args:
         estimator: Is reset.
         push: Makes its answer to a view, and tells how long that took.
-        frames: Of the way.
+        stretches: On which poses are judged.
     """
 
     def __init__(
         self,
         estimator: Reckoner,
         push: Callable[[Snapshot], tuple[Motion | Lost | None, float]],
-        frames: int,
+        stretches: Stretches,
     ) -> None:
         estimator.reset()
         self._estimator, self._push = estimator, push
         self._truths: dict[int, FloatArray] = {}
         self._motions: list[tuple[FloatArray, FloatArray, FloatArray]] = []
-        self.stretches = Stretches(frames)
+        self.stretches = stretches
         self.poses: list[FloatArray] = []
         self.seconds: list[float] = []
         self.lost = 0
@@ -152,9 +152,17 @@ class EstimatedVisually(Estimated):
         helpers: The networks that run beside it.
         aid: What it is helped with.
         way: Which has that.
+        stretches: See `Estimated`.
     """
 
-    def __init__(self, estimator: VisualOdometry, helpers: Helpers, aid: Aid, way: Way) -> None:
+    def __init__(
+        self,
+        estimator: VisualOdometry,
+        helpers: Helpers,
+        aid: Aid,
+        way: Way,
+        stretches: Stretches,
+    ) -> None:
         self.standing = 0
         height = way.camera_height() if aid == 'camera_height' and way.camera_height else 0.0
         estimator.settings = replace(estimator.settings, scale_source=aid, camera_height=height)
@@ -168,7 +176,7 @@ class EstimatedVisually(Estimated):
             self.standing += estimator.tracking.state == 'standing'
             return answer, seconds
 
-        super().__init__(estimator, push, way.frames)
+        super().__init__(estimator, push, stretches)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -217,12 +225,15 @@ def seen(depth: FloatArray, camera: DepthCamera, noise: np.random.Generator) -> 
     return np.asarray(known, np.float32)
 
 
-def methods(weights: tuple[Path, ...], words: Sequence[str] = ()) -> list[Method]:
+def methods(
+    weights: tuple[Path, ...], words: Sequence[str] = (), horizons: Sequence[int] = HORIZONS
+) -> list[Method]:
     """Return all rows, or those whose names have one of the words in them.
 
     Args:
         weights: Of DeepVO; empty for the shipped ones.
         words: Empty for all rows.
+        horizons: Frames after which poses are judged.
 
     Raises:
         WeightsError: A weight file is refused.
@@ -238,10 +249,10 @@ def methods(weights: tuple[Path, ...], words: Sequence[str] = ()) -> list[Method
         raise BenchError(f'no method has {" or ".join(words)} in its name; there are {names}')
     helpers = _helpers() if any(wanted(name) for name in names[-len(AIDS) :]) else None
     found = [Method(name=name, follow=_CLASSICAL[name]) for name in _CLASSICAL if wanted(name)]
-    found += [_deepvo(file) for file in files if wanted(file.title)]
+    found += [_deepvo(file, horizons) for file in files if wanted(file.title)]
     for aid in AIDS:
         if helpers is not None and wanted(f'{ODOMETRY}, {aid}'):
-            found.append(_visual(aid, helpers))
+            found.append(_visual(aid, helpers, horizons))
     return found
 
 
@@ -253,7 +264,7 @@ _CLASSICAL: dict[str, Callable[[Way, FloatArray], Follower]] = {
 }
 
 
-def _deepvo(file: WeightFile) -> Method:
+def _deepvo(file: WeightFile, horizons: Sequence[int]) -> Method:
     """Return the row of a network, on the CPU in 32 bits: the same pictures, the same numbers."""
     from dlcv.estimation.load import load_odometry
 
@@ -265,18 +276,19 @@ def _deepvo(file: WeightFile) -> Method:
         return answer, perf_counter() - begin
 
     def follow(way: Way, _truth: FloatArray) -> Follower:
-        return Estimated(estimator, push, way.frames)
+        return Estimated(estimator, push, Stretches(way.frames, horizons))
 
     return Method(name=file.title, follow=follow, file=file.file)
 
 
-def _visual(aid: Aid, helpers: Helpers) -> Method:
+def _visual(aid: Aid, helpers: Helpers, horizons: Sequence[int]) -> Method:
     from dlcv.estimation.load import load_visual_odometry
 
     estimator = load_visual_odometry(device='cpu')
 
     def follow(way: Way, _truth: FloatArray) -> Follower:
-        return EstimatedVisually(estimator, helpers, aid, way)
+        stretches = Stretches(way.frames, horizons)
+        return EstimatedVisually(estimator, helpers, aid, way, stretches)
 
     return Method(
         name=f'{ODOMETRY}, {aid}',
