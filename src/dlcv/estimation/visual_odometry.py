@@ -134,6 +134,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         self._noise: Matrix = (
             np.zeros((6, 6)) if covariance is None else np.array(covariance, np.float64)
         )
+        self._scale_variance = self._metre.filter.stddev**2  # of the scale when it was last used
         self._way: Matrix = np.zeros(3)  # in odom axes, metres that the scale's error is a share of
 
     @property
@@ -343,6 +344,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         unseen = self._unseen(extent(motion) / pause)
         covariance, drift = covariance + unseen, drift + unseen
         covariance[:3, :3] += self._metre.filter.spread(motion[:3, 3])
+        self._settle_scale()
         self._way = self._way + self.odom_from_camera[:3, :3] @ motion[:3, 3]
         pose, self._noise = compounded(self.odom_from_camera, self._noise, motion, drift)
         self.odom_from_camera = orthonormal(pose)
@@ -356,6 +358,13 @@ class VisualOdometry(Estimator[SuperPoint]):
             drift=drift,
             scale_stddev=self._metre.filter.stddev,
         )
+
+    def _settle_scale(self) -> None:
+        """Keep in the pose what the scale was off by on the way so far, now that it is surer."""
+        before, now = self._scale_variance, self._metre.filter.stddev**2
+        if now < before:
+            self._noise[:3, :3] += (before - now) * np.outer(self._way, self._way)
+        self._scale_variance = now
 
     def _unseen(self, speed: Matrix) -> Matrix:
         """Return the ``(6, 6)`` covariance of what may have happened while nothing was seen."""

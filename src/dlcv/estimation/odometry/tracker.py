@@ -32,6 +32,7 @@ FEWEST = 15
 
 _SHARE = 0.3  # of the matches that must agree
 _TRUSTED = 0.6  # share of agreeing landmarks above which the predicted pose is not doubted
+_MOST = 0.5  # share of landmarks with a depth, below which guesses would rule a prediction
 _STILL, _STEADY = 0.15, 0.6  # median shift in pixels, and share of points that must stand
 _SHIFT = 0.4  # pixels that a standing point may seem to move
 _KNOWN = 0.3  # relative standard deviation below which a depth is one
@@ -42,7 +43,7 @@ _FIRST_MOVED = 0.06  # the same for one that is to tell the first depths
 _FREE = 3  # newest keyframes that an adjustment moves
 _ADJUSTMENTS = 5  # steps of an adjustment
 _PARALLAX = 0.003  # rad that a pair of pictures must show to tell a depth
-_UNMOVED = 0.2  # pixels by which points of the guessed depth may have moved in a mere turn
+_UNMOVED = 0.02  # pixels by which points of the guessed depth may have moved in a mere turn
 _PATIENCE = 3  # pictures in a row that are not found in the window before it is given up
 
 
@@ -232,19 +233,23 @@ class Tracker:
     # where the camera is --------------------------------------------------------------------
 
     def _located(self, points: Points, seen: Sighting, motion: FloatArray) -> RefinedPose:
-        best = self._refined(seen, self.pose @ motion)
-        self._turns = False
         known = self._known(seen.rows)
         enough = self._sure = np.count_nonzero(known) >= FEWEST
-        if enough and best.inliers[known].mean() >= _TRUSTED:
-            return best
-        others = [
+        self._turns = False
+        found = []
+        if enough:
+            best = self._refined(seen, self.pose @ motion)
+            if np.mean(known) > _MOST and np.mean(best.inliers[known]) >= _TRUSTED:
+                return best
+            found.append(best)
+        found += [
             self._refined(seen, start, prior, near=True)
             for start, prior in self._starts(points, seen, known)
         ]
-        if not enough and others:
-            return min(others, key=_disagreement)
-        return min((best, *others), key=_disagreement)
+        judges = known if enough else np.ones(len(known), np.bool_)
+        if not found:
+            return self._refined(seen, self.pose @ motion)
+        return min(found, key=lambda refined: _disagreement(refined, judges))
 
     def _starts(
         self, points: Points, seen: Sighting, known: Mask
@@ -365,6 +370,8 @@ class Tracker:
             near = cKDTree(known.pixels).query(points.pixels[new], k=3)[1]
             guess = np.median(inverse[near], axis=1)
         there = np.isfinite(given)
+        if len(known) < FEWEST <= np.count_nonzero(there):
+            guess[:] = np.median(given[there])
         return (
             np.where(there, given, guess),
             np.where(there, given_stddev, _GUESSED * guess),
@@ -412,6 +419,6 @@ class Tracker:
         marks.variance[there] = found.inverse_depth_variance
 
 
-def _disagreement(refined: RefinedPose) -> float:
-    outliers = np.count_nonzero(~refined.inliers)
-    return float(GATE * outliers + refined.chi2 * 2 * np.count_nonzero(refined.inliers))
+def _disagreement(refined: RefinedPose, judges: Mask) -> float:
+    outliers = np.count_nonzero(~refined.inliers[judges])
+    return float(GATE * outliers + refined.chi2 * 2 * np.count_nonzero(refined.inliers[judges]))
