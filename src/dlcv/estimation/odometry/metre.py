@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from dlcv.estimation.odometry.ground import combined, ground_of_points, up_of_motion
 from dlcv.estimation.odometry.ratios import Ratio, depth_ratio, height_ratio, wheels_ratio
+from dlcv.estimation.odometry.resection import FEWEST
 from dlcv.estimation.odometry.road import ground_of_views
 from dlcv.estimation.odometry.scale import TRUST, ScaleFilter, ScaleSource
-from dlcv.estimation.odometry.tracker import FEWEST, Tracker
+from dlcv.estimation.odometry.tracker import Tracker
 from dlcv.estimation.odometry.view import Points
 from dlcv.types import Camera, DepthMap, FloatArray
 
@@ -209,11 +210,14 @@ def stereo_depths(
         ``(N,)`` 1/m, NaN where the patch does not fit; ``(N,)`` its standard deviation.
     """
     start = np.ascontiguousarray(pixels, np.float32)[:, None]
-    search = {'winSize': (_SIDE, _SIDE), 'maxLevel': _LEVELS}
-    there, found, _ = cv2.calcOpticalFlowPyrLK(left, right, start, None, **search)
-    back, returned, _ = cv2.calcOpticalFlowPyrLK(
-        right, left, there, start.copy(), flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **search
+    side = _SIDE, _SIDE
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        left, right, start, start.copy(), winSize=side, maxLevel=_LEVELS
     )
+    back, returned, _ = cv2.calcOpticalFlowPyrLK(
+        right, left, there, start.copy(),
+        winSize=side, maxLevel=_LEVELS, flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+    )  # fmt: skip
     shift = (start - there)[:, 0].astype(np.float64)
     good = (found[:, 0] > 0) & (returned[:, 0] > 0)
     good &= (np.abs(back - start).max(axis=(1, 2)) < _ROWS / 2) & (np.abs(shift[:, 1]) < _ROWS)
