@@ -250,7 +250,14 @@ class VisualOdometry(Estimator[SuperPoint]):
         else:
             if aids.wheels is not None:
                 self._metre.step(length, float(np.linalg.norm(aids.wheels[:3, 3])))
-            doubt = Doubt.between(seen.covariance, here.covariance, seen.window_from_camera, unit)
+            doubt = Doubt.between(
+                seen.covariance,
+                here.covariance,
+                seen.window_from_camera,
+                unit,
+                motion,
+                unit * self._tracker.depth,
+            )
             answer = self._way.move(motion, doubt, here.stamp_ns, seen.stamp_ns, scale)
             self._seen = here
             if self._tracker.is_keyframe(self._number):

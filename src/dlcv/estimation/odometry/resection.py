@@ -29,7 +29,7 @@ FEWEST = 15
 
 _TRUSTED = 0.6  # share of agreeing landmarks above which the predicted pose is not doubted
 _MOST = 0.5  # share of landmarks with a depth, below which guesses would rule a prediction
-_KNOWN = 0.3  # relative standard deviation below which a depth is one
+_KNOWN = 0.2  # relative standard deviation below which a depth is one
 _PARALLAX = 0.003  # rad that a pair of pictures must show to tell a depth
 _UNMOVED = 0.02  # pixels by which points of the guessed depth may have moved in a mere turn
 

@@ -102,6 +102,14 @@ class Tracker:
         """``(4, 4)`` the last motion, ``older_from_newer``."""
         return self._motion.copy()
 
+    @property
+    def depth(self) -> float:
+        """How far away most landmarks are of those that the newest keyframe sees again."""
+        rows, _ = self.newest
+        ahead = self.window.depths_in(self.pose, rows)
+        ahead = ahead[ahead > 0]
+        return float(np.median(ahead)) if len(ahead) else self._guess
+
     def is_keyframe(self, number: int) -> bool:
         """Whether a picture is the newest keyframe."""
         return self.window.frames[-1].number == number
