@@ -21,7 +21,10 @@ from dlcv.interface.nodes import NODES
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytestmark = pytest.mark.ros
 PROFILE = Path(__file__).parents[2] / 'config' / 'fastdds_shm.xml'
-WATCHED = {'superpoint': '~/keypoints', 'monodepth': 'depth/image_rect', 'deepvo': '~/odometry'}
+WATCHED = {
+    'superpoint': '~/keypoints', 'monodepth': 'depth/image_rect', 'visual_odometry': '~/odometry',
+    'deepvo': '~/odometry',
+}  # fmt: skip
 IMAGES = 12
 PATIENT = (  # on a busy machine images are old and far between, and this is not what is tested
     'max_input_age:=0.0', 'max_frame_interval:=10.0', 'lost_policy:=inflate',
