@@ -43,7 +43,7 @@ LAP = 200  # pictures of a round
 STRANGE = POINTS // 10
 BLOCKS = 10  # parts of the run that are compared
 EVERY = 50  # frames between two runs of SuperPoint and of the five-point method
-PATCH = 4  # half the side of a point's patch, pixels
+PATCH = 6  # half the side of a point's patch, pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class Room:
     Attributes:
         points: ``(N, 3)`` metres; y is down.
         descriptors: ``(N, 256)`` of length 1.
-        patches: ``(N, 9, 9)`` uint8.
+        patches: ``(N, 13, 13)`` uint8.
     """
 
     points: FloatArray
@@ -64,10 +64,12 @@ class Room:
     def drawn(rng: np.random.Generator, count: int = 9000) -> Room:
         """Return a random one."""
         points = rng.uniform((-6, -2, -6), (6, 2, 6), (count, 3))
-        axis, side = rng.choice((0, 2), count), rng.choice((-6.0, 6.0), count)
-        points[np.arange(count), axis] = side
+        axis, wall = rng.choice((0, 2), count), rng.choice((-6.0, 6.0), count)
+        points[np.arange(count), axis] = wall
         descriptors = rng.normal(size=(count, WIDE)).astype(np.float32)
-        patches = rng.integers(0, 256, (count, 2 * PATCH + 1, 2 * PATCH + 1), np.uint8)
+        corners = rng.integers(0, 256, (count, 3, 3), np.uint8)  # smooth, as things in focus are
+        side = (2 * PATCH + 1,) * 2
+        patches = np.stack([cv2.resize(c, side, interpolation=cv2.INTER_CUBIC) for c in corners])
         return Room(points=points, descriptors=unit(descriptors), patches=patches)
 
 
