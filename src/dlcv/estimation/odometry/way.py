@@ -15,9 +15,9 @@ from dlcv.types import FloatArray, Lost, Motion
 Matrix = npt.NDArray[np.float64]
 
 _DRIFT = 1.2  # share of a pose's covariance that stays in the sum of the motions
-# What patches are off by in common does not average out: standard deviations as shares, of the shift
-# by the shift itself and by turn times depth, of the turn by the turn itself and by shift over depth.
-# These and the share above were fitted to generated walks, robots, cars and drones.
+# What patches are off by in common does not average out: standard deviations as shares, of the
+# shift by the shift itself and by turn times depth, of the turn by the turn itself and by shift over
+# depth. These and the share above were fitted to generated walks, robots, cars and drones.
 _MOTION_BIAS = (0.003, 0.001), (0.002, 0.001)
 _DRIFT_BIAS = (0.003, 0.002), (0.004, 0.002)
 _STILL = np.repeat((1e-4, 1e-5), 3)  # m and rad by which what stands may have moved
