@@ -14,18 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.estimation.base import Estimator
-from dlcv.estimation.body import compounded, orthonormal
-from dlcv.estimation.odometry.metre import (
-    Metre,
-    depth_camera_stddev,
-    depths_at,
-    stereo_depths,
-)
-from dlcv.estimation.odometry.scale import ScaleSource
+from dlcv.estimation.odometry.metre import Metre
+from dlcv.estimation.odometry.resection import FEWEST
+from dlcv.estimation.odometry.sight import look
 from dlcv.estimation.odometry.speechless import silence
-from dlcv.estimation.odometry.tracker import FEWEST, Step, Tracker
+from dlcv.estimation.odometry.tracker import Step, Tracker
 from dlcv.estimation.odometry.view import Points
-from dlcv.estimation.pictures import grey, size_of
+from dlcv.estimation.odometry.way import Doubt, Way
+from dlcv.estimation.pictures import size_of
 from dlcv.estimation.superpoint import FeatureEstimator, FeatureSettings
 from dlcv.geometry.trajectory import extent
 from dlcv.networks.superpoint import SuperPoint
@@ -34,7 +30,6 @@ from dlcv.types import (
     Camera,
     FloatArray,
     Frame,
-    Keypoints,
     Lost,
     Matches,
     Motion,
@@ -46,10 +41,7 @@ Matrix = npt.NDArray[np.float64]
 ScaleChoice = Literal['auto', 'stereo', 'depth', 'network', 'wheels', 'camera_height', 'none']
 
 _GUESS = 5.0  # metres that points are taken to be away before anything is known
-_MOTION, _DRIFT = 1.0, 0.5  # shares of the poses' covariances, in motions and in their sum
-_STILL = np.repeat((1e-4, 1e-5), 3)  # m and rad by which what stands may have moved
 _TURN, _SURE = 0.01, 2.0  # rad that is a turn, and deviations by which a shift is none
-_LEAST_SPEED = np.repeat((0.1, 0.05), 3)  # m/s and rad/s of what moves unseen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +92,6 @@ class VisualOdometry(Estimator[SuperPoint]):
         precision: See `Estimator`.
 
     Attributes:
-        odom_from_camera: ``(4, 4)`` the pose so far, in metres.
         tracking: What it knows of itself since the last frame.
     """
 
@@ -123,18 +114,17 @@ class VisualOdometry(Estimator[SuperPoint]):
         self._tracker: Tracker | None = None
         self._seen: _Seen | None = None  # the last picture whose place in the window is known
         self._last_ns: int | None = None
-        self._speed: Matrix = np.zeros(2)  # m/s, rad/s of the last motion
-        self._gap_ns = 0  # time that no motion covers, since the last one
         self._number = 0
-        self.set_pose(np.eye(4))
+        self._way = Way()
 
     def set_pose(self, odom_from_camera: FloatArray, covariance: FloatArray | None = None) -> None:
         """Go on from this pose, with this ``(6, 6)`` covariance (default zero)."""
-        self.odom_from_camera: Matrix = np.array(odom_from_camera, np.float64)
-        self._noise: Matrix = (
-            np.zeros((6, 6)) if covariance is None else np.array(covariance, np.float64)
-        )
-        self._way: Matrix = np.zeros(3)  # in odom axes, metres that the scale's error is a share of
+        self._way.set_pose(odom_from_camera, covariance)
+
+    @property
+    def odom_from_camera(self) -> Matrix:
+        """``(4, 4)`` the pose so far, in metres."""
+        return self._way.odom_from_camera
 
     @property
     def pose_covariance(self) -> Matrix:
@@ -142,9 +132,7 @@ class VisualOdometry(Estimator[SuperPoint]):
 
         The scale's error is one and the same in all motions: it adds up in full.
         """
-        covariance = self._noise.copy()
-        covariance[:3, :3] += self._metre.filter.spread(self._way)
-        return covariance
+        return self._way.covariance(self._metre.filter)
 
     def push(self, frame: Frame, aids: Aids | None = None) -> Motion | Lost | None:
         """Take the next frame and estimate the camera's motion since the last one.
@@ -185,65 +173,13 @@ class VisualOdometry(Estimator[SuperPoint]):
 
     def _look(self, frame: Frame, camera: Camera, aids: Aids) -> tuple[Points, Matrix]:
         """Return the points of a picture, and their depths by a network (NaN for none)."""
-        keypoints = aids.keypoints or self._keypoints(frame)
-        pixels, descriptors = self._chosen(keypoints, aids)
-        unknown = np.full(len(pixels), np.nan)
-        picture = grey(frame.image)
-        points = Points(
-            number=self._number,
-            stamp_ns=frame.stamp_ns,
-            grey=picture,
-            camera=camera,
-            pixels=pixels,
-            descriptors=descriptors,
-            inverse_depth=unknown,
-            inverse_stddev=unknown,
-        )
-        if aids.right is not None and aids.baseline > 0 and self._metre.allowed('stereo'):
-            inverse, stddev = stereo_depths(
-                picture, grey(aids.right.image), pixels, camera.fx, aids.baseline
-            )
-            return self._measured(points, 'stereo', inverse, stddev), unknown
-        if aids.depth is None or aids.depth.depth is None:
-            return points, unknown
-        metres, spread = depths_at(aids.depth, camera, points.rays(pixels))
-        if aids.depth_source == 'network':
-            if self._metre.allowed('network'):
-                inverse = self._metre.filter.scale / metres
-                points = replace(points, inverse_depth=inverse, inverse_stddev=inverse / 2)
-            return points, metres
-        if not self._metre.allowed('depth'):
-            return points, unknown
-        stddev = depth_camera_stddev(metres, spread) / np.square(metres)
-        return self._measured(points, 'depth', 1 / metres, stddev), unknown
-
-    def _keypoints(self, frame: Frame) -> Keypoints:
-        if self._features.settings.max_keypoints != self.settings.max_keypoints:
-            self._features.settings = FeatureSettings(max_keypoints=self.settings.max_keypoints)
-        return self._features.push(frame)
-
-    def _chosen(self, keypoints: Keypoints, aids: Aids) -> tuple[FloatArray, FloatArray]:
-        """Return the strongest points outside of the mask, and their descriptors."""
-        pixels = np.asarray(keypoints.xy, np.float32)
-        which = np.arange(len(pixels))
-        if aids.mask is not None and len(pixels):
-            height, width = aids.mask.shape
-            x, y = np.rint(pixels).astype(np.intp).T
-            inside = np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)
-            which = which[aids.mask[inside]]
-        which = which[: self.settings.max_keypoints]
-        return pixels[which], np.asarray(keypoints.descriptors[which], np.float32)
-
-    def _measured(
-        self, points: Points, source: ScaleSource, inverse: Matrix, stddev: Matrix
-    ) -> Points:
-        return replace(
-            points,
-            inverse_depth=inverse,
-            inverse_stddev=stddev,
-            source=source,
-            metric=self._metre.metric != 'none',
-        )
+        limit = self.settings.max_keypoints
+        keypoints = aids.keypoints
+        if keypoints is None:
+            if self._features.settings.max_keypoints != limit:
+                self._features.settings = FeatureSettings(max_keypoints=limit)
+            keypoints = self._features.push(frame)
+        return look(self._number, frame, camera, keypoints, aids, self._metre, limit)
 
     # where it is ----------------------------------------------------------------------------
 
@@ -272,7 +208,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         guess = _GUESS / self._metre.filter.scale
         self._tracker = Tracker(points, self.settings.window, guess)
         if self._seen is not None:
-            self._gap_ns += max(frame.stamp_ns - self._seen.stamp_ns, 0)
+            self._way.miss(frame.stamp_ns - self._seen.stamp_ns)
         self._seen = _Seen(
             frame.stamp_ns, (size_of(frame), frame.camera), np.eye(4), np.zeros((6, 6))
         )
@@ -295,29 +231,32 @@ class VisualOdometry(Estimator[SuperPoint]):
     ) -> Motion | Lost:
         assert self._tracker is not None
         assert self._seen is not None
-        seen, source = self._seen, (size_of(frame), frame.camera)
-        here = _Seen(frame.stamp_ns, source, step.window_from_camera, step.covariance)
-        unit = self._unit
-        motion = np.linalg.inv(seen.window_from_camera) @ here.window_from_camera
-        if step.state == 'standing':
-            motion = np.eye(4)
+        seen, scale, unit = self._seen, self._metre.filter, self._unit
+        here = _Seen(
+            frame.stamp_ns, (size_of(frame), frame.camera), step.window_from_camera, step.covariance
+        )
+        standing = step.state == 'standing'
+        motion: Matrix = np.eye(4)
+        if not standing:
+            motion = np.asarray(np.linalg.inv(seen.window_from_camera) @ here.window_from_camera)
         length = float(np.linalg.norm(motion[:3, 3]))
         motion[:3, 3] *= unit
-        pause = (frame.stamp_ns - seen.stamp_ns) / 1e9
-        if reason := self._doubt(motion, pause):
+        if reason := self._doubt(motion, (frame.stamp_ns - seen.stamp_ns) / 1e9):
             self._begin(frame, points)
             return self._lost(frame, seen.stamp_ns, reason, step.matches)
-        if aids.wheels is not None and step.state != 'standing':
-            self._metre.step(length, float(np.linalg.norm(aids.wheels[:3, 3])))
-        answer = self._moved(seen, here, motion, pause, step.state == 'standing')
-        if step.state != 'standing':
+        if standing:
+            answer = self._way.move(motion, Doubt.standing(), here.stamp_ns, seen.stamp_ns, scale)
+            self._seen = replace(seen, stamp_ns=frame.stamp_ns)
+        else:
+            if aids.wheels is not None:
+                self._metre.step(length, float(np.linalg.norm(aids.wheels[:3, 3])))
+            doubt = Doubt.between(seen.covariance, here.covariance, seen.window_from_camera, unit)
+            answer = self._way.move(motion, doubt, here.stamp_ns, seen.stamp_ns, scale)
             self._seen = here
             if self._tracker.is_keyframe(self._number):
                 self._metre.measure(self._tracker, points, network_depth)
                 pose, covariance = self._tracker.pose, self._tracker.covariance
                 self._seen = replace(here, window_from_camera=pose, covariance=covariance)
-        else:
-            self._seen = replace(seen, stamp_ns=frame.stamp_ns)
         self.tracking = self._report(frame, seen.stamp_ns, step, self._state(step, answer))
         return answer
 
@@ -329,40 +268,6 @@ class VisualOdometry(Estimator[SuperPoint]):
         if angular > self.settings.max_angular_speed:
             return f'a turn of {angular:.2f} rad/s; {self.settings.max_angular_speed:g} are allowed'
         return ''
-
-    def _moved(
-        self, seen: _Seen, here: _Seen, motion: Matrix, pause: float, standing: bool
-    ) -> Motion:
-        unit = self._unit
-        if standing:
-            covariance, drift = np.diag(np.square(_STILL)), np.zeros((6, 6))
-        else:
-            both = _in_camera(here.covariance + seen.covariance, seen.window_from_camera, unit)
-            alone = _in_camera(here.covariance, seen.window_from_camera, unit)
-            covariance, drift = _MOTION * both, _DRIFT * alone
-        unseen = self._unseen(extent(motion) / pause)
-        covariance, drift = covariance + unseen, drift + unseen
-        covariance[:3, :3] += self._metre.filter.spread(motion[:3, 3])
-        self._way = self._way + self.odom_from_camera[:3, :3] @ motion[:3, 3]
-        pose, self._noise = compounded(self.odom_from_camera, self._noise, motion, drift)
-        self.odom_from_camera = orthonormal(pose)
-        self._speed, self._gap_ns = extent(motion) / pause, 0
-        return Motion(
-            stamp_ns=here.stamp_ns,
-            previous_stamp_ns=seen.stamp_ns,
-            previous_from_current=motion,
-            odom_from_camera=self.odom_from_camera,
-            covariance=covariance,
-            drift=drift,
-            scale_stddev=self._metre.filter.stddev,
-        )
-
-    def _unseen(self, speed: Matrix) -> Matrix:
-        """Return the ``(6, 6)`` covariance of what may have happened while nothing was seen."""
-        if self._gap_ns == 0:
-            return np.zeros((6, 6))
-        fastest = np.repeat(np.maximum(speed, self._speed), 3)
-        return np.diag(np.square((fastest + _LEAST_SPEED) * self._gap_ns / 1e9))
 
     # what is said ---------------------------------------------------------------------------
 
@@ -378,7 +283,8 @@ class VisualOdometry(Estimator[SuperPoint]):
         window, scale = self._tracker.window, self._metre.filter
         unit = self._unit
         odom_from_window = self.odom_from_camera @ _scaled(np.linalg.inv(self._tracker.pose), unit)
-        points = unit * window.points() @ odom_from_window[:3, :3].T + odom_from_window[:3, 3]
+        points = unit * window.points() @ odom_from_window[:3, :3].T
+        points = points + odom_from_window[:3, 3]
         marks = window.landmarks
         sure = marks.inverse_depth > 0
         share = np.sqrt(marks.variance[sure]) / marks.inverse_depth[sure]
@@ -412,25 +318,16 @@ class VisualOdometry(Estimator[SuperPoint]):
             scale=self._unit,
             scale_stddev=scale.stddev,
         )
-        known = frame.stamp_ns if self._seen is None else self._seen.stamp_ns
-        blind = (self._gap_ns + max(frame.stamp_ns - known, 0)) / 1e9
-        deviation = (np.repeat(self._speed, 3) + _LEAST_SPEED) * blind
-        return Lost(
-            stamp_ns=frame.stamp_ns,
-            previous_stamp_ns=frame.stamp_ns if before is None else before,
-            reason=reason,
-            odom_from_camera=self.odom_from_camera,
-            pose_covariance=self.pose_covariance + np.diag(np.square(deviation)),
+        return self._way.lose(
+            frame.stamp_ns,
+            frame.stamp_ns if before is None else before,
+            frame.stamp_ns if self._seen is None else self._seen.stamp_ns,
+            reason,
+            scale,
         )
 
 
-def _in_camera(covariance: Matrix, window_from_camera: Matrix, unit: float) -> Matrix:
-    """Return the covariance ``(6, 6)`` of a pose in a camera's axes, in metres."""
-    turn = np.kron(np.diag((unit, 1.0)), window_from_camera[:3, :3].T)
-    return np.asarray(turn @ covariance @ turn.T)
-
-
-def _scaled(pose: Matrix, factor: float) -> Matrix:
-    scaled = pose.copy()
+def _scaled(pose: FloatArray, factor: float) -> Matrix:
+    scaled = np.array(pose, np.float64)
     scaled[:3, 3] *= factor
     return scaled

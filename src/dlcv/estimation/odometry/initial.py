@@ -8,7 +8,7 @@ scene - is told by the criterion of Torr ("Geometric motion segmentation and mod
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -69,7 +69,7 @@ def pose_of_points(points: FloatArray, xy: FloatArray, focal: float) -> Matrix |
     )
     if not found or inliers is None or len(inliers) < LEAST:
         return None
-    return _inverted(cv2.Rodrigues(turn)[0], shift[:, 0])
+    return _inverted(_real(cv2.Rodrigues(turn)[0]), _real(shift[:, 0]))
 
 
 def motions_of_rays(earlier: FloatArray, later: FloatArray, focal: float) -> list[Pair]:
@@ -84,7 +84,7 @@ def motions_of_rays(earlier: FloatArray, later: FloatArray, focal: float) -> lis
     """
     if len(earlier) < LEAST:
         return []
-    first, second = np.ascontiguousarray(earlier), np.ascontiguousarray(later)
+    first, second = _real(earlier), _real(later)
     noise = _NOISE / focal
     turn = _turn(first, second, noise)
     turned = np.eye(4)
@@ -105,14 +105,15 @@ def motions_of_rays(earlier: FloatArray, later: FloatArray, focal: float) -> lis
             essential, first, second, np.eye(3), mask=chosen.copy()
         )
         if count >= LEAST:
-            squared = _sampson(essential, first, second)
-            scene = [Pair(older_from_newer=_inverted(rotation, shift[:, 0]), kind='scene')]
+            squared = _sampson(_real(essential), first, second)
+            motion = _inverted(_real(rotation), _real(shift[:, 0]))
+            scene = [Pair(older_from_newer=motion, kind='scene')]
             models.append((_criterion(squared, noise, dimensions=3, free=5), scene))
     cv2.setRNGSeed(0)
     plane, on_plane = cv2.findHomography(first, second, cv2.RANSAC, _PLANE / focal)
     if plane is not None and on_plane.sum() >= LEAST:
-        squared = _carried(plane, first, second)
-        before = [*_before_plane(plane, first, second, on_plane), *scene]
+        squared = _carried(_real(plane), first, second)
+        before = [*_before_plane(_real(plane), first, second, on_plane), *scene]
         models.append((_criterion(squared, noise, dimensions=2, free=8), before))
     return min(models, key=lambda one: one[0])[1]
 
@@ -163,7 +164,9 @@ def _sampson(essential: Matrix, first: Matrix, second: Matrix) -> Matrix:
     return np.asarray(algebraic / (np.square(forth[:, :2]) + np.square(back[:, :2])).sum(1))
 
 
-def _before_plane(plane: Matrix, first: Matrix, second: Matrix, on_plane: FloatArray) -> list[Pair]:
+def _before_plane(
+    plane: Matrix, first: Matrix, second: Matrix, on_plane: npt.NDArray[Any]
+) -> list[Pair]:
     """Return the motions before a plane, each with a shift of length one."""
     count, turns, shifts, normals = cv2.decomposeHomographyMat(plane, np.eye(3))
     possible = cv2.filterHomographyDecompByVisibleRefpoints(
@@ -171,10 +174,10 @@ def _before_plane(plane: Matrix, first: Matrix, second: Matrix, on_plane: FloatA
         pointsMask=on_plane.astype(np.uint8),
     )  # fmt: skip
     found = []
-    for index in range(count) if possible is None else possible.ravel():
+    for index in range(count) if possible is None else map(int, possible.ravel()):
         length = float(np.linalg.norm(shifts[index]))
         if length > 1e-9:
-            motion = _inverted(turns[index], shifts[index][:, 0] / length)
+            motion = _inverted(_real(turns[index]), _real(shifts[index][:, 0]) / length)
             found.append(Pair(older_from_newer=motion, kind='plane'))
     return found
 
@@ -184,6 +187,10 @@ def _inverted(turn: FloatArray, shift: FloatArray) -> Matrix:
     inverse[:3, :3] = turn.T
     inverse[:3, 3] = -turn.T @ shift
     return inverse
+
+
+def _real(array: npt.NDArray[Any]) -> Matrix:
+    return np.ascontiguousarray(array, np.float64)
 
 
 def _unit(vectors: Matrix) -> Matrix:

@@ -5,19 +5,17 @@ Lengths are in units of the window, which are metres only where something metric
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.estimation.odometry.landmarks import LEAST, Fresh, LandmarkTable, Sighting
 from dlcv.estimation.odometry.view import Points
 from dlcv.types import ByteImage, FloatArray
 
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
-
-LEAST = 1e-4  # inverse depth, 1/unit: farther is as good as infinite
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -43,108 +41,6 @@ class Keyframe:
     pixels: FloatArray
 
 
-@dataclass(kw_only=True, slots=True, eq=False)
-class LandmarkTable:
-    """Points of the scene, one to a row, by rising name.
-
-    Attributes:
-        name: ``(L,)`` one for ever.
-        anchor: ``(L,)`` number of the keyframe on whose ray it lies.
-        rays: ``(L, 2)`` that ray, as x/z and y/z.
-        inverse_depth: ``(L,)`` 1/z in the anchor.
-        variance: ``(L,)`` of the inverse depth.
-        prior: ``(L,)`` measured inverse depth in the anchor.
-        prior_stddev: ``(L,)`` of that; infinite where none was measured.
-        descriptors: ``(L, D)`` float32, of the last picture that showed it.
-        pixels: ``(L, 2)`` float32, where the last picture showed it.
-        origin: ``(L, 2)`` float32, where the anchor shows it, in pixels.
-        last_seen: ``(L,)`` number of that picture.
-        links: ``(L,)`` how many pictures it was fitted through since its anchor.
-    """
-
-    name: Indices
-    anchor: Indices
-    rays: Matrix
-    inverse_depth: Matrix
-    variance: Matrix
-    prior: Matrix
-    prior_stddev: Matrix
-    descriptors: FloatArray
-    pixels: FloatArray
-    origin: FloatArray
-    last_seen: Indices
-    links: Indices
-
-    def __len__(self) -> int:
-        return len(self.name)
-
-    def keep(self, which: npt.NDArray[np.bool_]) -> None:
-        """Forget all others."""
-        for one in fields(self):
-            setattr(self, one.name, getattr(self, one.name)[which])
-
-    def append(self, others: LandmarkTable) -> None:
-        """Take in more, with names beyond all that are there."""
-        for one in fields(self):
-            both = getattr(self, one.name), getattr(others, one.name)
-            setattr(self, one.name, np.concatenate(both))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Sighting:
-    """LandmarkTable found again in a picture.
-
-    Attributes:
-        rows: ``(M,)`` which landmarks.
-        points: ``(M,)`` which keypoints of the picture.
-        xy: ``(M, 2)`` where, as x/z and y/z.
-        pixels: ``(M, 2)`` where, in pixels.
-        stddev: ``(M,)`` how exactly, in units of ``xy``.
-        links: ``(M,)`` through how many pictures they were fitted since their anchors.
-    """
-
-    rows: Indices
-    points: Indices
-    xy: Matrix
-    pixels: FloatArray
-    stddev: Matrix
-    links: Indices
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @classmethod
-    def none(cls) -> Sighting:
-        """Return nothing found."""
-        whole, real = np.empty(0, np.int64), np.empty((0, 2))
-        return cls(rows=whole, points=whole, xy=real, pixels=real, stddev=np.empty(0), links=whole)
-
-    def only(self, which: npt.NDArray[Any]) -> Sighting:
-        """Return some of them."""
-        return Sighting(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Fresh:
-    """Points of a picture that no landmark is known for.
-
-    Attributes:
-        xy: ``(N, 2)`` where, as x/z and y/z.
-        pixels: ``(N, 2)`` where, in pixels.
-        descriptors: ``(N, D)``.
-        inverse_depth: ``(N,)`` measured or guessed, 1/unit.
-        inverse_stddev: ``(N,)`` standard deviation of that.
-        measured: ``(N,)`` bool, which.
-    """
-
-    xy: Matrix
-    pixels: FloatArray
-    descriptors: FloatArray
-    inverse_depth: Matrix
-    inverse_stddev: Matrix
-    measured: npt.NDArray[np.bool_]
-
-
 class Keyframes:
     """The last keyframes and what they see; oldest first.
 
@@ -160,7 +56,7 @@ class Keyframes:
     def __init__(self, size: int, width: int) -> None:
         self.size = size
         self.frames: list[Keyframe] = []
-        self.landmarks = _none(width)
+        self.landmarks = LandmarkTable.none(width)
         self._named = 0
 
     def __len__(self) -> int:
@@ -171,10 +67,9 @@ class Keyframes:
         """``(K, 4, 4)`` window_from_camera."""
         return np.stack([one.window_from_camera for one in self.frames])
 
-    @property
-    def anchors(self) -> Indices:
-        """``(L,)`` which keyframe each landmark hangs on."""
-        return np.searchsorted([one.number for one in self.frames], self.landmarks.anchor)
+    def anchors_of(self, rows: Indices) -> Indices:
+        """Return ``(N,)`` which keyframes some landmarks hang on."""
+        return np.searchsorted([one.number for one in self.frames], self.landmarks.anchor[rows])
 
     def points(self) -> Matrix:
         """Return ``(L, 3)`` where the landmarks are in the window."""
@@ -185,9 +80,9 @@ class Keyframes:
         marks = self.landmarks
         depth = 1 / np.maximum(marks.inverse_depth[rows], LEAST)
         rays = np.column_stack((marks.rays[rows], np.ones(len(rows))))
-        poses = self.poses[self.anchors[rows]]
+        poses = self.poses[self.anchors_of(rows)]
         turned = np.einsum('nij,nj->ni', poses[:, :3, :3], rays * depth[:, None])
-        return turned + poses[:, :3, 3]
+        return np.asarray(turned + poses[:, :3, 3])
 
     def depths_in(self, window_from_camera: Matrix, rows: Indices) -> Matrix:
         """Return ``(N,)`` z of some landmarks before a camera."""
@@ -336,21 +231,3 @@ class Keyframes:
             marks.anchor[rows] = frame.number
             gone[rows] = False
         marks.keep(~gone)
-
-
-def _none(width: int) -> LandmarkTable:
-    whole, real = np.empty(0, np.int64), np.empty(0, np.float64)
-    return LandmarkTable(
-        name=whole,
-        anchor=whole,
-        rays=np.empty((0, 2), np.float64),
-        inverse_depth=real,
-        variance=real,
-        prior=real,
-        prior_stddev=real,
-        descriptors=np.empty((0, width), np.float32),
-        pixels=np.empty((0, 2), np.float32),
-        origin=np.empty((0, 2), np.float32),
-        last_seen=whole,
-        links=whole,
-    )

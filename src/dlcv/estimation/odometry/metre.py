@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from dlcv.estimation.odometry.ground import combined, ground_of_points, up_of_motion
 from dlcv.estimation.odometry.ratios import Ratio, depth_ratio, height_ratio, wheels_ratio
+from dlcv.estimation.odometry.resection import FEWEST
 from dlcv.estimation.odometry.road import ground_of_views
 from dlcv.estimation.odometry.scale import TRUST, ScaleFilter, ScaleSource
-from dlcv.estimation.odometry.tracker import FEWEST, Tracker
+from dlcv.estimation.odometry.tracker import Tracker
 from dlcv.estimation.odometry.view import Points
 from dlcv.types import Camera, DepthMap, FloatArray
 
@@ -65,6 +66,7 @@ class Metre:
         if points.source in METRIC and self.allowed(points.source) and counted >= FEWEST:
             self.metric = points.source
             self.filter.rescale(1 / self.filter.scale)
+            self.filter.measure(self.metric, 0.0, _EXACT, points.stamp_ns)
         return self.metric != 'none'
 
     def allowed(self, source: ScaleSource) -> bool:
@@ -88,7 +90,7 @@ class Metre:
         """
         now, said = points.stamp_ns, []
         if self.metric != 'none' and np.isfinite(points.inverse_depth).any():
-            said.append(self.filter.measure(self.metric, self._own(), _EXACT, now))
+            said.append(self.filter.measure(self.metric, 0.0, _EXACT, now))
         for source, ratio in self._ratios(tracker, points, depth):
             if self.allowed(source) and not isinstance(ratio, str):
                 said.append(self.filter.measure(source, ratio.log, ratio.stddev, now))
@@ -100,10 +102,6 @@ class Metre:
             self.filter.rescale(1 / factor)
             self.metric = source
         return '; '.join(filter(None, said))
-
-    def _own(self) -> float:
-        """Return what a source that made the unit measures: one metre per unit."""
-        return 0.0
 
     def _ratios(
         self, tracker: Tracker, points: Points, depth: FloatArray
@@ -212,11 +210,14 @@ def stereo_depths(
         ``(N,)`` 1/m, NaN where the patch does not fit; ``(N,)`` its standard deviation.
     """
     start = np.ascontiguousarray(pixels, np.float32)[:, None]
-    search = {'winSize': (_SIDE, _SIDE), 'maxLevel': _LEVELS}
-    there, found, _ = cv2.calcOpticalFlowPyrLK(left, right, start, None, **search)
-    back, returned, _ = cv2.calcOpticalFlowPyrLK(
-        right, left, there, start.copy(), flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **search
+    side = _SIDE, _SIDE
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        left, right, start, start.copy(), winSize=side, maxLevel=_LEVELS
     )
+    back, returned, _ = cv2.calcOpticalFlowPyrLK(
+        right, left, there, start.copy(),
+        winSize=side, maxLevel=_LEVELS, flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+    )  # fmt: skip
     shift = (start - there)[:, 0].astype(np.float64)
     good = (found[:, 0] > 0) & (returned[:, 0] > 0)
     good &= (np.abs(back - start).max(axis=(1, 2)) < _ROWS / 2) & (np.abs(shift[:, 1]) < _ROWS)

@@ -13,36 +13,24 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from dlcv.estimation.odometry.initial import motions_of_rays, pose_of_points
-from dlcv.estimation.odometry.keyframes import LEAST, Fresh, Keyframes, Sighting
-from dlcv.estimation.odometry.pose import Landmarks, PosePrior, RefinedPose, refine_pose
-from dlcv.estimation.odometry.robust import GATE
-from dlcv.estimation.odometry.tracks import FINE, found_again
-from dlcv.estimation.odometry.triangulation import triangulate
+from dlcv.estimation.odometry.adjustment import GUESSED, Adjustment
+from dlcv.estimation.odometry.keyframes import Keyframes
+from dlcv.estimation.odometry.landmarks import Fresh, Sighting
+from dlcv.estimation.odometry.resection import FEWEST, Resection, known_depths
+from dlcv.estimation.odometry.tracks import found_again
 from dlcv.estimation.odometry.view import Points
-from dlcv.estimation.odometry.window import Window, adjust
 from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
 
-FEWEST = 15
-"""Landmarks that agree, below which there is no pose."""
-
 _SHARE = 0.3  # of the matches that must agree
-_TRUSTED = 0.6  # share of agreeing landmarks above which the predicted pose is not doubted
 _STILL, _STEADY = 0.15, 0.6  # median shift in pixels, and share of points that must stand
 _SHIFT = 0.4  # pixels that a standing point may seem to move
-_KNOWN = 0.3  # relative standard deviation below which a depth is one
-_GUESSED = 1.0  # relative standard deviation of a guessed depth
 _REMEMBERED, _UNCONFIRMED = 8, 3  # pictures without which landmarks are forgotten
 _SHARED, _MOVED, _LATEST = 0.75, 0.03, 20  # when a picture becomes a keyframe
 _FIRST_MOVED = 0.06  # the same for one that is to tell the first depths
-_FREE = 3  # newest keyframes that an adjustment moves
-_ADJUSTMENTS = 5  # steps of an adjustment
-_PARALLAX = 0.003  # rad that a pair of pictures must show to tell a depth
-_UNMOVED = 0.2  # pixels by which points of the guessed depth may have moved in a mere turn
 _PATIENCE = 3  # pictures in a row that are not found in the window before it is given up
 
 
@@ -93,10 +81,10 @@ class Tracker:
         self.window = Keyframes(size, points.descriptors.shape[1])
         self.pose: Matrix = np.eye(4)
         self.fruitless = self.keyframes = 0
-        self.motion_covariance = np.zeros((6, 6))
-        self._newest = np.empty(0, np.int64), np.empty(0, np.int64)
+        self.motion_covariance: Matrix = np.zeros((6, 6))
+        self._newest: tuple[Indices, Indices] = np.empty(0, np.int64), np.empty(0, np.int64)
         self._guess = guess
-        self.covariance = np.zeros((6, 6))
+        self.covariance: Matrix = np.zeros((6, 6))
         self._last = points  # the last picture in which the camera was found and not standing
         self._motion: Matrix = np.eye(4)
         self._sure = False  # whether depths were known when it was looked for
@@ -154,20 +142,29 @@ class Tracker:
             return self._lost(
                 seen, f'{len(seen)} of {len(self.window.landmarks)} landmarks are found again'
             )
-        refined = self._located(points, seen, self._motion if motion is None else motion)
+        search = Resection(
+            window=self.window,
+            seen=seen,
+            focal=points.focal,
+            guess=self._guess,
+            length=float(np.linalg.norm(self._motion[:3, 3])),
+        )
+        found = search.locate(self.pose @ (self._motion if motion is None else motion))
+        refined, self._sure, self._turns = found.pose, found.sure, found.turns
         agree = seen.only(refined.inliers)
         if len(agree) < max(FEWEST, _SHARE * len(seen)):
             return self._lost(seen, f'{len(agree)} of {len(seen)} landmarks agree on a motion')
         step = self._step('tracking', seen, agree)
         self._note(points, agree)
-        older, self.pose = self.pose, refined.odom_from_camera
+        older = self.pose
+        self.pose = refined.odom_from_camera
         self.covariance = refined.covariance
         if self._due(points, agree):
             self._keep(points, agree)
             if not self._turns:  # a turn tells no depths, though noise would
                 self._adjust()
             self.pose = self.window.frames[-1].window_from_camera
-        self._motion = np.linalg.inv(older) @ self.pose
+        self._motion = np.asarray(np.linalg.inv(older) @ self.pose)
         self._last = points
         self.fruitless = 0
         return replace(step, window_from_camera=self.pose, covariance=self.covariance)
@@ -224,93 +221,6 @@ class Tracker:
         marks.last_seen[agree.rows] = points.number
         marks.links[agree.rows] = agree.links
 
-    def _known(self, rows: Indices) -> Mask:
-        """Return ``(N,)`` bool: which landmarks have a depth."""
-        marks = self.window.landmarks
-        return np.sqrt(marks.variance[rows]) < _KNOWN * marks.inverse_depth[rows]
-
-    # where the camera is --------------------------------------------------------------------
-
-    def _located(self, points: Points, seen: Sighting, motion: FloatArray) -> RefinedPose:
-        best = self._refined(seen, self.pose @ motion)
-        self._turns = False
-        known = self._known(seen.rows)
-        enough = self._sure = np.count_nonzero(known) >= FEWEST
-        if enough and best.inliers[known].mean() >= _TRUSTED:
-            return best
-        others = [
-            self._refined(seen, start, prior, near=True)
-            for start, prior in self._starts(points, seen, known)
-        ]
-        if not enough and others:
-            return min(others, key=_disagreement)
-        return min((best, *others), key=_disagreement)
-
-    def _starts(
-        self, points: Points, seen: Sighting, known: Mask
-    ) -> list[tuple[Matrix, PosePrior | None]]:
-        """Return poses to start from that need no prediction, with what holds them."""
-        rows = seen.rows
-        pose = pose_of_points(self.window.points_of(rows[known]), seen.xy[known], points.focal)
-        if pose is not None:
-            return [(pose, None)]
-        # The way since the last keyframe is longer than that since the last picture.
-        marks, last = self.window.landmarks, self.window.frames[-1]
-        of = np.flatnonzero(marks.anchor[rows] == last.number)
-        earlier, later = marks.rays[rows[of]], seen.xy[of]
-        pairs = motions_of_rays(earlier, later, points.focal)
-        self._turns = any(pair.kind == 'turn' for pair in pairs)
-        starts: list[tuple[Matrix, PosePrior | None]] = []
-        for pair in pairs:
-            start = last.window_from_camera @ self._sized(
-                rows[of], earlier, later, pair.older_from_newer
-            )
-            held = self._unmoved(start, points.focal) if pair.kind == 'turn' else None
-            starts.append((start, held))
-        return starts
-
-    def _unmoved(self, pose: Matrix, focal: float) -> PosePrior:
-        """Hold a camera's place as firmly as a turn says that it did not move."""
-        shift = _UNMOVED * self._guess / focal
-        deviation = np.repeat((shift, np.pi), 3)
-        return PosePrior(odom_from_camera=pose, covariance=np.diag(deviation**2))
-
-    def _refined(
-        self, seen: Sighting, start: Matrix, prior: PosePrior | None = None, *, near: bool = False
-    ) -> RefinedPose:
-        marks, rows = self.window.landmarks, seen.rows
-        landmarks = Landmarks(
-            odom_from_anchor=self.window.poses,
-            anchor=self.window.anchors[rows],
-            rays=marks.rays[rows],
-            inverse_depth=marks.inverse_depth[rows],
-            variance=marks.variance[rows],
-        )
-        noise = seen.stddev * np.sqrt(2)  # of both pictures
-        return refine_pose(start, landmarks, seen.xy, noise, prior=prior, near=near)
-
-    def _sized(self, rows: Indices, earlier: Matrix, later: Matrix, motion: Matrix) -> Matrix:
-        """Give a motion of length one the length that fits the landmarks' depths."""
-        unit = triangulate(
-            np.stack((np.eye(4), motion)),
-            anchor=np.zeros(len(rows), np.intp),
-            rays=earlier,
-            keyframe=np.ones(len(rows), np.intp),
-            landmark=np.arange(len(rows)),
-            xy=later,
-            stddev=FINE / self._last.focal,
-            least_parallax=_PARALLAX,
-        )
-        depth = 1 / np.maximum(self.window.landmarks.inverse_depth[rows], LEAST)
-        good = unit.accepted & (depth > 0) & (unit.inverse_depth > LEAST)
-        if np.count_nonzero(good) < FEWEST:
-            length = float(np.linalg.norm(self._motion[:3, 3]))
-        else:
-            length = float(np.median(unit.inverse_depth[good] * depth[good]))
-        sized = motion.copy()
-        sized[:3, 3] *= length
-        return sized
-
     # the window -----------------------------------------------------------------------------
 
     def _due(self, points: Points, agree: Sighting) -> bool:
@@ -358,60 +268,28 @@ class Tracker:
         What was not is guessed: as its neighbours in the picture, else as all others.
         """
         given, given_stddev = points.inverse_depth[new], points.inverse_stddev[new]
-        known = agree.only(self._known(agree.rows)) if len(agree) else agree
+        known = agree.only(known_depths(self.window, agree.rows)) if len(agree) else agree
         guess = np.full(len(given), 1 / self._guess)
         if len(known) >= FEWEST:
             inverse = 1 / np.maximum(self.window.depths_in(self.pose, known.rows), 1e-3)
             near = cKDTree(known.pixels).query(points.pixels[new], k=3)[1]
             guess = np.median(inverse[near], axis=1)
         there = np.isfinite(given)
+        if len(known) < FEWEST <= np.count_nonzero(there):
+            guess[:] = np.median(given[there])
         return (
             np.where(there, given, guess),
-            np.where(there, given_stddev, _GUESSED * guess),
+            np.where(there, given_stddev, GUESSED * guess),
             there & points.metric,
         )
 
     def _adjust(self) -> None:
-        """Let the newest keyframes and the landmarks agree.
-
-        The older ones stand: what held them to each other has been forgotten in part, and with the
-        rest alone they would be worse than they were.
-        """
-        window, marks = self.window, self.window.landmarks
-        keyframe, rows, xy, stddev = window.observations()
-        there = np.unique(rows)
-        if len(there) < FEWEST:
+        """Let the newest keyframes and the landmarks agree."""
+        task = Adjustment.of(self.window)
+        if task is None:
             return
-        prior_stddev = marks.prior_stddev[there]
-        fixed = max(1, len(window) - _FREE)
-        if np.count_nonzero(np.isfinite(prior_stddev)) < FEWEST:  # no unit but the window's own
-            fixed = max(fixed, 2)
-            if len(window) <= 2:
-                fixed = 1
-                prior_stddev = np.minimum(prior_stddev, _GUESSED * marks.prior[there])
-        found = adjust(
-            Window(
-                odom_from_camera=window.poses,
-                fixed=fixed,
-                anchor=window.anchors[there],
-                rays=marks.rays[there],
-                ray_stddev=0.0,  # a patch is where its anchor shows it, by definition
-                inverse_depth=marks.inverse_depth[there],
-                keyframe=keyframe,
-                landmark=np.searchsorted(there, rows),
-                xy=xy,
-                stddev=stddev,
-                prior_inverse_depth=marks.prior[there],
-                prior_stddev=prior_stddev,
-            ),
-            iterations=_ADJUSTMENTS,
+        found = task.solved()
+        task.apply(found, self.window)
+        self.motion_covariance = found.relative_covariance(
+            len(self.window) - 2, len(self.window) - 1
         )
-        window.move(found.odom_from_camera)
-        self.motion_covariance = found.relative_covariance(len(window) - 2, len(window) - 1)
-        marks.inverse_depth[there] = np.maximum(found.inverse_depth, LEAST)
-        marks.variance[there] = found.inverse_depth_variance
-
-
-def _disagreement(refined: RefinedPose) -> float:
-    outliers = np.count_nonzero(~refined.inliers)
-    return float(GATE * outliers + refined.chi2 * 2 * np.count_nonzero(refined.inliers))

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dlcv.estimation.odometry.keyframes import Keyframes, Sighting
+from dlcv.estimation.odometry.keyframes import Keyframes
+from dlcv.estimation.odometry.landmarks import Sighting
 from dlcv.estimation.odometry.view import Points
 from dlcv.networks.layers.keypoints import match_mutual
 from dlcv.types import ByteImage, FloatArray
@@ -52,7 +53,7 @@ def found_again(window: Keyframes, last: Points, points: Points) -> Sighting:
         last.grey, points.grey, marks.pixels[rows[recent]], pixels[recent], _AWAY
     )
     links[recent[good]] = marks.links[rows[recent[good]]] + 1
-    anchors = window.anchors[rows]
+    anchors = window.anchors_of(rows)
     for number, frame in enumerate(window.frames):  # the anchor's own patch does not wander
         of = np.flatnonzero((anchors == number) & (links < _LOOSE))
         moved, good = fitted(frame.grey, points.grey, marks.origin[rows[of]], pixels[of], _WANDERED)

@@ -1,0 +1,111 @@
+"""The adjustment of the newest keyframes of a window and of the landmarks they see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dlcv.estimation.odometry.keyframes import Keyframes
+from dlcv.estimation.odometry.landmarks import LEAST
+from dlcv.estimation.odometry.resection import FEWEST
+from dlcv.estimation.odometry.window import Adjusted, Window, adjust
+
+Matrix = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+GUESSED = 1.0
+"""Relative standard deviation of a guessed depth."""
+
+_FREE = 3  # newest keyframes that move
+_STEPS = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Adjustment:
+    """What is to be adjusted, apart from the window that goes on meanwhile.
+
+    Attributes:
+        numbers: ``(K,)`` of the keyframes, oldest first.
+        names: ``(L,)`` of the landmarks, rising.
+        anchors: ``(L,)`` numbers of the keyframes on whose rays they lie.
+        window: Poses and landmarks, and what was seen.
+    """
+
+    numbers: Indices
+    names: Indices
+    anchors: Indices
+    window: Window
+
+    @classmethod
+    def of(cls, keyframes: Keyframes) -> Adjustment | None:
+        """Take what there is to adjust; None where too little is seen twice.
+
+        Only the newest keyframes move: what held the older ones to each other has been forgotten in
+        part, and with the rest alone they would be worse than they were.
+        """
+        marks = keyframes.landmarks
+        keyframe, rows, xy, stddev = keyframes.observations()
+        there = np.unique(rows)
+        if len(there) < FEWEST:
+            return None
+        prior_stddev = marks.prior_stddev[there]
+        fixed = max(1, len(keyframes) - _FREE)
+        if np.count_nonzero(np.isfinite(prior_stddev)) < FEWEST:  # no unit but the window's own
+            fixed = max(fixed, 2)
+            if len(keyframes) <= 2:
+                fixed = 1
+                prior_stddev = np.minimum(prior_stddev, GUESSED * marks.prior[there])
+        window = Window(
+            odom_from_camera=keyframes.poses,
+            fixed=fixed,
+            anchor=keyframes.anchors_of(there),
+            rays=marks.rays[there],
+            ray_stddev=0.0,  # a patch is where its anchor shows it, by definition
+            inverse_depth=marks.inverse_depth[there],
+            keyframe=keyframe,
+            landmark=np.searchsorted(there, rows),
+            xy=xy,
+            stddev=stddev,
+            prior_inverse_depth=marks.prior[there],
+            prior_stddev=prior_stddev,
+        )
+        numbers = np.array([one.number for one in keyframes.frames])
+        return cls(
+            numbers=numbers, names=marks.name[there], anchors=marks.anchor[there], window=window
+        )
+
+    def solved(self) -> Adjusted:
+        """Move keyframes and landmarks until the landmarks are seen where they were seen."""
+        return adjust(self.window, iterations=_STEPS)
+
+    def apply(self, found: Adjusted, keyframes: Keyframes) -> Matrix:
+        """Take over what was found, for keyframes and landmarks that are still there.
+
+        Args:
+            found: The solution.
+            keyframes: The window, which may have gone on since. What was added to it moves with the
+                newest keyframe that was adjusted.
+
+        Returns:
+            ``(4, 4)`` newer from older coordinates of the window around its newest keyframes.
+        """
+        before, after = self.window.odom_from_camera[-1], found.odom_from_camera[-1]
+        carry = np.asarray(after @ np.linalg.inv(before), np.float64)
+        poses = dict(zip(self.numbers.tolist(), found.odom_from_camera, strict=True))
+        newest = int(self.numbers[-1])
+        keyframes.move(
+            np.stack([
+                poses[one.number] if one.number in poses
+                else carry @ one.window_from_camera if one.number > newest
+                else one.window_from_camera
+                for one in keyframes.frames
+            ])
+        )  # fmt: skip
+        marks = keyframes.landmarks
+        rows = np.minimum(np.searchsorted(marks.name, self.names), max(len(marks) - 1, 0))
+        same = (marks.name[rows] == self.names) & (marks.anchor[rows] == self.anchors)
+        marks.inverse_depth[rows[same]] = np.maximum(found.inverse_depth[same], LEAST)
+        marks.variance[rows[same]] = found.inverse_depth_variance[same]
+        return carry
