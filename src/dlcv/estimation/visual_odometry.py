@@ -203,6 +203,7 @@ class VisualOdometry(Estimator[SuperPoint]):
 
     def _begin(self, frame: Frame, points: Points) -> None:
         """Start a window with a picture."""
+        self._way.settle(self._metre.filter)
         metric = self._metre.begin(points)
         points = replace(points, metric=metric)
         guess = _GUESS / self._metre.filter.scale
@@ -244,6 +245,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         if reason := self._doubt(motion, (frame.stamp_ns - seen.stamp_ns) / 1e9):
             self._begin(frame, points)
             return self._lost(frame, seen.stamp_ns, reason, step.matches)
+        state: TrackingState = 'standing'
         if standing:
             answer = self._way.move(motion, Doubt.standing(), here.stamp_ns, seen.stamp_ns, scale)
             self._seen = replace(seen, stamp_ns=frame.stamp_ns)
@@ -258,13 +260,16 @@ class VisualOdometry(Estimator[SuperPoint]):
                 motion,
                 unit * self._tracker.depth,
             )
+            doubt = replace(doubt, turn_only=step.turn_only)
+            state = 'turning' if step.turn_only or _turns(motion, doubt) else 'tracking'
             answer = self._way.move(motion, doubt, here.stamp_ns, seen.stamp_ns, scale)
             self._seen = here
             if self._tracker.is_keyframe(self._number):
+                self._way.settle(scale)
                 self._metre.measure(self._tracker, points, network_depth)
                 pose, covariance = self._tracker.pose, self._tracker.covariance
                 self._seen = replace(here, window_from_camera=pose, covariance=covariance)
-        self.tracking = self._report(frame, seen.stamp_ns, step, self._state(step, answer))
+        self.tracking = self._report(frame, seen.stamp_ns, step, state)
         return answer
 
     def _doubt(self, motion: Matrix, pause: float) -> str:
@@ -277,13 +282,6 @@ class VisualOdometry(Estimator[SuperPoint]):
         return ''
 
     # what is said ---------------------------------------------------------------------------
-
-    def _state(self, step: Step, motion: Motion) -> TrackingState:
-        if step.state == 'standing':
-            return 'standing'
-        shift, angle = extent(motion.previous_from_current)
-        unsure = np.sqrt(np.linalg.eigvalsh(motion.covariance[:3, :3])[-1])
-        return 'turning' if angle > _TURN and shift < _SURE * unsure else 'tracking'
 
     def _report(self, frame: Frame, before: int, step: Step, state: TrackingState) -> Tracking:
         assert self._tracker is not None
@@ -332,6 +330,13 @@ class VisualOdometry(Estimator[SuperPoint]):
             reason,
             scale,
         )
+
+
+def _turns(motion: FloatArray, doubt: Doubt) -> bool:
+    """Whether a motion is a turn, and its shift may be none."""
+    shift, angle = extent(motion)
+    unsure = np.sqrt(np.linalg.eigvalsh(doubt.motion[:3, :3])[-1])
+    return bool(angle > _TURN and shift < _SURE * unsure)
 
 
 def _scaled(pose: FloatArray, factor: float) -> Matrix:

@@ -26,6 +26,7 @@ Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
 
 _SHARE = 0.3  # of the matches that must agree
+_LEFT = 0.15  # of the landmarks that agreed in the last picture, that must agree in this one
 _STILL, _STEADY = 0.15, 0.6  # median shift in pixels, and share of points that must stand
 _SHIFT = 0.4  # pixels that a standing point may seem to move
 _REMEMBERED, _UNCONFIRMED = 8, 3  # pictures without which landmarks are forgotten
@@ -43,6 +44,7 @@ class Step:
         reason: Why it is lost.
         window_from_camera: ``(4, 4)`` where it is now, or was last.
         covariance: ``(6, 6)`` of that as (x, y, z, rx, ry, rz) in the window's axes.
+        turn_only: Whether it shows a turn and tells nothing of a shift.
         matches: Landmarks found again.
         inliers: Those that agree.
         earlier: ``(N, 2)`` pixels of some of these in the last picture.
@@ -53,6 +55,7 @@ class Step:
     reason: str = ''
     window_from_camera: Matrix
     covariance: Matrix
+    turn_only: bool = False
     matches: int = 0
     inliers: int = 0
     earlier: FloatArray = field(default_factory=lambda: np.empty((0, 2), np.float32))
@@ -89,6 +92,7 @@ class Tracker:
         self._motion: Matrix = np.eye(4)
         self._sure = False  # whether depths were known when it was looked for
         self._turns = False  # whether the last picture showed no more than a turn
+        self._agreed = 0  # landmarks that agreed in the last picture
         self._shared = 0  # landmarks of the last keyframe that the picture after it showed too
         self._keep(points, Sighting.none())
 
@@ -162,11 +166,14 @@ class Tracker:
         agree = seen.only(refined.inliers)
         if len(agree) < max(FEWEST, _SHARE * len(seen)):
             return self._lost(seen, f'{len(agree)} of {len(seen)} landmarks agree on a motion')
+        if len(agree) < _LEFT * self._agreed:  # blurred points agree too, on something else
+            return self._lost(seen, f'{len(agree)} landmarks are left of {self._agreed}')
+        self._agreed = len(agree)
         step = self._step('tracking', seen, agree)
         self._note(points, agree)
         older = self.pose
         self.pose = refined.odom_from_camera
-        self.covariance = refined.covariance
+        self.covariance = max(1.0, refined.chi2) * refined.covariance
         if self._due(points, agree):
             self._keep(points, agree)
             if not self._turns:  # a turn tells no depths, though noise would
@@ -186,6 +193,7 @@ class Tracker:
             state=state,
             window_from_camera=self.pose,
             covariance=self.covariance,
+            turn_only=state == 'tracking' and self._turns,
             matches=len(seen),
             inliers=len(agree),
             earlier=marks.pixels[agree.rows[recent]],

@@ -16,11 +16,13 @@ Matrix = npt.NDArray[np.float64]
 
 _DRIFT = 1.2  # share of a pose's covariance that stays in the sum of the motions
 # What patches are off by in common does not average out: standard deviations as shares, of the
-# shift by the shift itself and by turn times depth, of the turn by the turn itself and by shift over
-# depth. These and the share above were fitted to generated walks, robots, cars and drones.
+# shift by the shift itself and by turn times depth, of the turn by the turn itself and by shift
+# over depth. These and the share above were fitted to generated walks, robots, cars and drones.
 _MOTION_BIAS = (0.003, 0.001), (0.002, 0.001)
 _DRIFT_BIAS = (0.003, 0.002), (0.004, 0.002)
 _STILL = np.repeat((1e-4, 1e-5), 3)  # m and rad by which what stands may have moved
+_LEAST_GAP_NS = 100_000_000
+_ANY_SPEED = 1.0  # m/s of a camera whose shift cannot be seen
 _LEAST_SPEED = np.repeat((0.1, 0.05), 3)  # m/s and rad/s of what moves unseen
 
 
@@ -31,10 +33,12 @@ class Doubt:
     Attributes:
         motion: ``(6, 6)`` covariance of the motion, in the older camera's axes, m and rad.
         drift: ``(6, 6)`` what of it adds up from motion to motion.
+        turn_only: Whether nothing was seen of the shift.
     """
 
     motion: Matrix
     drift: Matrix
+    turn_only: bool = False
 
     @classmethod
     def standing(cls) -> Doubt:
@@ -97,13 +101,14 @@ class Way:
 
         The scale's error is one and the same in all motions: it adds up in full.
         """
+        used = self._scale_variance if np.isfinite(self._scale_variance) else 0.0
         covariance = self._noise.copy()
-        covariance[:3, :3] += scale.spread(self._length)
+        covariance[:3, :3] += max(used, scale.stddev**2) * np.outer(self._length, self._length)
         return covariance
 
     def miss(self, nanoseconds: int) -> None:
-        """Take note of a time that no motion will cover."""
-        self._gap_ns += max(nanoseconds, 0)
+        """Take note of a time that no motion will cover; one that went back was some time too."""
+        self._gap_ns += max(nanoseconds, _LEAST_GAP_NS)
 
     def move(
         self, motion: Matrix, doubt: Doubt, stamp_ns: int, before_ns: int, scale: ScaleFilter
@@ -117,11 +122,15 @@ class Way:
             before_ns: When it began.
             scale: What is known of the metre.
         """
-        speed = extent(motion) / ((stamp_ns - before_ns) / 1e9)
+        seconds = (stamp_ns - before_ns) / 1e9
+        speed = extent(motion) / seconds
         unseen = self._unseen(speed)
+        if doubt.turn_only:
+            fastest = max(_ANY_SPEED, float(self._speed[0]))
+            unseen = unseen + np.diag(np.square(np.repeat((fastest * seconds, 0.0), 3)))
         covariance, drift = doubt.motion + unseen, doubt.drift + unseen
         covariance[:3, :3] += scale.spread(motion[:3, 3])
-        self._settle(scale)
+        self.settle(scale)
         self._length = self._length + self.odom_from_camera[:3, :3] @ motion[:3, 3]
         pose, self._noise = compounded(self.odom_from_camera, self._noise, motion, drift)
         self.odom_from_camera = orthonormal(pose)
@@ -158,7 +167,7 @@ class Way:
             pose_covariance=self.covariance(scale) + np.diag(np.square(deviation)),
         )
 
-    def _settle(self, scale: ScaleFilter) -> None:
+    def settle(self, scale: ScaleFilter) -> None:
         """Keep what the scale was off by on the way so far, now that it is surer."""
         before, now = self._scale_variance, scale.stddev**2
         if now < before < np.inf:
