@@ -79,9 +79,13 @@ class Grid:
     @property
     def moving(self) -> npt.NDArray[np.intp]:
         """``(A,)`` keyframes whose cells depend on a free pose, theirs or an anchor's; rising."""
-        by_anchor = np.isfinite(self.stddev[:, self.bounds[self.fixed] :]).any(axis=1)
-        by_anchor[self.fixed :] = True
-        return np.flatnonzero(by_anchor)
+        seen = np.isfinite(self.stddev[:, self.bounds[self.fixed] :])
+        return np.flatnonzero(seen.any(axis=1) | (np.arange(len(seen)) >= self.fixed))
+
+    @property
+    def bends(self) -> bool:
+        """Whether any ray is uncertain; a landmark's only unknown is its inverse depth if not."""
+        return bool((self.ray_stddev > 0).any())
 
 
 class State:
@@ -124,15 +128,15 @@ class State:
         return rays
 
     def moved(self, poses_step: Matrix, landmarks_step: Matrix) -> State:
-        """Return the state after a step ``(P,)`` of the free poses and ``(3, L)`` of landmarks."""
+        """Return the state after a step ``(P,)`` of the free poses and ``(U, L)`` of landmarks."""
         fixed = self.grid.fixed
         steps = poses_step.reshape(-1, 6)
         free = [moved_by(p, s) for p, s in zip(self.poses[fixed:], steps, strict=True)]
         return State(
             self.grid,
             np.concatenate((self.poses[:fixed], np.reshape(free, (-1, 4, 4)))),
-            self.bend + landmarks_step[:2],
-            np.clip(self.inverse_depth + landmarks_step[2], -BLIND, BLIND),
+            self.bend + landmarks_step[:2] if len(landmarks_step) > 1 else self.bend,
+            np.clip(self.inverse_depth + landmarks_step[-1], -BLIND, BLIND),
         )
 
     def rescaled(self, kernel: Kernel) -> State:
@@ -180,6 +184,9 @@ class State:
     def normal(self, kernel: Kernel, width: float, share: Matrix | None = None) -> NormalEquations:
         """Return the normal equations of the weighted squares, of the free poses and landmarks.
 
+        A landmark has three unknowns, of its ray and its inverse depth; the last alone where no ray
+        bends.
+
         Args:
             kernel: Weighs the residuals.
             width: See `cost`.
@@ -189,8 +196,11 @@ class State:
         root = np.sqrt(weights(self.squared / width, kernel) * self.ahead / width)
         residual = self.residual * root
         gradient = by_vector(self.turn, self.seen) * (root / grid.stddev)  # (3, 2, K, L)
-        axes = self.anchors[:, :2, None] * grid.ray_stddev  # (3, 2, 1, L)
-        slopes = [along(gradient, a) for a in (axes[:, 0], axes[:, 1], self.offset)]
+        axes = [self.offset]
+        if grid.bends:
+            across = self.anchors[:, :2, None] * grid.ray_stddev  # (3, 2, 1, L)
+            axes = [across[:, 0], across[:, 1], self.offset]
+        slopes = np.stack([along(gradient, a) for a in axes], axis=1)  # (2, U, K, L)
         told = self.inverse_depth if share is None else self.inverse_depth * share
         moving = grid.moving
         pulled = gradient[:, :, moving]
@@ -198,7 +208,7 @@ class State:
         components = np.moveaxis(by_pose, 0, 2)  # (6, 2, A, L)
         np.multiply(-told, pulled, out=components[:3])
         components[3:] = turned(pulled, self.seen.vector[:, moving])
-        by_landmark = np.ascontiguousarray(np.moveaxis(np.stack(slopes), 2, 0))  # (K, 3, 2, L)
+        by_landmark = np.ascontiguousarray(slopes.transpose(2, 1, 0, 3))  # (K, U, 2, L)
         residual = np.ascontiguousarray(residual.transpose(1, 0, 2))  # (K, 2, L)
         landmarks, landmarks_gradient = self._landmarks(by_landmark, residual, kernel)
         information, poses_gradient, cross = self._poses(
@@ -223,7 +233,7 @@ class State:
         by_landmark: Matrix,
         residual: Matrix,
     ) -> tuple[Matrix, Matrix, Matrix]:
-        """Return information ``(P, P)``, gradient ``(P,)`` and cross ``(3, P, L)`` of free poses.
+        """Return information ``(P, P)``, gradient ``(P,)`` and cross ``(U, P, L)`` of free poses.
 
         What moves both cameras as one moves no image point: with ``d`` from camera to anchor, the
         derivative by the anchor's pose is the one by the camera's times ``((-I, -hat(d)),
@@ -232,17 +242,17 @@ class State:
         Args:
             moving: ``(A,)`` keyframes, the free ones last; others have no part in this.
             by_pose: ``(A, 6, 2, L)`` derivatives of their residuals by their poses.
-            by_landmark: ``(A, 3, 2, L)`` the same by the landmarks.
+            by_landmark: ``(A, U, 2, L)`` the same by the landmarks.
             residual: ``(A, 2, L)``.
         """
         fixed, bounds, places = self.grid.fixed, self.grid.bounds, self.poses[:, :3, 3]
-        count, active = len(self.poses) - fixed, len(moving)
+        count, active, unknowns = len(self.poses) - fixed, len(moving), by_landmark.shape[1]
         free, each = slice(active - count, active), np.arange(count)
         rows = by_pose[free].reshape(count, 6, 2 * by_pose.shape[3])
         blocks = np.zeros((count, 6, count, 6))
         blocks[each, :, each] = rows @ rows.transpose(0, 2, 1)
         gradient = (rows @ residual[free].reshape(count, rows.shape[2], 1))[..., 0]
-        crossing = np.einsum('kicl,kjcl->ikjl', by_landmark, by_pose)  # (3, A, 6, L)
+        crossing = np.einsum('kicl,kjcl->ikjl', by_landmark, by_pose)  # (U, A, 6, L)
         cross = crossing[:, free]
         for a in range(count):
             own = slice(bounds[fixed + a], bounds[fixed + a + 1])
@@ -256,23 +266,28 @@ class State:
             blocks[a] += crossed[free].transpose(2, 0, 1)
             blocks[a, :, a] += (back @ crossed).sum(0)
             gradient[a] += (back @ pull).sum((0, 2))
-            stacked = crossing[..., own].reshape(3, 6 * active, size)
+            stacked = crossing[..., own].reshape(unknowns, 6 * active, size)
             cross[:, a, :, own] += carry.reshape(6 * active, 6).T @ stacked
         flat = 6 * count
-        return blocks.reshape(flat, flat), gradient.ravel(), cross.reshape(3, flat, cross.shape[3])
+        return (
+            blocks.reshape(flat, flat),
+            gradient.ravel(),
+            cross.reshape(unknowns, flat, cross.shape[3]),
+        )
 
     def _landmarks(
         self, by_landmark: Matrix, residual: Matrix, kernel: Kernel
     ) -> tuple[Matrix, Matrix]:
-        """Return information ``(3, 3, L)`` and gradient ``(3, L)`` of landmarks, with priors."""
+        """Return information ``(U, U, L)`` and gradient ``(U, L)`` of landmarks, with priors."""
         information = np.einsum('kicl,kjcl->ijl', by_landmark, by_landmark)
         gradient = np.einsum('kicl,kcl->il', by_landmark, residual)
         weight = weights(self.depth_squared, kernel) / self.grid.depth_stddev
-        information[0, 0] += 1
-        information[1, 1] += 1
-        information[2, 2] += weight / self.grid.depth_stddev
-        gradient[:2] += self.bend
-        gradient[2] += weight * self.depth_residual
+        information[-1, -1] += weight / self.grid.depth_stddev
+        gradient[-1] += weight * self.depth_residual
+        if len(gradient) > 1:
+            information[0, 0] += 1
+            information[1, 1] += 1
+            gradient[:2] += self.bend
         return information, gradient
 
     def motion_error(self) -> tuple[Matrix, Matrix]:
