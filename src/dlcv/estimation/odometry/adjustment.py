@@ -47,9 +47,12 @@ class Adjustment:
         """
         marks = keyframes.landmarks
         keyframe, rows, xy, stddev = keyframes.observations()
-        there = np.unique(rows)
+        free = keyframe >= len(keyframes) - _FREE
+        there = np.unique(rows[free])  # the others would find everything where it was
         if len(there) < FEWEST:
             return None
+        told = np.isin(rows, there)
+        keyframe, rows, xy, stddev = keyframe[told], rows[told], xy[told], stddev[told]
         prior_stddev = marks.prior_stddev[there]
         fixed = max(1, len(keyframes) - _FREE)
         if np.count_nonzero(np.isfinite(prior_stddev)) < FEWEST:  # no unit but the window's own

@@ -76,6 +76,17 @@ class Grid:
     motion: MotionPriors | None
     fixed: int
 
+    @property
+    def moving(self) -> npt.NDArray[np.intp]:
+        """``(A,)`` keyframes whose cells depend on a free pose, theirs or an anchor's; rising."""
+        seen = np.isfinite(self.stddev[:, self.bounds[self.fixed] :])
+        return np.flatnonzero(seen.any(axis=1) | (np.arange(len(seen)) >= self.fixed))
+
+    @property
+    def bends(self) -> bool:
+        """Whether any ray is uncertain; a landmark's only unknown is its inverse depth if not."""
+        return bool((self.ray_stddev > 0).any())
+
 
 class State:
     """Poses and landmarks, and how well they agree with what was measured.
@@ -117,15 +128,15 @@ class State:
         return rays
 
     def moved(self, poses_step: Matrix, landmarks_step: Matrix) -> State:
-        """Return the state after a step ``(P,)`` of the free poses and ``(3, L)`` of landmarks."""
+        """Return the state after a step ``(P,)`` of the free poses and ``(U, L)`` of landmarks."""
         fixed = self.grid.fixed
         steps = poses_step.reshape(-1, 6)
         free = [moved_by(p, s) for p, s in zip(self.poses[fixed:], steps, strict=True)]
         return State(
             self.grid,
             np.concatenate((self.poses[:fixed], np.reshape(free, (-1, 4, 4)))),
-            self.bend + landmarks_step[:2],
-            np.clip(self.inverse_depth + landmarks_step[2], -BLIND, BLIND),
+            self.bend + landmarks_step[:2] if len(landmarks_step) > 1 else self.bend,
+            np.clip(self.inverse_depth + landmarks_step[-1], -BLIND, BLIND),
         )
 
     def rescaled(self, kernel: Kernel) -> State:
@@ -173,6 +184,9 @@ class State:
     def normal(self, kernel: Kernel, width: float, share: Matrix | None = None) -> NormalEquations:
         """Return the normal equations of the weighted squares, of the free poses and landmarks.
 
+        A landmark has three unknowns, of its ray and its inverse depth; the last alone where no ray
+        bends.
+
         Args:
             kernel: Weighs the residuals.
             width: See `cost`.
@@ -182,77 +196,98 @@ class State:
         root = np.sqrt(weights(self.squared / width, kernel) * self.ahead / width)
         residual = self.residual * root
         gradient = by_vector(self.turn, self.seen) * (root / grid.stddev)  # (3, 2, K, L)
-        axes = self.anchors[:, :2, None] * grid.ray_stddev  # (3, 2, 1, L)
-        slopes = [along(gradient, a) for a in (axes[:, 0], axes[:, 1], self.offset)]
-        by_landmark = np.stack(slopes)  # (3, 2, K, L)
+        axes = [self.offset]
+        if grid.bends:
+            across = self.anchors[:, :2, None] * grid.ray_stddev  # (3, 2, 1, L)
+            axes = [across[:, 0], across[:, 1], self.offset]
+        slopes = np.stack([along(gradient, a) for a in axes], axis=1)  # (2, U, K, L)
         told = self.inverse_depth if share is None else self.inverse_depth * share
-        by_pose = np.empty((count, 6, 2, len(told)))
-        components = np.moveaxis(by_pose, 0, 2)  # (6, 2, K, L)
-        np.multiply(-told, gradient, out=components[:3])
-        components[3:] = turned(gradient, self.seen.vector)
-        by_landmark = np.ascontiguousarray(np.moveaxis(np.stack(slopes), 2, 0))  # (K, 3, 2, L)
+        moving = grid.moving
+        pulled = gradient[:, :, moving]
+        by_pose = np.empty((len(moving), 6, 2, len(told)))
+        components = np.moveaxis(by_pose, 0, 2)  # (6, 2, A, L)
+        np.multiply(-told, pulled, out=components[:3])
+        components[3:] = turned(pulled, self.seen.vector[:, moving])
+        by_landmark = np.ascontiguousarray(slopes.transpose(2, 1, 0, 3))  # (K, U, 2, L)
         residual = np.ascontiguousarray(residual.transpose(1, 0, 2))  # (K, 2, L)
         landmarks, landmarks_gradient = self._landmarks(by_landmark, residual, kernel)
-        information, poses_gradient, cross = self._poses(by_pose, by_landmark, residual)
+        information, poses_gradient, cross = self._poses(
+            moving, by_pose, by_landmark[moving], residual[moving]
+        )
         error, by_step = self.motion_error()
-        first = 6 * grid.fixed
-        information += by_step.T @ by_step
-        poses_gradient += by_step.T @ error
+        by_step = by_step[:, 6 * grid.fixed :]
         return NormalEquations(
-            poses=information[first:, first:],
-            poses_gradient=poses_gradient[first:],
+            poses=information + by_step.T @ by_step,
+            poses_gradient=poses_gradient + by_step.T @ error,
             landmarks=landmarks,
             landmarks_gradient=landmarks_gradient,
-            cross=cross[:, first:],
+            cross=cross,
             poses_floor=np.tile(ANYWHERE, count - grid.fixed),
             landmarks_floor=BLIND**-2,
         )
 
     def _poses(
-        self, by_pose: Matrix, by_landmark: Matrix, residual: Matrix
+        self,
+        moving: npt.NDArray[np.intp],
+        by_pose: Matrix,
+        by_landmark: Matrix,
+        residual: Matrix,
     ) -> tuple[Matrix, Matrix, Matrix]:
-        """Return information ``(6 K, 6 K)``, gradient ``(6 K,)`` and cross ``(3, 6 K, L)``.
+        """Return information ``(P, P)``, gradient ``(P,)`` and cross ``(U, P, L)`` of free poses.
 
         What moves both cameras as one moves no image point: with ``d`` from camera to anchor, the
         derivative by the anchor's pose is the one by the camera's times ``((-I, -hat(d)),
         (0, -I))``, the same for all landmarks of the anchor.
+
+        Args:
+            moving: ``(A,)`` keyframes, the free ones last; others have no part in this.
+            by_pose: ``(A, 6, 2, L)`` derivatives of their residuals by their poses.
+            by_landmark: ``(A, U, 2, L)`` the same by the landmarks.
+            residual: ``(A, 2, L)``.
         """
-        count, bounds = len(self.poses), self.grid.bounds
-        blocks, gradient = np.zeros((count, 6, count, 6)), np.zeros((count, 6))
-        cross = np.einsum('kicl,kjcl->ikjl', by_landmark, by_pose)
-        each, places = np.arange(count), self.poses[:, :3, 3]
+        fixed, bounds, places = self.grid.fixed, self.grid.bounds, self.poses[:, :3, 3]
+        count, active, unknowns = len(self.poses) - fixed, len(moving), by_landmark.shape[1]
+        free, each = slice(active - count, active), np.arange(count)
+        rows = by_pose[free].reshape(count, 6, 2 * by_pose.shape[3])
+        blocks = np.zeros((count, 6, count, 6))
+        blocks[each, :, each] = rows @ rows.transpose(0, 2, 1)
+        gradient = (rows @ residual[free].reshape(count, rows.shape[2], 1))[..., 0]
+        crossing = np.einsum('kicl,kjcl->ikjl', by_landmark, by_pose)  # (U, A, 6, L)
+        cross = crossing[:, free]
         for a in range(count):
-            own = slice(bounds[a], bounds[a + 1])
+            own = slice(bounds[fixed + a], bounds[fixed + a + 1])
             size = own.stop - own.start
-            rows = by_pose[..., own].reshape(count, 6, 2 * size)
-            carry = np.tile(-np.eye(6), (count, 1, 1))
-            carry[:, :3, 3:] = [-hat(places[a] - place) for place in places]
-            block = rows @ rows.transpose(0, 2, 1)  # (K, 6, 6)
-            pull = rows @ residual[..., own].reshape(count, 2 * size, 1)
-            crossed, back = block @ carry, carry.transpose(0, 2, 1)
-            blocks[each, :, each] += block
-            blocks[:, :, a] += crossed
-            blocks[a] += crossed.transpose(2, 0, 1)
+            rows = by_pose[..., own].reshape(active, 6, 2 * size)
+            carry = np.tile(-np.eye(6), (active, 1, 1))
+            carry[:, :3, 3:] = [-hat(places[fixed + a] - places[k]) for k in moving]
+            crossed, back = rows @ rows.transpose(0, 2, 1) @ carry, carry.transpose(0, 2, 1)
+            pull = rows @ residual[..., own].reshape(active, 2 * size, 1)
+            blocks[:, :, a] += crossed[free]
+            blocks[a] += crossed[free].transpose(2, 0, 1)
             blocks[a, :, a] += (back @ crossed).sum(0)
-            gradient += pull[..., 0]
             gradient[a] += (back @ pull).sum((0, 2))
-            stacked = cross[..., own].reshape(3, 6 * count, size)
-            cross[:, a, :, own] += carry.reshape(6 * count, 6).T @ stacked
+            stacked = crossing[..., own].reshape(unknowns, 6 * active, size)
+            cross[:, a, :, own] += carry.reshape(6 * active, 6).T @ stacked
         flat = 6 * count
-        return blocks.reshape(flat, flat), gradient.ravel(), cross.reshape(3, flat, cross.shape[3])
+        return (
+            blocks.reshape(flat, flat),
+            gradient.ravel(),
+            cross.reshape(unknowns, flat, cross.shape[3]),
+        )
 
     def _landmarks(
         self, by_landmark: Matrix, residual: Matrix, kernel: Kernel
     ) -> tuple[Matrix, Matrix]:
-        """Return information ``(3, 3, L)`` and gradient ``(3, L)`` of landmarks, with priors."""
+        """Return information ``(U, U, L)`` and gradient ``(U, L)`` of landmarks, with priors."""
         information = np.einsum('kicl,kjcl->ijl', by_landmark, by_landmark)
         gradient = np.einsum('kicl,kcl->il', by_landmark, residual)
         weight = weights(self.depth_squared, kernel) / self.grid.depth_stddev
-        information[0, 0] += 1
-        information[1, 1] += 1
-        information[2, 2] += weight / self.grid.depth_stddev
-        gradient[:2] += self.bend
-        gradient[2] += weight * self.depth_residual
+        information[-1, -1] += weight / self.grid.depth_stddev
+        gradient[-1] += weight * self.depth_residual
+        if len(gradient) > 1:
+            information[0, 0] += 1
+            information[1, 1] += 1
+            gradient[:2] += self.bend
         return information, gradient
 
     def motion_error(self) -> tuple[Matrix, Matrix]:

@@ -1,8 +1,8 @@
 """Normal equations of poses and landmarks, solved through the poses.
 
-Each landmark has three unknowns (two of its ray, one inverse depth) and no equation with another
-landmark, so that all of them are eliminated at once (Schur complement; Triggs et al., "Bundle
-adjustment: a modern synthesis", 2000, 6.1). Arrays hold components first, landmarks last.
+Each landmark has few unknowns (two of its ray, one inverse depth; or that alone) and no equation
+with another landmark, so that all of them are eliminated at once (Schur complement; Triggs et al.,
+"Bundle adjustment: a modern synthesis", 2000, 6.1). Arrays hold components first, landmarks last.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class NormalEquations:
-    """Information and half the gradient of a sum of squares, P unknowns of poses, L landmarks.
+    """Information and half the gradient of a sum of squares.
+
+    P unknowns of poses, U of each of L landmarks.
 
     Attributes:
         poses: ``(P, P)`` information on the poses.
         poses_gradient: ``(P,)``.
-        landmarks: ``(3, 3, L)`` information on each landmark; only its lower triangle is read.
-        landmarks_gradient: ``(3, L)``.
-        cross: ``(3, P, L)`` between both.
+        landmarks: ``(U, U, L)`` information on each landmark; only its lower triangle is read.
+        landmarks_gradient: ``(U, L)``.
+        cross: ``(U, P, L)`` between both.
         poses_floor: ``(P,)`` information that is added, so that nothing is wholly unknown.
         landmarks_floor: The same for the unknowns of landmarks.
     """
@@ -46,25 +48,31 @@ class NormalEquations:
             damping: Share of each unknown's information that is added to it (Marquardt).
         """
         a, b, c = self.landmarks, self.landmarks_gradient, self.cross
-        d0, d1, d2 = (a[i, i] * (1 + damping) + self.landmarks_floor for i in range(3))
-        # Cholesky: landmark = lower lower', with lower's rows (l00), (l10, l11), (l20, l21, l22).
-        l00 = np.sqrt(d0)
-        l10, l20 = a[1, 0] / l00, a[2, 0] / l00
-        l11 = np.sqrt(d1 - l10**2)
-        l21 = (a[2, 1] - l20 * l10) / l11
-        l22 = np.sqrt(d2 - l20**2 - l21**2)
+        size = len(b)
+        lower: list[list[Matrix]] = []  # rows of Cholesky's factor: landmark = lower lower'
+        for i in range(size):
+            row: list[Matrix] = []
+            for j in range(i):
+                done = sum((row[k] * lower[j][k] for k in range(j)), np.zeros(1))
+                row.append((a[i, j] - done) / lower[j][j])
+            left = a[i, i] * (1 + damping) + self.landmarks_floor
+            row.append(np.sqrt(left - sum((one**2 for one in row), np.zeros(1))))
+            lower.append(row)
 
         def forward(x: Matrix) -> Matrix:
-            y0 = x[0] / l00
-            y1 = (x[1] - l10 * y0) / l11
-            return np.stack((y0, y1, (x[2] - l20 * y0 - l21 * y1) / l22), -2)
+            solved: list[Matrix] = []
+            for row, value in zip(lower, x, strict=True):
+                for factor, before in zip(row, solved, strict=False):
+                    value = value - factor * before
+                solved.append(value / row[-1])
+            return np.stack(solved, -2)
 
-        whitened = forward(c)  # (P, 3, L)
-        rows = whitened.reshape(len(self.poses), 3 * c.shape[2])
-        target = forward(b)  # (3, L)
+        whitened = forward(c)  # (P, U, L)
+        rows = whitened.reshape(len(self.poses), size * c.shape[2])
+        target = forward(b)  # (U, L)
         diagonal = damping * np.diag(self.poses) + self.poses_floor
         return ReducedEquations(
-            lower=(l00, l10, l11, l20, l21, l22),
+            lower=lower,
             whitened=rows,
             target=target,
             information=self.poses + np.diag(diagonal) - rows @ rows.T,
@@ -77,27 +85,28 @@ class ReducedEquations:
     """What is left for the poses, and the way back to the landmarks.
 
     Attributes:
-        lower: The Cholesky factors of the landmarks, row by row, each ``(L,)``.
-        whitened: ``(P, 3 L)`` inverse factor times what couples landmarks and poses.
-        target: ``(3, L)`` inverse factor times the landmarks' gradient.
+        lower: Cholesky's factors of the landmarks, U rows of 1 to U arrays ``(L,)``.
+        whitened: ``(P, U L)`` inverse factor times what couples landmarks and poses.
+        target: ``(U, L)`` inverse factor times the landmarks' gradient.
         information: ``(P, P)``.
         gradient: ``(P,)``.
     """
 
-    lower: tuple[Matrix, ...]
+    lower: list[list[Matrix]]
     whitened: Matrix
     target: Matrix
     information: Matrix
     gradient: Matrix
 
     def step(self) -> tuple[Matrix, Matrix]:
-        """Return the step ``(P,)`` of the poses and ``(3, L)`` of the landmarks to the minimum."""
+        """Return the step ``(P,)`` of the poses and ``(U, L)`` of the landmarks to the minimum."""
         poses = -np.linalg.solve(self.information, self.gradient)
-        l00, l10, l11, l20, l21, l22 = self.lower
-        y0, y1, y2 = -self.target - (poses @ self.whitened).reshape(self.target.shape)
-        x2 = y2 / l22
-        x1 = (y1 - l21 * x2) / l11
-        return np.asarray(poses), np.stack(((y0 - l10 * x1 - l20 * x2) / l00, x1, x2))
+        landmarks = -self.target - (poses @ self.whitened).reshape(self.target.shape)
+        for i in reversed(range(len(landmarks))):
+            for k in range(i + 1, len(landmarks)):
+                landmarks[i] -= self.lower[k][i] * landmarks[k]
+            landmarks[i] /= self.lower[i][i]
+        return np.asarray(poses), landmarks
 
     def covariance(self, floor: float) -> Matrix:
         """Return the covariance ``(P, P)`` of the poses, positive definite whatever the rounding.
@@ -114,6 +123,6 @@ class ReducedEquations:
 
         Zero covariance gives it for poses that are certain.
         """
-        last = self.whitened.reshape(len(covariance), *self.target.shape)[:, 2]
+        last = self.whitened.reshape(len(covariance), *self.target.shape)[:, -1]
         by_poses = ((covariance @ last) * last).sum(0)
-        return np.asarray((1 + by_poses) / np.square(self.lower[-1]))
+        return np.asarray((1 + by_poses) / np.square(self.lower[-1][-1]))
