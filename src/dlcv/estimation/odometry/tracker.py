@@ -32,6 +32,7 @@ _SHIFT = 0.4  # pixels that a standing point may seem to move
 _REMEMBERED, _UNCONFIRMED = 8, 3  # pictures without which landmarks are forgotten
 _SHARED, _MOVED, _LATEST = 0.75, 0.03, 20  # when a picture becomes a keyframe
 _FIRST_MOVED = 0.06  # the same for one that is to tell the first depths
+_YOUNG = 5  # pictures of a window that is given up at once
 _PATIENCE = 3  # pictures in a row that are not found in the window before it is given up
 
 
@@ -92,14 +93,18 @@ class Tracker:
         self._motion: Matrix = np.eye(4)
         self._sure = False  # whether depths were known when it was looked for
         self._turns = False  # whether the last picture showed no more than a turn
+        self._followed = 0  # pictures that were found
         self._agreed = 0  # landmarks that agreed in the last picture
         self._shared = 0  # landmarks of the last keyframe that the picture after it showed too
         self._keep(points, Sighting.none())
 
     @property
     def exhausted(self) -> bool:
-        """Whether it should be given up: too many pictures in a row were not found."""
-        return self.fruitless >= _PATIENCE
+        """Whether it should be given up: too many pictures in a row were not found.
+
+        A young window is given up at once: it may have begun with a bad picture.
+        """
+        return self.fruitless >= (1 if self._followed < _YOUNG else _PATIENCE)
 
     @property
     def motion(self) -> Matrix:
@@ -169,6 +174,7 @@ class Tracker:
         if len(agree) < _LEFT * self._agreed:  # blurred points agree too, on something else
             return self._lost(seen, f'{len(agree)} landmarks are left of {self._agreed}')
         self._agreed = len(agree)
+        self._followed += 1
         step = self._step('tracking', seen, agree)
         self._note(points, agree)
         older = self.pose
