@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.estimation.base import Estimator
+from dlcv.estimation.odometry.adjustment import Adjuster
 from dlcv.estimation.odometry.metre import Metre
 from dlcv.estimation.odometry.resection import FEWEST
 from dlcv.estimation.odometry.sight import look
@@ -105,6 +106,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         super().__init__(network, device, precision)
         self.settings = settings or VisualOdometrySettings()
         self._features = FeatureEstimator(self.network, None, device, precision)
+        self._adjuster = Adjuster(lockstep=True)
         self.reset()
 
     def reset(self) -> None:
@@ -116,6 +118,8 @@ class VisualOdometry(Estimator[SuperPoint]):
         self._last_ns: int | None = None
         self._number = 0
         self._way = Way()
+        self._unmeasured: tuple[Points, Matrix] | None = None  # the newest keyframe
+        self._adjuster.close()
 
     def set_pose(self, odom_from_camera: FloatArray, covariance: FloatArray | None = None) -> None:
         """Go on from this pose, with this ``(6, 6)`` covariance (default zero)."""
@@ -207,7 +211,10 @@ class VisualOdometry(Estimator[SuperPoint]):
         metric = self._metre.begin(points)
         points = replace(points, metric=metric)
         guess = _GUESS / self._metre.filter.scale
-        self._tracker = Tracker(points, self.settings.window, guess)
+        self._adjuster.close()
+        self._adjuster = Adjuster(lockstep=self.settings.lockstep)
+        self._tracker = Tracker(points, self.settings.window, guess, self._adjuster)
+        self._unmeasured = None
         if self._seen is not None:
             self._way.miss(frame.stamp_ns - self._seen.stamp_ns)
         self._seen = _Seen(
@@ -265,8 +272,11 @@ class VisualOdometry(Estimator[SuperPoint]):
             answer = self._way.move(motion, doubt, here.stamp_ns, seen.stamp_ns, scale)
             self._seen = here
             if self._tracker.is_keyframe(self._number):
+                self._unmeasured = points, network_depth
+            if self._unmeasured is not None and self._tracker.settled:
                 self._way.settle(scale)
-                self._metre.measure(self._tracker, points, network_depth)
+                self._metre.measure(self._tracker, *self._unmeasured)
+                self._unmeasured = None
                 pose, covariance = self._tracker.pose, self._tracker.covariance
                 self._seen = replace(here, window_from_camera=pose, covariance=covariance)
         self.tracking = self._report(frame, seen.stamp_ns, step, state)

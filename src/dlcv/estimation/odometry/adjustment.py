@@ -1,7 +1,13 @@
-"""The adjustment of the newest keyframes of a window and of the landmarks they see."""
+"""The adjustment of the newest keyframes of a window and of the landmarks they see.
+
+It takes longer than all else that is done with a picture, and nothing waits for it: it may go on
+beside the pictures after the keyframe, whose window it then corrects.
+"""
 
 from __future__ import annotations
 
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +20,8 @@ from dlcv.estimation.odometry.window import Adjusted, Window, adjust
 
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
+
+_LOG = logging.getLogger(__name__)
 
 GUESSED = 1.0
 """Relative standard deviation of a guessed depth."""
@@ -112,3 +120,51 @@ class Adjustment:
         marks.inverse_depth[rows[same]] = np.maximum(found.inverse_depth[same], LEAST)
         marks.variance[rows[same]] = found.inverse_depth_variance[same]
         return carry
+
+
+class Adjuster:
+    """Solves one adjustment at a time, at once or in a thread beside its owner.
+
+    Args:
+        lockstep: Solve at once.
+    """
+
+    def __init__(self, *, lockstep: bool) -> None:
+        self._worker = None if lockstep else ThreadPoolExecutor(1, 'adjustment')
+        self._task: Adjustment | None = None
+        self._found: Adjusted | Future[Adjusted] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether the last adjustment has not been taken yet."""
+        return self._task is not None
+
+    def submit(self, task: Adjustment) -> None:
+        """Begin; what was begun before and has not been taken is lost."""
+        self._task = task
+        self._found = task.solved() if self._worker is None else self._worker.submit(task.solved)
+
+    def take(self) -> tuple[Adjustment, Adjusted] | None:
+        """Return what was solved, once; None where there is nothing new."""
+        task, found = self._task, self._found
+        if isinstance(found, Future):
+            if not found.done():
+                return None
+            error = found.exception()
+            if error is not None:
+                _LOG.warning('a window was not adjusted: %s: %s', type(error).__name__, error)
+                self.drop()
+                return None
+            found = found.result()
+        self.drop()
+        return None if task is None or found is None else (task, found)
+
+    def drop(self) -> None:
+        """Let nobody take what was begun."""
+        self._task = self._found = None
+
+    def close(self) -> None:
+        """Wait for what was begun, and drop it."""
+        self.drop()
+        if self._worker is not None:
+            self._worker.shutdown(cancel_futures=True)

@@ -125,7 +125,8 @@ class Metre:
     def _depths(self, tracker: Tracker, metres: FloatArray, stddev: FloatArray) -> Ratio | str:
         """Compare depths of the points of the newest keyframe with those of its landmarks."""
         rows, at = tracker.newest
-        units = tracker.window.depths_in(tracker.pose, rows)
+        here = tracker.window.frames[-1].window_from_camera
+        units = tracker.window.depths_in(here, rows)
         marks = tracker.window.landmarks
         units_stddev = np.sqrt(marks.variance[rows]) * units**2
         return depth_ratio(units, units_stddev, metres[at], stddev[at])

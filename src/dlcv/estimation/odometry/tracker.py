@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from dlcv.estimation.odometry.adjustment import GUESSED, Adjustment
+from dlcv.estimation.odometry.adjustment import GUESSED, Adjuster, Adjustment
 from dlcv.estimation.odometry.keyframes import Keyframes
 from dlcv.estimation.odometry.landmarks import Fresh, Sighting
 from dlcv.estimation.odometry.resection import FEWEST, Resection, known_depths
@@ -70,6 +70,7 @@ class Tracker:
         points: What the first picture shows.
         size: Keyframes of the window.
         guess: Depth in units that points are taken to have where nothing is known.
+        adjuster: Adjusts the window; nobody else's meanwhile.
 
     Attributes:
         window: The keyframes.
@@ -79,9 +80,14 @@ class Tracker:
         keyframes: How many there were so far.
         motion_covariance: ``(6, 6)`` of the motion from the last keyframe but one to the last, as
             (x, y, z, rx, ry, rz) in the older one's axes.
+        settled: Whether the window has been adjusted since the picture before the last, or has a
+            new keyframe that asks for no adjustment.
     """
 
-    def __init__(self, points: Points, size: int, guess: float) -> None:
+    def __init__(self, points: Points, size: int, guess: float, adjuster: Adjuster) -> None:
+        self._adjuster = adjuster
+        self._wanted = False  # whether a keyframe waits to be adjusted
+        self.settled = False
         self.window = Keyframes(size, points.descriptors.shape[1])
         self.pose: Matrix = np.eye(4)
         self.fruitless = self.keyframes = 0
@@ -134,6 +140,8 @@ class Tracker:
 
     def rescale(self, factor: float) -> None:
         """Make all lengths ``factor`` times as long."""
+        self._wanted |= self._adjuster.busy
+        self._adjuster.drop()  # it has the old lengths
         self.window.rescale(factor)
         self.pose[:3, 3] *= factor
         self._motion[:3, 3] *= factor
@@ -151,6 +159,8 @@ class Tracker:
             motion: ``(4, 4)`` how the camera is thought to have moved, ``older_from_newer``; as
                 from the picture before the last to the last where nobody says.
         """
+        self.settled = False
+        self._adjust()
         seen = self._found(points)
         if self._stands(seen):
             self._motion = np.eye(4)
@@ -182,9 +192,9 @@ class Tracker:
         self.covariance = max(1.0, refined.chi2) * refined.covariance
         if self._due(points, agree):
             self._keep(points, agree)
-            if not self._turns:  # a turn tells no depths, though noise would
-                self._adjust()
-            self.pose = self.window.frames[-1].window_from_camera
+            self._wanted = not self._turns  # a turn tells no depths, though noise would
+            self.settled |= self._turns
+            self._adjust()
         self._motion = np.asarray(np.linalg.inv(older) @ self.pose)
         self._last = points
         self.fruitless = 0
@@ -306,12 +316,25 @@ class Tracker:
         )
 
     def _adjust(self) -> None:
-        """Let the newest keyframes and the landmarks agree."""
-        task = Adjustment.of(self.window)
-        if task is None:
+        """Let the newest keyframes and the landmarks agree, now or as soon as it is possible."""
+        self._take()
+        if self._wanted and not self._adjuster.busy:
+            self._wanted = False
+            task = Adjustment.of(self.window)
+            if task is None:
+                self.settled = True
+                return
+            self._adjuster.submit(task)
+            self._take()
+
+    def _take(self) -> None:
+        """Take over an adjustment, if there is one."""
+        done = self._adjuster.take()
+        if done is None:
             return
-        found = task.solved()
-        task.apply(found, self.window)
-        self.motion_covariance = found.relative_covariance(
-            len(self.window) - 2, len(self.window) - 1
-        )
+        task, found = done
+        carry = task.apply(found, self.window)
+        self.pose = np.asarray(carry @ self.pose)
+        count = len(task.numbers)
+        self.motion_covariance = found.relative_covariance(count - 2, count - 1)
+        self.settled = True
