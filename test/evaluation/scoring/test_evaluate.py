@@ -416,6 +416,7 @@ def test_of_two_odometries_the_first_is_the_robots(subject, walk, tmp_path):
     assert set(found.paths) == {'odometry', 'odometry_deepvo', 'truth'}
     assert any(text.startswith('Beside it, deepvo: ATE (SE3) ') for text in found.sections[0].notes)
     plot = found.sections[0].plots[0]
+    assert plot.title.endswith(', all odometries')
     assert [series.name for series in plot.series] == ['truth', 'visual_odometry', 'deepvo']
     truth, ours, other = plot.series
     np.testing.assert_allclose((ours.x, ours.y), (truth.x, truth.y), atol=1e-6)

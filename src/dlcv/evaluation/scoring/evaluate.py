@@ -257,8 +257,9 @@ def _odometries(
 
 def _in_short(section: Section) -> str:
     """Return the figures by which odometries are compared, in a line."""
-    shown = [m for m in section.metrics if m.value is not None and m.name in COMPARED]
-    return ', '.join(f'{metric.name} {metric.text}' for metric in shown) or 'nothing to compare'
+    found = {m.name: m.text for m in section.metrics if m.value is not None}
+    shown = [f'{name} {found[name]}' for name in COMPARED if name in found]
+    return ', '.join(shown) or 'nothing to compare'
 
 
 def _odometry_of(subject: Subject) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -47,4 +48,5 @@ def beside_each_other(found: Mapping[str, PosePairs]) -> Plot | None:
         return None
     truth = next(iter(usable.values())).truth
     ways = [(name, align(p, 'origin')(p.estimate), False) for name, p in usable.items()]
-    return from_above([('truth', truth, True), *ways])
+    plot = from_above([('truth', truth, True), *ways])
+    return replace(plot, title=f'{plot.title}, all odometries')
