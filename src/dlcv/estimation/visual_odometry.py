@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.estimation.base import Estimator
+from dlcv.estimation.deep_fundamental import MatchWeigher
 from dlcv.estimation.odometry.adjustment import Adjuster
 from dlcv.estimation.odometry.metre import Metre
 from dlcv.estimation.odometry.resection import FEWEST
@@ -93,6 +94,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         precision: See `Estimator`.
 
     Attributes:
+        weigher: Says which matches count, where no prediction holds; None for all alike.
         tracking: What it knows of itself since the last frame.
     """
 
@@ -105,6 +107,7 @@ class VisualOdometry(Estimator[SuperPoint]):
     ) -> None:
         super().__init__(network, device, precision)
         self.settings = settings or VisualOdometrySettings()
+        self.weigher: MatchWeigher | None = None
         self._features = FeatureEstimator(self.network, None, device, precision)
         self._adjuster = Adjuster(lockstep=True)
         self.reset()
@@ -213,13 +216,18 @@ class VisualOdometry(Estimator[SuperPoint]):
         guess = _GUESS / self._metre.filter.scale
         self._adjuster.close()
         self._adjuster = Adjuster(lockstep=self.settings.lockstep)
-        self._tracker = Tracker(points, self.settings.window, guess, self._adjuster)
+        self._tracker = Tracker(points, self.settings.window, guess, self._adjuster, self._weigh)
         self._unmeasured = None
         if self._seen is not None:
             self._way.miss(frame.stamp_ns - self._seen.stamp_ns)
         self._seen = _Seen(
             frame.stamp_ns, (size_of(frame), frame.camera), np.eye(4), np.zeros((6, 6))
         )
+
+    def _weigh(self, older: FloatArray, newer: FloatArray, likeness: FloatArray) -> FloatArray:
+        if self.weigher is None:
+            return np.full(len(older), 1 / max(1, len(older)))
+        return self.weigher.weigh(older, newer, likeness).weights
 
     def _thought(self, aids: Aids) -> Matrix | None:
         """Return the motion since the last picture by wheels and gyroscope, in units."""

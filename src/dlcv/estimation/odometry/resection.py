@@ -7,6 +7,7 @@ the one that agrees best is taken.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,16 +20,23 @@ from dlcv.estimation.odometry.pose import Landmarks, PosePrior, RefinedPose, ref
 from dlcv.estimation.odometry.robust import GATE
 from dlcv.estimation.odometry.tracks import FINE
 from dlcv.estimation.odometry.triangulation import triangulate
+from dlcv.estimation.odometry.view import Points
+from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
+
+Weigh = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
+"""Weights ``(N,)`` of sum one of matches, of their pixels ``(N, 2)`` in the older and the newer
+picture and the cosines ``(N,)`` of their descriptors."""
 
 FEWEST = 15
 """Landmarks that agree, below which there is no pose."""
 
 _TRUSTED = 0.6  # share of agreeing landmarks above which the predicted pose is not doubted
 _MOST = 0.5  # share of landmarks with a depth, below which guesses would rule a prediction
+_BELIEVED = 0.2  # of the mean weight, that a match must have to count
 _KNOWN = 0.2  # relative standard deviation below which a depth is one
 _PARALLAX = 0.003  # rad that a pair of pictures must show to tell a depth
 _UNMOVED = 0.02  # pixels by which points of the guessed depth may have moved in a mere turn
@@ -56,14 +64,16 @@ class Resection:
     Attributes:
         window: The landmarks.
         seen: Those in the picture.
-        focal: Pixels per unit of x/z.
+        points: The picture.
+        weigh: Says which matches count, where no prediction holds; None for all alike.
         guess: Depth in units that points of no known depth are taken to have.
         length: Of the last motion, in units; taken where nothing tells how long this one is.
     """
 
     window: Keyframes
     seen: Sighting
-    focal: float
+    points: Points
+    weigh: Weigh | None
     guess: float
     length: float
 
@@ -89,14 +99,15 @@ class Resection:
         """Return poses to start from with what holds them, and whether they are a mere turn."""
         rows = self.seen.rows
         points = self.window.points_of(rows[known])
-        pose = pose_of_points(points, self.seen.xy[known], self.focal)
+        pose = pose_of_points(points, self.seen.xy[known], self.points.focal)
         if pose is not None:
             return [(pose, None)], False
         # The way since the last keyframe is longer than that since the last picture.
         marks, last = self.window.landmarks, self.window.frames[-1]
         of = np.flatnonzero(marks.anchor[rows] == last.number)
         earlier, later = marks.rays[rows[of]], self.seen.xy[of]
-        pairs = motions_of_rays(earlier, later, self.focal)
+        count = self._believed(of)
+        pairs = motions_of_rays(earlier[count], later[count], self.points.focal)
         starts: list[tuple[Matrix, PosePrior | None]] = []
         for pair in pairs:
             motion = self._sized(rows[of], earlier, later, pair.older_from_newer)
@@ -104,9 +115,20 @@ class Resection:
             starts.append((start, self._unmoved(start) if pair.kind == 'turn' else None))
         return starts, any(pair.kind == 'turn' for pair in pairs)
 
+    def _believed(self, of: Indices) -> Mask:
+        """Return which of some matches with the last keyframe count."""
+        if self.weigh is None or len(of) < FEWEST:
+            return np.ones(len(of), np.bool_)
+        marks, rows = self.window.landmarks, self.seen.rows[of]
+        found = self.points.descriptors[self.seen.points[of]]
+        likeness = (marks.descriptors[rows] * found).sum(1)
+        weights = self.weigh(marks.origin[rows], self.seen.pixels[of], likeness)
+        believed = weights * len(weights) > _BELIEVED
+        return believed if np.count_nonzero(believed) >= FEWEST else np.ones(len(of), np.bool_)
+
     def _unmoved(self, pose: Matrix) -> PosePrior:
         """Hold a camera's place as firmly as a turn says that it did not move."""
-        shift = _UNMOVED * self.guess / self.focal
+        shift = _UNMOVED * self.guess / self.points.focal
         deviation = np.repeat((shift, np.pi), 3)
         return PosePrior(odom_from_camera=pose, covariance=np.diag(deviation**2))
 
@@ -133,7 +155,7 @@ class Resection:
             keyframe=np.ones(len(rows), np.intp),
             landmark=np.arange(len(rows)),
             xy=later,
-            stddev=FINE / self.focal,
+            stddev=FINE / self.points.focal,
             least_parallax=_PARALLAX,
         )
         depth = 1 / np.maximum(self.window.landmarks.inverse_depth[rows], LEAST)

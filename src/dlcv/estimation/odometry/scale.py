@@ -23,7 +23,7 @@ ScaleSource = Literal['stereo', 'depth', 'wheels', 'camera_height', 'network', '
 
 TRUST: tuple[ScaleSource, ...] = get_args(ScaleSource)
 """Best first."""
-BIASES = {'stereo': 0.002, 'depth': 0.005, 'wheels': 0.01, 'camera_height': 0.015, 'network': 0.1}
+BIASES = {'stereo': 0.002, 'depth': 0.005, 'wheels': 0.01, 'camera_height': 0.015, 'network': 0.5}
 """Standard deviation of what a source is always off by, as a share."""
 DRIFT = 0.005
 """Standard deviation of the change of scale after a second, as a share."""

@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from dlcv.estimation.odometry.adjustment import GUESSED, Adjuster, Adjustment
 from dlcv.estimation.odometry.keyframes import Keyframes
 from dlcv.estimation.odometry.landmarks import Fresh, Sighting
-from dlcv.estimation.odometry.resection import FEWEST, Resection, known_depths
+from dlcv.estimation.odometry.resection import FEWEST, Resection, Weigh, known_depths
 from dlcv.estimation.odometry.tracks import found_again
 from dlcv.estimation.odometry.view import Points
 from dlcv.types import FloatArray
@@ -26,7 +26,7 @@ Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
 
 _SHARE = 0.3  # of the matches that must agree
-_LEFT = 0.15  # of the landmarks that agreed in the last picture, that must agree in this one
+_LEFT = 0.1  # of the landmarks that agreed in the last picture, that must agree in this one
 _STILL, _STEADY = 0.15, 0.6  # median shift in pixels, and share of points that must stand
 _SHIFT = 0.4  # pixels that a standing point may seem to move
 _REMEMBERED, _UNCONFIRMED = 8, 3  # pictures without which landmarks are forgotten
@@ -71,6 +71,7 @@ class Tracker:
         size: Keyframes of the window.
         guess: Depth in units that points are taken to have where nothing is known.
         adjuster: Adjusts the window; nobody else's meanwhile.
+        weigh: See `Resection`.
 
     Attributes:
         window: The keyframes.
@@ -84,7 +85,15 @@ class Tracker:
             new keyframe that asks for no adjustment.
     """
 
-    def __init__(self, points: Points, size: int, guess: float, adjuster: Adjuster) -> None:
+    def __init__(
+        self,
+        points: Points,
+        size: int,
+        guess: float,
+        adjuster: Adjuster,
+        weigh: Weigh | None = None,
+    ) -> None:
+        self._weigh = weigh
         self._adjuster = adjuster
         self._wanted = False  # whether a keyframe waits to be adjusted
         self.settled = False
@@ -172,7 +181,8 @@ class Tracker:
         search = Resection(
             window=self.window,
             seen=seen,
-            focal=points.focal,
+            points=points,
+            weigh=self._weigh,
             guess=self._guess,
             length=float(np.linalg.norm(self._motion[:3, 3])),
         )
