@@ -50,4 +50,9 @@ def spread(squared: FloatArray) -> float:
     and each would look like an outlier. It is told by the lower quartile, since more than half of
     the residuals may be wrong.
     """
-    return max(float(np.quantile(squared, 0.25)) / _QUARTILE, 1.0) if len(squared) else 1.0
+    if not len(squared):
+        return 1.0
+    place, share = divmod((len(squared) - 1) / 4, 1)  # np.quantile takes ten times as long
+    at = int(place), min(int(place) + 1, len(squared) - 1)
+    low, high = np.partition(squared, at)[list(at)]
+    return max(float(low + share * (high - low)) / _QUARTILE, 1.0)

@@ -53,6 +53,8 @@ def found_again(window: Keyframes, last: Points, points: Points) -> Sighting:
     links[recent[good]] = marks.links[rows[recent[good]]] + 1
     anchors = window.anchors_of(rows)
     for number, frame in enumerate(window.frames):  # the anchor's own patch does not wander
+        if frame.number == last.number:  # that was fitted just now
+            continue
         of = np.flatnonzero((anchors == number) & (links < _LOOSE))
         moved, good = fitted(frame.grey, points.grey, marks.origin[rows[of]], pixels[of], _WANDERED)
         pixels[of[good]] = moved[good]
