@@ -30,6 +30,8 @@ FEWEST = 15
 _TRUSTED = 0.6  # share of agreeing landmarks above which the predicted pose is not doubted
 _KNOWN = 0.3  # relative standard deviation below which a depth is one
 _PARALLAX = 0.003  # rad that a pair of pictures must show to tell a depth
+_APART = 0.2  # of the way, by which places differ
+_AS_GOOD = 1.5  # how many times the disagreement of a pose may be that of the best
 _UNMOVED = 0.2  # pixels by which points of the guessed depth may have moved in a mere turn
 
 
@@ -41,11 +43,16 @@ class Location:
         pose: With what agrees with it, window_from_camera.
         sure: Whether depths were known when it was looked for.
         turns: Whether the picture shows no more than a turn since the last keyframe.
+        misfit: How little agrees with the pose, for each landmark that is seen.
+        rival: Another pose that explains the picture nearly as well, where no depth is known: a
+            plane leaves two.
     """
 
     pose: RefinedPose
     sure: bool
     turns: bool
+    misfit: float
+    rival: RefinedPose | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -72,12 +79,34 @@ class Resection:
         known = known_depths(self.window, self.seen.rows)
         enough = np.count_nonzero(known) >= FEWEST
         if enough and best.inliers[known].mean() >= _TRUSTED:
-            return Location(pose=best, sure=True, turns=False)
+            return self._location(best, sure=True, turns=False)
         starts, turns = self._starts(known)
         others = [self._refined(start, prior, near=True) for start, prior in starts]
         if enough or not others:
             others.insert(0, best)
-        return Location(pose=min(others, key=_disagreement), sure=enough, turns=turns)
+        best = min(others, key=_disagreement)
+        rival = None if enough or turns else self._rival(best, others)
+        return self._location(best, sure=enough, turns=turns, rival=rival)
+
+    def _location(
+        self, pose: RefinedPose, *, sure: bool, turns: bool, rival: RefinedPose | None = None
+    ) -> Location:
+        misfit = _disagreement(pose) / len(self.seen)
+        return Location(pose=pose, sure=sure, turns=turns, misfit=misfit, rival=rival)
+
+    def _rival(self, best: RefinedPose, others: list[RefinedPose]) -> RefinedPose | None:
+        """Return the best of the poses that are elsewhere, if it is nearly as good."""
+        place = best.odom_from_camera[:3, 3]
+        way = np.linalg.norm(place - self.window.frames[-1].window_from_camera[:3, 3])
+        elsewhere = [
+            one
+            for one in others
+            if np.linalg.norm(one.odom_from_camera[:3, 3] - place) > _APART * way
+        ]
+        rival = min(elsewhere, key=_disagreement, default=None)
+        if rival is None or _disagreement(rival) > _AS_GOOD * _disagreement(best):
+            return None
+        return rival
 
     def _starts(self, known: Mask) -> tuple[list[tuple[Matrix, PosePrior | None]], bool]:
         """Return poses to start from with what holds them, and whether they are a mere turn."""
