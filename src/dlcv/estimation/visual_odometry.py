@@ -18,6 +18,7 @@ from dlcv.estimation.deep_fundamental import MatchWeigher
 from dlcv.estimation.odometry.adjustment import Adjuster
 from dlcv.estimation.odometry.metre import Metre
 from dlcv.estimation.odometry.resection import FEWEST
+from dlcv.estimation.odometry.rivals import Rivals
 from dlcv.estimation.odometry.sight import look
 from dlcv.estimation.odometry.speechless import silence
 from dlcv.estimation.odometry.tracker import Step, Tracker
@@ -116,7 +117,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         """Forget the drive so far; the next frame is the origin."""
         self.tracking = Tracking(stamp_ns=0, state='starting')
         self._metre = Metre(self.settings.scale_source, self.settings.camera_height)
-        self._tracker: Tracker | None = None
+        self._rivals: Rivals | None = None
         self._seen: _Seen | None = None  # the last picture whose place in the window is known
         self._last_ns: int | None = None
         self._number = 0
@@ -135,10 +136,7 @@ class VisualOdometry(Estimator[SuperPoint]):
 
     @property
     def pose_covariance(self) -> Matrix:
-        """``(6, 6)`` of the pose as (x, y, z, rx, ry, rz), in odom axes, m and rad.
-
-        The scale's error is one and the same in all motions: it adds up in full.
-        """
+        """``(6, 6)`` of the pose as (x, y, z, rx, ry, rz), in odom axes, m and rad."""
         return self._way.covariance(self._metre.filter)
 
     def push(self, frame: Frame, aids: Aids | None = None) -> Motion | Lost | None:
@@ -165,11 +163,14 @@ class VisualOdometry(Estimator[SuperPoint]):
         if reason := self._break(frame, before):
             self._begin(frame, points)
             return self._lost(frame, before, reason)
-        if self._tracker is None:
+        if self._rivals is None or self._tracker is None:
             self._begin(frame, points)
             self.tracking = Tracking(stamp_ns=frame.stamp_ns, state='starting')
             return None
-        step = self._tracker.track(points, self._thought(aids))
+        step = self._rivals.track(points, self._thought(aids))
+        if self._rivals.changed and self._seen is not None:  # the way so far stays as it is
+            self._seen = replace(self._seen, window_from_camera=self._rivals.before)
+            self._unmeasured = None
         if step.state == 'lost':
             if self._tracker.exhausted:
                 self._begin(frame, points)
@@ -189,6 +190,10 @@ class VisualOdometry(Estimator[SuperPoint]):
         return look(self._number, frame, camera, keypoints, aids, self._metre, limit)
 
     # where it is ----------------------------------------------------------------------------
+
+    @property
+    def _tracker(self) -> Tracker | None:
+        return None if self._rivals is None else self._rivals.tracker
 
     @property
     def _unit(self) -> float:
@@ -216,7 +221,8 @@ class VisualOdometry(Estimator[SuperPoint]):
         guess = _GUESS / self._metre.filter.scale
         self._adjuster.close()
         self._adjuster = Adjuster(lockstep=self.settings.lockstep)
-        self._tracker = Tracker(points, self.settings.window, guess, self._adjuster, self._weigh)
+        tracker = Tracker(points, self.settings.window, guess, self._adjuster, self._weigh)
+        self._rivals = Rivals(tracker)
         self._unmeasured = None
         if self._seen is not None:
             self._way.miss(frame.stamp_ns - self._seen.stamp_ns)

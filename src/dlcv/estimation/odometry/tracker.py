@@ -6,6 +6,7 @@ in metres, and in which frame, is its owner's business.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -16,6 +17,7 @@ from scipy.spatial import cKDTree
 from dlcv.estimation.odometry.adjustment import GUESSED, Adjuster, Adjustment
 from dlcv.estimation.odometry.keyframes import Keyframes
 from dlcv.estimation.odometry.landmarks import Fresh, Sighting
+from dlcv.estimation.odometry.pose import RefinedPose
 from dlcv.estimation.odometry.resection import FEWEST, Resection, Weigh, known_depths
 from dlcv.estimation.odometry.tracks import found_again
 from dlcv.estimation.odometry.view import Points
@@ -83,6 +85,9 @@ class Tracker:
             (x, y, z, rx, ry, rz) in the older one's axes.
         settled: Whether the window has been adjusted since the picture before the last, or has a
             new keyframe that asks for no adjustment.
+        misfit: How little agreed with the last pose, for each landmark that was seen.
+        rival: Follows the same pictures from a start that explained the first two nearly as well;
+            for its owner to follow.
     """
 
     def __init__(
@@ -95,6 +100,9 @@ class Tracker:
     ) -> None:
         self._weigh = weigh
         self._adjuster = adjuster
+        self.rival: Tracker | None = None
+        self.misfit = 0.0
+        self._followed = False  # whether there was a rival, or this is one
         self._wanted = False  # whether a keyframe waits to be adjusted
         self.settled = False
         self.window = Keyframes(size, points.descriptors.shape[1])
@@ -108,7 +116,7 @@ class Tracker:
         self._motion: Matrix = np.eye(4)
         self._sure = False  # whether depths were known when it was looked for
         self._turns = False  # whether the last picture showed no more than a turn
-        self._followed = 0  # pictures that were found
+        self._found_so_far = 0  # pictures that were found
         self._agreed = 0  # landmarks that agreed in the last picture
         self._shared = 0  # landmarks of the last keyframe that the picture after it showed too
         self._keep(points, Sighting.none())
@@ -119,7 +127,7 @@ class Tracker:
 
         A young window is given up at once: it may have begun with a bad picture.
         """
-        return self.fruitless >= (1 if self._followed < _YOUNG else _PATIENCE)
+        return self.fruitless >= (1 if self._found_so_far < _YOUNG else _PATIENCE)
 
     @property
     def motion(self) -> Matrix:
@@ -151,6 +159,8 @@ class Tracker:
         """Make all lengths ``factor`` times as long."""
         self._wanted |= self._adjuster.busy
         self._adjuster.drop()  # it has the old lengths
+        if self.rival is not None:
+            self.rival.rescale(factor)
         self.window.rescale(factor)
         self.pose[:3, 3] *= factor
         self._motion[:3, 3] *= factor
@@ -170,7 +180,7 @@ class Tracker:
         """
         self.settled = False
         self._adjust()
-        seen = self._found(points)
+        seen = found_again(self.window, self._last, points)
         if self._stands(seen):
             self._motion = np.eye(4)
             return self._step('standing', seen, seen)
@@ -187,14 +197,38 @@ class Tracker:
             length=float(np.linalg.norm(self._motion[:3, 3])),
         )
         found = search.locate(self.pose @ (self._motion if motion is None else motion))
-        refined, self._sure, self._turns = found.pose, found.sure, found.turns
+        self._sure, self._turns, self.misfit = found.sure, found.turns, found.misfit
+        if found.rival is None or self._followed:
+            return self.believe(points, seen, found.pose)
+        self._followed = True
+        other = copy.deepcopy(self, {id(self._adjuster): Adjuster(lockstep=True)})
+        step = self.believe(points, seen, found.pose)
+        self._followed = self.is_keyframe(points.number)  # until then nothing is decided
+        if self._followed:
+            other.believe(points, seen, found.rival)
+            self.rival = other
+        return step
+
+    def succeed(self, other: Tracker) -> None:
+        """Go on in the place of another tracker, with its adjuster."""
+        other._adjuster.drop()
+        self._adjuster = other._adjuster
+
+    def believe(self, points: Points, seen: Sighting, refined: RefinedPose) -> Step:
+        """Take a pose for that of a picture, if enough agrees with it.
+
+        Args:
+            points: What the picture shows.
+            seen: The landmarks in it.
+            refined: The pose.
+        """
         agree = seen.only(refined.inliers)
         if len(agree) < max(FEWEST, _SHARE * len(seen)):
             return self._lost(seen, f'{len(agree)} of {len(seen)} landmarks agree on a motion')
         if len(agree) < _LEFT * self._agreed:  # blurred points agree too, on something else
             return self._lost(seen, f'{len(agree)} landmarks are left of {self._agreed}')
         self._agreed = len(agree)
-        self._followed += 1
+        self._found_so_far += 1
         step = self._step('tracking', seen, agree)
         self._note(points, agree)
         older = self.pose
@@ -238,9 +272,6 @@ class Tracker:
         )
 
     # what is seen again ---------------------------------------------------------------------
-
-    def _found(self, points: Points) -> Sighting:
-        return found_again(self.window, self._last, points)
 
     def _recent(self, seen: Sighting) -> Indices:
         """Return which of them the last picture showed too."""
