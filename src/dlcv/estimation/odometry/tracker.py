@@ -33,6 +33,7 @@ _STILL, _STEADY = 0.15, 0.6  # median shift in pixels, and share of points that 
 _SHIFT = 0.4  # pixels that a standing point may seem to move
 _REMEMBERED, _UNCONFIRMED = 8, 3  # pictures without which landmarks are forgotten
 _SHARED, _MOVED, _LATEST = 0.75, 0.03, 20  # when a picture becomes a keyframe
+_FIRST_PARALLAX = 2.0  # pixels without which a pair of keyframes tells no first depths
 _FIRST_MOVED = 0.06  # the same for one that is to tell the first depths
 _YOUNG = 5  # pictures of a window that is given up at once
 _PATIENCE = 3  # pictures in a row that are not found in the window before it is given up
@@ -235,8 +236,10 @@ class Tracker:
         self.pose = refined.odom_from_camera
         self.covariance = max(1.0, refined.chi2) * refined.covariance
         if self._due(points, agree):
+            told = self._sure or self._parallax(agree) > _FIRST_PARALLAX / points.focal
+            self._turns |= not told  # a turn tells no depths, though noise would
             self._keep(points, agree)
-            self._wanted = not self._turns  # a turn tells no depths, though noise would
+            self._wanted = not self._turns
             self.settled |= self._turns
             self._adjust()
         self._motion = np.asarray(np.linalg.inv(older) @ self.pose)
@@ -315,6 +318,17 @@ class Tracker:
             shift > least * points.camera.width / points.focal
             or points.number - last.number >= _LATEST
         )
+
+    def _parallax(self, agree: Sighting) -> float:
+        """Return by how much most points moved since the last keyframe, but for the turn."""
+        last, marks = self.window.frames[-1], self.window.landmarks
+        rows = agree.rows[marks.anchor[agree.rows] == last.number]
+        there = agree.xy[marks.anchor[agree.rows] == last.number]
+        if not len(rows):
+            return 0.0
+        turn = self.pose[:3, :3].T @ last.window_from_camera[:3, :3]
+        rays = np.column_stack((marks.rays[rows], np.ones(len(rows)))) @ turn.T
+        return float(np.median(np.linalg.norm(rays[:, :2] / rays[:, 2:] - there, axis=1)))
 
     def _keep(self, points: Points, agree: Sighting) -> None:
         new = np.ones(len(points.pixels), np.bool_)
