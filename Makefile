@@ -15,7 +15,7 @@ help:  ## Print what can be made
 setup:  ## Make the virtual environment (all other targets do it themselves)
 	@python3 tools/bootstrap.py --venv $(VENV)
 
-demo: setup  ## Generate a walk, run the five nodes on it, report in out/demo
+demo: setup  ## Generate a walk, run all nodes on it, report in out/demo
 	@$(ENV) $(BIN)/dlcv demo --output out/demo
 
 test: setup check  ## Run the checks and the whole test suite, ROS included

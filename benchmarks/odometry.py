@@ -53,23 +53,23 @@ class Room:
     Attributes:
         points: ``(N, 3)`` metres; y is down.
         descriptors: ``(N, 256)`` of length 1.
-        patches: ``(N, 14, 14)`` grey; one row and column more than a place between pixels needs.
+        patches: ``(N, 13, 13)`` uint8.
     """
 
     points: FloatArray
     descriptors: FloatArray
-    patches: FloatArray
+    patches: np.ndarray
 
     @staticmethod
     def drawn(rng: np.random.Generator, count: int = 9000) -> Room:
         """Return a random one."""
         points = rng.uniform((-6, -2, -6), (6, 2, 6), (count, 3))
-        axis, side = rng.choice((0, 2), count), rng.choice((-6.0, 6.0), count)
-        points[np.arange(count), axis] = side
+        axis, wall = rng.choice((0, 2), count), rng.choice((-6.0, 6.0), count)
+        points[np.arange(count), axis] = wall
         descriptors = rng.normal(size=(count, WIDE)).astype(np.float32)
-        noise = rng.normal(size=(count, 2 * PATCH + 2, 2 * PATCH + 2)).astype(np.float32)
-        patches = np.stack([cv2.GaussianBlur(one, (0, 0), 1.5) for one in noise])
-        patches = np.clip(128 + 50 * patches / patches.std(), 0, 255)
+        corners = rng.integers(0, 256, (count, 3, 3), np.uint8)  # smooth, as things in focus are
+        side = (2 * PATCH + 1,) * 2
+        patches = np.stack([cv2.resize(c, side, interpolation=cv2.INTER_CUBIC) for c in corners])
         return Room(points=points, descriptors=unit(descriptors), patches=patches)
 
 
@@ -78,14 +78,12 @@ class Sight:
     """What is seen from one place of the round.
 
     Attributes:
-        index: ``(K,)`` which points, the farthest first.
-        xy: ``(K, 2)`` where they are, pixels.
+        index: ``(K,)`` which points.
         depth: ``(K,)`` of them, metres.
         keypoints: They, and strange ones behind them.
     """
 
     index: np.ndarray
-    xy: FloatArray
     depth: FloatArray
     keypoints: Keypoints
 
@@ -121,7 +119,6 @@ def sight(room: Room, place: int) -> Sight:
     low, high = (margin, margin), (WIDTH - margin, HEIGHT - margin)
     inside = ((xy > low) & (xy < high)).all(axis=1)
     chosen = rng.permutation(np.flatnonzero(inside))[: POINTS - STRANGE]
-    chosen = chosen[np.argsort(-seen[front[chosen], 2])]
     index = front[chosen]
     strange = rng.uniform(low, high, (STRANGE, 2))
     noise = 0.02 * rng.normal(size=(len(index), WIDE))
@@ -133,7 +130,6 @@ def sight(room: Room, place: int) -> Sight:
     both = both.astype(np.float32)
     return Sight(
         index=index,
-        xy=xy[chosen],
         depth=seen[index, 2],
         keypoints=Keypoints(
             stamp_ns=0,
@@ -148,13 +144,10 @@ def sight(room: Room, place: int) -> Sight:
 def picture(room: Room, view: Sight, stamp_ns: int, *, depth: bool) -> tuple[Frame, Aids]:
     """Draw what is seen: a patch for every point, and its depth where that is asked for."""
     image = np.full((HEIGHT, WIDTH), 128, np.uint8)
-    at = np.ceil(view.xy).astype(int)
+    at = np.round(view.keypoints.xy[: len(view.index)]).astype(int)
     reach = np.arange(-PATCH, PATCH + 1)
     rows, columns = at[:, 1, None, None] + reach[:, None], at[:, 0, None, None] + reach
-    x, y = (at - view.xy).T[..., None, None]
-    looks = room.patches[view.index]
-    across = (1 - x) * looks[:, :, :-1] + x * looks[:, :, 1:]
-    image[rows, columns] = np.rint((1 - y) * across[:, :-1] + y * across[:, 1:])
+    image[rows, columns] = room.patches[view.index]
     frame = Frame(stamp_ns=stamp_ns, image=image, camera=CAMERA)
     points = replace(view.keypoints, stamp_ns=stamp_ns)
     if not depth:

@@ -36,7 +36,7 @@ FILE = ROOT / 'launch/vo.launch.py'
 REPLAY = ROOT / 'launch/replay.launch.py'
 CASES = {
     'nothing': {},
-    'all five': {'nodes': ','.join(NODES)},
+    'all nodes': {'nodes': ','.join(NODES)},
     'another robot': {
         'namespace': 'robot', 'camera': '/front', 'device': 'cpu', 'base_frame': '007',
         'log_level': 'debug', 'params_file': str(ROOT / 'config/demo.yaml'),

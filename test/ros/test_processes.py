@@ -16,12 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dlcv.interface.nodes import NODES
+from dlcv.interface.nodes import NODES, ODOMETRY_NODES
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytestmark = pytest.mark.ros
 PROFILE = Path(__file__).parents[2] / 'config' / 'fastdds_shm.xml'
-WATCHED = {'superpoint': '~/keypoints', 'monodepth': 'depth/image_rect', 'deepvo': '~/odometry'}
+WATCHED = {
+    'superpoint': '~/keypoints', 'monodepth': 'depth/image_rect', 'visual_odometry': '~/odometry',
+    'deepvo': '~/odometry',
+}  # fmt: skip
 IMAGES = 12
 PATIENT = (  # on a busy machine images are old and far between, and this is not what is tested
     'max_input_age:=0.0', 'max_frame_interval:=10.0', 'lost_policy:=inflate',
@@ -105,9 +108,10 @@ def test_a_node_leaves_no_shared_memory_behind(environment: dict[str, str]) -> N
     assert not [path for path in segments if path.exists()]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize('name', [spec.name for spec in ODOMETRY_NODES])
 def test_a_killed_node_goes_on_from_its_last_pose_when_it_is_respawned(
-    ros: Any, environment: dict[str, str]
+    ros: Any, environment: dict[str, str], name: str
 ) -> None:
     from geometry_msgs.msg import PoseWithCovarianceStamped
     from nav_msgs.msg import Odometry
@@ -116,8 +120,8 @@ def test_a_killed_node_goes_on_from_its_last_pose_when_it_is_respawned(
 
     patient = (*PATIENT, 'resume_within:=100.0', 'max_frame_interval:=10.0')
     heard = []
-    ros.peer.create_subscription(Odometry, '/deepvo/odometry', heard.append, 10)
-    set_pose = ros.peer.create_publisher(PoseWithCovarianceStamped, '/deepvo/set_pose', 10)
+    ros.peer.create_subscription(Odometry, f'/{name}/odometry', heard.append, 10)
+    set_pose = ros.peer.create_publisher(PoseWithCovarianceStamped, f'/{name}/set_pose', 10)
 
     def listeners() -> set[bytes]:
         ends = ros.peer.get_subscriptions_info_by_topic('/image')
@@ -133,7 +137,7 @@ def test_a_killed_node_goes_on_from_its_last_pose_when_it_is_respawned(
             ros.spin(0.1)
             index += 1
 
-    with _node('deepvo', environment, *patient, ends_with=-signal.SIGKILL) as process:
+    with _node(name, environment, *patient, ends_with=-signal.SIGKILL) as process:
         ros.until(listeners, 'the node', seconds=60)
         ros.until(lambda: set_pose.get_subscription_count() > 0)
         start = np.eye(4)
@@ -146,7 +150,7 @@ def test_a_killed_node_goes_on_from_its_last_pose_when_it_is_respawned(
         process.wait()
         ros.spin(0.2)  # its last words
     last = heard[-1]
-    with _node('deepvo', environment, *patient):
+    with _node(name, environment, *patient):
         # a killed node's subscriptions are believed to be there for another 20 s
         ros.until(lambda: listeners() - killed, 'the node again', seconds=60)
         drive(500)

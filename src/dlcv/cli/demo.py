@@ -9,7 +9,7 @@ from pathlib import Path
 from dlcv.cli.extras import need
 from dlcv.files import expanded
 
-SUMMARY = 'Generate a walk, replay it through the five nodes, and report what they are worth on it.'
+SUMMARY = 'Generate a walk, replay it through all nodes, and report what they are worth on it.'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,14 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--scene', choices=('room', 'corridor', 'street'), default='room', help='default: room'
     )
     parser.add_argument(
-        '--frames', type=int, default=80, metavar='N', help='pictures (default: 80)'
+        '--frames', type=int, default=100, metavar='N', help='pictures (default: 100)'
     )
     parser.add_argument(
-        '--rate', type=float, default=5.0, metavar='HZ', help='pictures in a second (default: 5)'
+        '--rate', type=float, default=10.0, metavar='HZ', help='pictures in a second (default: 10)'
     )
     parser.add_argument(
-        '--speed', type=float, default=1.0, metavar='R', help='of the replay (default: 1)'
-    )
+        '--speed', type=float, metavar='R',
+        help='show the pictures in real time, times R (default: each when all have answered the '
+        'last one)',
+    )  # fmt: skip
     parser.add_argument(
         '--seed', type=int, default=0, metavar='N', help='of the world (default: 0)'
     )

@@ -20,7 +20,7 @@ from dlcv.estimation.dsac import RelocalizationEstimator
 from dlcv.estimation.flownet import FlowEstimator
 from dlcv.estimation.monodepth import DepthEstimator
 from dlcv.estimation.superpoint import FeatureEstimator
-from dlcv.estimation.visual_odometry import VisualOdometry
+from dlcv.estimation.visual_odometry import VisualOdometry, VisualOdometrySettings
 from dlcv.networks.weights import WeightsError, chosen, load, untrained
 
 S = TypeVar('S')
@@ -70,9 +70,25 @@ load_features = partial(load_estimator, FeatureEstimator, 'superpoint')
 load_flow = partial(load_estimator, FlowEstimator, 'flownet')
 load_depth = partial(load_estimator, DepthEstimator, 'monodepth')
 load_match_weigher = partial(load_estimator, MatchWeigher, 'deep_fundamental')
-load_visual_odometry = partial(load_estimator, VisualOdometry, 'superpoint')
 load_odometry = partial(load_estimator, OdometryEstimator, 'deepvo')
 load_relocalization = partial(load_estimator, RelocalizationEstimator, 'dsac')
+
+
+def load_visual_odometry(
+    weights: str | Path = '', settings: VisualOdometrySettings | None = None, **loading: Any
+) -> VisualOdometry:
+    """Return visual odometry with the shipped weigher of matches.
+
+    Args:
+        weights: Of SuperPoint, as for `load_estimator`.
+        settings: Of the estimator.
+        **loading: What else `load_estimator` takes.
+    """
+    made: VisualOdometry = load_estimator(
+        VisualOdometry, 'superpoint', weights, settings, **loading
+    )
+    made.weigher = load_match_weigher(device='cpu')
+    return made
 
 
 def _network(

@@ -14,13 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.estimation.base import Estimator
+from dlcv.estimation.deep_fundamental import MatchWeigher
 from dlcv.estimation.odometry.adjustment import Adjuster
 from dlcv.estimation.odometry.metre import Metre
 from dlcv.estimation.odometry.resection import FEWEST
 from dlcv.estimation.odometry.rivals import Rivals
 from dlcv.estimation.odometry.sight import look
 from dlcv.estimation.odometry.speechless import silence
-from dlcv.estimation.odometry.tracker import Step, Tracker
+from dlcv.estimation.odometry.step import Step
+from dlcv.estimation.odometry.tracker import Tracker
 from dlcv.estimation.odometry.view import Points
 from dlcv.estimation.odometry.way import Doubt, Way
 from dlcv.estimation.pictures import size_of
@@ -94,6 +96,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         precision: See `Estimator`.
 
     Attributes:
+        weigher: Says which matches count, where no prediction holds; None for all alike.
         tracking: What it knows of itself since the last frame.
     """
 
@@ -106,6 +109,7 @@ class VisualOdometry(Estimator[SuperPoint]):
     ) -> None:
         super().__init__(network, device, precision)
         self.settings = settings or VisualOdometrySettings()
+        self.weigher: MatchWeigher | None = None
         self._features = FeatureEstimator(self.network, None, device, precision)
         self._adjuster = Adjuster(lockstep=True)
         self.reset()
@@ -212,18 +216,25 @@ class VisualOdometry(Estimator[SuperPoint]):
 
     def _begin(self, frame: Frame, points: Points) -> None:
         """Start a window with a picture."""
+        self._way.settle(self._metre.filter)
         metric = self._metre.begin(points)
         points = replace(points, metric=metric)
         guess = _GUESS / self._metre.filter.scale
         self._adjuster.close()
         self._adjuster = Adjuster(lockstep=self.settings.lockstep)
-        self._rivals = Rivals(Tracker(points, self.settings.window, guess, self._adjuster))
+        tracker = Tracker(points, self.settings.window, guess, self._adjuster, self._weigh)
+        self._rivals = Rivals(tracker)
         self._unmeasured = None
         if self._seen is not None:
             self._way.miss(frame.stamp_ns - self._seen.stamp_ns)
         self._seen = _Seen(
             frame.stamp_ns, (size_of(frame), frame.camera), np.eye(4), np.zeros((6, 6))
         )
+
+    def _weigh(self, older: FloatArray, newer: FloatArray, likeness: FloatArray) -> FloatArray:
+        if self.weigher is None:
+            return np.full(len(older), 1 / max(1, len(older)))
+        return self.weigher.weigh(older, newer, likeness).weights
 
     def _thought(self, aids: Aids) -> Matrix | None:
         """Return the motion since the last picture by wheels and gyroscope, in units."""
@@ -256,23 +267,34 @@ class VisualOdometry(Estimator[SuperPoint]):
         if reason := self._doubt(motion, (frame.stamp_ns - seen.stamp_ns) / 1e9):
             self._begin(frame, points)
             return self._lost(frame, seen.stamp_ns, reason, step.matches)
+        state: TrackingState = 'standing'
         if standing:
             answer = self._way.move(motion, Doubt.standing(), here.stamp_ns, seen.stamp_ns, scale)
             self._seen = replace(seen, stamp_ns=frame.stamp_ns)
         else:
             if aids.wheels is not None:
                 self._metre.step(length, float(np.linalg.norm(aids.wheels[:3, 3])))
-            doubt = Doubt.between(seen.covariance, here.covariance, seen.window_from_camera, unit)
+            doubt = Doubt.between(
+                seen.covariance,
+                here.covariance,
+                seen.window_from_camera,
+                unit,
+                motion,
+                unit * self._tracker.depth,
+            )
+            doubt = replace(doubt, turn_only=step.turn_only)
+            state = 'turning' if step.turn_only or _turns(motion, doubt) else 'tracking'
             answer = self._way.move(motion, doubt, here.stamp_ns, seen.stamp_ns, scale)
             self._seen = here
             if self._tracker.is_keyframe(self._number):
                 self._unmeasured = points, network_depth
             if self._unmeasured is not None and self._tracker.settled:
+                self._way.settle(scale)
                 self._metre.measure(self._tracker, *self._unmeasured)
                 self._unmeasured = None
                 pose, covariance = self._tracker.pose, self._tracker.covariance
                 self._seen = replace(here, window_from_camera=pose, covariance=covariance)
-        self.tracking = self._report(frame, seen.stamp_ns, step, self._state(step, answer))
+        self.tracking = self._report(frame, seen.stamp_ns, step, state)
         return answer
 
     def _doubt(self, motion: Matrix, pause: float) -> str:
@@ -285,13 +307,6 @@ class VisualOdometry(Estimator[SuperPoint]):
         return ''
 
     # what is said ---------------------------------------------------------------------------
-
-    def _state(self, step: Step, motion: Motion) -> TrackingState:
-        if step.state == 'standing':
-            return 'standing'
-        shift, angle = extent(motion.previous_from_current)
-        unsure = np.sqrt(np.linalg.eigvalsh(motion.covariance[:3, :3])[-1])
-        return 'turning' if angle > _TURN and shift < _SURE * unsure else 'tracking'
 
     def _report(self, frame: Frame, before: int, step: Step, state: TrackingState) -> Tracking:
         assert self._tracker is not None
@@ -340,6 +355,13 @@ class VisualOdometry(Estimator[SuperPoint]):
             reason,
             scale,
         )
+
+
+def _turns(motion: FloatArray, doubt: Doubt) -> bool:
+    """Whether a motion is a turn, and its shift may be none."""
+    shift, angle = extent(motion)
+    unsure = np.sqrt(np.linalg.eigvalsh(doubt.motion[:3, :3])[-1])
+    return bool(angle > _TURN and shift < _SURE * unsure)
 
 
 def _scaled(pose: FloatArray, factor: float) -> Matrix:

@@ -67,6 +67,11 @@ class DeepVOParameters(OdometryParameters):
 class VisualOdometryParameters(OdometryParameters):
     """Parameters of `visual_odometry`."""
 
+    twist_stddev: tuple[float, ...] = parameter(
+        (0.005, 0.005, 0.005, 0.002, 0.002, 0.002),
+        'Least standard deviation of the twist: vx vy vz (m/s), wx wy wz (rad/s).',
+        low=0, high=100,
+    )  # fmt: skip
     max_keypoints: int = parameter(
         1000, 'Strongest keypoints of an image that are looked at.',
         low=50, high=8192, dynamic=True,

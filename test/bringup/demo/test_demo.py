@@ -1,4 +1,4 @@
-"""The demo end to end, small: five processes, a recording, a page; and what a failure says."""
+"""The demo end to end, small: running nodes, a recording, a page; and what a failure says."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import pytest
 
 from dlcv.cli.main import main
 from dlcv.interface.nodes import NODES
-from dlcv.networks.weights import shipped
 
 
 @pytest.fixture
 def options(tmp_path):
     from dlcv.bringup.demo import DemoOptions
 
-    return DemoOptions(out=tmp_path, scene='room', seed=1, frames=8, rate_hz=2.0, size=(160, 96))
+    return DemoOptions(out=tmp_path, scene='room', seed=1, frames=8, speed=0.2, size=(160, 96))
 
 
 @pytest.mark.ros
@@ -27,12 +26,12 @@ def test_every_node_answers_and_is_compared_with_the_truth(options):
     written = run_demo(options, told.append)
     found = written.evaluation
     assert not written.failed
-    assert [node.name for node in found.nodes] == options.nodes == list(NODES)[:4]
+    assert [node.name for node in found.nodes] == options.nodes == list(NODES)[:5]
     assert [node.name for node in found.nodes if not node.answered or not node.age_ms] == []
-    trained = {node.name: node.trained for node in found.nodes}
-    assert trained == {name: shipped(name) is not None for name in options.nodes}
+    assert [node.name for node in found.nodes if not node.trained] == []
     for section, metric in (
         ('odometry', 'ATE (SE3)'),
+        ('odometry_deepvo', 'ATE (SE3)'),
         ('depth', 'Abs Rel'),
         ('flow', 'EPE'),
         ('features', 'repeatability'),
@@ -49,9 +48,11 @@ def test_every_node_answers_and_is_compared_with_the_truth(options):
 def test_the_shipped_map_knows_the_room_that_is_shown(tmp_path):
     from dlcv.bringup.demo import DemoOptions, run_demo
 
-    options = DemoOptions(out=tmp_path, frames=8, rate_hz=2.0)
+    options = DemoOptions(out=tmp_path, frames=8)
     found = run_demo(options, lambda _: None).evaluation
-    assert [node.name for node in found.nodes if not node.answered] == []
+    late = [node.name for node in found.nodes if node.outcomes != {'processed': 8}]
+    assert late == []  # nothing is dropped, however slow the machine
+    assert found.metric('odometry', 'ATE (SE3)').value < 0.05
     assert options.nodes == list(NODES)
     assert found.metric('relocalization', 'answered').value > 50
     assert found.metric('relocalization', 'median distance').value < 0.25

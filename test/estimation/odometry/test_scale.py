@@ -54,6 +54,21 @@ def test_what_is_stated_is_what_is_found():
     assert abs(np.mean(off)) < 0.2
 
 
+@pytest.mark.parametrize('times', [1.0, 3.0, 6.0])
+def test_a_source_that_is_noisier_than_it_says_is_seen_through(times):
+    off = []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        found = ScaleFilter()
+        truth, bias = 0.4 * rng.standard_normal(), 0.005 * rng.standard_normal()
+        for i in range(100):
+            truth += 0.005 * np.sqrt(0.2) * rng.standard_normal()
+            seen = truth + bias + times * 0.008 * rng.standard_normal()
+            found.measure('depth', seen, 0.008, i * SECOND // 5)
+        off.append((np.log(found.scale) - truth) / found.stddev)
+    assert 0.5 < np.mean(np.square(off)) < 1.6
+
+
 def test_two_sources_after_each_other_are_both_remembered():
     """What the surer of two sources said stays, within its bias, when only the other is heard."""
     found, _ = fed(source='stereo', log=0.5, stddev=0.01)

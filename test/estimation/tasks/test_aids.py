@@ -177,7 +177,7 @@ def test_depth_of_a_network_is_waited_for_now_and_then(rig, monkeypatch):
     rig.parameters = VisualOdometryParameters(depth_source='network')
     asked = []
 
-    def moment(name, at_ns, within_ns, every_ns, until):
+    def moment(name, at_ns, within_ns, every_ns, until, hoped):
         if name != 'depth/image':
             return None
         asked.append(until - monotonic())
@@ -187,6 +187,27 @@ def test_depth_of_a_network_is_waited_for_now_and_then(rig, monkeypatch):
     for stamp in (START, START + OLD_NS // 2, START + OLD_NS):
         assert rig.read(stamp).depth_source == 'network'
     assert [patience > 0.3 for patience in asked] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ('given', 'hoped'),
+    [
+        ({'depth_source': 'camera'}, {'depth/image', 'right/image'}),
+        ({'depth_source': 'camera', 'scale_source': 'depth'}, {'depth/image'}),
+        ({'depth_source': 'network'}, {'right/image'}),
+    ],
+)
+def test_what_makes_the_unit_is_hoped_for_at_the_first_image_alone(rig, monkeypatch, given, hoped):
+    rig.parameters = VisualOdometryParameters(**given)
+    asked = []
+    monkeypatch.setattr(
+        rig.beside, 'moment', lambda name, *_, hoped: asked.append(name) if hoped else None
+    )
+    rig.read(last=None)
+    assert set(asked) == hoped
+    asked.clear()
+    rig.read()
+    assert asked == []
 
 
 def test_a_mask_without_a_stamp_holds(rig):

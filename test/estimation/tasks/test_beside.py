@@ -84,6 +84,15 @@ def test_what_is_on_its_way_is_waited_for(beside):
     assert beside.values() == {'depth received': '3'}
 
 
+def test_the_first_may_be_hoped_for(beside):
+    threading.Timer(0.05, lambda: _fill(beside, 'depth', [START])).start()
+    found = beside.moment('depth', START, 20 * MS, FRAME, monotonic() + 30, hoped=True)
+    assert found.at == START
+    begin = monotonic()
+    assert beside.moment('depth', START - FRAME, 20 * MS, FRAME, begin + 30, hoped=True) is None
+    assert monotonic() - begin < 20  # hope is for topics that have never spoken
+
+
 def test_what_is_not_due_is_not_waited_for(beside):
     """Depth at a third of the pictures' rate: two of three pictures have none, at once."""
     _fill(beside, 'depth', [START - 3 * FRAME, START])

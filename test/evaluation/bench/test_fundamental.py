@@ -77,6 +77,11 @@ def test_each_method_gets_the_same_matches_of_all_kinds(folder, weights):
         assert with_test.value(name, 'F-score') > 90
         assert with_test.value(name, 'median') < 0.5
         assert with_test.value(name, 'inliers') > without.value(name, 'inliers')
+    for name in ('RANSAC', 'narrow'):
+        right, wrong = (with_test.value(name, column) for column in ('right', 'wrong'))
+        assert 0 <= wrong <= 100 - right <= 100
+    assert with_test.value('RANSAC', 'right') > 90
+    assert with_test.value('RANSAC', 'wrong') < 1
     own, again = (with_test.value(name, 'inliers') for name in ('narrow', 'narrow, refit'))
     assert again >= own
     assert report.settings['matches'].endswith('0.8 times as far as the second nearest')

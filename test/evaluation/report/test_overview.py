@@ -40,6 +40,13 @@ def test_the_moment_with_most_answers_is_shown():
     assert drawn.shape == (120, 160, 3)
 
 
+def test_what_is_tracked_goes_before_matches():
+    tracked = overview(evaluation(moment(matches=INPUT, tracks=RED, flow=RED)))
+    assert tracked.shape == (60, 160, 3)
+    assert (tracked[40:, 20:80] == (200, 0, 0)).all()
+    assert overview(evaluation(moment(matches=INPUT))).shape == (60, 80, 3)
+
+
 @pytest.mark.parametrize('style', ['line', 'points', 'truth'])
 def test_the_path_stands_beside_them(style):
     there = Series(name='p', x=np.arange(4.0), y=np.arange(4.0), style=style)

@@ -254,7 +254,7 @@ def test_availability(evaluation, walk):
 def test_pictures_paths_and_facts(evaluation, walk):
     (worst, *_) = next(s for s in evaluation.sections if s.name == 'depth').moments
     assert worst.title.startswith('worst Abs Rel: 0.1')
-    titles = ['input', 'keypoints', 'tracks', 'depth', 'true depth', 'flow', 'true flow']
+    titles = ['input', 'keypoints', 'matches', 'depth', 'true depth', 'flow', 'true flow']
     assert [title for title, _ in worst.pictures] == titles
     np.testing.assert_array_equal(worst.pictures[0][1], found_image(walk, worst.stamp_ns))
     assert len(evaluation.samples) == 4
@@ -292,7 +292,7 @@ def test_without_truth_no_number_is_made_up(subject):
     assert [title for title, _ in found.samples[-1].pictures] == [
         'input',
         'keypoints',
-        'tracks',
+        'matches',
         'depth',
         'flow',
     ]
@@ -414,3 +414,10 @@ def test_of_two_odometries_the_first_is_the_robots(subject, walk, tmp_path):
     titles = {section.name: section.title for section in found.sections}
     assert titles == {'odometry': 'Odometry', 'odometry_deepvo': 'Odometry of deepvo'}
     assert set(found.paths) == {'odometry', 'odometry_deepvo', 'truth'}
+    assert any(text.startswith('Beside it, deepvo: ATE (SE3) ') for text in found.sections[0].notes)
+    plot = found.sections[0].plots[0]
+    assert plot.title.endswith(', all odometries')
+    assert [series.name for series in plot.series] == ['truth', 'visual_odometry', 'deepvo']
+    truth, ours, other = plot.series
+    np.testing.assert_allclose((ours.x, ours.y), (truth.x, truth.y), atol=1e-6)
+    np.testing.assert_allclose(other.x - other.x[0], 2 * (truth.x - truth.x[0]), atol=1e-6)

@@ -31,7 +31,7 @@ def drawn(tmp_path):
         outputs = write('outputs.mcap', {f'/{name}': a for name, a in estimates.items()})
         topics = Sources(
             image='/image', true_depth='/true/depth', true_flow='/true/flow', depth='/depth',
-            flow='/flow',
+            flow='/flow', followed='/tracks',
         )  # fmt: skip
         with Bag(outputs) as answers, Bag(write('truth.mcap', truth)) as source:
             return dict(pictures(answers, source, topics, [STAMP])[STAMP])
@@ -52,6 +52,12 @@ def test_a_wrong_scale_is_seen(drawn):
     np.testing.assert_array_equal(found['true flow'], right['true flow'])
     assert (found['depth'] != found['true depth']).any(axis=-1).mean() > 0.5
     assert (found['flow'] != found['true flow']).any(axis=-1).mean() > 0.5
+
+
+def test_what_the_odometry_has_drawn_is_shown_as_it_is(drawn):
+    overlay = np.full((6, 8, 3), (1, 2, 3), np.uint8)
+    np.testing.assert_array_equal(drawn(tracks=overlay)['tracks'], overlay)
+    assert 'tracks' not in drawn(depth=DEPTH)
 
 
 def test_what_nobody_knows_has_no_scale(drawn):

@@ -13,7 +13,7 @@ from dlcv.bringup import Console
 from dlcv.bringup.evaluate import EvaluationRequest, replay_and_evaluate
 from dlcv.bringup.replay import ReplayOptions
 from dlcv.data.bags import BagLayout, write_recording
-from dlcv.data.world import WorldRecording, ideal_camera
+from dlcv.data.world import BASELINES, WorldRecording, ideal_camera
 from dlcv.evaluation.pipeline.written import PipelineError, Written
 from dlcv.evaluation.scoring.evaluate import TruthChoice
 from dlcv.interface.nodes import NODES
@@ -39,7 +39,8 @@ class DemoOptions:
         frames: Pictures.
         rate_hz: Pictures per second of simulated time.
         size: Width and height in pixels.
-        speed: Simulated seconds per second.
+        speed: Simulated seconds per second; None for lock-step, in which each picture waits for
+            all answers to the last one, so that all machines show the same.
         seed: Of the world.
         map: Map of the world for dsac; None for the shipped one where the world is the one that
             it is a map of. Without a map dsac is left out.
@@ -47,17 +48,18 @@ class DemoOptions:
 
     out: Path
     scene: str = 'room'
-    frames: int = 80
-    rate_hz: float = 5.0
+    frames: int = 100
+    rate_hz: float = 10.0
     size: tuple[int, int] = (416, 192)
-    speed: float = 1.0
+    speed: float | None = None
     seed: int = 0
     map: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ('rate_hz', 'speed'):
-            if not 0 < getattr(self, name) < inf:
-                raise DemoError(f'{name} must be positive and finite, got {getattr(self, name)}')
+            value = getattr(self, name)
+            if value is not None and not 0 < value < inf:
+                raise DemoError(f'{name} must be positive and finite, got {value}')
         if self.frames < 2:
             raise DemoError(f'a walk has 2 pictures or more, not {self.frames}')
 
@@ -91,15 +93,21 @@ def run_demo(options: DemoOptions, say: Say) -> Written:
 
     options.out.mkdir(parents=True, exist_ok=True)
     walk = options.out / 'walk.mcap'
-    tell(f'generating a {options.scene} of {options.frames} pictures: {walk}')
+    tell(f'generating a {options.scene} of {options.frames} stereo pictures: {walk}')
     _generate(options, walk)
-    seconds = options.frames / options.rate_hz / options.speed
     if not options.known_map:
         tell(f'no map of this {options.scene} is known (see dlcv map): dsac is left out')
-    tell(f'starting {len(options.nodes)} nodes, then showing them {seconds:.0f} s of pictures')
+    tell(f'starting {len(options.nodes)} nodes, then showing them {_pace(options)}')
     written = _try(_request(options, walk), options, lambda: tell('comparing with the truth'))
     tell('done')
     return written
+
+
+def _pace(options: DemoOptions) -> str:
+    if options.speed is None:
+        return f'{options.frames} pictures, each when all have answered the last one'
+    seconds = options.frames / options.rate_hz / options.speed
+    return f'{seconds:.0f} s of pictures'
 
 
 def _generate(options: DemoOptions, walk: Path) -> None:
@@ -109,15 +117,21 @@ def _generate(options: DemoOptions, walk: Path) -> None:
         camera=ideal_camera(*options.size),
         frames=options.frames,
         rate_hz=options.rate_hz,
+        baseline=BASELINES[options.scene],  # what tells the odometry the metre
     )
     write_recording(world, walk, overwrite=True)
 
 
 def _request(options: DemoOptions, walk: Path) -> EvaluationRequest:
-    """Return what ``dlcv evaluate walk.mcap --mode real-time`` would evaluate."""
+    """Return what ``dlcv evaluate walk.mcap`` would evaluate."""
     layout = BagLayout()
     return EvaluationRequest(
-        replay=ReplayOptions(bag=walk, folder=options.out, mode='real-time', rate=options.speed),
+        replay=ReplayOptions(
+            bag=walk,
+            folder=options.out,
+            mode='lock-step' if options.speed is None else 'real-time',
+            rate=options.speed or 1.0,
+        ),
         truth=TruthChoice(depth=layout.depth, flow=layout.flow),
         arguments={
             'params_file': str(share_file('config/demo.yaml')),

@@ -66,6 +66,7 @@ class Metre:
         if points.source in METRIC and self.allowed(points.source) and counted >= FEWEST:
             self.metric = points.source
             self.filter.rescale(1 / self.filter.scale)
+            self.filter.measure(self.metric, 0.0, _EXACT, points.stamp_ns)
         return self.metric != 'none'
 
     def allowed(self, source: ScaleSource) -> bool:
@@ -89,7 +90,7 @@ class Metre:
         """
         now, said = points.stamp_ns, []
         if self.metric != 'none' and np.isfinite(points.inverse_depth).any():
-            said.append(self.filter.measure(self.metric, self._own(), _EXACT, now))
+            said.append(self.filter.measure(self.metric, 0.0, _EXACT, now))
         for source, ratio in self._ratios(tracker, points, depth):
             if self.allowed(source) and not isinstance(ratio, str):
                 said.append(self.filter.measure(source, ratio.log, ratio.stddev, now))
@@ -101,10 +102,6 @@ class Metre:
             self.filter.rescale(1 / factor)
             self.metric = source
         return '; '.join(filter(None, said))
-
-    def _own(self) -> float:
-        """Return what a source that made the unit measures: one metre per unit."""
-        return 0.0
 
     def _ratios(
         self, tracker: Tracker, points: Points, depth: FloatArray

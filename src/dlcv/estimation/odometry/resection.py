@@ -7,6 +7,7 @@ the one that agrees best is taken.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,20 +20,28 @@ from dlcv.estimation.odometry.pose import Landmarks, PosePrior, RefinedPose, ref
 from dlcv.estimation.odometry.robust import GATE
 from dlcv.estimation.odometry.tracks import FINE
 from dlcv.estimation.odometry.triangulation import triangulate
+from dlcv.estimation.odometry.view import Points
+from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
 
+Weigh = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
+"""Weights ``(N,)`` of sum one of matches, of their pixels ``(N, 2)`` in the older and the newer
+picture and the cosines ``(N,)`` of their descriptors."""
+
 FEWEST = 15
 """Landmarks that agree, below which there is no pose."""
 
 _TRUSTED = 0.6  # share of agreeing landmarks above which the predicted pose is not doubted
-_KNOWN = 0.3  # relative standard deviation below which a depth is one
+_MOST = 0.5  # share of landmarks with a depth, below which guesses would rule a prediction
+_BELIEVED = 0.2  # of the mean weight, that a match must have to count
+_KNOWN = 0.2  # relative standard deviation below which a depth is one
 _PARALLAX = 0.003  # rad that a pair of pictures must show to tell a depth
 _APART = 0.2  # of the way, by which places differ
 _AS_GOOD = 1.5  # how many times the disagreement of a pose may be that of the best
-_UNMOVED = 0.2  # pixels by which points of the guessed depth may have moved in a mere turn
+_UNMOVED = 0.02  # pixels by which points of the guessed depth may have moved in a mere turn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -62,37 +71,47 @@ class Resection:
     Attributes:
         window: The landmarks.
         seen: Those in the picture.
-        focal: Pixels per unit of x/z.
+        points: The picture.
+        weigh: Says which matches count, where no prediction holds; None for all alike.
         guess: Depth in units that points of no known depth are taken to have.
         length: Of the last motion, in units; taken where nothing tells how long this one is.
     """
 
     window: Keyframes
     seen: Sighting
-    focal: float
+    points: Points
+    weigh: Weigh | None
     guess: float
     length: float
 
     def locate(self, predicted: Matrix) -> Location:
         """Find the camera; ``predicted`` is ``(4, 4)`` window_from_camera."""
-        best = self._refined(predicted)
         known = known_depths(self.window, self.seen.rows)
-        enough = np.count_nonzero(known) >= FEWEST
-        if enough and best.inliers[known].mean() >= _TRUSTED:
-            return self._location(best, sure=True, turns=False)
+        sure = np.count_nonzero(known) >= FEWEST
+        found = []
+        if sure:
+            best = self._refined(predicted)
+            if np.mean(known) > _MOST and np.mean(best.inliers[known]) >= _TRUSTED:
+                return self._location(best, sure=True, turns=False)
+            found.append(best)
         starts, turns = self._starts(known)
-        others = [self._refined(start, prior, near=True) for start, prior in starts]
-        if enough or not others:
-            others.insert(0, best)
-        best = min(others, key=_disagreement)
-        rival = None if enough or turns else self._rival(best, others)
-        return self._location(best, sure=enough, turns=turns, rival=rival)
+        found += [self._refined(start, prior, near=True) for start, prior in starts]
+        if not found:
+            found.append(self._refined(predicted))
+        judges = known if sure else self._all
+        best = min(found, key=lambda one: _disagreement(one, judges))
+        rival = None if sure or turns else self._rival(best, found)
+        return self._location(best, sure=sure, turns=turns, rival=rival)
 
     def _location(
         self, pose: RefinedPose, *, sure: bool, turns: bool, rival: RefinedPose | None = None
     ) -> Location:
-        misfit = _disagreement(pose) / len(self.seen)
+        misfit = _disagreement(pose, self._all) / len(self.seen)
         return Location(pose=pose, sure=sure, turns=turns, misfit=misfit, rival=rival)
+
+    @property
+    def _all(self) -> Mask:
+        return np.ones(len(self.seen), np.bool_)
 
     def _rival(self, best: RefinedPose, others: list[RefinedPose]) -> RefinedPose | None:
         """Return the best of the poses that are elsewhere, if it is nearly as good."""
@@ -103,8 +122,12 @@ class Resection:
             for one in others
             if np.linalg.norm(one.odom_from_camera[:3, 3] - place) > _APART * way
         ]
-        rival = min(elsewhere, key=_disagreement, default=None)
-        if rival is None or _disagreement(rival) > _AS_GOOD * _disagreement(best):
+
+        def misfit(one: RefinedPose) -> float:
+            return _disagreement(one, self._all)
+
+        rival = min(elsewhere, key=misfit, default=None)
+        if rival is None or misfit(rival) > _AS_GOOD * misfit(best):
             return None
         return rival
 
@@ -112,14 +135,15 @@ class Resection:
         """Return poses to start from with what holds them, and whether they are a mere turn."""
         rows = self.seen.rows
         points = self.window.points_of(rows[known])
-        pose = pose_of_points(points, self.seen.xy[known], self.focal)
+        pose = pose_of_points(points, self.seen.xy[known], self.points.focal)
         if pose is not None:
             return [(pose, None)], False
         # The way since the last keyframe is longer than that since the last picture.
         marks, last = self.window.landmarks, self.window.frames[-1]
         of = np.flatnonzero(marks.anchor[rows] == last.number)
         earlier, later = marks.rays[rows[of]], self.seen.xy[of]
-        pairs = motions_of_rays(earlier, later, self.focal)
+        count = self._believed(of)
+        pairs = motions_of_rays(earlier[count], later[count], self.points.focal)
         starts: list[tuple[Matrix, PosePrior | None]] = []
         for pair in pairs:
             motion = self._sized(rows[of], earlier, later, pair.older_from_newer)
@@ -127,9 +151,20 @@ class Resection:
             starts.append((start, self._unmoved(start) if pair.kind == 'turn' else None))
         return starts, any(pair.kind == 'turn' for pair in pairs)
 
+    def _believed(self, of: Indices) -> Mask:
+        """Return which of some matches with the last keyframe count."""
+        if self.weigh is None or len(of) < FEWEST:
+            return np.ones(len(of), np.bool_)
+        marks, rows = self.window.landmarks, self.seen.rows[of]
+        found = self.points.descriptors[self.seen.points[of]]
+        likeness = (marks.descriptors[rows] * found).sum(1)
+        weights = self.weigh(marks.origin[rows], self.seen.pixels[of], likeness)
+        believed = weights * len(weights) > _BELIEVED
+        return believed if np.count_nonzero(believed) >= FEWEST else np.ones(len(of), np.bool_)
+
     def _unmoved(self, pose: Matrix) -> PosePrior:
         """Hold a camera's place as firmly as a turn says that it did not move."""
-        shift = _UNMOVED * self.guess / self.focal
+        shift = _UNMOVED * self.guess / self.points.focal
         deviation = np.repeat((shift, np.pi), 3)
         return PosePrior(odom_from_camera=pose, covariance=np.diag(deviation**2))
 
@@ -156,7 +191,7 @@ class Resection:
             keyframe=np.ones(len(rows), np.intp),
             landmark=np.arange(len(rows)),
             xy=later,
-            stddev=FINE / self.focal,
+            stddev=FINE / self.points.focal,
             least_parallax=_PARALLAX,
         )
         depth = 1 / np.maximum(self.window.landmarks.inverse_depth[rows], LEAST)
@@ -175,6 +210,6 @@ def known_depths(window: Keyframes, rows: Indices) -> Mask:
     return np.asarray(np.sqrt(marks.variance[rows]) < _KNOWN * marks.inverse_depth[rows])
 
 
-def _disagreement(refined: RefinedPose) -> float:
-    outliers = np.count_nonzero(~refined.inliers)
-    return float(GATE * outliers + refined.chi2 * 2 * np.count_nonzero(refined.inliers))
+def _disagreement(refined: RefinedPose, judges: Mask) -> float:
+    agree = np.count_nonzero(refined.inliers[judges])
+    return float(GATE * (np.count_nonzero(judges) - agree) + refined.chi2 * 2 * agree)

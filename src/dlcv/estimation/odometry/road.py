@@ -28,7 +28,7 @@ Matrix = npt.NDArray[np.float64]
 
 _AHEAD = 2.0, 10.0  # how far ahead the road is looked at, in heights of the camera
 _ASIDE = 1.0  # and how far to each side
-_PIXELS = 3000  # at most, for the fit
+_PIXELS = 1500  # about, for the fit; more see the same grain again
 _FEW = 600  # for the search
 _LEAST = 200  # pixels of road that are enough
 _HEIGHTS = np.geomspace(0.25, 40, 60)  # in lengths of the motion

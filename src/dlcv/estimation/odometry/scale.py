@@ -23,13 +23,14 @@ ScaleSource = Literal['stereo', 'depth', 'wheels', 'camera_height', 'network', '
 
 TRUST: tuple[ScaleSource, ...] = get_args(ScaleSource)
 """Best first."""
-BIASES = {'stereo': 0.002, 'depth': 0.005, 'wheels': 0.01, 'camera_height': 0.015, 'network': 0.1}
+BIASES = {'stereo': 0.002, 'depth': 0.005, 'wheels': 0.01, 'camera_height': 0.015, 'network': 0.5}
 """Standard deviation of what a source is always off by, as a share."""
 DRIFT = 0.005
 """Standard deviation of the change of scale after a second, as a share."""
 _UNKNOWN = 30.0  # standard deviation of the logarithm before anything was measured: no pull
 _GATE = 9.0  # squared deviations at which a measurement is not believed
 _STUBBORN = 5  # of those in a row: the scale is another one
+_RECENT = 0.1  # weight of the newest measurement in how noisy its source is found to be
 _ARRIVED = 3  # measurements of a better source before it is changed to
 _STOPPED_NS = 2_000_000_000
 
@@ -57,6 +58,7 @@ class ScaleFilter:
         self._stamp_ns: int | None = None
         self._heard: dict[ScaleSource, tuple[int, int]] = {}  # time of the last, how many in a row
         self._refused = 0
+        self._excess = dict.fromkeys(BIASES, 1.0)  # variance that is found over what is stated
 
     @property
     def scale(self) -> float:
@@ -140,12 +142,23 @@ class ScaleFilter:
         known = '' if before == 'none' else f', not of {before} any more'
         return f'the scale is that of {self.source}{known}'
 
+    def _noisier(self, source: str, found: float) -> float:
+        """Return how many times its stated variance a source has, by its last measurements.
+
+        Landmarks share the errors of the poses that they were triangulated from, which the
+        deviation of a ratio knows nothing of.
+        """
+        before = self._excess[source]
+        after = before + _RECENT * (min(max(found, 0.0), _GATE * before) - before)
+        self._excess[source] = after
+        return max(before, after, 1.0)
+
     def _update(self, source: ScaleSource, log: float, stddev: float) -> str:
         row = np.zeros(len(self._state))
         row[0] = row[1 + list(BIASES).index(source)] = 1.0
-        off = log - float(row @ self._state)
-        variance = float(row @ self._covariance @ row) + stddev**2
-        said = ''
+        off, known = log - float(row @ self._state), float(row @ self._covariance @ row)
+        noise = stddev**2 * self._noisier(source, (off**2 - known) / stddev**2)
+        variance, said = known + noise, ''
         if off**2 > _GATE * variance:
             self._refused += 1
             if self._refused < _STUBBORN:
@@ -158,5 +171,5 @@ class ScaleFilter:
         self._state = self._state + gain * off
         rest = np.eye(len(self._state)) - np.outer(gain, row)  # Joseph's form stays positive
         kept = rest @ self._covariance @ rest.T
-        self._covariance = kept + np.outer(gain, gain) * stddev**2
+        self._covariance = kept + np.outer(gain, gain) * noise
         return said

@@ -7,7 +7,7 @@ in metres, and in which frame, is its owner's business.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -18,7 +18,8 @@ from dlcv.estimation.odometry.adjustment import GUESSED, Adjuster, Adjustment
 from dlcv.estimation.odometry.keyframes import Keyframes
 from dlcv.estimation.odometry.landmarks import Fresh, Sighting
 from dlcv.estimation.odometry.pose import RefinedPose
-from dlcv.estimation.odometry.resection import FEWEST, Resection, known_depths
+from dlcv.estimation.odometry.resection import FEWEST, Resection, Weigh, known_depths
+from dlcv.estimation.odometry.step import Step
 from dlcv.estimation.odometry.tracks import found_again
 from dlcv.estimation.odometry.view import Points
 from dlcv.types import FloatArray
@@ -28,37 +29,14 @@ Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
 
 _SHARE = 0.3  # of the matches that must agree
+_LEFT = 0.1  # of the landmarks that agreed in the last picture, that must agree in this one
 _STILL, _STEADY = 0.15, 0.6  # median shift in pixels, and share of points that must stand
 _SHIFT = 0.4  # pixels that a standing point may seem to move
 _REMEMBERED, _UNCONFIRMED = 8, 3  # pictures without which landmarks are forgotten
 _SHARED, _MOVED, _LATEST = 0.75, 0.03, 20  # when a picture becomes a keyframe
 _FIRST_MOVED = 0.06  # the same for one that is to tell the first depths
+_YOUNG = 5  # pictures of a window that is given up at once
 _PATIENCE = 3  # pictures in a row that are not found in the window before it is given up
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Step:
-    """What a picture says of the way.
-
-    Attributes:
-        state: Whether the camera moved, stood, or is lost.
-        reason: Why it is lost.
-        window_from_camera: ``(4, 4)`` where it is now, or was last.
-        covariance: ``(6, 6)`` of that as (x, y, z, rx, ry, rz) in the window's axes.
-        matches: Landmarks found again.
-        inliers: Those that agree.
-        earlier: ``(N, 2)`` pixels of some of these in the last picture.
-        pixels: ``(N, 2)`` pixels of them in this one.
-    """
-
-    state: Literal['tracking', 'standing', 'lost']
-    reason: str = ''
-    window_from_camera: Matrix
-    covariance: Matrix
-    matches: int = 0
-    inliers: int = 0
-    earlier: FloatArray = field(default_factory=lambda: np.empty((0, 2), np.float32))
-    pixels: FloatArray = field(default_factory=lambda: np.empty((0, 2), np.float32))
 
 
 class Tracker:
@@ -69,6 +47,7 @@ class Tracker:
         size: Keyframes of the window.
         guess: Depth in units that points are taken to have where nothing is known.
         adjuster: Adjusts the window; nobody else's meanwhile.
+        weigh: See `Resection`.
 
     Attributes:
         window: The keyframes.
@@ -85,11 +64,19 @@ class Tracker:
             for its owner to follow.
     """
 
-    def __init__(self, points: Points, size: int, guess: float, adjuster: Adjuster) -> None:
+    def __init__(
+        self,
+        points: Points,
+        size: int,
+        guess: float,
+        adjuster: Adjuster,
+        weigh: Weigh | None = None,
+    ) -> None:
+        self._weigh = weigh
         self._adjuster = adjuster
         self.rival: Tracker | None = None
         self.misfit = 0.0
-        self._followed = False  # whether there was a rival, or this is one
+        self._rivalled = False  # whether there was a rival, or this is one
         self._wanted = False  # whether a keyframe waits to be adjusted
         self.settled = False
         self.window = Keyframes(size, points.descriptors.shape[1])
@@ -103,18 +90,31 @@ class Tracker:
         self._motion: Matrix = np.eye(4)
         self._sure = False  # whether depths were known when it was looked for
         self._turns = False  # whether the last picture showed no more than a turn
+        self._followed = 0  # pictures that were found
+        self._agreed = 0  # landmarks that agreed in the last picture
         self._shared = 0  # landmarks of the last keyframe that the picture after it showed too
         self._keep(points, Sighting.none())
 
     @property
     def exhausted(self) -> bool:
-        """Whether it should be given up: too many pictures in a row were not found."""
-        return self.fruitless >= _PATIENCE
+        """Whether it should be given up: too many pictures in a row were not found.
+
+        A young window is given up at once: it may have begun with a bad picture.
+        """
+        return self.fruitless >= (1 if self._followed < _YOUNG else _PATIENCE)
 
     @property
     def motion(self) -> Matrix:
         """``(4, 4)`` the last motion, ``older_from_newer``."""
         return self._motion.copy()
+
+    @property
+    def depth(self) -> float:
+        """How far away most landmarks are of those that the newest keyframe sees again."""
+        rows, _ = self.newest
+        ahead = self.window.depths_in(self.pose, rows)
+        ahead = ahead[ahead > 0]
+        return float(np.median(ahead)) if len(ahead) else self._guess
 
     def is_keyframe(self, number: int) -> bool:
         """Whether a picture is the newest keyframe."""
@@ -165,19 +165,21 @@ class Tracker:
         search = Resection(
             window=self.window,
             seen=seen,
-            focal=points.focal,
+            points=points,
+            weigh=self._weigh,
             guess=self._guess,
             length=float(np.linalg.norm(self._motion[:3, 3])),
         )
         found = search.locate(self.pose @ (self._motion if motion is None else motion))
         self._sure, self._turns, self.misfit = found.sure, found.turns, found.misfit
-        if found.rival is None or self._followed:
+        if found.rival is None or self._rivalled:
             return self.believe(points, seen, found.pose)
-        self._followed = True
-        other = copy.deepcopy(self, {id(self._adjuster): Adjuster(lockstep=True)})
+        self._rivalled = True
+        apart = {id(self._adjuster): Adjuster(lockstep=True), id(self._weigh): self._weigh}
+        other = copy.deepcopy(self, apart)
         step = self.believe(points, seen, found.pose)
-        self._followed = self.is_keyframe(points.number)  # until then nothing is decided
-        if self._followed:
+        self._rivalled = self.is_keyframe(points.number)  # until then nothing is decided
+        if self._rivalled:
             other.believe(points, seen, found.rival)
             self.rival = other
         return step
@@ -198,11 +200,15 @@ class Tracker:
         agree = seen.only(refined.inliers)
         if len(agree) < max(FEWEST, _SHARE * len(seen)):
             return self._lost(seen, f'{len(agree)} of {len(seen)} landmarks agree on a motion')
+        if len(agree) < _LEFT * self._agreed:  # blurred points agree too, on something else
+            return self._lost(seen, f'{len(agree)} landmarks are left of {self._agreed}')
+        self._agreed = len(agree)
+        self._followed += 1
         step = self._step('tracking', seen, agree)
-        self._note(points, agree)
+        self.window.landmarks.note(agree, points.descriptors[agree.points], points.number)
         older = self.pose
         self.pose = refined.odom_from_camera
-        self.covariance = refined.covariance
+        self.covariance = max(1.0, refined.chi2) * refined.covariance
         if self._due(points, agree):
             self._keep(points, agree)
             self._wanted = not self._turns  # a turn tells no depths, though noise would
@@ -222,6 +228,7 @@ class Tracker:
             state=state,
             window_from_camera=self.pose,
             covariance=self.covariance,
+            turn_only=state == 'tracking' and self._turns,
             matches=len(seen),
             inliers=len(agree),
             earlier=marks.pixels[agree.rows[recent]],
@@ -254,13 +261,6 @@ class Tracker:
             seen.pixels[recent] - self.window.landmarks.pixels[seen.rows[recent]], axis=1
         )
         return bool(np.median(shift) < _STILL and np.mean(shift < _SHIFT) > _STEADY)
-
-    def _note(self, points: Points, agree: Sighting) -> None:
-        marks = self.window.landmarks
-        marks.descriptors[agree.rows] = points.descriptors[agree.points]
-        marks.pixels[agree.rows] = agree.pixels
-        marks.last_seen[agree.rows] = points.number
-        marks.links[agree.rows] = agree.links
 
     # the window -----------------------------------------------------------------------------
 
@@ -316,6 +316,8 @@ class Tracker:
             near = cKDTree(known.pixels).query(points.pixels[new], k=3)[1]
             guess = np.median(inverse[near], axis=1)
         there = np.isfinite(given)
+        if len(known) < FEWEST <= np.count_nonzero(there):
+            guess[:] = np.median(given[there])
         return (
             np.where(there, given, guess),
             np.where(there, given_stddev, GUESSED * guess),

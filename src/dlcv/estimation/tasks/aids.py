@@ -105,17 +105,23 @@ class AidReader:
         every = frame.stamp_ns - last_ns if last_ns is not None else USUAL_NS
         within = min(round(1e9 * p.sync_tolerance), every // 2)
         camera = p.depth_source == 'camera'
+        first = last_ns is None  # its depths make the unit of all that follows
         self.used = []
 
-        def at(name: str, until: float = soon, within: int = within) -> Any | None:
-            return self._beside.moment(name, frame.stamp_ns, within, every, until)
+        def at(
+            name: str, until: float = soon, within: int = within, *, hoped: bool = False
+        ) -> Any | None:
+            return self._beside.moment(name, frame.stamp_ns, within, every, until, hoped=hoped)
 
         # the longest wait first: what comes meanwhile is not waited for
         keypoints = self._try(KEYPOINTS, lambda: self._keypoints(frame, at(KEYPOINTS, late, 0)))
         until = soon if camera else late if self.depth_is_old(frame) else begin
-        depth = self._try(DEPTH, lambda: self._depth(frame, at(DEPTH, until)))
+        depth = self._try(
+            DEPTH, lambda: self._depth(frame, at(DEPTH, until, hoped=first and camera))
+        )
         exact = min(within, STEREO_NS)
-        right = self._try(RIGHT, lambda: self._right(frame, at(RIGHT, within=exact)))
+        hoped = first and p.scale_source in ('auto', 'stereo')
+        right = self._try(RIGHT, lambda: self._right(frame, at(RIGHT, within=exact, hoped=hoped)))
         wheels = turn = None
         if last_ns is not None:
             wheels = self._try(WHEELS, lambda: self._wheels(frame, last_ns, soon))

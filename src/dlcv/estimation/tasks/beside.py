@@ -112,7 +112,14 @@ class Beside:
             self._arrived.notify_all()
 
     def moment(
-        self, name: str, at_ns: int, within_ns: int, every_ns: int, until: float
+        self,
+        name: str,
+        at_ns: int,
+        within_ns: int,
+        every_ns: int,
+        until: float,
+        *,
+        hoped: bool = False,
     ) -> Any | None:
         """Return the message of a picture's moment; None where there is none.
 
@@ -122,6 +129,7 @@ class Beside:
             within_ns: By how much the message's may differ.
             every_ns: Time between two pictures, by which it is told whether one is missing.
             until: Time of `time.monotonic` up to which it is waited for, if it is on its way.
+            hoped: Wait also where nothing has come so far: the first may be on its way.
         """
         with self._arrived:
             stream = self._streams[name]
@@ -131,6 +139,8 @@ class Beside:
                 return near if near is not None and abs(near[0] - at_ns) <= within_ns else None
 
             def settled() -> bool:
+                if hoped and not stream.kept:
+                    return False
                 exact = stream.nearest(at_ns)
                 return (exact is not None and exact[0] == at_ns) or not stream.due(at_ns, every_ns)
 

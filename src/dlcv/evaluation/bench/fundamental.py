@@ -10,20 +10,21 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
 
 from dlcv.data.world.samples import SampleConfig, WorldSamples
-from dlcv.estimation.deep_fundamental import MatchWeigherSettings
+from dlcv.estimation.deep_fundamental import MatchWeigher, MatchWeigherSettings
 from dlcv.estimation.load import load_features, load_match_weigher
 from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets, silent
 from dlcv.evaluation.bench.recordings import open_data
 from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
 from dlcv.evaluation.bench.sets import ItemSet, add_set
 from dlcv.evaluation.bench.weight_files import weight_files
+from dlcv.geometry.epipolar import epipolar_errors
 from dlcv.metrics.baselines.features import Classical, Described, Learned, Method
 from dlcv.metrics.baselines.fundamental import (
     CONFIDENCE,
@@ -38,10 +39,12 @@ from dlcv.metrics.fundamental import (
     INLIERS,
     MEAN_ERROR,
     MEDIAN_ERROR,
+    WITHIN,
     FundamentalScore,
     score,
     summary,
 )
+from dlcv.metrics.quantity import Quantity
 from dlcv.networks.deep_fundamental import LEAST
 from dlcv.networks.layers.threads import one_thread
 from dlcv.training.match_pairs import KINDS, MatchConfig, WorldMatches, match_sample, passing
@@ -50,15 +53,34 @@ from dlcv.types import FloatArray, Snapshot
 
 SUMMARY = 'fundamental matrices: learned weights of matches beside RANSAC and its kin'
 SETS = {'world': 'pairs of pictures of generated worlds that no training saw'}
-COLUMNS = (INLIERS, F_SCORE, MEAN_ERROR, MEDIAN_ERROR, time_column('pair'))
+_FAR = 10.0  # pixels, beyond which a match is a gross error
+COLUMNS = (
+    INLIERS,
+    F_SCORE,
+    MEAN_ERROR,
+    MEDIAN_ERROR,
+    Quantity(
+        name='right', unit='%', better='high', digits=1,
+        doc=f'of what is believed, what is within {WITHIN:g} px of the true matrix: of the weight '
+        "in the row of a network's own matrix, of the inliers elsewhere",
+    ),
+    Quantity(
+        name='wrong', unit='%', better='low', digits=1,
+        doc=f'of what is believed, what is farther than {_FAR:g} px from it',
+    ),
+    time_column('pair'),
+)  # fmt: skip
 
 _SEED, _CLIPS, _SIZE = 18284, 15, (416, 256)
 _PAIRS = MatchConfig(points=1000, pairs=4)
 _TESTS = {'ratio': 'with ratio test', 'none': 'without ratio test'}
 _STANDS = 0.1  # of the median step, below which a pair of a folder has no matrix to be found
 
-Answer = Callable[[FloatArray, FloatArray], FloatArray]
-"""Takes matches ``(N, 4)`` and side information ``(N, 3)``; gives ``(3, 3)``, zeros for none."""
+Answer = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray | None]]
+"""Takes matches ``(N, 4)`` and side information ``(N, 3)``.
+
+Gives a matrix ``(3, 3)``, zeros for none, and weights ``(N,)``, None for those of its inliers.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +122,8 @@ class _Run:
     """What one method did on the pairs of a table."""
 
     scores: list[FundamentalScore] = field(default_factory=list)
+    right: list[float] = field(default_factory=list)
+    wrong: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
 
@@ -233,25 +257,32 @@ def _measure(
     first, second = matches[:, :2], matches[:, 2:]
     if len(matches) < LEAST or score(first, second, true, true) is None:
         return
+    off = epipolar_errors(first, second, true)
     for method in methods:
-        begin = perf_counter()
-        found = method.answer(matches, side)
-        runs[method.name].seconds.append(perf_counter() - begin)
+        made, begin = runs[method.name], perf_counter()
+        found, weights = method.answer(matches, side)
+        made.seconds.append(perf_counter() - begin)
         scored = score(first, second, found, true)
         assert scored is not None
-        runs[method.name].scores.append(scored)
+        made.scores.append(scored)
+        if weights is None:
+            weights = (epipolar_errors(first, second, found) <= WITHIN).astype(np.float32)
+        if weights.any():
+            made.right.append(float(weights[off <= WITHIN].sum() / weights.sum()))
+            made.wrong.append(float(weights[off > _FAR].sum() / weights.sum()))
 
 
 def _values(made: _Run, diagonal: float) -> tuple[float | None, ...]:
     """Return the numbers of a row in the order of `COLUMNS`."""
+    shares = (100 * mean(of) if of else None for of in (made.right, made.wrong))
     time = 1e3 * median(made.seconds) if made.seconds else None
-    return (*summary(made.scores, diagonal), time)
+    return (*summary(made.scores, diagonal), *shares, time)
 
 
 def _classical() -> list[_Method]:
     def answers(name: str) -> Answer:
         find = consensus(name)
-        return lambda matches, _side: find(matches[:, :2], matches[:, 2:])
+        return lambda matches, _side: (find(matches[:, :2], matches[:, 2:]), None)
 
     return [_Method(name=name, answer=answers(name)) for name in NAMES]
 
@@ -266,16 +297,16 @@ def _networks(options: Options) -> list[_Method]:
         for name, refit in ((one.title, False), (f'{one.title}, refit', True)):
             settings = MatchWeigherSettings(refit=refit)
             weigher = load_match_weigher(one.name, settings, device='cpu')
-            channels = weigher.network.config.side_channels
 
             def answer(
                 matches: FloatArray,
                 side: FloatArray,
-                weigh: Callable[..., tuple[FloatArray, FloatArray]] = weigher.weigh,
-                others: int = max(1, channels),
-            ) -> FloatArray:
+                weigher: MatchWeigher = weigher,
+            ) -> tuple[FloatArray, FloatArray | None]:
                 cosine = 1 - side[:, 0] ** 2 / 2
-                return weigh(matches[:, :2], matches[:, 2:], cosine, side[:, 1:others])[1]
+                others = side[:, 1 : max(1, weigher.network.config.side_channels)]
+                found = weigher.weigh(matches[:, :2], matches[:, 2:], cosine, others)
+                return found.fundamental, None if weigher.settings.refit else found.weights
 
             methods.append(_Method(name=name, answer=answer, file=one.file))
     return methods

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from dlcv.estimation.body import LEAST_VARIANCE
 from dlcv.evaluation.bench.odometry_ways import DepthCamera, Way
 from dlcv.evaluation.bench.options import BenchError
 from dlcv.evaluation.bench.weight_files import WeightFile, weight_files
@@ -134,6 +135,7 @@ class Estimated:
         covariance = self._estimator.pose_covariance
         if isinstance(answer, Lost):
             covariance = answer.pose_covariance
+        covariance = covariance + LEAST_VARIANCE * np.eye(6)  # as the node publishes it
         self.poses.append(np.array(at))
         if self.stretches.push(at, truth, covariance, lost=lost):
             self._estimator.set_pose(at)

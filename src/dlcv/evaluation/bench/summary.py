@@ -11,6 +11,7 @@ from pathlib import Path
 from dlcv.evaluation.bench.report import Table, printed, read_json
 from dlcv.metrics.quantity import Quantity
 
+LENGTHS = 'is given every true length'
 HEAD = ('what', 'on', 'figure', 'ours', 'classical')
 
 
@@ -74,20 +75,36 @@ LINES = (
         'mean depth, scaled',
     ),
     _line(
-        'odometry',
-        'a generated street',
-        'deepvo|world-car|t_rel',
-        'deepvo',
+        'odometry, stereo',
+        'a generated walk',
+        'odometry|world-walk|t_rel',
+        'visual_odometry, stereo',
         'SIFT, five points',
-        'is given the true scale',
+        LENGTHS,
     ),
     _line(
-        'odometry',
+        'odometry, stereo',
+        'a generated street',
+        'odometry|world-car|t_rel',
+        'visual_odometry, stereo',
+        'SIFT, five points',
+        LENGTHS,
+    ),
+    _line(
+        "odometry, the camera's height",
         'KITTI raw 0001',
-        'deepvo|kitti_raw_0001_416x128|t_rel',
+        'odometry|kitti_raw_0001_416x128|t_rel',
+        'visual_odometry, camera_height',
+        'SIFT, five points',
+        LENGTHS,
+    ),
+    _line(
+        'odometry by one network',
+        'KITTI raw 0001',
+        'odometry|kitti_raw_0001_416x128|t_rel',
         'deepvo',
         'SIFT, five points',
-        'is given the true scale',
+        LENGTHS,
     ),
     _line(
         'relocalization',

@@ -12,7 +12,8 @@ from dlcv.types import ByteImage
 from dlcv.view.panel import caption, side_by_side, stacked
 from dlcv.view.trajectory import plane_plot
 
-SHOWN = ('tracks', 'depth', 'flow')
+SHOWN = ('tracks', 'matches', 'depth', 'flow')
+"""What the panels are; matches, those of neighbouring pictures, where nothing is tracked."""
 _LOOKS = {'truth': 'k-', 'line': '-', 'points': '.'}  # matplotlib's; colours follow on each other
 
 
@@ -40,6 +41,8 @@ def _answered(moment: Moment) -> int:
 def _panels(moment: Moment) -> list[ByteImage]:
     """Return the pictures of `SHOWN` that there are, in the size of what went in."""
     pictures = dict(moment.pictures)
+    if 'tracks' in pictures:
+        pictures.pop('matches', None)
     size = moment.pictures[0][1].shape[1::-1]
     return [caption(_sized(pictures[name], size), name) for name in SHOWN if name in pictures]
 

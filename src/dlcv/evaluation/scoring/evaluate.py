@@ -18,8 +18,9 @@ from dlcv.evaluation.scoring.files import EvaluationError
 from dlcv.evaluation.scoring.model import Evaluation, Mode, Moment, NodeResult, Section
 from dlcv.evaluation.scoring.moments import Pictures, Sources, pictures, spread
 from dlcv.evaluation.scoring.nodes import Tally, tallies
-from dlcv.evaluation.scoring.odometry import odometry_section
+from dlcv.evaluation.scoring.odometry import odometry_section, paired
 from dlcv.evaluation.scoring.parts import MAX_GAP_NS, NO_TRUTH, Worst
+from dlcv.evaluation.scoring.paths import beside_each_other
 from dlcv.evaluation.scoring.reading import Answers
 from dlcv.evaluation.scoring.relocalization import relocalization_section
 from dlcv.geometry.frames import BODY_FROM_OPTICAL, inverse
@@ -33,6 +34,8 @@ SAMPLES = 4
 ODOMETRY = 'odometry'
 BESIDE = tuple(f'odometry_{spec.name}' for spec in ODOMETRY_NODES[1:])
 """Sections and paths of odometry of which another node's is the robot's."""
+COMPARED = ('ATE (SE3)', 't_rel', 't_rel (eighths)', 'RPE turn')
+"""Metrics of odometry that stand beside those of another node."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -199,11 +202,7 @@ def _sections(
     found: list[tuple[Section, Worst]] = []
     base, why = known.base, known.why
     reach = {'max_gap_ns': known.max_gap_ns, 'near_ns': known.near_ns}
-    for name, node in _odometry_of(subject).items():
-        section = odometry_section(answers.odometry(node), base, why, **reach)
-        if name != ODOMETRY:
-            section = replace(section, name=name, title=f'Odometry of {node}')
-        found.append((section, Worst()))
+    found += [(section, Worst()) for section in _odometries(subject, answers, base, why, reach)]
     if subject.took_part('monodepth'):
         found.append((answers.depth.section(), answers.depth.worst))
     if subject.took_part('flownet'):
@@ -225,6 +224,44 @@ def _sections(
     ]
 
 
+def _odometries(
+    subject: Subject, answers: Answers, base: Trajectory | None, why: str, reach: Mapping[str, int]
+) -> list[Section]:
+    """Return the sections of odometry; the first, the robot's, tells how the others compare."""
+    nodes = _odometry_of(subject)
+    ways = {node: answers.odometry(node) for node in nodes.values()}
+    sections = [odometry_section(way, base, why, **reach) for way in ways.values()]
+    others = [
+        replace(section, name=name, title=f'Odometry of {node}')
+        for (name, node), section in zip(nodes.items(), sections, strict=True)
+    ][1:]
+    if base is None or not others:
+        return [*sections[:1], *others]
+    compared = {node: paired(way.path, base, **reach) for node, way in ways.items() if way}
+    plot = beside_each_other(compared)
+    return [
+        replace(
+            sections[0],
+            plots=(*filter(None, [plot]), *sections[0].plots),
+            notes=(
+                *sections[0].notes,
+                *(
+                    f'Beside it, {node}: {_in_short(other)}.'
+                    for node, other in zip(list(ways)[1:], others, strict=True)
+                ),
+            ),
+        ),
+        *others,
+    ]
+
+
+def _in_short(section: Section) -> str:
+    """Return the figures by which odometries are compared, in a line."""
+    found = {m.name: m.text for m in section.metrics if m.value is not None}
+    shown = [f'{name} {found[name]}' for name in COMPARED if name in found]
+    return ', '.join(shown) or 'nothing to compare'
+
+
 def _odometry_of(subject: Subject) -> dict[str, str]:
     """Return the sections of odometry and their nodes; the first node that took part owns it."""
     nodes = [spec.name for spec in ODOMETRY_NODES if subject.took_part(spec.name)]
@@ -240,6 +277,7 @@ def _sources(subject: Subject, answers: Answers, choice: TruthChoice) -> Sources
         matches=answers.topic('superpoint', '~/matches'),
         depth=answers.topic('monodepth', 'depth/image_rect'),
         flow=answers.topic('flownet', '~/flow'),
+        followed=answers.topic('visual_odometry', '~/tracks'),
     )
 
 

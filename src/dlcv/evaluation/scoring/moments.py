@@ -28,6 +28,7 @@ class Sources:
         matches: Of the answers.
         depth: Of the answers.
         flow: Of the answers.
+        followed: Of the answers, drawn by the odometry itself.
     """
 
     image: str
@@ -37,6 +38,7 @@ class Sources:
     matches: str = ''
     depth: str = ''
     flow: str = ''
+    followed: str = ''
 
 
 Pictures = dict[int, list[tuple[str, ByteImage]]]
@@ -59,15 +61,18 @@ def pictures(outputs: Bag, source: Bag, topics: Sources, stamps: Iterable[int]) 
             found[stamp].append(('keypoints', _keypoints(images[stamp], message)))
     for stamp, message in _of(outputs, topics.matches, wanted):
         if stamp in images:
-            found[stamp].append(('tracks', _tracks(images[stamp], message)))
-    for name, topic, truth, drawn in (
+            found[stamp].append(('matches', _tracks(images[stamp], message)))
+    for stamp, drawn in _images(outputs, topics.followed, wanted):
+        if stamp in images:
+            found[stamp].append(('tracks', drawn))
+    for name, topic, truth, colour in (
         ('depth', topics.depth, topics.true_depth, _depths),
         ('flow', topics.flow, topics.true_flow, _flows),
     ):
         estimates, truths = _arrays(outputs, topic, wanted), _arrays(source, truth, wanted)
         for stamp in sorted((estimates.keys() | truths.keys()) & found.keys()):
             both = {name: estimates.get(stamp), f'true {name}': truths.get(stamp)}
-            found[stamp] += drawn({title: a for title, a in both.items() if a is not None})
+            found[stamp] += colour({title: a for title, a in both.items() if a is not None})
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from dlcv.estimation.body import twist_of
 from dlcv.evaluation.scoring.model import Metric, Plot, Section, Series
 from dlcv.evaluation.scoring.parts import MAX_GAP_NS, NO_TRUTH, Kind
+from dlcv.evaluation.scoring.paths import from_above
 from dlcv.geometry.trajectory import NEAR_NS, pose_at
 from dlcv.metrics.consistency import ConsistencyError, nees
 from dlcv.metrics.trajectory import (
@@ -104,7 +105,7 @@ def _without_truth(found: Covered | None, why: str) -> Section:
         name='odometry',
         title='Odometry',
         metrics=(*_metrics(None, why), *_consistency(None, why)),
-        plots=(_from_above(paths),) if paths else (),
+        plots=(from_above(paths),) if paths else (),
     )
 
 
@@ -295,28 +296,7 @@ def _drawn(pairs: PosePairs) -> list[tuple[Alignment, str]]:
 
 def _paths(pairs: PosePairs) -> Plot:
     found = [(word, align(pairs, one)(pairs.estimate), False) for one, word in _drawn(pairs)]
-    return _from_above([('truth', pairs.truth, True), *found])
-
-
-def _from_above(paths: list[tuple[str, FloatArray, bool]]) -> Plot:
-    """Return paths in the plane in which the first of them extends most: some worlds have no up."""
-    extents = np.ptp(paths[0][1][:, :3, 3], axis=0)
-    first, second = sorted(np.argsort(-extents, kind='stable')[:2].tolist())
-    return Plot(
-        title='Path from above' if (first, second) == (0, 1) else 'Path',
-        x=f'{"xyz"[first]} (m)',
-        y=f'{"xyz"[second]} (m)',
-        equal=True,
-        series=tuple(
-            Series(
-                name=name,
-                x=poses[:, first, 3],
-                y=poses[:, second, 3],
-                style='truth' if true else 'line',
-            )
-            for name, poses, true in paths
-        ),
-    )
+    return from_above([('truth', pairs.truth, True), *found])
 
 
 def _over_time(pairs: PosePairs) -> Plot:
