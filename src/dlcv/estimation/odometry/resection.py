@@ -88,6 +88,7 @@ class Resection:
         """Find the camera; ``predicted`` is ``(4, 4)`` window_from_camera."""
         known = known_depths(self.window, self.seen.rows)
         sure = np.count_nonzero(known) >= FEWEST
+        judges = known if sure else np.ones(len(known), np.bool_)
         found = []
         if sure:
             best = self._refined(predicted)
@@ -98,7 +99,6 @@ class Resection:
         found += [self._refined(start, prior, near=True) for start, prior in starts]
         if not found:
             found.append(self._refined(predicted))
-        judges = known if sure else self._all
         best = min(found, key=lambda one: _disagreement(one, judges))
         rival = None if sure or turns else self._rival(best, found)
         return self._location(best, sure=sure, turns=turns, rival=rival)
@@ -106,15 +106,13 @@ class Resection:
     def _location(
         self, pose: RefinedPose, *, sure: bool, turns: bool, rival: RefinedPose | None = None
     ) -> Location:
-        misfit = _disagreement(pose, self._all) / len(self.seen)
+        every = np.ones(len(self.seen), np.bool_)
+        misfit = _disagreement(pose, every) / len(self.seen)
         return Location(pose=pose, sure=sure, turns=turns, misfit=misfit, rival=rival)
-
-    @property
-    def _all(self) -> Mask:
-        return np.ones(len(self.seen), np.bool_)
 
     def _rival(self, best: RefinedPose, others: list[RefinedPose]) -> RefinedPose | None:
         """Return the best of the poses that are elsewhere, if it is nearly as good."""
+        every = np.ones(len(self.seen), np.bool_)
         place = best.odom_from_camera[:3, 3]
         way = np.linalg.norm(place - self.window.frames[-1].window_from_camera[:3, 3])
         elsewhere = [
@@ -122,12 +120,8 @@ class Resection:
             for one in others
             if np.linalg.norm(one.odom_from_camera[:3, 3] - place) > _APART * way
         ]
-
-        def misfit(one: RefinedPose) -> float:
-            return _disagreement(one, self._all)
-
-        rival = min(elsewhere, key=misfit, default=None)
-        if rival is None or misfit(rival) > _AS_GOOD * misfit(best):
+        rival = min(elsewhere, key=lambda one: _disagreement(one, every), default=None)
+        if rival is None or _disagreement(rival, every) > _AS_GOOD * _disagreement(best, every):
             return None
         return rival
 

@@ -90,7 +90,7 @@ class Tracker:
         self._motion: Matrix = np.eye(4)
         self._sure = False  # whether depths were known when it was looked for
         self._turns = False  # whether the last picture showed no more than a turn
-        self._followed = 0  # pictures that were found
+        self._found_so_far = 0  # pictures that were found
         self._agreed = 0  # landmarks that agreed in the last picture
         self._shared = 0  # landmarks of the last keyframe that the picture after it showed too
         self._keep(points, Sighting.none())
@@ -101,7 +101,7 @@ class Tracker:
 
         A young window is given up at once: it may have begun with a bad picture.
         """
-        return self.fruitless >= (1 if self._followed < _YOUNG else _PATIENCE)
+        return self.fruitless >= (1 if self._found_so_far < _YOUNG else _PATIENCE)
 
     @property
     def motion(self) -> Matrix:
@@ -203,7 +203,7 @@ class Tracker:
         if len(agree) < _LEFT * self._agreed:  # blurred points agree too, on something else
             return self._lost(seen, f'{len(agree)} landmarks are left of {self._agreed}')
         self._agreed = len(agree)
-        self._followed += 1
+        self._found_so_far += 1
         step = self._step('tracking', seen, agree)
         self.window.landmarks.note(agree, points.descriptors[agree.points], points.number)
         older = self.pose
