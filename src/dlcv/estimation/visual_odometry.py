@@ -21,7 +21,8 @@ from dlcv.estimation.odometry.resection import FEWEST
 from dlcv.estimation.odometry.rivals import Rivals
 from dlcv.estimation.odometry.sight import look
 from dlcv.estimation.odometry.speechless import silence
-from dlcv.estimation.odometry.tracker import Step, Tracker
+from dlcv.estimation.odometry.step import Step
+from dlcv.estimation.odometry.tracker import Tracker
 from dlcv.estimation.odometry.view import Points
 from dlcv.estimation.odometry.way import Doubt, Way
 from dlcv.estimation.pictures import size_of

@@ -12,7 +12,8 @@ from dlcv.estimation.odometry.adjustment import Adjuster
 from dlcv.estimation.odometry.metre import Metre
 from dlcv.estimation.odometry.rivals import Rivals
 from dlcv.estimation.odometry.sight import look
-from dlcv.estimation.odometry.tracker import Step, Tracker
+from dlcv.estimation.odometry.step import Step
+from dlcv.estimation.odometry.tracker import Tracker
 from dlcv.types import Aids
 
 

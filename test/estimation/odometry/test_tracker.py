@@ -82,18 +82,25 @@ def test_standing_is_told_from_moving(points, walked):
 
 def test_lost_found_and_given_up(points, rooms, room, walked):
     it = tracker(points(0, depth=True))
-    for i in range(1, 4):
+    for i in range(1, 7):
         it.track(points(i, depth=True))
     other = rooms.made(room.points, seed=9)
-    step = it.track(points(4, of=other))
+    step = it.track(points(7, of=other))
     assert step.state == 'lost'
     assert 'landmarks' in step.reason
     np.testing.assert_array_equal(step.window_from_camera, it.pose)
-    assert it.track(points(5, depth=True)).state == 'tracking'
+    assert it.track(points(8, depth=True)).state == 'tracking'
     assert it.fruitless == 0
-    for i in range(6, 9):
+    for i in range(9, 12):
         assert not it.exhausted
         it.track(points(i, of=other))
+    assert it.exhausted
+
+
+def test_a_young_window_is_given_up_at_once(points, rooms, room):
+    it = tracker(points(0, depth=True))
+    it.track(points(1, depth=True))
+    assert it.track(points(2, of=rooms.made(room.points, seed=9))).state == 'lost'
     assert it.exhausted
 
 

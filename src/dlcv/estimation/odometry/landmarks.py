@@ -79,6 +79,13 @@ class LandmarkTable:
         for one in fields(self):
             setattr(self, one.name, getattr(self, one.name)[which])
 
+    def note(self, seen: Sighting, descriptors: FloatArray, number: int) -> None:
+        """Take down how some look, ``(M, D)``, and where, in the picture of a number."""
+        self.descriptors[seen.rows] = descriptors
+        self.pixels[seen.rows] = seen.pixels
+        self.last_seen[seen.rows] = number
+        self.links[seen.rows] = seen.links
+
     def append(self, others: LandmarkTable) -> None:
         """Take in more, with names beyond all that are there."""
         for one in fields(self):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.estimation.odometry.tracker import Step, Tracker
+from dlcv.estimation.odometry.step import Step
+from dlcv.estimation.odometry.tracker import Tracker
 from dlcv.estimation.odometry.view import Points
 from dlcv.types import FloatArray
 

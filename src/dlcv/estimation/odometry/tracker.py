@@ -7,7 +7,7 @@ in metres, and in which frame, is its owner's business.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from dlcv.estimation.odometry.keyframes import Keyframes
 from dlcv.estimation.odometry.landmarks import Fresh, Sighting
 from dlcv.estimation.odometry.pose import RefinedPose
 from dlcv.estimation.odometry.resection import FEWEST, Resection, Weigh, known_depths
+from dlcv.estimation.odometry.step import Step
 from dlcv.estimation.odometry.tracks import found_again
 from dlcv.estimation.odometry.view import Points
 from dlcv.types import FloatArray
@@ -37,33 +38,6 @@ _FIRST_PARALLAX = 2.0  # pixels without which a pair of keyframes tells no first
 _FIRST_MOVED = 0.06  # the same for one that is to tell the first depths
 _YOUNG = 5  # pictures of a window that is given up at once
 _PATIENCE = 3  # pictures in a row that are not found in the window before it is given up
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Step:
-    """What a picture says of the way.
-
-    Attributes:
-        state: Whether the camera moved, stood, or is lost.
-        reason: Why it is lost.
-        window_from_camera: ``(4, 4)`` where it is now, or was last.
-        covariance: ``(6, 6)`` of that as (x, y, z, rx, ry, rz) in the window's axes.
-        turn_only: Whether it shows a turn and tells nothing of a shift.
-        matches: Landmarks found again.
-        inliers: Those that agree.
-        earlier: ``(N, 2)`` pixels of some of these in the last picture.
-        pixels: ``(N, 2)`` pixels of them in this one.
-    """
-
-    state: Literal['tracking', 'standing', 'lost']
-    reason: str = ''
-    window_from_camera: Matrix
-    covariance: Matrix
-    turn_only: bool = False
-    matches: int = 0
-    inliers: int = 0
-    earlier: FloatArray = field(default_factory=lambda: np.empty((0, 2), np.float32))
-    pixels: FloatArray = field(default_factory=lambda: np.empty((0, 2), np.float32))
 
 
 class Tracker:
@@ -103,7 +77,7 @@ class Tracker:
         self._adjuster = adjuster
         self.rival: Tracker | None = None
         self.misfit = 0.0
-        self._followed = False  # whether there was a rival, or this is one
+        self._rivalled = False  # whether there was a rival, or this is one
         self._wanted = False  # whether a keyframe waits to be adjusted
         self.settled = False
         self.window = Keyframes(size, points.descriptors.shape[1])
@@ -199,13 +173,14 @@ class Tracker:
         )
         found = search.locate(self.pose @ (self._motion if motion is None else motion))
         self._sure, self._turns, self.misfit = found.sure, found.turns, found.misfit
-        if found.rival is None or self._followed:
+        if found.rival is None or self._rivalled:
             return self.believe(points, seen, found.pose)
-        self._followed = True
-        other = copy.deepcopy(self, {id(self._adjuster): Adjuster(lockstep=True)})
+        self._rivalled = True
+        apart = {id(self._adjuster): Adjuster(lockstep=True), id(self._weigh): self._weigh}
+        other = copy.deepcopy(self, apart)
         step = self.believe(points, seen, found.pose)
-        self._followed = self.is_keyframe(points.number)  # until then nothing is decided
-        if self._followed:
+        self._rivalled = self.is_keyframe(points.number)  # until then nothing is decided
+        if self._rivalled:
             other.believe(points, seen, found.rival)
             self.rival = other
         return step
@@ -231,7 +206,7 @@ class Tracker:
         self._agreed = len(agree)
         self._found_so_far += 1
         step = self._step('tracking', seen, agree)
-        self._note(points, agree)
+        self.window.landmarks.note(agree, points.descriptors[agree.points], points.number)
         older = self.pose
         self.pose = refined.odom_from_camera
         self.covariance = max(1.0, refined.chi2) * refined.covariance
@@ -289,13 +264,6 @@ class Tracker:
             seen.pixels[recent] - self.window.landmarks.pixels[seen.rows[recent]], axis=1
         )
         return bool(np.median(shift) < _STILL and np.mean(shift < _SHIFT) > _STEADY)
-
-    def _note(self, points: Points, agree: Sighting) -> None:
-        marks = self.window.landmarks
-        marks.descriptors[agree.rows] = points.descriptors[agree.points]
-        marks.pixels[agree.rows] = agree.pixels
-        marks.last_seen[agree.rows] = points.number
-        marks.links[agree.rows] = agree.links
 
     # the window -----------------------------------------------------------------------------
 
