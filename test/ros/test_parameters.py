@@ -186,5 +186,7 @@ def _node_class(name: str) -> Any:
     return next(
         value
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, VisionNode) and value is not VisionNode
+        if isinstance(value, type)
+        and issubclass(value, VisionNode)
+        and hasattr(value, 'task_class')
     )
