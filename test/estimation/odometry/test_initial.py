@@ -95,3 +95,12 @@ def test_the_pose_of_known_points(scattered):
 def test_points_that_fit_no_pose_give_none(scattered):
     xy = np.random.default_rng(4).uniform(-0.5, 0.5, (12, 2))
     assert pose_of_points(scattered[:12], xy, FOCAL) is None
+
+
+def test_points_on_a_line_show_a_turn_at_most():
+    """Their homography takes a plane to a line, and has no inverse."""
+    x = np.linspace(-0.5, 0.5, 60)
+    first = np.column_stack((x, 0.2 * x))
+    second = np.column_stack((np.full(60, 0.1), np.full(60, 0.02)))
+    pairs = motions_of_rays(first, second, FOCAL)
+    assert all(np.isfinite(pair.older_from_newer).all() for pair in pairs)

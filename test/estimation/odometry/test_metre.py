@@ -144,3 +144,16 @@ def test_a_network_guesses_depths_but_makes_no_unit(seen):
     there = np.isfinite(points.inverse_depth)
     np.testing.assert_allclose(points.inverse_depth[there], 1 / network[there])
     assert not metre.begin(points)
+
+
+def test_a_motion_that_nothing_was_said_of_shows_no_ground(seen):
+    """The first keyframes may not have been adjusted: the covariance of their motion is zero."""
+    metre = Metre('camera_height', 1.0)
+    it = begun(metre, seen(0, metre)[0])
+    for step in range(1, 25):
+        points, network = seen(step, metre)
+        it.track(points)
+        it.motion_covariance = np.zeros((6, 6))
+        if len(it.window) > 1:
+            metre.measure(it, points, network)
+    assert metre.filter.source == 'none'

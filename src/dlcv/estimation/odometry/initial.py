@@ -27,6 +27,7 @@ _POSE = 2.0  # pixels: a pose by three points of uncertain depth is rough
 _EPIPOLAR = 0.5  # pixels: more ruins the direction of the translation
 _PLANE = 1.5  # pixels
 _NOISE = 0.35  # pixels, of a point in two pictures
+_FLAT = 1e6  # condition of a homography that takes a plane to a line
 _TURN_STEPS = 5
 
 
@@ -111,7 +112,11 @@ def motions_of_rays(earlier: FloatArray, later: FloatArray, focal: float) -> lis
             models.append((_criterion(squared, noise, dimensions=3, free=5), scene))
     cv2.setRNGSeed(0)
     plane, on_plane = cv2.findHomography(first, second, cv2.RANSAC, _PLANE / focal)
-    if plane is not None and on_plane.sum() >= LEAST:
+    if (
+        plane is not None
+        and on_plane.sum() >= LEAST
+        and np.linalg.cond(np.asarray(plane, np.float64)) < _FLAT
+    ):
         squared = _carried(_real(plane), first, second)
         before = [*_before_plane(_real(plane), first, second, on_plane), *scene]
         models.append((_criterion(squared, noise, dimensions=2, free=8), before))

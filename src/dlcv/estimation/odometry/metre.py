@@ -143,6 +143,8 @@ class Metre:
         marks = tracker.window.landmarks
         stddev = np.sqrt(marks.variance[rows]) * seen[:, 2] ** 2
         shift = float(np.linalg.norm(motion[:3, 3]))
+        if np.linalg.matrix_rank(tracker.motion_covariance, hermitian=True) < 6:
+            return 'the motion between the last keyframes is not known yet'
         if not len(seen) or shift < _MOVES * float(np.median(seen[:, 2])):
             return 'the camera moved too little to show the ground'
         up = up_of_motion(motion[:3, :3].T @ motion[:3, 3])
