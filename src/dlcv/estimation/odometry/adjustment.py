@@ -64,10 +64,11 @@ class Adjustment:
         prior_stddev = marks.prior_stddev[there]
         fixed = max(1, len(keyframes) - _FREE)
         if np.count_nonzero(np.isfinite(prior_stddev)) < FEWEST:  # no unit but the window's own
-            fixed = max(fixed, 2)
-            if len(keyframes) <= 2:
-                fixed = 1
-                prior_stddev = np.minimum(prior_stddev, GUESSED * marks.prior[there])
+            fixed = 1 if len(keyframes) <= 2 else max(fixed, 2)
+        # What was not measured is held to what it is, loosely: a turn would make depths of noise.
+        depth = np.maximum(marks.inverse_depth[there], LEAST)
+        prior = np.where(np.isfinite(prior_stddev), marks.prior[there], depth)
+        prior_stddev = np.minimum(prior_stddev, GUESSED * depth)
         window = Window(
             odom_from_camera=keyframes.poses,
             fixed=fixed,
@@ -79,7 +80,7 @@ class Adjustment:
             landmark=np.searchsorted(there, rows),
             xy=xy,
             stddev=stddev,
-            prior_inverse_depth=marks.prior[there],
+            prior_inverse_depth=prior,
             prior_stddev=prior_stddev,
         )
         numbers = np.array([one.number for one in keyframes.frames])
