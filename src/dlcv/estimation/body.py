@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from dlcv.estimation.odometry.perturbation import hat
 from dlcv.types import FloatArray, Motion
 
 Matrix = npt.NDArray[np.float64]
@@ -233,7 +234,7 @@ def on_body(
     turn = before[:3, :3]
     jacobian = np.zeros((6, 6))
     jacobian[:3, :3] = jacobian[3:, 3:] = turn
-    jacobian[:3, 3:] = _hat(moved[:3, :3] @ after[:3, 3]) @ turn
+    jacobian[:3, 3:] = hat(moved[:3, :3] @ after[:3, 3]) @ turn
     return moved, _symmetric(jacobian @ covariance @ jacobian.T)
 
 
@@ -245,7 +246,7 @@ def swung(covariance: FloatArray, lever: FloatArray) -> Matrix:
         lever: ``(3,)`` from the other one to this one in metres, in the same axes.
     """
     jacobian = np.eye(6)
-    jacobian[:3, 3:] = -_hat(np.asarray(lever, np.float64))
+    jacobian[:3, 3:] = -hat(np.asarray(lever, np.float64))
     return _symmetric(jacobian @ covariance @ jacobian.T)
 
 
@@ -262,7 +263,7 @@ def compounded(
     """
     turn = pose[:3, :3]
     carry, enter = np.eye(6), np.zeros((6, 6))
-    carry[:3, 3:] = -_hat(turn @ step[:3, 3])
+    carry[:3, 3:] = -hat(turn @ step[:3, 3])
     enter[:3, :3] = enter[3:, 3:] = turn
     total = carry @ covariance @ carry.T + enter @ spread @ enter.T
     return np.asarray(pose @ step), _symmetric(total)
@@ -275,7 +276,7 @@ def twist_of(step: FloatArray, seconds: float) -> Matrix:
     the older and of the newer body.
     """
     turn = Rotation.from_matrix(step[:3, :3]).as_rotvec()
-    angle, k = float(np.linalg.norm(turn)), _hat(turn)
+    angle, k = float(np.linalg.norm(turn)), hat(turn)
     small = angle < 1e-4
     a = 0.5 if small else (1 - np.cos(angle)) / angle**2
     b = 1 / 6 if small else (angle - np.sin(angle)) / angle**3
@@ -290,11 +291,6 @@ def _at_any_speed(state: BodyState, limits: FloatArray) -> BodyState:
 def _lacking(covariance: FloatArray, least: FloatArray | float) -> Matrix:
     """Return the diagonal matrix that lifts variances to at least these."""
     return np.diag(np.maximum(least - np.diag(covariance), 0))
-
-
-def _hat(v: Matrix) -> Matrix:
-    x, y, z = v
-    return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]], np.float64)
 
 
 def _norms(twist: Matrix) -> Matrix:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from dlcv.estimation.base import Estimator, to_array
+from dlcv.estimation.odometry.plausible import excess, interruption
 from dlcv.estimation.odometry.speechless import silence
 from dlcv.estimation.pictures import Fit, View, colour, size_of
 from dlcv.geometry.euler import euler_to_matrix
@@ -141,10 +142,13 @@ class OdometryEstimator(Estimator[DeepVO]):
         if last is None:
             return None
         pause = (frame.stamp_ns - last.stamp_ns) * 1e-9
-        reason = self._break(last, seen, pause)
+        same = last.source == seen.source
+        reason = interruption(last.stamp_ns, seen.stamp_ns, same_camera=same, limits=self.settings)
         if not reason:
             motion = self._motion(last.tensor, tensor)
-            reason = self._doubt(motion, pause)
+            finite = bool(np.isfinite(motion).all())
+            unheard = "the network's answer is not finite"
+            reason = excess(motion, pause, self.settings) if finite else unheard
         if not reason:
             return self._moved(last, seen, motion, pause)
         self._forget()
@@ -176,28 +180,6 @@ class OdometryEstimator(Estimator[DeepVO]):
         )
         fit = Fit.exact(size_of(frame), width, height)  # by area: remapping alone would alias
         return self._view.rectifier(fit.camera(camera), target)(fit.image(colour(frame.image)))
-
-    def _break(self, last: _Seen, seen: _Seen, pause: float) -> str:
-        """Say why the two frames are not neighbours; empty if they are."""
-        limit = self.settings.max_frame_interval
-        if pause <= 0:
-            return f'time went from {last.stamp_ns} to {seen.stamp_ns} ns'
-        if pause > limit:
-            return f'no frame for {pause:.2f} s; {limit:g} s are allowed'
-        if last.source != seen.source:
-            return 'the camera or its image size changed'
-        return ''
-
-    def _doubt(self, motion: Matrix, pause: float) -> str:
-        """Say why the motion cannot be; empty if it can."""
-        if not np.isfinite(motion).all():
-            return "the network's answer is not finite"
-        linear, angular = extent(motion) / pause
-        if linear > self.settings.max_linear_speed:
-            return f'a motion of {linear:.1f} m/s; {self.settings.max_linear_speed:g} are allowed'
-        if angular > self.settings.max_angular_speed:
-            return f'a turn of {angular:.2f} rad/s; {self.settings.max_angular_speed:g} are allowed'
-        return ''
 
     def _forget(self) -> None:
         """Forget what came before the last frame."""

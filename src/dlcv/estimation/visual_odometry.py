@@ -17,6 +17,7 @@ from dlcv.estimation.base import Estimator
 from dlcv.estimation.deep_fundamental import MatchWeigher
 from dlcv.estimation.odometry.adjustment import Adjuster
 from dlcv.estimation.odometry.metre import Metre
+from dlcv.estimation.odometry.plausible import excess, interruption
 from dlcv.estimation.odometry.resection import FEWEST
 from dlcv.estimation.odometry.rivals import Rivals
 from dlcv.estimation.odometry.sight import look
@@ -205,14 +206,8 @@ class VisualOdometry(Estimator[SuperPoint]):
         """Say why a frame does not follow those before; empty if it does."""
         if before is None or self._seen is None:
             return ''
-        pause, limit = (frame.stamp_ns - before) / 1e9, self.settings.max_frame_interval
-        if pause <= 0:
-            return f'time went from {before} to {frame.stamp_ns} ns'
-        if pause > limit:
-            return f'no frame for {pause:.2f} s; {limit:g} s are allowed'
-        if self._seen.source != (size_of(frame), frame.camera):
-            return 'the camera or its image size changed'
-        return ''
+        same_camera = self._seen.source == (size_of(frame), frame.camera)
+        return interruption(before, frame.stamp_ns, same_camera=same_camera, limits=self.settings)
 
     def _begin(self, frame: Frame, points: Points) -> None:
         """Start a window with a picture."""
@@ -264,7 +259,7 @@ class VisualOdometry(Estimator[SuperPoint]):
             motion = np.asarray(np.linalg.inv(seen.window_from_camera) @ here.window_from_camera)
         length = float(np.linalg.norm(motion[:3, 3]))
         motion[:3, 3] *= unit
-        if reason := self._doubt(motion, (frame.stamp_ns - seen.stamp_ns) / 1e9):
+        if reason := excess(motion, (frame.stamp_ns - seen.stamp_ns) / 1e9, self.settings):
             self._begin(frame, points)
             return self._lost(frame, seen.stamp_ns, reason, step.matches)
         state: TrackingState = 'standing'
@@ -296,15 +291,6 @@ class VisualOdometry(Estimator[SuperPoint]):
                 self._seen = replace(here, window_from_camera=pose, covariance=covariance)
         self.tracking = self._report(frame, seen.stamp_ns, step, state)
         return answer
-
-    def _doubt(self, motion: Matrix, pause: float) -> str:
-        """Say why the motion cannot be; empty if it can."""
-        linear, angular = extent(motion) / pause
-        if linear > self.settings.max_linear_speed:
-            return f'a motion of {linear:.1f} m/s; {self.settings.max_linear_speed:g} are allowed'
-        if angular > self.settings.max_angular_speed:
-            return f'a turn of {angular:.2f} rad/s; {self.settings.max_angular_speed:g} are allowed'
-        return ''
 
     # what is said ---------------------------------------------------------------------------
 

@@ -116,10 +116,10 @@ class Adjustment:
             ])
         )  # fmt: skip
         marks = keyframes.landmarks
-        rows = np.minimum(np.searchsorted(marks.name, self.names), max(len(marks) - 1, 0))
-        same = (marks.name[rows] == self.names) & (marks.anchor[rows] == self.anchors)
-        marks.inverse_depth[rows[same]] = np.maximum(found.inverse_depth[same], LEAST)
-        marks.variance[rows[same]] = found.inverse_depth_variance[same]
+        rows, there = marks.rows_of(self.names)
+        there[there] = marks.anchor[rows[there]] == self.anchors[there]
+        marks.inverse_depth[rows[there]] = np.maximum(found.inverse_depth[there], LEAST)
+        marks.variance[rows[there]] = found.inverse_depth_variance[there]
         return carry
 
 

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from dlcv.geometry.frames import inverse
+from dlcv.geometry.trajectory import rigid
 from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
@@ -188,10 +190,7 @@ def _before_plane(
 
 
 def _inverted(turn: FloatArray, shift: FloatArray) -> Matrix:
-    inverse = np.eye(4)
-    inverse[:3, :3] = turn.T
-    inverse[:3, 3] = -turn.T @ shift
-    return inverse
+    return inverse(_real(rigid(turn, shift)))
 
 
 def _real(array: npt.NDArray[Any]) -> Matrix:

@@ -188,12 +188,7 @@ class Keyframes:
 
     def _rows(self, frame: Keyframe) -> tuple[Indices, Indices]:
         """Return the rows of what a keyframe sees that is still there, and where it has them."""
-        if not len(self.landmarks):
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-        rows = np.minimum(
-            np.searchsorted(self.landmarks.name, frame.landmarks), len(self.landmarks) - 1
-        )
-        there = self.landmarks.name[rows] == frame.landmarks
+        rows, there = self.landmarks.rows_of(frame.landmarks)
         return rows[there], np.flatnonzero(there)
 
     def _move_on(self, leaving: Keyframe) -> None:

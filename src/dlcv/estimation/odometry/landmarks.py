@@ -74,6 +74,13 @@ class LandmarkTable:
             links=whole,
         )
 
+    def rows_of(self, names: Indices) -> tuple[Indices, npt.NDArray[np.bool_]]:
+        """Return ``(N,)`` the rows of some names, and which of them are there."""
+        if not len(self):
+            return np.zeros(len(names), np.int64), np.zeros(len(names), np.bool_)
+        rows = np.minimum(np.searchsorted(self.name, names), len(self) - 1)
+        return rows, self.name[rows] == names
+
     def keep(self, which: npt.NDArray[np.bool_]) -> None:
         """Forget all others."""
         for one in fields(self):

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.estimation.odometry.ground import combined, ground_of_points, up_of_motion
+from dlcv.estimation.odometry.ground import Ground, combined, ground_of_points, up_of_motion
 from dlcv.estimation.odometry.ratios import Ratio, depth_ratio, height_ratio, wheels_ratio
 from dlcv.estimation.odometry.resection import FEWEST
 from dlcv.estimation.odometry.road import ground_of_views
@@ -149,12 +149,12 @@ class Metre:
             return 'the camera moved too little to show the ground'
         up = up_of_motion(motion[:3, :3].T @ motion[:3, 3])
         by_points = ground_of_points(seen, stddev, up=up)
-        by_road: object = 'the lens bends the road'
+        by_road: Ground | str = 'the lens bends the road'
         if not points.camera.distorted:
             by_road = ground_of_views(
                 older.grey, newer.grey, points.camera, motion, tracker.motion_covariance, up=up
             )
-        ground = combined(by_points, by_road)  # type: ignore[arg-type]
+        ground = combined(by_points, by_road)
         return ground if isinstance(ground, str) else height_ratio(ground, self._height)
 
 

@@ -125,9 +125,7 @@ class Tracker:
     def newest(self) -> tuple[Indices, Indices]:
         """What the newest keyframe sees again: rows of the landmarks, and its points."""
         names, points = self._newest
-        marks = self.window.landmarks
-        rows = np.minimum(np.searchsorted(marks.name, names), max(len(marks) - 1, 0))
-        there = marks.name[rows] == names if len(marks) else np.zeros(len(names), np.bool_)
+        rows, there = self.window.landmarks.rows_of(names)
         return rows[there], points[there]
 
     def rescale(self, factor: float) -> None:
