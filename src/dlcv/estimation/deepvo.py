@@ -92,6 +92,8 @@ class OdometryEstimator(Estimator[DeepVO]):
             the motions' covariances, carried along the path.
     """
 
+    part = 'codes'
+
     def __init__(
         self,
         network: DeepVO,
@@ -194,7 +196,7 @@ class OdometryEstimator(Estimator[DeepVO]):
     def _motion(self, older: Tensor, newer: Tensor) -> Matrix:
         """Return ``older_from_newer`` in metres; NaN where the network says so."""
         with self._inference():
-            codes = self.network.codes(torch.stack((older, newer), dim=1))  # (1, 1, F)
+            (codes,) = self.runner(torch.stack((older, newer), dim=1))  # (1, 1, F)
             if not self._windowed:
                 vectors, self._memory = self.network.recall(codes, self._memory)
             else:

@@ -61,6 +61,8 @@ class FlowEstimator(Estimator[FlowNet]):
         precision: See `Estimator`.
     """
 
+    part = 'finest'
+
     def __init__(
         self,
         network: FlowNet,
@@ -134,8 +136,8 @@ class FlowEstimator(Estimator[FlowNet]):
         first, second = last.tensor, seen.tensor
         if both:
             first, second = torch.cat((first, second)), torch.cat((second, first))
-        finest = self.network.pyramid(self.network.stack(first, second))[0].float()
-        finest = finest * self.network.config.div_flow  # (1 or 2, 2, H/4, W/4)
+        (finest,) = self.runner(first, second)
+        finest = finest.float() * self.network.config.div_flow  # (1 or 2, 2, H/4, W/4)
         flows = _at_cells(finest, seen.fit, stride).permute(0, 2, 3, 1).contiguous()
         return list(to_array(flows))
 

@@ -64,6 +64,8 @@ class DepthEstimator(Estimator[Monodepth]):
         precision: See `Estimator`.
     """
 
+    part = 'finest'
+
     def __init__(
         self,
         network: Monodepth,
@@ -130,7 +132,7 @@ class DepthEstimator(Estimator[Monodepth]):
             images = self._tensor(fit.image(image))
             if mirrors:
                 images = torch.cat((images, images.flip(3)))
-            maps = self.network(images)[0].float()  # (1 or 2, 2 or 3, h, w)
+            maps = self.runner(images)[0].float()  # (1 or 2, 2 or 3, h, w)
             plain, *mirrored = maps[:, 0]
             agrees: Tensor | None = None
             if agreement and config.spread:

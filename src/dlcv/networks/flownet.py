@@ -123,11 +123,15 @@ class FlowNet(nn.Module):
 
     def flow(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the flow ``(B, 2, H, W)`` in pixels, in either mode; arguments as ``forward``."""
-        finest = self.pyramid(self.stack(first, second))[0]  # (B, 2, ceil(H/4), ceil(W/4))
+        finest = self.finest(first, second)
         full = F.interpolate(
             finest * self.config.div_flow, scale_factor=4, mode='bilinear', align_corners=False
         )
         return full[:, :, : first.shape[2], : first.shape[3]]  # (B, 2, H, W)
+
+    def finest(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return flow2 ``(B, 2, ceil(H/4), ceil(W/4))`` in network units; arguments as above."""
+        return self.pyramid(self.stack(first, second))[0]
 
     def stack(self, first: Tensor, second: Tensor) -> Tensor:
         """Normalise two images and stack them: ``(B, 6, H, W)``; arguments as ``forward``."""

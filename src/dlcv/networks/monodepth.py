@@ -109,6 +109,11 @@ class Monodepth(nn.Module):
         expect_multiple(images, self.multiple, 'images')
         return cast('Disparities', self.decoder(self.encoder(images)))
 
+    def finest(self, images: Tensor) -> Tensor:
+        """Return the finest map alone; the rest as ``forward``."""
+        finest: Tensor = self(images)[0]
+        return finest
+
 
 def blend_mirrored(disparity: Tensor, of_mirror: Tensor) -> Tensor:
     """Join the disparities of an image and of its mirror image ("pp" in the paper, section 3.2).
