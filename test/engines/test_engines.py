@@ -20,35 +20,35 @@ from dlcv.engines import (
     choose,
 )
 from dlcv.engines.quantised import Quantised, measure
-from dlcv.networks.deepvo import DeepVO, DeepVOConfig
+from dlcv.networks.deepvo import DeepVO, DeepVOConfig, codes
 from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
-from dlcv.networks.flownet import FlowNet, FlowNetConfig
+from dlcv.networks.flownet import FlowNet, FlowNetConfig, finest_flow
 from dlcv.networks.layers.folding import optimise
-from dlcv.networks.monodepth import Monodepth, MonodepthConfig
+from dlcv.networks.monodepth import Monodepth, MonodepthConfig, finest_disparity
 from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
 
 PARTS = {
     'superpoint': lambda: (
-        Part(SuperPoint(SuperPointConfig(width=0.125)), 'forward'), ((1, 1, 32, 48),)
+        Part(SuperPoint(SuperPointConfig(width=0.125))), ((1, 1, 32, 48),)
     ),
     'flownet_s': lambda: (
-        Part(FlowNet(FlowNetConfig(width=0.0625, batch_norm=True)), 'finest'),
+        Part(FlowNet(FlowNetConfig(width=0.0625, batch_norm=True)), finest_flow),
         ((2, 3, 64, 80), (2, 3, 64, 80)),
     ),
     'flownet_c': lambda: (
-        Part(FlowNet(FlowNetConfig(variant='c', width=0.0625, max_displacement=4)), 'finest'),
+        Part(FlowNet(FlowNetConfig(variant='c', width=0.0625, max_displacement=4)), finest_flow),
         ((1, 3, 64, 80), (1, 3, 64, 80)),
     ),
     'monodepth': lambda: (
-        Part(Monodepth(MonodepthConfig(width=0.0625, input_size=(128, 128))), 'finest'),
+        Part(Monodepth(MonodepthConfig(width=0.0625, input_size=(128, 128))), finest_disparity),
         ((2, 3, 128, 128),),
     ),
     'deepvo': lambda: (
-        Part(DeepVO(DeepVOConfig(input_size=(64, 96), width=0.0625, memory=8)), 'codes'),
+        Part(DeepVO(DeepVOConfig(input_size=(64, 96), width=0.0625, memory=8)), codes),
         ((1, 2, 3, 64, 96),),
     ),
     'dsac': lambda: (
-        Part(SceneCoordinateNet(DsacConfig(variant='ace', width=0.0625)), 'forward'),
+        Part(SceneCoordinateNet(DsacConfig(variant='ace', width=0.0625))),
         ((1, 1, 48, 64),),
     ),
 }  # fmt: skip
@@ -63,7 +63,7 @@ def _own_cache(tmp_path, monkeypatch):
 def part(request):
     torch.manual_seed(0)
     made, shapes = PARTS[request.param]()
-    return Part(optimise(made.network), made.method), shapes
+    return Part(optimise(made.network), made.compute), shapes
 
 
 def needs(engine):
@@ -91,7 +91,7 @@ def test_8_bits_are_the_same_in_every_engine(name, engine):
     needs(engine)
     torch.manual_seed(0)
     network, shapes = PARTS[name]()
-    network = Part(optimise(network.network), network.method)
+    network = Part(optimise(network.network), network.compute)
     inputs = tuple(torch.rand(shape) for shape in shapes)
     with torch.no_grad():
         ranges = measure(network, [inputs])
@@ -206,7 +206,7 @@ def test_the_fastest_that_is_asked_for_is_taken(engine, precision, ranges, expec
     [
         ('fast', 'auto', 'cpu', "engine 'fast' is none of auto, torch, openvino"),
         ('torch', 'fp64', 'cpu', "precision 'fp64' is none of auto, fp32"),
-        ('torch', 'fp16', 'cpu', "'fp16' is not to be had of engine 'torch' on cpu .*CUDA device"),
+        ('torch', 'fp16', 'cpu', "'fp16' needs a CUDA device; in PyTorch on the CPU"),
         ('torch', 'int8', 'cpu', 'needs the measured ranges .*dlcv weights optimize'),
         ('tensorrt', 'fp32', 'cpu', "engine 'tensorrt' does not run on cpu; there are torch, "),
         ('openvino', 'fp32', 'cuda', "engine 'openvino' does not run on cuda; there are torch, "),

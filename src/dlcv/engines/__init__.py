@@ -7,16 +7,9 @@ For the same reason each engine is compared with PyTorch before it is trusted.
 
 from dlcv.engines.catalogue import TORCH, Choice, EngineError, Ranges, installed, require
 from dlcv.engines.choice import choose
-from dlcv.engines.runner import Part, Runner
+from dlcv.engines.runner import Part, Runner, whole
 
 __all__ = [
-    'TORCH',
-    'Choice',
-    'EngineError',
-    'Part',
-    'Ranges',
-    'Runner',
-    'choose',
-    'installed',
-    'require',
-]
+    'TORCH', 'Choice', 'EngineError', 'Part', 'Ranges', 'Runner', 'choose', 'installed', 'require',
+    'whole',
+]  # fmt: skip

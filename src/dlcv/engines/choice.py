@@ -90,15 +90,12 @@ def _refuse(
             "precision 'int8' needs the measured ranges of the weights, and there are none: "
             '`dlcv weights optimize` makes them'
         )
+    if device == 'cpu' and precision in ('fp16', 'bf16'):
+        also = ' or engine openvino' if precision == 'bf16' else ''
+        raise EngineError(
+            f'precision {precision!r} needs a CUDA device{also}; in PyTorch on the CPU it is 10 to '
+            "50 times slower than 'fp32'"
+        )
     kinds = _ON_GPU if device == 'cuda' else _ON_CPU
     known = '; '.join(f'{name}: {", ".join(kinds[name])}' for name in there)
-    needs = ''
-    if device == 'cpu' and precision in ('fp16', 'bf16'):
-        needs = (
-            f'; it needs a CUDA device{" or OpenVINO" if precision == "bf16" else ""}: PyTorch on '
-            "the CPU is 10 to 50 times slower with it than with 'fp32'"
-        )
-    raise EngineError(
-        f'precision {precision!r} is not to be had of engine {engine!r} on {device} ({known})'
-        f'{needs}'
-    )
+    raise EngineError(f'no engine {engine!r} with precision {precision!r} on {device} ({known})')

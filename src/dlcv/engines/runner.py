@@ -11,29 +11,35 @@ from torch import Tensor, nn
 from dlcv.engines.building import flat, ready
 from dlcv.engines.catalogue import TORCH, Choice, Engine, Shapes
 
+Outputs = Tensor | tuple[Tensor, ...]
 Say = Callable[[str], None]
 
 
+def whole(network: nn.Module, *inputs: Tensor) -> Outputs:
+    """Return all that a network does."""
+    return cast('Outputs', network(*inputs))
+
+
 class Part(nn.Module):
-    """One method of a network as a network of its own.
+    """What is wanted of a network, as a network of its own.
 
     Args:
         network: The network.
-        method: Name of the method: tensors in, one tensor or a tuple of them out.
+        compute: Takes it and its inputs, returns the outputs.
     """
 
-    def __init__(self, network: nn.Module, method: str) -> None:
+    def __init__(self, network: nn.Module, compute: Callable[..., Outputs] = whole) -> None:
         super().__init__()
-        self.network, self.method = network, method
+        self.network, self.compute = network, compute
         self.training = network.training  # exporters hand the mode of the whole on to its parts
 
-    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Call the method."""
-        return cast('Tensor | tuple[Tensor, ...]', getattr(self.network, self.method)(*inputs))
+    def forward(self, *inputs: Tensor) -> Outputs:
+        """Compute."""
+        return self.compute(self.network, *inputs)
 
     def extra_repr(self) -> str:
         """Return what else makes it what it is."""
-        return f'{self.method} of {getattr(self.network, "config", "")}'
+        return f'{self.compute.__qualname__} of {getattr(self.network, "config", "")}'
 
 
 class Runner:

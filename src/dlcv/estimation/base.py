@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dlcv.engines import Choice, Part, Runner
+from dlcv.engines import Choice, Part, Runner, whole
 from dlcv.estimation.device import dtype_of, pick_device, pick_precision, to_tensor
 from dlcv.estimation.pictures import check_image
 from dlcv.networks.layers.folding import optimise
@@ -54,14 +54,14 @@ class Estimator(Generic[N]):
         device: Where it runs.
         precision: How precisely.
         origin: Where its weights come from; set by `dlcv.estimation.load`.
-        runner: Runs the method ``part`` of the network.
-        part: Name of that method.
+        runner: Runs ``part`` of the network.
+        part: What of it is wanted: takes the network and tensors, returns tensors.
 
     Raises:
         DeviceError: If the device or the precision is not to be had.
     """
 
-    part: ClassVar[str] = 'forward'
+    part: ClassVar[Callable[..., Tensor | tuple[Tensor, ...]]] = staticmethod(whole)
 
     def __init__(self, network: N, device: str = 'auto', precision: str = 'fp32') -> None:
         self.device = pick_device(device)

@@ -14,7 +14,7 @@ from torch import Tensor
 from dlcv.estimation.base import Estimator, to_array
 from dlcv.estimation.pictures import Fit, colour, size_of
 from dlcv.estimation.refinement import cell_means, refine
-from dlcv.networks.flownet import FlowNet
+from dlcv.networks.flownet import FlowNet, finest_flow
 from dlcv.types import Camera, FloatArray, FlowField, Frame
 
 _NETWORK_STRIDE = 4  # FlowNet's finest prediction
@@ -61,7 +61,7 @@ class FlowEstimator(Estimator[FlowNet]):
         precision: See `Estimator`.
     """
 
-    part = 'finest'
+    part = staticmethod(finest_flow)
 
     def __init__(
         self,

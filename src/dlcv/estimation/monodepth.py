@@ -21,7 +21,7 @@ from dlcv.estimation.base import Estimator, to_array
 from dlcv.estimation.odometry.speechless import silence
 from dlcv.estimation.pictures import Fit, View, colour
 from dlcv.geometry.camera import back_project
-from dlcv.networks.monodepth import Monodepth, blend_mirrored
+from dlcv.networks.monodepth import Monodepth, blend_mirrored, finest_disparity
 from dlcv.types import ByteImage, Camera, DepthMap, FloatArray, Frame
 
 _GROUND_TILT = np.deg2rad(10)  # between the camera's y axis and a surface that counts as ground
@@ -64,7 +64,7 @@ class DepthEstimator(Estimator[Monodepth]):
         precision: See `Estimator`.
     """
 
-    part = 'finest'
+    part = staticmethod(finest_disparity)
 
     def __init__(
         self,

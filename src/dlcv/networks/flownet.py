@@ -123,15 +123,11 @@ class FlowNet(nn.Module):
 
     def flow(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the flow ``(B, 2, H, W)`` in pixels, in either mode; arguments as ``forward``."""
-        finest = self.finest(first, second)
+        finest = finest_flow(self, first, second)
         full = F.interpolate(
             finest * self.config.div_flow, scale_factor=4, mode='bilinear', align_corners=False
         )
         return full[:, :, : first.shape[2], : first.shape[3]]  # (B, 2, H, W)
-
-    def finest(self, first: Tensor, second: Tensor) -> Tensor:
-        """Return flow2 ``(B, 2, ceil(H/4), ceil(W/4))`` in network units; arguments as above."""
-        return self.pyramid(self.stack(first, second))[0]
 
     def stack(self, first: Tensor, second: Tensor) -> Tensor:
         """Normalise two images and stack them: ``(B, 6, H, W)``; arguments as ``forward``."""
@@ -235,6 +231,11 @@ class FlowNet(nn.Module):
             self.add_module(f'deconv{level}', nn.Sequential(deconv, activation))
             self.add_module(f'upsampled_flow{level + 1}_to_{level}', up)
             self.add_module(f'predict_flow{level}', predict)
+
+
+def finest_flow(network: FlowNet, first: Tensor, second: Tensor) -> Tensor:
+    """Return flow2 ``(B, 2, ceil(H/4), ceil(W/4))`` in network units; see `FlowNet.flow`."""
+    return network.pyramid(network.stack(first, second))[0]
 
 
 def _crop(x: Tensor, like: Tensor) -> Tensor:

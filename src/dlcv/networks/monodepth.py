@@ -109,10 +109,11 @@ class Monodepth(nn.Module):
         expect_multiple(images, self.multiple, 'images')
         return cast('Disparities', self.decoder(self.encoder(images)))
 
-    def finest(self, images: Tensor) -> Tensor:
-        """Return the finest map alone; the rest as ``forward``."""
-        finest: Tensor = self(images)[0]
-        return finest
+
+def finest_disparity(network: Monodepth, images: Tensor) -> Tensor:
+    """Return the finest map alone, ``(B, 2 or 3, H, W)``, of images ``(B, 3, H, W)``."""
+    finest: Tensor = network(images)[0]
+    return finest
 
 
 def blend_mirrored(disparity: Tensor, of_mirror: Tensor) -> Tensor:
