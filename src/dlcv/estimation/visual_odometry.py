@@ -130,7 +130,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         self._last_ns: int | None = None
         self._number = 0
         self._way = Way()
-        self._unmeasured: tuple[Points, Matrix] | None = None  # the newest keyframe
+        self._unmeasured: dict[int, tuple[Points, Matrix]] = {}  # keyframes, by number
         self._adjuster.close()
 
     def set_pose(self, odom_from_camera: FloatArray, covariance: FloatArray | None = None) -> None:
@@ -178,7 +178,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         step = self._rivals.track(points, self._thought(aids))
         if self._rivals.changed and self._seen is not None:  # the way so far stays as it is
             self._seen = replace(self._seen, window_from_camera=self._rivals.before)
-            self._unmeasured = None
+            self._unmeasured.clear()
         if step.state == 'lost':
             if self._tracker.exhausted:
                 self._begin(frame, points)
@@ -225,7 +225,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         self._adjuster = Adjuster(lockstep=self.settings.lockstep)
         tracker = Tracker(points, self.settings.window, guess, self._adjuster, self._weigh)
         self._rivals = Rivals(tracker)
-        self._unmeasured = None
+        self._unmeasured.clear()
         if self._seen is not None:
             self._way.miss(frame.stamp_ns - self._seen.stamp_ns)
         self._seen = _Seen(
@@ -288,15 +288,21 @@ class VisualOdometry(Estimator[SuperPoint]):
             answer = self._way.move(motion, doubt, here.stamp_ns, seen.stamp_ns, scale)
             self._seen = here
             if self._tracker.is_keyframe(self._number):
-                self._unmeasured = points, network_depth
-            if self._unmeasured is not None and self._tracker.settled:
+                self._unmeasured[self._number] = points, network_depth
+                self._measured_to(self._tracker.window.frames[0].number - 1)  # or out of the window
+            settled = self._tracker.settled
+            if settled is not None and settled in self._unmeasured:
                 self._way.settle(scale)
-                self._metre.measure(self._tracker, *self._unmeasured)
-                self._unmeasured = None
+                self._metre.measure(self._tracker, *self._unmeasured[settled])
+                self._measured_to(settled)
                 pose, covariance = self._tracker.pose, self._tracker.covariance
                 self._seen = replace(here, window_from_camera=pose, covariance=covariance)
         self.tracking = self._report(frame, seen.stamp_ns, step, state)
         return answer
+
+    def _measured_to(self, number: int) -> None:
+        """Take note that keyframes up to one are not to be measured any more."""
+        self._unmeasured = {n: one for n, one in self._unmeasured.items() if n > number}
 
     # what is said ---------------------------------------------------------------------------
 

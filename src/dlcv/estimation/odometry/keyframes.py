@@ -67,6 +67,10 @@ class Keyframes:
         """``(K, 4, 4)`` window_from_camera."""
         return np.stack([one.window_from_camera for one in self.frames])
 
+    def up_to(self, number: int) -> list[Keyframe]:
+        """Return the keyframes up to that of a number."""
+        return [one for one in self.frames if one.number <= number]
+
     def anchors_of(self, rows: Indices) -> Indices:
         """Return ``(N,)`` which keyframes some landmarks hang on."""
         return np.searchsorted([one.number for one in self.frames], self.landmarks.anchor[rows])
@@ -162,7 +166,7 @@ class Keyframes:
         """Return ``(L,)`` how many keyframes see each landmark."""
         count = np.zeros(len(self.landmarks), np.int64)
         for frame in self.frames:
-            count[self._rows(frame)[0]] += 1
+            count[self.rows_in(frame)[0]] += 1
         return count
 
     def observations(self) -> tuple[Indices, Indices, Matrix, Matrix]:
@@ -170,7 +174,7 @@ class Keyframes:
         parts = []
         marks = self.landmarks
         for number, frame in enumerate(self.frames):
-            rows, at = self._rows(frame)
+            rows, at = self.rows_in(frame)
             other = marks.anchor[rows] != frame.number
             rows, at = rows[other], at[other]
             parts.append((np.full(len(rows), number), rows, frame.xy[at], frame.stddev[at]))
@@ -196,7 +200,7 @@ class Keyframes:
         marks.variance /= factor**2
         marks.prior_stddev /= factor
 
-    def _rows(self, frame: Keyframe) -> tuple[Indices, Indices]:
+    def rows_in(self, frame: Keyframe) -> tuple[Indices, Indices]:
         """Return the rows of what a keyframe sees that is still there, and where it has them."""
         rows, there = self.landmarks.rows_of(frame.landmarks)
         return rows[there], np.flatnonzero(there)
@@ -215,7 +219,7 @@ class Keyframes:
         gone = np.zeros(len(marks), np.bool_)
         gone[homeless] = True
         for frame in self.frames:
-            rows, at = self._rows(frame)
+            rows, at = self.rows_in(frame)
             taken = gone[rows]
             rows, at = rows[taken], at[taken]
             axis, centre = frame.window_from_camera[:3, 2], frame.window_from_camera[:3, 3]

@@ -22,7 +22,7 @@ Mask = npt.NDArray[np.bool_]
 FINE, COARSE = 0.25, 2.0  # standard deviations in pixels: of a fitted point, of a detected one
 
 _SIDE = 11  # of a patch, pixels
-_LEVELS = 1  # pyramid levels above the picture: a guess is off by a pixel or two, not by ten
+_LEVELS = 1  # pyramid levels above the picture: a detection is off by a pixel or two, not by ten
 _STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 0.02)
 _BACK = 0.4  # pixels by which the way back may miss
 _AWAY = 3.0  # pixels by which a fitted point may leave the detected one
@@ -58,7 +58,7 @@ def found_again(
     links = np.full(len(rows), _LOOSE)
     recent = np.flatnonzero(marks.last_seen[rows] == last.number)
     pixels[recent], good = fitted(
-        last.grey, points.grey, marks.pixels[rows[recent]], pixels[recent], _AWAY
+        last.grey, points.grey, marks.pixels[rows[recent]], pixels[recent], _AWAY, _LEVELS
     )
     links[recent[good]] = marks.links[rows[recent[good]]] + 1
     anchors = window.anchors_of(rows)
@@ -106,6 +106,7 @@ def fitted(
     earlier_xy: FloatArray,
     later_xy: FloatArray,
     away: float,
+    levels: int = 0,
 ) -> tuple[FloatArray, Mask]:
     """Move detected points to where the patches around them fit best.
 
@@ -115,6 +116,7 @@ def fitted(
         earlier_xy: ``(N, 2)`` pixels in the earlier picture, to any fraction.
         later_xy: ``(N, 2)`` pixels in the later picture, where they were detected again.
         away: Pixels by which a fitted point may leave the detected one.
+        levels: Pyramid levels above the picture; none are needed where the start is good.
 
     Returns:
         ``(N, 2)`` float32 pixels in the later picture: the fitted ones, where the way there and
@@ -124,8 +126,8 @@ def fitted(
     if not len(detected):
         return detected.reshape(0, 2), np.zeros(0, np.bool_)
     start = np.ascontiguousarray(earlier_xy, np.float32)
-    there, found = _flow(earlier, later, start, detected)
-    back, returned = _flow(later, earlier, there, start)
+    there, found = _flow(earlier, later, start, detected, levels)
+    back, returned = _flow(later, earlier, there, start, 0)
     good = found & returned
     good &= np.abs(back - start).max(axis=1) < _BACK
     good &= np.abs(there - detected).max(axis=1) < away
@@ -133,7 +135,7 @@ def fitted(
 
 
 def _flow(
-    first: ByteImage, second: ByteImage, xy: FloatArray, guess: FloatArray
+    first: ByteImage, second: ByteImage, xy: FloatArray, guess: FloatArray, levels: int
 ) -> tuple[FloatArray, Mask]:
     moved, status, _ = cv2.calcOpticalFlowPyrLK(
         first,
@@ -141,7 +143,7 @@ def _flow(
         xy[:, None],
         guess[:, None].copy(),
         winSize=(_SIDE, _SIDE),
-        maxLevel=_LEVELS,
+        maxLevel=levels,
         criteria=_STEPS,
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )
