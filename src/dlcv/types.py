@@ -207,10 +207,8 @@ class Motion:
         odom_from_camera: ``(4, 4)`` float64, metres: product of all motions since the start.
         covariance: ``(6, 6)`` of ``previous_from_current`` as (x, y, z, rx, ry, rz), m and rad,
             expressed in the older camera's axes.
-        drift: ``(6, 6)`` what of that stays in the sum of the motions, where it is not all: what
-            a picture's noise adds to the motion before it, it takes from the one after.
-        scale_stddev: Standard deviation of the metre as a share of it, part of ``covariance`` but
-            not of ``drift``: one error common to all motions, which adds up in full.
+        scale_stddev: Standard deviation of the metre as a share of it, part of ``covariance``: one
+            error common to all motions, which adds up in full.
     """
 
     stamp_ns: int
@@ -218,7 +216,6 @@ class Motion:
     previous_from_current: FloatArray
     odom_from_camera: FloatArray
     covariance: FloatArray
-    drift: FloatArray | None = None
     scale_stddev: float = 0.0
 
 

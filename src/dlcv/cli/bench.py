@@ -68,7 +68,7 @@ _BENCHES = {
             ),
             ('camera_height', float, 'of the cameras of --data over the ground, in metres'),
             ('horizon', int, 'judge poses after N frames alone, on more stretches (10, 50, 100)'),
-            ('seed', int, 'of the generated worlds (17127); choose another one to calibrate on'),
+            ('seed', int, 'of the generated worlds (31013); choose another one to calibrate on'),
         ),
     ),
     'fundamental': _Bench(

@@ -270,7 +270,8 @@ class VisualOdometry(Estimator[SuperPoint]):
             return self._lost(frame, seen.stamp_ns, reason, step.matches)
         state: TrackingState = 'standing'
         if standing:
-            answer = self._way.move(motion, Doubt.standing(), here.stamp_ns, seen.stamp_ns, scale)
+            doubt = Doubt.standing(unit * self._tracker.depth)
+            answer = self._way.move(motion, doubt, here.stamp_ns, seen.stamp_ns, scale)
             self._seen = replace(seen, stamp_ns=frame.stamp_ns)
         else:
             if aids.wheels is not None:
