@@ -11,6 +11,7 @@ from typing import Any
 
 from dlcv.cli.main import CommandError
 from dlcv.files import expanded
+from dlcv.interface.engines import ENGINES, PRECISIONS
 from dlcv.progress import bars
 
 SUMMARY = 'Measure the accuracy of networks beside classical methods, in one run.'
@@ -115,6 +116,9 @@ def _common(parser: argparse.ArgumentParser) -> None:
     add('--limit', type=int, metavar='N', help='run only N items of each set')
     add('--threads', type=int, default=1, metavar='N',
         help='threads of OpenCV and of networks; more may change a last digit (1)')  # fmt: skip
+    add('--engine', default='torch', choices=ENGINES, help='what runs the networks (torch)')
+    add('--precision', default='fp32', choices=PRECISIONS,
+        help='arithmetic of the networks (fp32)')  # fmt: skip
     add('-o', '--output', type=expanded, metavar='FILE', help='write the report (JSON)')
     add('--card', nargs='+', default=[], dest='documents', type=expanded, metavar='DOCUMENT',
         help='then write the tables of these documents anew')  # fmt: skip
@@ -158,6 +162,8 @@ def _options(args: argparse.Namespace, kind: Callable[..., Any]) -> Any:
         data=tuple(args.data),
         sets=tuple(args.sets),
         limit=args.limit,
+        engine=args.engine,
+        precision=args.precision,
         **{name: value for name, value in given.items() if value is not None},
     )
 
