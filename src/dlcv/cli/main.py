@@ -19,6 +19,7 @@ from dlcv import __version__, process
 COMMANDS: dict[str, str] = {
     'infer': 'run one network on image files',
     'bench': 'measure the accuracy of networks beside classical methods',
+    'benchmark': 'measure the speed of nodes and networks',
     'weights': 'show, convert or check a weight file',
     'world': 'generate a recording of the built-in world',
     'convert': 'turn a dataset folder into a rosbag2',

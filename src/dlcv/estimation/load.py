@@ -13,9 +13,11 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from dlcv.engines import choose
 from dlcv.estimation.base import Estimator, Origin
 from dlcv.estimation.deep_fundamental import MatchWeigher
 from dlcv.estimation.deepvo import OdometryEstimator
+from dlcv.estimation.device import pick_device
 from dlcv.estimation.dsac import RelocalizationEstimator
 from dlcv.estimation.flownet import FlowEstimator
 from dlcv.estimation.monodepth import DepthEstimator
@@ -40,6 +42,7 @@ def load_estimator(
     *,
     device: str = 'auto',
     precision: str = 'fp32',
+    engine: str = 'torch',
     sha256: str = '',
     allow_untrained: bool = False,
 ) -> E:
@@ -52,17 +55,21 @@ def load_estimator(
             the shipped ones.
         settings: Of the estimator; its own defaults when left out.
         device: See `Estimator`.
-        precision: See `Estimator`.
+        precision: See `dlcv.engines.choose`.
+        engine: See `dlcv.engines.choose`; PyTorch computes the same everywhere.
         sha256: Digest that the file must have; empty for any.
         allow_untrained: Take random weights where there are no trained ones.
 
     Raises:
         WeightsError: If the file is refused, or there are no trained weights.
-        DeviceError: If the device or the precision is not to be had.
+        DeviceError: If the device is not to be had.
+        EngineError: If the engine or the precision is not to be had.
     """
+    choice = choose(engine, precision, device=pick_device(device).type, found=device == 'auto')
     loaded, origin = _network(network, weights, sha256, allow_untrained)
-    made = kind(loaded, settings, device, precision)
+    made = kind(loaded, settings, device, choice.torch_precision)
     made.origin = origin
+    made.use(choice)
     return made
 
 
@@ -87,7 +94,7 @@ def load_visual_odometry(
     made: VisualOdometry = load_estimator(
         VisualOdometry, 'superpoint', weights, settings, **loading
     )
-    made.weigher = load_match_weigher(device='cpu')
+    made.weigher = load_match_weigher(device='cpu')  # matches come in any number: no engine
     return made
 
 

@@ -78,7 +78,7 @@ class FeatureEstimator(Estimator[SuperPoint]):
         fit = Fit.long_side(size_of(frame), self.settings.resize_long_side, self.network.multiple)
         picture = grey(frame.image) if self.network.config.in_channels == 1 else colour(frame.image)
         with self._inference():
-            logits, coarse = self.network(self._tensor(fit.image(picture)))
+            logits, coarse = self.runner(self._tensor(fit.image(picture)))
             heat = to_array(heatmap(logits.float())[0])
             # The padding is no part of the picture: the border to remove is the picture's own.
             points, scores = self._detect(heat[: fit.resized[1], : fit.resized[0]])

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.engines import Choice
 from dlcv.estimation.base import Estimator
 from dlcv.estimation.deep_fundamental import MatchWeigher
 from dlcv.estimation.odometry.adjustment import Adjuster
@@ -114,6 +115,11 @@ class VisualOdometry(Estimator[SuperPoint]):
         self._features = FeatureEstimator(self.network, None, device, precision)
         self._adjuster = Adjuster(lockstep=True)
         self.reset()
+
+    def use(self, choice: Choice) -> None:
+        """Find points in this engine from now on."""
+        self._features.use(choice)
+        self.runner = self._features.runner
 
     def reset(self) -> None:
         """Forget the drive so far; the next frame is the origin."""

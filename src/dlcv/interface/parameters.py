@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from dlcv.geometry.frames import frame_name
+from dlcv.interface.engines import ENGINES, PRECISIONS
 from dlcv.interface.rectified import CHOICES
 
 Value = bool | int | float | str | tuple[float, ...]
@@ -172,9 +173,15 @@ class CommonParameters:
         'auto', 'Where the network runs; auto takes CUDA when there is one.',
         choices=('auto', 'cpu', 'cuda', 'cuda:N'),
     )  # fmt: skip
+    engine: str = parameter(
+        'auto', 'What runs the network; auto takes the fastest that is installed.',
+        choices=ENGINES,
+    )  # fmt: skip
     precision: str = parameter(
-        'fp32', 'Arithmetic of the network; fp16 and bf16 are for GPUs.',
-        choices=('fp32', 'fp16', 'bf16'),
+        'auto',
+        'Arithmetic of the network; auto: int8 where it is faster and the weights have measured '
+        'ranges, else fp32; fp16 is for GPUs, bf16 for them and openvino.',
+        choices=PRECISIONS,
     )  # fmt: skip
     num_threads: int = parameter(
         0, 'CPU threads of the network; 0 takes half of the cores.', low=0, high=256

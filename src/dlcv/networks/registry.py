@@ -13,6 +13,7 @@ from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.dsac import DsacConfig, coordinate_network
 from dlcv.networks.flownet import FlowNet, FlowNetConfig
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig
+from dlcv.networks.netvlad import NetVLAD, NetVLADConfig
 from dlcv.networks.sfmlearner import DispNetS, DispNetSConfig
 from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
 
@@ -24,6 +25,7 @@ ModelConfig = (
     | DsacConfig
     | DispNetSConfig
     | DeepFundamentalConfig
+    | NetVLADConfig
 )
 
 
@@ -48,6 +50,7 @@ NETWORKS = {
     'dsac': Network(DsacConfig, coordinate_network),
     'sfmlearner': Network(DispNetSConfig, DispNetS),
     'deep_fundamental': Network(DeepFundamentalConfig, DeepFundamental),
+    'netvlad': Network(NetVLADConfig, NetVLAD),
 }
 
 

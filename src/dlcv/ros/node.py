@@ -200,7 +200,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             self.get_logger().info(f'threads: {threads()}')
             self.task.estimator = self.load(p.device, p.precision)
             self._say_weights()
-            self.task.estimator.warm_up(*WARM_UP_SIZE)
+            self._warm_up()
             topics = [t for t in self.spec.outputs if t is not DIAGNOSTICS and self.publishes(t)]
             self.outputs.open(topics)
             self.task.configure()
@@ -280,6 +280,14 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             self.get_logger().info(f'weights: {origin.path}')
         else:
             self.get_logger().warning('the network is untrained: its results mean nothing')
+
+    def _warm_up(self) -> None:
+        runner = getattr(self.task.estimator, 'runner', None)  # not all have a network of their own
+        if runner is not None:
+            runner.say = self.warn
+        self.task.estimator.warm_up(*WARM_UP_SIZE)
+        if runner is not None:
+            self.get_logger().info(f'engine: {runner.choice}')
 
     def _refuse(self, reason: str) -> TransitionCallbackReturn:
         self.fault = reason

@@ -24,6 +24,7 @@ from dlcv.data.datasets.pictures import PICTURES
 from dlcv.estimation.memory import keep_freed_memory
 from dlcv.files import expanded, whole_file
 from dlcv.host import threads
+from dlcv.interface.engines import ENGINES, PRECISIONS
 from dlcv.types import ByteImage, Camera
 
 SUMMARY = 'Run one network on image files, without ROS.'
@@ -180,8 +181,13 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         '--device', default='auto', metavar='DEVICE', help='auto, cpu, cuda or cuda:N (auto)'
     )
     parser.add_argument(
-        '--precision', default='fp32', choices=('fp32', 'fp16', 'bf16'),
-        help='arithmetic of the network; 16 bits are for GPUs (fp32)',
+        '--engine', default='auto', choices=ENGINES,
+        help='what runs the network; auto takes the fastest that is installed (auto)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--precision', default='auto', choices=PRECISIONS,
+        help='arithmetic of the network; auto: int8 where it is faster and the weights have '
+        'measured ranges, else fp32 (auto)',
     )  # fmt: skip
     parser.add_argument(
         '--threads', type=int, default=0, metavar='N', help="CPU threads (PyTorch's choice)"

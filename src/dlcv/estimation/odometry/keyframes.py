@@ -89,6 +89,16 @@ class Keyframes:
         axis, centre = window_from_camera[:3, 2], window_from_camera[:3, 3]
         return np.asarray((self.points_of(rows) - centre) @ axis, np.float64)
 
+    def seen_from(self, window_from_camera: FloatArray) -> Matrix:
+        """Return ``(L, 2)`` x/z and y/z of the landmarks in a camera; NaN of those behind it."""
+        marks = self.landmarks
+        camera_from_anchor = np.linalg.inv(window_from_camera) @ self.poses  # (K, 4, 4)
+        rays = np.column_stack((marks.rays, np.ones(len(marks)), marks.inverse_depth))
+        there = camera_from_anchor[self.anchors_of(np.arange(len(marks))), :3]
+        x, y, z = np.einsum('lij,lj->il', there, rays)
+        depth = np.where(z > 0, z, np.nan)
+        return np.column_stack((x / depth, y / depth))
+
     def add(self, points: Points, window_from_camera: Matrix, seen: Sighting, fresh: Fresh) -> None:
         """Keep a picture; what it sees anew becomes landmarks.
 

@@ -30,6 +30,9 @@ Indices = npt.NDArray[np.int64]
 
 _SHARE = 0.3  # of the matches that must agree
 _LEFT = 0.1  # of the landmarks that agreed in the last picture, that must agree in this one
+_NEARBY = (
+    0.5  # of these, that must be found where they are expected, or all are looked for anywhere
+)
 _STILL, _STEADY = 0.15, 0.6  # median shift in pixels, and share of points that must stand
 _SHIFT = 0.4  # pixels that a standing point may seem to move
 _REMEMBERED, _UNCONFIRMED = 8, 3  # pictures without which landmarks are forgotten
@@ -153,7 +156,14 @@ class Tracker:
         """
         self.settled = False
         self._adjust()
-        seen = found_again(self.window, self._last, points)
+        predicted = self.pose @ (self._motion if motion is None else motion)
+        seen = found_again(
+            self.window,
+            self._last,
+            points,
+            predicted if self._agreed and not self.fruitless else None,
+            _NEARBY * self._agreed,
+        )
         if self._stands(seen):
             self._motion = np.eye(4)
             return self._step('standing', seen, seen)
@@ -169,7 +179,7 @@ class Tracker:
             guess=self._guess,
             length=float(np.linalg.norm(self._motion[:3, 3])),
         )
-        found = search.locate(self.pose @ (self._motion if motion is None else motion))
+        found = search.locate(predicted)
         self._sure, self._turns, self.misfit = found.sure, found.turns, found.misfit
         if found.rival is None or self._rivalled:
             return self.believe(points, seen, found.pose)

@@ -176,6 +176,7 @@ class Task(ABC, Generic[P, R]):
             'allow_untrained': p.allow_random_weights,
             'device': device,
             'precision': precision,
+            'engine': p.engine if device == p.device else 'auto',  # that was of a GPU
         }
 
 
