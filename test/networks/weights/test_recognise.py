@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 
 from dlcv.networks.dsac import DsacConfig
 from dlcv.networks.flownet import FlowNetConfig
 from dlcv.networks.superpoint import SuperPointConfig
-from dlcv.networks.weights import WeightsError, load_network
-from dlcv.networks.weights.recognise import layout
+from dlcv.networks.weights import PARTS, SHIPPED_CONFIGS, WeightsError, load_network
+from dlcv.networks.weights.recognise import blueprint, layout
 
 
 @pytest.fixture
@@ -95,3 +97,10 @@ def test_a_layout_is_the_state_of_the_network_that_is_built(make):
     config = SuperPointConfig(variant='vgg_bn', width=1 / 16)
     state = make(config).state_dict()
     assert dict(layout(config)) == {key: tuple(value.shape) for key, value in state.items()}
+
+
+@pytest.mark.parametrize('name', [*SHIPPED_CONFIGS, *PARTS])
+def test_shapes_are_found_without_pytorchs_compiler(monkeypatch, name):
+    """Two seconds of imports, for a node that only wants to know its network's shapes."""
+    monkeypatch.setitem(sys.modules, 'torch._dynamo', None)  # importing it fails now
+    assert blueprint({**SHIPPED_CONFIGS, **PARTS}[name]).state_dict()
