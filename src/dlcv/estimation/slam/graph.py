@@ -175,29 +175,29 @@ def solve(
         ValueError: If an edge names a keyframe that is not there, or a covariance is none.
     """
     size = 7 if scaled else 6
-    poses = np.array(poses, np.float64)
-    logs = np.zeros(len(poses)) if log_scale is None else np.array(log_scale, np.float64)
-    _check(poses, edges, size)
-    held = _held(len(poses), edges, fixed)
+    placed: Matrix = np.array(poses, np.float64)
+    logs: Matrix = np.zeros(len(placed)) if log_scale is None else np.array(log_scale, np.float64)
+    _check(placed, edges, size)
+    held = _held(len(placed), edges, fixed)
     system = _System(edges, held, size)
-    weights = np.ones(len(edges))
+    weights: Matrix = np.ones(len(edges))
     gate, tried, damping = GATE[size], 0, 1e-9
     if edges.doubted.any():
         doubted = edges.doubted
-        squared = system.squares(poses, logs)
+        squared = system.squares(placed, logs)
         width = np.ones(len(edges))
-        width[doubted] = np.maximum(squared / _surprises(poses, logs, edges, size), 1)[doubted]
+        width[doubted] = np.maximum(squared / _surprises(placed, logs, edges, size), 1)[doubted]
         for kernel in [*_narrowing(width), *[np.ones(len(edges))] * _AGAIN]:
             weights = np.where(doubted, np.square(kernel * gate / (squared + kernel * gate)), 1.0)
-            poses, logs, damping, steps = system.descend(poses, logs, weights, damping, 1)
+            placed, logs, damping, steps = system.descend(placed, logs, weights, damping, 1)
             tried += steps
-            squared = system.squares(poses, logs)
+            squared = system.squares(placed, logs)
         weights = np.where(doubted & (squared > gate), 0.0, 1.0)
-    poses, logs, _, steps = system.descend(poses, logs, weights, damping, _STEPS)
-    cost = float(weights @ system.squares(poses, logs))
-    system.factorise(poses, logs, weights)
+    placed, logs, _, steps = system.descend(placed, logs, weights, damping, _STEPS)
+    cost = float(weights @ system.squares(placed, logs))
+    system.factorise(placed, logs, weights)
     return Solved(
-        poses=poses,
+        poses=placed,
         log_scale=logs,
         weights=weights,
         cost=cost,

@@ -185,7 +185,8 @@ class PlaceMap:
 def encoded(descriptors: FloatArray) -> Codes:
     """Return descriptors ``(N, D)`` as whole numbers: a quarter of the bytes, the same matches."""
     high = np.abs(descriptors).max(axis=1, keepdims=True, initial=1e-12)
-    return np.rint(descriptors * (_CODE / high)).astype(np.int8)
+    codes: Codes = np.rint(descriptors * (_CODE / high)).astype(np.int8)
+    return codes
 
 
 def decoded(codes: Codes) -> FloatArray:

@@ -48,7 +48,7 @@ class Alone:
         """Publish nothing."""
 
     def hand(self, name: str, header: Any, value: Any) -> bool:  # noqa: ARG002 - nobody takes it
-        """Give it to nobody."""
+        """Give nothing away; nobody wants a message."""
         return False
 
     def judge(self, condition: Verdict | None) -> None:
