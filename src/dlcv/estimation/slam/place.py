@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.estimation.slam.graph import Edges
+from dlcv.estimation.slam.equations import Edges
 from dlcv.types import Camera, FloatArray
 
 Matrix = npt.NDArray[np.float64]
@@ -185,7 +185,7 @@ class PlaceMap:
 def encoded(descriptors: FloatArray) -> Codes:
     """Return descriptors ``(N, D)`` as whole numbers: a quarter of the bytes, the same matches."""
     high = np.abs(descriptors).max(axis=1, keepdims=True, initial=1e-12)
-    return np.rint(descriptors * (_CODE / high)).astype(np.int8)
+    return np.asarray(np.rint(descriptors * (_CODE / high)), np.int8)
 
 
 def decoded(codes: Codes) -> FloatArray:
