@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -75,7 +76,7 @@ def drifting(truth, turn=0.004, scale=1.0, seed=0):
     """Return odometry of a way, each step turned a little at random, and what a step adds."""
     rng = np.random.default_rng(seed)
     poses = [np.eye(4)]
-    for before, after in zip(truth[:-1], truth[1:], strict=True):
+    for before, after in pairwise(truth):
         step = np.linalg.solve(before, after)
         step[:3, :3] = step[:3, :3] @ Rotation.from_rotvec(rng.normal(0, turn, 3)).as_matrix()
         step[:3, 3] *= scale ** len(poses)

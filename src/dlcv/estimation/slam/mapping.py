@@ -94,6 +94,7 @@ class Mapper:
     Attributes:
         place: The map.
         refused: Why candidates for loops were none -> how often.
+        joined: Whether it is known how what is mapped now lies in the map that was given.
     """
 
     def __init__(self, settings: MapSettings | None = None, place: PlaceMap | None = None) -> None:
@@ -101,6 +102,7 @@ class Mapper:
         self.place = place or PlaceMap(scaled=self.settings.scaled)
         self.refused: Counter[str] = Counter()
         self._session = self.place.sessions
+        self.joined = not self._session
         self._candidates = Candidates(self.settings.loops)
         self._odom: Matrix = np.eye(4)  # of the last picture
         self._since: Matrix = np.eye(4)  # keyframe_from_camera
@@ -300,7 +302,10 @@ class Mapper:
             if isinstance(seen, str):
                 self.refused[seen] += 1
                 continue
-            place.connect(edge_of(place, candidate, newest, seen))
+            edge = edge_of(place, candidate, newest, seen)
+            place.connect(edge)
+            if not self.joined and place.keyframes[candidate].session != self._session:
+                self._join(edge)
             found.append((len(place.edges) - 1, candidate, seen))
         if not found:
             return []
@@ -338,6 +343,24 @@ class Mapper:
         wide = np.where(edges.doubted, 1.0, _OVERCONFIDENT**2)[:, None, None]
         edges = replace(edges, covariance=edges.covariance * wide)
         return bool(surprises(place.poses, place.log_scale, edges, size)[-1] < GATE[size])
+
+    def _join(self, edge: Edge) -> None:
+        """Move what is mapped now to where the first loop with the map that was given has it."""
+        place = self.place
+        own = [k for k, one in enumerate(place.keyframes) if one.session == self._session]
+        scale = np.exp(place.log_scale[edge.older])
+        motion = edge.motion.copy()
+        motion[:3, 3] *= scale
+        target = place.poses[edge.older] @ motion
+        grown = place.log_scale[edge.older] + edge.log_scale - place.log_scale[edge.newer]
+        change = target @ inverse(place.poses[edge.newer])
+        middle = place.poses[edge.newer][:3, 3].copy()
+        for k in own:
+            pose = place.poses[k].copy()
+            pose[:3, 3] = middle + np.exp(grown) * (pose[:3, 3] - middle)
+            place.poses[k] = change @ pose
+            place.log_scale[k] += grown
+        self.joined = True
 
     def optimise(self) -> None:
         """Move the keyframes until they agree with all edges that are no false loops."""
