@@ -19,6 +19,7 @@ from dlcv.estimation.deepvo import OdometryEstimator
 from dlcv.estimation.dsac import RelocalizationEstimator
 from dlcv.estimation.flownet import FlowEstimator
 from dlcv.estimation.monodepth import DepthEstimator
+from dlcv.estimation.netvlad import PlaceEstimator
 from dlcv.estimation.superpoint import FeatureEstimator
 from dlcv.estimation.visual_odometry import VisualOdometry, VisualOdometrySettings
 from dlcv.networks.weights import WeightsError, chosen, load, untrained
@@ -71,6 +72,7 @@ load_flow = partial(load_estimator, FlowEstimator, 'flownet')
 load_depth = partial(load_estimator, DepthEstimator, 'monodepth')
 load_match_weigher = partial(load_estimator, MatchWeigher, 'deep_fundamental')
 load_odometry = partial(load_estimator, OdometryEstimator, 'deepvo')
+load_places = partial(load_estimator, PlaceEstimator, 'netvlad')
 load_relocalization = partial(load_estimator, RelocalizationEstimator, 'dsac')
 
 
