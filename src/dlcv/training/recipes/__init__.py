@@ -17,6 +17,7 @@ RECIPES = {
     'DeepVORecipe': 'deepvo',
     'AceEncoderRecipe': 'ace_encoder',
     'DeepFundamentalRecipe': 'deep_fundamental',
+    'NetVLADRecipe': 'netvlad',
 }
 """Module of this package that holds each class."""
 
