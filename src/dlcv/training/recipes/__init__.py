@@ -17,6 +17,7 @@ RECIPES = {
     'DeepVORecipe': 'deepvo',
     'AceEncoderRecipe': 'ace_encoder',
     'DeepFundamentalRecipe': 'deep_fundamental',
+    'DispNetRecipe': 'dispnet',
 }
 """Module of this package that holds each class."""
 
