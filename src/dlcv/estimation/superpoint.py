@@ -97,11 +97,7 @@ class FeatureEstimator(Estimator[SuperPoint]):
         fit = Fit.long_side(size_of(frame), self.settings.resize_long_side, self.network.multiple)
         picture = grey(frame.image) if self.network.config.in_channels == 1 else colour(frame.image)
         with self._inference():
-<<<<<<< HEAD
-            logits, coarse = self.runner(self._tensor(fit.image(picture)))
-=======
             (logits, coarse), place = self._run(self._tensor(fit.image(picture)))
->>>>>>> netvlad
             heat = to_array(heatmap(logits.float())[0])
             # The padding is no part of the picture: the border to remove is the picture's own.
             points, scores = self._detect(heat[: fit.resized[1], : fit.resized[0]])
@@ -138,7 +134,7 @@ class FeatureEstimator(Estimator[SuperPoint]):
     def _run(self, picture: Tensor) -> tuple[tuple[Tensor, Tensor], FloatArray | None]:
         """Return what the network gives, and the descriptor of the whole image if it is wanted."""
         if self._places is None:
-            return self.network(picture), None
+            return self.runner(picture), None
         features = self.network.encode(picture)
         return self.network.heads(features), to_array(self._places.describe(features)[0])
 

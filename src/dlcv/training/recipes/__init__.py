@@ -18,6 +18,7 @@ RECIPES = {
     'AceEncoderRecipe': 'ace_encoder',
     'DeepFundamentalRecipe': 'deep_fundamental',
     'NetVLADRecipe': 'netvlad',
+    'DispNetRecipe': 'dispnet',
 }
 """Module of this package that holds each class."""
 
