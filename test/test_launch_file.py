@@ -126,8 +126,9 @@ def test_composed_nodes_are_one_action_with_the_arguments_of_up(description):
     words = command_of(action, context)
     assert words[0].endswith('composed_node')
     plan = make_plan(given, context.environment, colour=False)
-    told = [*members(plan.nodes), '--ros-args', '--log-level', 'info', '-r', '__ns:=/robot']
-    assert words[1:] == told
+    as_launch_adds_it = ['--ros-args', '-r', '__ns:=/robot']
+    for_all = ['--ros-args', '--log-level', 'info', *as_launch_adds_it]
+    assert words[1:] == [*members(plan.nodes), *for_all]
 
 
 def test_the_environment_is_the_plans(description):

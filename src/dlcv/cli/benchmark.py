@@ -7,19 +7,24 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dlcv.cli.extras import need
 from dlcv.cli.main import CommandError
 from dlcv.files import expanded
 from dlcv.progress import bars
 
 if TYPE_CHECKING:
-    from dlcv.evaluation.bench.report import Report
+    from dlcv.evaluation.bench.options import Progress
+    from dlcv.evaluation.bench.report import Report, Table
+    from dlcv.evaluation.speed.film import Film
     from dlcv.evaluation.speed.run import SpeedOptions
 
 SUMMARY = 'Measure the speed of nodes and networks on this machine.'
 EXAMPLES = """\
 examples:
-  dlcv benchmark --bare                               estimators and their networks, without ROS
-  dlcv benchmark --bare --references -o speed.json    beside plain programs of the same papers, too
+  dlcv benchmark                                every node in a process of its own, and the vo graph
+  dlcv benchmark --nodes vo --rates 10          superpoint, visual_odometry and monodepth together
+  dlcv benchmark --bare                         estimators and their networks, without ROS
+  dlcv benchmark --references -o speed.json     beside plain programs of the same papers
   dlcv benchmark --bare --compare speed.json --fail-above 1.2    has anything become slower?
 """
 _WIDTH = 200  # of a table that goes to a file or a pipe
@@ -28,6 +33,9 @@ _WIDTH = 200  # of a table that goes to a file or a pipe
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``dlcv benchmark``."""
     add = parser.add_argument
+    add('--nodes', nargs='+', default=[], metavar='NAME',
+        help='nodes to measure; vo is superpoint, visual_odometry and monodepth together '
+        '(all that start by themselves, and vo, unless one of the next is given)')  # fmt: skip
     add('--bare', action='store_true',
         help='estimators alone, beside their bare networks, without ROS')  # fmt: skip
     add('--references', action='store_true',
@@ -37,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='estimators beside plain programs while another process is busy')  # fmt: skip
     add('--networks', nargs='+', default=[], metavar='NAME',
         help='shipped weights that are measured without ROS (all)')  # fmt: skip
+    add('--rates', nargs='+', type=float, default=[10.0, 30.0], metavar='HZ',
+        help='pictures a second that nodes are shown (10 30)')  # fmt: skip
+    add('--seconds', type=float, default=10.0, metavar='S', help='of each rate (10)')
+    add('--no-peak', dest='peak', action='store_false',
+        help='do not look for the highest rate of a node')  # fmt: skip
     add('--size', default='640x480', metavar='WxH', help='of generated pictures (640x480)')
     add('--recording', type=expanded, metavar='BAG|DIR',
         help='show pictures of a recording, in place of generated ones')  # fmt: skip
@@ -66,6 +79,8 @@ def run(args: argparse.Namespace) -> int:
     ]
     with bars() as progress:
         tables = measure_alone(options, film, kinds, progress)
+        if names := _nodes(args):
+            tables += _measure_nodes(args, names, options, film, progress)
     report = report_of(options, film, tables)
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     print_tables(report, console)
@@ -78,8 +93,8 @@ def _checked(args: argparse.Namespace) -> Report | None:
     """Refuse what cannot be done before anything is measured; return the older report."""
     from dlcv.evaluation.bench.report import read_json
 
-    if not (args.bare or args.references or args.busy):
-        raise CommandError('say what is to be measured: --bare, --references, --busy')
+    if _nodes(args):
+        need('rclpy', 'rosbags')
     if args.fail_above is not None and args.compare is None:
         raise CommandError('--fail-above needs --compare, the report to compare with')
     if args.output is not None and not args.output.parent.is_dir():
@@ -98,6 +113,35 @@ def _options(args: argparse.Namespace) -> SpeedOptions:
         threads=args.threads,
         subjects=tuple(args.networks) or tuple(SUBJECTS),
     )
+
+
+def _nodes(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return which nodes and graphs are measured."""
+    if args.nodes or args.bare or args.references or args.busy:
+        return tuple(args.nodes)
+    from dlcv.interface.launch import DEFAULT_NODES
+
+    return (*DEFAULT_NODES, 'vo')
+
+
+def _measure_nodes(
+    args: argparse.Namespace,
+    names: tuple[str, ...],
+    options: SpeedOptions,
+    film: Film,
+    progress: Progress,
+) -> list[Table]:
+    from dlcv.ros.benchmark.measure import NodesOptions, measure_nodes
+
+    how = NodesOptions(
+        targets=names,
+        rates=tuple(args.rates),
+        seconds=args.seconds,
+        rounds=args.rounds,
+        peak=args.peak,
+        parameters={'num_threads': options.threads, **options.parameters},
+    )
+    return measure_nodes(how, film, progress)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -51,13 +51,14 @@ class Runner:
 
     Attributes:
         choice: The engine; PyTorch after that failed.
+        part: The part.
         say: Takes a warning.
     """
 
     def __init__(self, part: nn.Module, choice: Choice = TORCH) -> None:
         self.choice = choice
         self.say: Say = logging.getLogger(__name__).warning
-        self._part = part
+        self.part = part
         self._engines: dict[Shapes, Engine] = {}
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -72,7 +73,7 @@ class Runner:
 
     def _ready(self, shapes: Shapes) -> Engine:
         try:
-            return ready(self._part, shapes, self.choice)
+            return ready(self.part, shapes, self.choice)
         except Exception as err:  # noqa: BLE001 - whatever a foreign library raises
             first = (str(err).strip() or type(err).__name__).splitlines()[0]
             self.say(f'PyTorch instead of {self.choice}: {first}')
@@ -80,4 +81,4 @@ class Runner:
             return self._eager
 
     def _eager(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        return flat(self._part(*inputs))
+        return flat(self.part(*inputs))

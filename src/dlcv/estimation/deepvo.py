@@ -95,6 +95,8 @@ class OdometryEstimator(Estimator[DeepVO]):
 
     part = staticmethod(codes)
 
+    pairs = True
+
     def __init__(
         self,
         network: DeepVO,

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from dlcv.engines import choose
+from dlcv.engines.ranges import read_ranges
 from dlcv.estimation.base import Estimator, Origin
 from dlcv.estimation.deep_fundamental import MatchWeigher
 from dlcv.estimation.deepvo import OdometryEstimator
@@ -21,6 +22,7 @@ from dlcv.estimation.device import pick_device
 from dlcv.estimation.dsac import RelocalizationEstimator
 from dlcv.estimation.flownet import FlowEstimator
 from dlcv.estimation.monodepth import DepthEstimator
+from dlcv.estimation.netvlad import PlaceEstimator
 from dlcv.estimation.superpoint import FeatureEstimator
 from dlcv.estimation.visual_odometry import VisualOdometry, VisualOdometrySettings
 from dlcv.networks.weights import WeightsError, chosen, load, untrained
@@ -65,8 +67,15 @@ def load_estimator(
         DeviceError: If the device is not to be had.
         EngineError: If the engine or the precision is not to be had.
     """
-    choice = choose(engine, precision, device=pick_device(device).type, found=device == 'auto')
     loaded, origin = _network(network, weights, sha256, allow_untrained)
+    rounds = engine != 'torch' and precision in ('auto', 'int8')
+    choice = choose(
+        engine,
+        precision,
+        device=pick_device(device).type,
+        ranges=read_ranges(origin.path, origin.sha256) if rounds and origin.path else None,
+        found=device == 'auto',
+    )
     made = kind(loaded, settings, device, choice.torch_precision)
     made.origin = origin
     made.use(choice)
@@ -78,7 +87,15 @@ load_flow = partial(load_estimator, FlowEstimator, 'flownet')
 load_depth = partial(load_estimator, DepthEstimator, 'monodepth')
 load_match_weigher = partial(load_estimator, MatchWeigher, 'deep_fundamental')
 load_odometry = partial(load_estimator, OdometryEstimator, 'deepvo')
+load_places = partial(load_estimator, PlaceEstimator, 'netvlad')
 load_relocalization = partial(load_estimator, RelocalizationEstimator, 'dsac')
+LOADERS: dict[str, Callable[..., Estimator[Any]]] = {
+    'superpoint': load_features,
+    'flownet': load_flow,
+    'monodepth': load_depth,
+    'deepvo': load_odometry,
+}
+"""Network of pictures -> its loader."""
 
 
 def load_visual_odometry(

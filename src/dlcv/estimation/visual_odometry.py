@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.engines import Choice
+from dlcv.estimation import rehearsal
 from dlcv.estimation.base import Estimator
 from dlcv.estimation.deep_fundamental import MatchWeigher
 from dlcv.estimation.odometry.adjustment import Adjuster
@@ -100,6 +101,8 @@ class VisualOdometry(Estimator[SuperPoint]):
     Attributes:
         weigher: Says which matches count, where no prediction holds; None for all alike.
         tracking: What it knows of itself since the last frame.
+        points_come: Whether pictures are to come with their points, so that the network is run for
+            those alone that do not: nothing is got ready for it.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         super().__init__(network, device, precision)
         self.settings = settings or VisualOdometrySettings()
         self.weigher: MatchWeigher | None = None
+        self.points_come = False
         self._features = FeatureEstimator(self.network, None, device, precision)
         self._adjuster = Adjuster(lockstep=True)
         self.reset()
@@ -120,6 +124,16 @@ class VisualOdometry(Estimator[SuperPoint]):
         """Find points in this engine from now on."""
         self._features.use(choice)
         self.runner = self._features.runner
+
+    def warm_up(self, width: int, height: int, camera: Camera | None = None) -> None:
+        """Run on made-up pictures of the size to come: the first real one is as fast as any."""
+        first, second = rehearsal.pictures(2, width, height, camera)
+        size = self.network.config.descriptor_size
+        come = self.points_come
+        points = rehearsal.points(first, size) if come else self._features.push(first)
+        for frame in (first, second):
+            self.push(frame, Aids(keypoints=points))
+        self.reset()
 
     def reset(self) -> None:
         """Forget the drive so far; the next frame is the origin."""
@@ -270,7 +284,8 @@ class VisualOdometry(Estimator[SuperPoint]):
             return self._lost(frame, seen.stamp_ns, reason, step.matches)
         state: TrackingState = 'standing'
         if standing:
-            answer = self._way.move(motion, Doubt.standing(), here.stamp_ns, seen.stamp_ns, scale)
+            doubt = Doubt.standing(unit * self._tracker.depth)
+            answer = self._way.move(motion, doubt, here.stamp_ns, seen.stamp_ns, scale)
             self._seen = replace(seen, stamp_ns=frame.stamp_ns)
         else:
             if aids.wheels is not None:

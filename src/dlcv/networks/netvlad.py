@@ -238,16 +238,26 @@ class NetVLAD(nn.Module):
         """
         return self.describe(self.encode(images))
 
-    def encode(self, images: Tensor) -> Tensor:
-        """Return the features ``(B, C, h, w)`` of the encoder; arguments as those of `forward`."""
+    def encode(self, images: Tensor, first: int = 0, last: int | None = None) -> Tensor:
+        """Return the features ``(B, C, h, w)`` of the encoder.
+
+        Args:
+            images: As those of `forward`.
+            first: Of the layers of ``vgg16``, the first to run; ``images`` is what comes out of
+                the one before.
+            last: The first that is not run any more.
+        """
         if isinstance(self.encoder, SharedEncoder):
             return self.encoder.encode(images)
-        expect(images, 'B 3 H W', 'images')
-        if min(images.shape[2:]) < 2 ** (len(_STAGES) - 1):
-            raise ShapeError(
-                f'images: height and width must be 16 or more, got {tuple(images.shape[2:])}'
-            )
-        features: Tensor = self.encoder((images - self.mean) / self.std)
+        x = images
+        if not first:
+            expect(images, 'B 3 H W', 'images')
+            if min(images.shape[2:]) < 2 ** (len(_STAGES) - 1):
+                raise ShapeError(
+                    f'images: height and width must be 16 or more, got {tuple(images.shape[2:])}'
+                )
+            x = (images - self.mean) / self.std
+        features: Tensor = self.encoder[first:last](x)
         return features
 
     def describe(self, features: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ import pytest
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from dlcv.estimation.slam.graph import Edges, residuals, solve
+from dlcv.estimation.slam.equations import Edges, residuals
+from dlcv.estimation.slam.graph import solve
 
 
 def ring(count=24, radius=3.0, seed=0):

@@ -115,7 +115,6 @@ def test_estimator_beside_its_network_in_a_process_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
-        ([], 'say what is to be measured'),
         (['--bare', '--fail-above', '2'], 'needs --compare'),
         (['--bare', '--size', 'big'], "WIDTHxHEIGHT, such as 640x480, got 'big'"),
         (['--bare', '--networks', 'orb'], "no network 'orb'; there are superpoint"),

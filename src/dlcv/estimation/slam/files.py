@@ -71,6 +71,7 @@ def save_place(place: PlaceMap, path: Path) -> None:
         'version': VERSION,
         'frame': place.frame,
         'source': place.source,
+        'described': place.described,
         'scaled': place.scaled,
         'named': place.named,
         'cameras': [to_dict(camera) for camera in cameras],
@@ -219,6 +220,7 @@ def _place(header: dict[str, Any], arrays: Arrays) -> PlaceMap:
     return PlaceMap(
         frame=str(header['frame']),
         source=str(header['source']),
+        described=str(header['described']),
         scaled=bool(header['scaled']),
         keyframes=frames,
         poses=arrays['keyframe.pose'],

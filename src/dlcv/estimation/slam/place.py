@@ -5,12 +5,12 @@ Letters in this file: K keyframes, N keypoints of one, D numbers of a descriptor
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.estimation.slam.graph import Edges
+from dlcv.estimation.slam.equations import Edges
 from dlcv.types import Camera, FloatArray
 
 Matrix = npt.NDArray[np.float64]
@@ -104,6 +104,10 @@ class Landmarks:
         points, covariance = np.empty((0, 3)), np.empty((0, 3, 3))
         return cls(name=whole, points=points, covariance=covariance, sightings=whole)
 
+    def only(self, rows: Indices) -> Landmarks:
+        """Return some of them, by their rows."""
+        return Landmarks(**{one.name: getattr(self, one.name)[rows] for one in fields(self)})
+
     def rows_of(self, names: Indices) -> tuple[Indices, npt.NDArray[np.bool_]]:
         """Return ``(N,)`` the rows of some names, and which of them are there."""
         if not len(self):
@@ -119,6 +123,7 @@ class PlaceMap:
     Attributes:
         frame: Name of its frame.
         source: What it was made of, in words.
+        described: Name of what says how pictures look as wholes.
         scaled: Whether each keyframe has a unit of its own: nothing measured the metre.
         keyframes: In the order in which they were taken.
         poses: ``(K, 4, 4)`` map_from_camera, metres.
@@ -131,6 +136,7 @@ class PlaceMap:
 
     frame: str = 'map'
     source: str = ''
+    described: str = ''
     scaled: bool = False
     keyframes: list[Keyframe] = field(default_factory=list)
     poses: Matrix = field(default_factory=lambda: np.empty((0, 4, 4)))
@@ -185,8 +191,7 @@ class PlaceMap:
 def encoded(descriptors: FloatArray) -> Codes:
     """Return descriptors ``(N, D)`` as whole numbers: a quarter of the bytes, the same matches."""
     high = np.abs(descriptors).max(axis=1, keepdims=True, initial=1e-12)
-    codes: Codes = np.rint(descriptors * (_CODE / high)).astype(np.int8)
-    return codes
+    return np.asarray(np.rint(descriptors * (_CODE / high)), np.int8)
 
 
 def decoded(codes: Codes) -> FloatArray:

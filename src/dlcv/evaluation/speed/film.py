@@ -40,11 +40,15 @@ class Film:
         """Width and height in pixels."""
         return self.pictures.shape[2], self.pictures.shape[1]
 
+    @property
+    def turn(self) -> int:
+        """Pictures after which it begins anew: all of them forth, those between back."""
+        return 2 * len(self.pictures) - 2
+
     def picture(self, number: int) -> ByteImage:
         """Return a picture of the endless film: forth, back, forth again."""
-        turn = 2 * len(self.pictures) - 2
-        at = number % turn
-        return np.asarray(self.pictures[min(at, turn - at)], np.uint8)
+        at = number % self.turn
+        return np.asarray(self.pictures[min(at, self.turn - at)], np.uint8)
 
     def frames(self, period_ns: int = PERIOD_NS) -> Iterator[Frame]:
         """Give frames without end."""

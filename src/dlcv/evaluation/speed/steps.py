@@ -26,7 +26,7 @@ SUBJECTS = {
 }
 """Name of the shipped weights -> the node that runs them."""
 ESTIMATOR, NETWORK = 'estimator', 'network'
-_NEVER_LATE = {
+NEVER_LATE: dict[str, Any] = {
     'max_interval': 10.0,  # whatever the machine does meanwhile, a picture follows the last one
     'max_frame_interval': 10.0,
     'max_linear_speed': 100.0,  # pictures are shown to and fro
@@ -78,7 +78,7 @@ def estimator_of(subject: str, **parameters: Any) -> Any:
     given: dict[str, Any] = {
         'weights': subject,
         'allow_random_weights': subject == 'dsac',
-        **_NEVER_LATE,
+        **NEVER_LATE,
     }
     given |= parameters
     settings = spec.parameters(**{k: v for k, v in given.items() if k in known})

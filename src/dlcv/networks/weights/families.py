@@ -19,6 +19,7 @@ from dlcv.networks.dsac import DsacConfig
 from dlcv.networks.flownet import FlowNetConfig
 from dlcv.networks.monodepth import MonodepthConfig
 from dlcv.networks.netvlad import NetVLADConfig
+from dlcv.networks.psmnet import PSMNetConfig
 from dlcv.networks.registry import ModelConfig
 from dlcv.networks.superpoint import SuperPointConfig
 from dlcv.networks.weights.files import Note
@@ -277,6 +278,19 @@ def _as_convolutions(tensors: Tensors) -> dict[str, Tensor]:
     return found
 
 
+# ----------------------------------------------------------------------------- PSMNet
+
+
+def _psmnet(tensors: Tensors, _: Notes) -> PSMNetConfig:
+    """The file does not tell its disparities, which no weight depends on: the published ones."""
+    return PSMNetConfig(width=_size(tensors, 'dres0.0.0.weight', 0, 32) / 32)
+
+
+def _without_skipped(tensors: Tensors) -> dict[str, Tensor]:
+    """Drop the constant that early versions kept as a weight: the numbers of the disparities."""
+    return {key: value for key, value in tensors.items() if not key.endswith('disp')}
+
+
 FAMILIES: tuple[Family, ...] = (
     Family(
         name='superpoint-v1',
@@ -362,5 +376,12 @@ FAMILIES: tuple[Family, ...] = (
         infer=_netvlad_original,
         file_keys=partial(_each, _original_key),
         tidy=_as_convolutions,
+    ),
+    Family(
+        name='psmnet',
+        network='psmnet',
+        title='PSMNet with stacked hourglasses as published',
+        infer=_psmnet,
+        tidy=_without_skipped,
     ),
 )
