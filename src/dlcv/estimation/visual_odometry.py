@@ -8,7 +8,6 @@ keyframes, one scale with its uncertainty. The parts are in `dlcv.estimation.odo
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +19,10 @@ from dlcv.estimation.deep_fundamental import MatchWeigher
 from dlcv.estimation.odometry.adjustment import Adjuster
 from dlcv.estimation.odometry.metre import Metre
 from dlcv.estimation.odometry.plausible import excess, interruption
+from dlcv.estimation.odometry.report import report
 from dlcv.estimation.odometry.resection import FEWEST
 from dlcv.estimation.odometry.rivals import Rivals
+from dlcv.estimation.odometry.settings import VisualOdometrySettings as VisualOdometrySettings
 from dlcv.estimation.odometry.sight import look
 from dlcv.estimation.odometry.speechless import silence
 from dlcv.estimation.odometry.step import Step
@@ -38,45 +39,15 @@ from dlcv.types import (
     FloatArray,
     Frame,
     Lost,
-    Matches,
     Motion,
     Tracking,
     TrackingState,
 )
 
 Matrix = npt.NDArray[np.float64]
-ScaleChoice = Literal['auto', 'stereo', 'depth', 'network', 'wheels', 'camera_height', 'none']
 
 _GUESS = 5.0  # metres that points are taken to be away before anything is known
 _TURN, _SURE = 0.01, 2.0  # rad that is a turn, and deviations by which a shift is none
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VisualOdometrySettings:
-    """How motion is estimated, believed and doubted.
-
-    Attributes:
-        max_keypoints: Strongest points of a picture that are looked at.
-        scale_source: What the metre comes from; ``auto`` takes the best that arrives.
-        camera_height: Of the camera over the ground, in metres; 0 where it is not known.
-        scale: Factor on all translations.
-        window: Keyframes that are held together.
-        lockstep: Adjust the window before the answer, not beside it: the same pictures then give
-            the same answers.
-        max_frame_interval: A longer pause in seconds loses the odometry.
-        max_linear_speed: A faster motion, in m/s, is not believed.
-        max_angular_speed: A faster turn, in rad/s, is not believed.
-    """
-
-    max_keypoints: int = 1000
-    scale_source: ScaleChoice = 'auto'
-    camera_height: float = 0.0
-    scale: float = 1.0
-    window: int = 10
-    lockstep: bool = True
-    max_frame_interval: float = 0.5
-    max_linear_speed: float = 40.0
-    max_angular_speed: float = 3.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -312,7 +283,19 @@ class VisualOdometry(Estimator[SuperPoint]):
                 self._measured_to(settled)
                 pose, covariance = self._tracker.pose, self._tracker.covariance
                 self._seen = replace(here, window_from_camera=pose, covariance=covariance)
-        self.tracking = self._report(frame, seen.stamp_ns, step, state)
+        self.tracking = replace(
+            report(
+                self._tracker,
+                step,
+                self.odom_from_camera,
+                self._unit,
+                (seen.stamp_ns, here.stamp_ns),
+            ),
+            state=state,
+            scale_source=scale.source,
+            scale=self._unit,
+            scale_stddev=scale.stddev,
+        )
         return answer
 
     def _measured_to(self, number: int) -> None:
@@ -320,35 +303,6 @@ class VisualOdometry(Estimator[SuperPoint]):
         self._unmeasured = {n: one for n, one in self._unmeasured.items() if n > number}
 
     # what is said ---------------------------------------------------------------------------
-
-    def _report(self, frame: Frame, before: int, step: Step, state: TrackingState) -> Tracking:
-        assert self._tracker is not None
-        window, scale = self._tracker.window, self._metre.filter
-        unit = self._unit
-        odom_from_window = self.odom_from_camera @ _scaled(np.linalg.inv(self._tracker.pose), unit)
-        points = unit * window.points() @ odom_from_window[:3, :3].T
-        points = points + odom_from_window[:3, 3]
-        marks = window.landmarks
-        sure = marks.inverse_depth > 0
-        share = np.sqrt(marks.variance[sure]) / marks.inverse_depth[sure]
-        return Tracking(
-            stamp_ns=frame.stamp_ns,
-            state=state,
-            matches=step.matches,
-            inliers=step.inliers,
-            scale_source=scale.source,
-            scale=self._unit,
-            scale_stddev=scale.stddev,
-            tracks=Matches(
-                stamp_ns=frame.stamp_ns,
-                previous_stamp_ns=before,
-                previous_xy=step.earlier,
-                xy=step.pixels,
-                scores=np.ones(len(step.pixels), np.float32),
-            ),
-            landmarks=points[sure].astype(np.float32),
-            landmark_stddev=share.astype(np.float32),
-        )
 
     def _lost(self, frame: Frame, before: int | None, reason: str, matches: int = 0) -> Lost:
         scale = self._metre.filter
@@ -375,9 +329,3 @@ def _turns(motion: FloatArray, doubt: Doubt) -> bool:
     shift, angle = extent(motion)
     unsure = np.sqrt(np.linalg.eigvalsh(doubt.motion[:3, :3])[-1])
     return bool(angle > _TURN and shift < _SURE * unsure)
-
-
-def _scaled(pose: FloatArray, factor: float) -> Matrix:
-    scaled = np.array(pose, np.float64)
-    scaled[:3, 3] *= factor
-    return scaled

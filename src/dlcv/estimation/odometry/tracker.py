@@ -12,26 +12,24 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from dlcv.estimation.odometry.adjustment import (
-    GUESSED,
     Adjuster,
     Adjustment,
     Held,
     give_depths,
 )
+from dlcv.estimation.odometry.guesses import new_depths
 from dlcv.estimation.odometry.keyframes import Keyframes
 from dlcv.estimation.odometry.landmarks import Fresh, Sighting
 from dlcv.estimation.odometry.pose import RefinedPose
-from dlcv.estimation.odometry.resection import FEWEST, Resection, Weigh, known_depths
+from dlcv.estimation.odometry.resection import FEWEST, Resection, Weigh
 from dlcv.estimation.odometry.step import Step
 from dlcv.estimation.odometry.tracks import found_again
 from dlcv.estimation.odometry.view import Points
 from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
 
 _SHARE = 0.3  # of the matches that must agree
@@ -322,7 +320,9 @@ class Tracker:
     def _keep(self, points: Points, agree: Sighting) -> None:
         new = np.ones(len(points.pixels), np.bool_)
         new[agree.points] = False
-        depth, stddev, measured = self._depths(points, agree, new)
+        depth, stddev, measured = new_depths(
+            self.window, self.pose, points, agree, new, self._guess
+        )
         fresh = Fresh(
             xy=points.rays(points.pixels[new]),
             pixels=points.pixels[new],
@@ -338,27 +338,6 @@ class Tracker:
         self.window.forget_oldest()
         self._again = {one.number: self._again[one.number] for one in self.window.frames}
         self._shared = 0
-
-    def _depths(self, points: Points, agree: Sighting, new: Mask) -> tuple[Matrix, Matrix, Mask]:
-        """Return inverse depths of new points, their deviations, and which were measured.
-
-        What was not is guessed: as its neighbours in the picture, else as all others.
-        """
-        given, given_stddev = points.inverse_depth[new], points.inverse_stddev[new]
-        known = agree.only(known_depths(self.window, agree.rows)) if len(agree) else agree
-        guess = np.full(len(given), 1 / self._guess)
-        if len(known) >= FEWEST:
-            inverse = 1 / np.maximum(self.window.depths_in(self.pose, known.rows), 1e-3)
-            near = cKDTree(known.pixels).query(points.pixels[new], k=3)[1]
-            guess = np.median(inverse[near], axis=1)
-        there = np.isfinite(given)
-        if len(known) < FEWEST <= np.count_nonzero(there):
-            guess[:] = np.median(given[there])
-        return (
-            np.where(there, given, guess),
-            np.where(there, given_stddev, GUESSED * guess),
-            there & points.metric,
-        )
 
     def _adjust(self) -> None:
         """Let the newest keyframes and the landmarks agree, now or as soon as it is possible."""
