@@ -78,7 +78,7 @@ def _matched_by(matcher: cv2.StereoMatcher, reach: int) -> Stereo:
             for image in (left, right)
         )
         found = np.asarray(matcher.compute(a, b), np.float32)[:, reach:] / _STEPS
-        return np.where(found >= 0, found, np.float32(np.nan))
+        return np.asarray(np.where(found >= 0, found, np.nan), np.float32)
 
     return disparity
 
