@@ -58,7 +58,7 @@ def found_again(
     links = np.full(len(rows), _LOOSE)
     recent = np.flatnonzero(marks.last_seen[rows] == last.number)
     pixels[recent], good = fitted(
-        last.grey, points.grey, marks.pixels[rows[recent]], pixels[recent], _AWAY, _LEVELS
+        last.grey, points.grey, marks.pixels[rows[recent]], pixels[recent], _AWAY
     )
     links[recent[good]] = marks.links[rows[recent[good]]] + 1
     anchors = window.anchors_of(rows)
@@ -106,7 +106,6 @@ def fitted(
     earlier_xy: FloatArray,
     later_xy: FloatArray,
     away: float,
-    levels: int = 0,
 ) -> tuple[FloatArray, Mask]:
     """Move detected points to where the patches around them fit best.
 
@@ -116,7 +115,6 @@ def fitted(
         earlier_xy: ``(N, 2)`` pixels in the earlier picture, to any fraction.
         later_xy: ``(N, 2)`` pixels in the later picture, where they were detected again.
         away: Pixels by which a fitted point may leave the detected one.
-        levels: Pyramid levels above the picture; none are needed where the start is good.
 
     Returns:
         ``(N, 2)`` float32 pixels in the later picture: the fitted ones, where the way there and
@@ -126,8 +124,8 @@ def fitted(
     if not len(detected):
         return detected.reshape(0, 2), np.zeros(0, np.bool_)
     start = np.ascontiguousarray(earlier_xy, np.float32)
-    there, found = _flow(earlier, later, start, detected, levels)
-    back, returned = _flow(later, earlier, there, start, 0)
+    there, found = _flow(earlier, later, start, detected, _LEVELS)
+    back, returned = _flow(later, earlier, there, start, 0)  # it begins where it should end
     good = found & returned
     good &= np.abs(back - start).max(axis=1) < _BACK
     good &= np.abs(there - detected).max(axis=1) < away
