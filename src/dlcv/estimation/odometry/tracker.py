@@ -6,7 +6,6 @@ in metres, and in which frame, is its owner's business.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from typing import Literal
 
@@ -15,13 +14,15 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from dlcv.estimation.odometry.adjustment import GUESSED, Adjuster, Adjustment
+from dlcv.estimation.odometry.beginning import Beginning, Pictures
 from dlcv.estimation.odometry.keyframes import Keyframes
-from dlcv.estimation.odometry.landmarks import Fresh, Sighting
+from dlcv.estimation.odometry.landmarks import LEAST, Fresh, Sighting
 from dlcv.estimation.odometry.pose import RefinedPose
-from dlcv.estimation.odometry.resection import FEWEST, Resection, Weigh, known_depths
+from dlcv.estimation.odometry.resection import FEWEST, Location, Resection, Weigh, known_depths
 from dlcv.estimation.odometry.step import Step
 from dlcv.estimation.odometry.tracks import found_again
 from dlcv.estimation.odometry.view import Points
+from dlcv.geometry.trajectory import scaled
 from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
@@ -60,9 +61,8 @@ class Tracker:
             (x, y, z, rx, ry, rz) in the older one's axes.
         settled: Whether the window has been adjusted since the picture before the last, or has a
             new keyframe that asks for no adjustment.
-        misfit: How little agreed with the last pose, for each landmark that was seen.
-        rival: Follows the same pictures from a start that explained the first two nearly as well;
-            for its owner to follow.
+        before: ``(4, 4)`` window_from_camera of the picture before the last, if both are understood
+            anew since the last; None if not.
     """
 
     def __init__(
@@ -75,9 +75,10 @@ class Tracker:
     ) -> None:
         self._weigh = weigh
         self._adjuster = adjuster
-        self.rival: Tracker | None = None
-        self.misfit = 0.0
-        self._rivalled = False  # whether there was a rival, or this is one
+        self.before: Matrix | None = None
+        self._first: Pictures | None = None  # until they tell the first depths
+        self._understood = False  # whether they told some
+        self._ambiguity: Matrix = np.zeros((6, 6))  # covariance, while others are nearly as good
         self._wanted = False  # whether a keyframe waits to be adjusted
         self.settled = False
         self.window = Keyframes(size, points.descriptors.shape[1])
@@ -95,6 +96,11 @@ class Tracker:
         self._agreed = 0  # landmarks that agreed in the last picture
         self._shared = 0  # landmarks of the last keyframe that the picture after it showed too
         self._keep(points, Sighting.none())
+        if (
+            np.count_nonzero(known_depths(self.window, np.arange(len(self.window.landmarks))))
+            < FEWEST
+        ):
+            self._look_out(points.focal)
 
     @property
     def exhausted(self) -> bool:
@@ -132,8 +138,6 @@ class Tracker:
         """Make all lengths ``factor`` times as long."""
         self._wanted |= self._adjuster.busy
         self._adjuster.drop()  # it has the old lengths
-        if self.rival is not None:
-            self.rival.rescale(factor)
         self.window.rescale(factor)
         self.pose[:3, 3] *= factor
         self._motion[:3, 3] *= factor
@@ -151,7 +155,7 @@ class Tracker:
             motion: ``(4, 4)`` how the camera is thought to have moved, ``older_from_newer``; as
                 from the picture before the last to the last where nobody says.
         """
-        self.settled = False
+        self.settled, self.before = False, None
         self._adjust()
         seen = found_again(self.window, self._last, points)
         if self._stands(seen):
@@ -169,24 +173,13 @@ class Tracker:
             guess=self._guess,
             length=float(np.linalg.norm(self._motion[:3, 3])),
         )
-        found = search.locate(self.pose @ (self._motion if motion is None else motion))
-        self._sure, self._turns, self.misfit = found.sure, found.turns, found.misfit
-        if found.rival is None or self._rivalled:
-            return self.believe(points, seen, found.pose)
-        self._rivalled = True
-        apart = {id(self._adjuster): Adjuster(lockstep=True), id(self._weigh): self._weigh}
-        other = copy.deepcopy(self, apart)
-        step = self.believe(points, seen, found.pose)
-        self._rivalled = self.is_keyframe(points.number)  # until then nothing is decided
-        if self._rivalled:
-            other.believe(points, seen, found.rival)
-            self.rival = other
-        return step
-
-    def succeed(self, other: Tracker) -> None:
-        """Go on in the place of another tracker, with its adjuster."""
-        other._adjuster.drop()
-        self._adjuster = other._adjuster
+        predicted = self.pose @ (self._motion if motion is None else motion)
+        if self._first is None:
+            found = search.locate(predicted)
+        else:
+            found = self._begin(self._first, search, predicted)
+        self._sure, self._turns = found.sure, found.turns
+        return self.believe(points, seen, found.pose)
 
     def believe(self, points: Points, seen: Sighting, refined: RefinedPose) -> Step:
         """Take a pose for that of a picture, if enough agrees with it.
@@ -207,12 +200,14 @@ class Tracker:
         self.window.landmarks.note(agree, points.descriptors[agree.points], points.number)
         older = self.pose
         self.pose = refined.odom_from_camera
-        self.covariance = max(1.0, refined.chi2) * refined.covariance
+        self.covariance = max(1.0, refined.chi2) * refined.covariance + self._ambiguity
         if self._due(points, agree):
             told = self._sure or self._parallax(agree) > _FIRST_PARALLAX / points.focal
             self._turns |= not told  # a turn tells no depths, though noise would
             self._keep(points, agree)
-            self._wanted = not self._turns
+            if self._first is not None:
+                self._watch(self._first, points.focal)
+            self._wanted = not self._turns and self._first is None
             self.settled |= self._turns
             self._adjust()
         self._motion = np.asarray(np.linalg.inv(older) @ self.pose)
@@ -246,6 +241,74 @@ class Tracker:
             covariance=self.covariance,
             matches=len(seen),
         )
+
+    # the first depths -----------------------------------------------------------------------
+
+    def _look_out(self, focal: float) -> None:
+        """Await first depths of the landmarks of the newest keyframe, which stays alone."""
+        self.window.forget_oldest(1)
+        marks, number = self.window.landmarks, self.window.frames[-1].number
+        own = marks.anchor == number
+        self._first = Pictures(number, marks.name[own], marks.rays[own], focal)
+
+    def _begin(self, first: Pictures, search: Resection, predicted: Matrix) -> Location:
+        """Find the camera while no depth is known for sure."""
+        seen, points = search.seen, search.points
+        names = self.window.landmarks.name[seen.rows]
+        first.note(points.number, names, seen.xy, seen.stddev)
+        if first.tell():
+            needed = {one.number for one in self.window.frames} | {self._last.number}
+            found = first.understood(needed)
+            if found is not None and self._last.number in found.poses:
+                predicted = self._understand(first.number, found, points.number)
+        if not self._understood:
+            pose = self._pose_of(first.number).copy()
+            pose[:3, :3] = pose[:3, :3] @ first.turn
+            return search.turned(pose)
+        return search.locate(predicted)
+
+    def _understand(self, first: int, found: Beginning, number: int) -> Matrix:
+        """Take over how the first pictures are understood; return the pose of the newest one."""
+        self._adjuster.drop()
+        marks, origin = self.window.landmarks, self._pose_of(first)
+        rows, there = marks.rows_of(found.names)
+        there[there] = marks.anchor[rows[there]] == first
+        rows, inverse, variance = rows[there], found.inverse_depth[there], found.variance[there]
+        if self._understood:  # the way so far stays as long as it was
+            length = np.linalg.norm((self.pose - origin)[:3, 3])
+            unit = float(length / np.linalg.norm(found.poses[self._last.number][:3, 3]))
+        else:
+            unit = float(np.median(inverse / marks.inverse_depth[rows]))
+        poses = {key: origin @ scaled(pose, unit) for key, pose in found.poses.items()}
+        self.window.move(
+            np.stack([
+                poses.get(one.number, one.window_from_camera) for one in self.window.frames
+            ])
+        )  # fmt: skip
+        guess = float(np.median(inverse)) / unit
+        marks.inverse_depth[:], marks.variance[:] = guess, (GUESSED * guess) ** 2
+        marks.inverse_depth[rows] = np.maximum(inverse / unit, LEAST)
+        marks.variance[rows] = variance / unit**2
+        self._ambiguity = found.ambiguity(self._last.number, number, unit, origin)
+        self._understood, self._guess = True, 1 / guess
+        self.pose = poses[self._last.number]
+        self.before = self.pose.copy()
+        if found.decided:
+            self._first, self._wanted = None, True
+        return poses[number]
+
+    def _watch(self, first: Pictures, focal: float) -> None:
+        """Let go of a first picture whose points are not seen any more."""
+        if not first.faded and self.window.frames[0].number <= first.number:
+            return
+        if self._understood:
+            self._first, self._ambiguity = None, np.zeros((6, 6))
+        else:
+            self._look_out(focal)
+
+    def _pose_of(self, number: int) -> Matrix:
+        """Return ``(4, 4)`` window_from_camera of a keyframe."""
+        return next(one.window_from_camera for one in self.window.frames if one.number == number)
 
     # what is seen again ---------------------------------------------------------------------
 
