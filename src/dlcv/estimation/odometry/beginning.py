@@ -41,7 +41,7 @@ _GROWN = 1.15  # how many times the parallax must be what it was, to look again
 _KNOWN = 0.2  # relative standard deviation below which a depth is one
 _ENOUGH = 0.2  # share of the points whose depth must be known
 _LONGEST = 20  # pictures with parallax after which the best is taken
-_FADED = 0.5  # share of the points that are seen at first, that must be seen
+_FADED = 0.5  # share of the points that are left, with which less must do
 _REMEMBERED = 40  # pictures
 _FIRM = 1e-3  # standard deviation of the length that is the unit
 
@@ -51,8 +51,9 @@ class Beginning:
     """How the pictures since the first are understood.
 
     Attributes:
-        poses: ``{number: (4, 4)}`` first_from_camera of the first picture and of some since, in a
-            unit of its own.
+        first: Number of the first picture.
+        poses: ``{number: (4, 4)}`` first_from_camera of it and of some since; the unit is the
+            distance of the newest.
         names: ``(L,)`` of points of the first picture, rising.
         inverse_depth: ``(L,)`` of them there.
         variance: ``(L,)`` of that.
@@ -60,6 +61,7 @@ class Beginning:
         rival: The poses of the best other understanding, in the same unit; None for none.
     """
 
+    first: int
     poses: dict[int, Matrix]
     names: Indices
     inverse_depth: Matrix
@@ -67,21 +69,21 @@ class Beginning:
     decided: bool
     rival: dict[int, Matrix] | None
 
-    def ambiguity(self, older: int, newer: int, unit: float, origin: Matrix) -> Matrix:
+    def ambiguity(self, older: int, newer: int, poses: dict[int, Matrix]) -> Matrix:
         """Return the ``(6, 6)`` covariance of a motion by how else it is understood.
 
         Args:
             older: Number of a picture.
             newer: Number of another.
-            unit: Of the window's units.
-            origin: ``(4, 4)`` window_from_camera of the first picture; axes are the window's.
+            poses: ``{number: (4, 4)}`` in the window, in whose axes and unit it is.
         """
         if self.rival is None:
             return np.zeros((6, 6))
+        unit = np.linalg.norm(poses[newer][:3, 3] - poses[self.first][:3, 3])
         ours, theirs = (inverse(one[older]) @ one[newer] for one in (self.poses, self.rival))
         shift = unit * (theirs - ours)[:3, 3]
         turn = Rotation.from_matrix(theirs[:3, :3] @ ours[:3, :3].T).as_rotvec()
-        axes = origin[:3, :3] @ self.poses[older][:3, :3]
+        axes = poses[older][:3, :3]
         off = np.concatenate((axes @ shift, axes @ turn))
         return np.outer(off, off)
 
@@ -108,7 +110,6 @@ class Pictures:
     Attributes:
         number: Of the first picture.
         parallax: Pixels by which a quarter of the points moved since then, but for the turn.
-        turn: ``(3, 3)`` by which the newest picture is turned, first_from_newest.
     """
 
     def __init__(self, number: int, names: Indices, rays: Matrix, focal: float) -> None:
@@ -118,14 +119,13 @@ class Pictures:
         self._most = self._left = 0  # points that one picture showed, and the newest
         self._judged = 0.0  # parallax when they were last understood
         self._since = 0  # pictures with parallax
-        self.turn: Matrix = np.eye(3)
 
     @property
-    def faded(self) -> bool:
-        """Whether most of the points are not seen any more."""
-        return self._left < _FADED * self._most
+    def left(self) -> float:
+        """How many of the points the newest picture shows, as a share of the most that one did."""
+        return self._left / max(self._most, 1)
 
-    def note(self, number: int, names: Indices, xy: Matrix, stddev: Matrix) -> None:
+    def note(self, number: int, names: Indices, xy: Matrix, stddev: Matrix) -> Matrix | None:
         """Take down what a picture shows of landmarks.
 
         Args:
@@ -133,6 +133,9 @@ class Pictures:
             names: ``(N,)`` of the landmarks.
             xy: ``(N, 2)`` where, as x/z and y/z.
             stddev: ``(N,)`` how exactly.
+
+        Returns:
+            ``(3, 3)`` the turn first_from_newest; None if it shows too few of the points.
         """
         rows = np.minimum(np.searchsorted(self._names, names), len(self._names) - 1)
         ours = self._names[rows] == names
@@ -141,16 +144,18 @@ class Pictures:
         self.parallax = 0.0
         self._left = len(seen.rows)
         self._most = max(self._most, self._left)
-        if len(seen.rows) >= FEWEST:
-            self._pictures.append(seen)
-            self.turn, self.parallax = self._moved(seen)
-            self._since += self.parallax >= PARALLAX
-            if len(self._pictures) > _REMEMBERED:  # none of those shows parallax
-                del self._pictures[-_REMEMBERED // 2]
+        if len(seen.rows) < FEWEST:
+            return None
+        self._pictures.append(seen)
+        turn, self.parallax = self._moved(seen)
+        self._since += self.parallax >= PARALLAX
+        if len(self._pictures) > _REMEMBERED:  # none of those shows parallax
+            del self._pictures[-_REMEMBERED // 2]
+        return turn
 
     def tell(self) -> bool:
         """Whether it is time to understand them: they show parallax, and more than before."""
-        least = PARALLAX / 2 if self.faded else PARALLAX  # it will not be more
+        least = PARALLAX / 2 if self.left < _FADED else PARALLAX  # it will not be more
         return self.parallax >= max(least, _GROWN * self._judged)
 
     def understood(self, needed: set[int]) -> Beginning | None:
@@ -192,6 +197,7 @@ class Pictures:
             told, rival = True, None
         numbers = [self.number, *(one.number for one in chosen)]
         return Beginning(
+            first=self.number,
             poses=dict(zip(numbers, best.odom_from_camera, strict=True)),
             names=self._names[known],
             inverse_depth=depths.inverse_depth[known],

@@ -14,15 +14,14 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from dlcv.estimation.odometry.adjustment import GUESSED, Adjuster, Adjustment
-from dlcv.estimation.odometry.beginning import Beginning, Pictures
 from dlcv.estimation.odometry.keyframes import Keyframes
-from dlcv.estimation.odometry.landmarks import LEAST, Fresh, Sighting
+from dlcv.estimation.odometry.landmarks import Fresh, Sighting
 from dlcv.estimation.odometry.pose import RefinedPose
 from dlcv.estimation.odometry.resection import FEWEST, Location, Resection, Weigh, known_depths
+from dlcv.estimation.odometry.start import Start
 from dlcv.estimation.odometry.step import Step
 from dlcv.estimation.odometry.tracks import found_again
 from dlcv.estimation.odometry.view import Points
-from dlcv.geometry.trajectory import scaled
 from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
@@ -35,7 +34,6 @@ _STILL, _STEADY = 0.15, 0.6  # median shift in pixels, and share of points that 
 _SHIFT = 0.4  # pixels that a standing point may seem to move
 _REMEMBERED, _UNCONFIRMED = 8, 3  # pictures without which landmarks are forgotten
 _SHARED, _MOVED, _LATEST = 0.75, 0.03, 20  # when a picture becomes a keyframe
-_FIRST_PARALLAX = 2.0  # pixels without which a pair of keyframes tells no first depths
 _FIRST_MOVED = 0.06  # the same for one that is to tell the first depths
 _YOUNG = 5  # pictures of a window that is given up at once
 _PATIENCE = 3  # pictures in a row that are not found in the window before it is given up
@@ -76,9 +74,7 @@ class Tracker:
         self._weigh = weigh
         self._adjuster = adjuster
         self.before: Matrix | None = None
-        self._first: Pictures | None = None  # until they tell the first depths
-        self._understood = False  # whether they told some
-        self._ambiguity: Matrix = np.zeros((6, 6))  # covariance, while others are nearly as good
+        self._start: Start | None = None  # until depths are known for sure
         self._wanted = False  # whether a keyframe waits to be adjusted
         self.settled = False
         self.window = Keyframes(size, points.descriptors.shape[1])
@@ -96,11 +92,8 @@ class Tracker:
         self._agreed = 0  # landmarks that agreed in the last picture
         self._shared = 0  # landmarks of the last keyframe that the picture after it showed too
         self._keep(points, Sighting.none())
-        if (
-            np.count_nonzero(known_depths(self.window, np.arange(len(self.window.landmarks))))
-            < FEWEST
-        ):
-            self._look_out(points.focal)
+        if np.count_nonzero(np.isfinite(self.window.landmarks.prior_stddev)) < FEWEST:
+            self._start = Start(self.window, points.focal)
 
     @property
     def exhausted(self) -> bool:
@@ -174,12 +167,21 @@ class Tracker:
             length=float(np.linalg.norm(self._motion[:3, 3])),
         )
         predicted = self.pose @ (self._motion if motion is None else motion)
-        if self._first is None:
-            found = search.locate(predicted)
-        else:
-            found = self._begin(self._first, search, predicted)
+        found = self._begun(search, predicted) if self._start else search.locate(predicted)
         self._sure, self._turns = found.sure, found.turns
         return self.believe(points, seen, found.pose)
+
+    def _begun(self, search: Resection, predicted: Matrix) -> Location:
+        """Find the camera while no depth is known for sure."""
+        assert self._start is not None
+        start = self._start
+        found = start.locate(search, predicted, self.pose, self._last.number)
+        if start.last is not None:
+            self._adjuster.drop()
+            self.before, self.pose = start.last.copy(), start.last
+        if start.over:
+            self._start, self._wanted = None, True
+        return found
 
     def believe(self, points: Points, seen: Sighting, refined: RefinedPose) -> Step:
         """Take a pose for that of a picture, if enough agrees with it.
@@ -200,14 +202,12 @@ class Tracker:
         self.window.landmarks.note(agree, points.descriptors[agree.points], points.number)
         older = self.pose
         self.pose = refined.odom_from_camera
-        self.covariance = max(1.0, refined.chi2) * refined.covariance + self._ambiguity
+        self.covariance = max(1.0, refined.chi2) * refined.covariance
+        if self._start is not None:
+            self.covariance = self.covariance + self._start.ambiguity
         if self._due(points, agree):
-            told = self._sure or self._parallax(agree) > _FIRST_PARALLAX / points.focal
-            self._turns |= not told  # a turn tells no depths, though noise would
             self._keep(points, agree)
-            if self._first is not None:
-                self._watch(self._first, points.focal)
-            self._wanted = not self._turns and self._first is None
+            self._wanted = not self._turns and self._start is None
             self.settled |= self._turns
             self._adjust()
         self._motion = np.asarray(np.linalg.inv(older) @ self.pose)
@@ -241,74 +241,6 @@ class Tracker:
             covariance=self.covariance,
             matches=len(seen),
         )
-
-    # the first depths -----------------------------------------------------------------------
-
-    def _look_out(self, focal: float) -> None:
-        """Await first depths of the landmarks of the newest keyframe, which stays alone."""
-        self.window.forget_oldest(1)
-        marks, number = self.window.landmarks, self.window.frames[-1].number
-        own = marks.anchor == number
-        self._first = Pictures(number, marks.name[own], marks.rays[own], focal)
-
-    def _begin(self, first: Pictures, search: Resection, predicted: Matrix) -> Location:
-        """Find the camera while no depth is known for sure."""
-        seen, points = search.seen, search.points
-        names = self.window.landmarks.name[seen.rows]
-        first.note(points.number, names, seen.xy, seen.stddev)
-        if first.tell():
-            needed = {one.number for one in self.window.frames} | {self._last.number}
-            found = first.understood(needed)
-            if found is not None and self._last.number in found.poses:
-                predicted = self._understand(first.number, found, points.number)
-        if not self._understood:
-            pose = self._pose_of(first.number).copy()
-            pose[:3, :3] = pose[:3, :3] @ first.turn
-            return search.turned(pose)
-        return search.locate(predicted)
-
-    def _understand(self, first: int, found: Beginning, number: int) -> Matrix:
-        """Take over how the first pictures are understood; return the pose of the newest one."""
-        self._adjuster.drop()
-        marks, origin = self.window.landmarks, self._pose_of(first)
-        rows, there = marks.rows_of(found.names)
-        there[there] = marks.anchor[rows[there]] == first
-        rows, inverse, variance = rows[there], found.inverse_depth[there], found.variance[there]
-        if self._understood:  # the way so far stays as long as it was
-            length = np.linalg.norm((self.pose - origin)[:3, 3])
-            unit = float(length / np.linalg.norm(found.poses[self._last.number][:3, 3]))
-        else:
-            unit = float(np.median(inverse / marks.inverse_depth[rows]))
-        poses = {key: origin @ scaled(pose, unit) for key, pose in found.poses.items()}
-        self.window.move(
-            np.stack([
-                poses.get(one.number, one.window_from_camera) for one in self.window.frames
-            ])
-        )  # fmt: skip
-        guess = float(np.median(inverse)) / unit
-        marks.inverse_depth[:], marks.variance[:] = guess, (GUESSED * guess) ** 2
-        marks.inverse_depth[rows] = np.maximum(inverse / unit, LEAST)
-        marks.variance[rows] = variance / unit**2
-        self._ambiguity = found.ambiguity(self._last.number, number, unit, origin)
-        self._understood, self._guess = True, 1 / guess
-        self.pose = poses[self._last.number]
-        self.before = self.pose.copy()
-        if found.decided:
-            self._first, self._wanted = None, True
-        return poses[number]
-
-    def _watch(self, first: Pictures, focal: float) -> None:
-        """Let go of a first picture whose points are not seen any more."""
-        if not first.faded and self.window.frames[0].number <= first.number:
-            return
-        if self._understood:
-            self._first, self._ambiguity = None, np.zeros((6, 6))
-        else:
-            self._look_out(focal)
-
-    def _pose_of(self, number: int) -> Matrix:
-        """Return ``(4, 4)`` window_from_camera of a keyframe."""
-        return next(one.window_from_camera for one in self.window.frames if one.number == number)
 
     # what is seen again ---------------------------------------------------------------------
 
@@ -347,17 +279,6 @@ class Tracker:
             shift > least * points.camera.width / points.focal
             or points.number - last.number >= _LATEST
         )
-
-    def _parallax(self, agree: Sighting) -> float:
-        """Return by how much most points moved since the last keyframe, but for the turn."""
-        last, marks = self.window.frames[-1], self.window.landmarks
-        rows = agree.rows[marks.anchor[agree.rows] == last.number]
-        there = agree.xy[marks.anchor[agree.rows] == last.number]
-        if not len(rows):
-            return 0.0
-        turn = self.pose[:3, :3].T @ last.window_from_camera[:3, :3]
-        rays = np.column_stack((marks.rays[rows], np.ones(len(rows)))) @ turn.T
-        return float(np.median(np.linalg.norm(rays[:, :2] / rays[:, 2:] - there, axis=1)))
 
     def _keep(self, points: Points, agree: Sighting) -> None:
         new = np.ones(len(points.pixels), np.bool_)
