@@ -34,10 +34,10 @@ _PICTURES, _POINTS = 6, 150  # at most so many are adjusted
 _STEPS = 8
 _NOISE = 0.35  # pixels, of a point in two pictures
 # By how many deviations of what single points say, and how many times, all others must explain the
-# pictures worse: patches that are off in common have their own preference.
-_SURE, _CLEARLY = 3.0, 1.3
+# pictures worse; or by the first again and again: patches that are off in common prefer one, too.
+_SURE, _CLEARLY, _ROW = 3.0, 1.3, 3
 _APART = 0.15  # rad by which directions of the way differ
-_GROWN = 1.15  # how many times the parallax must be what it was, to look again
+_GROWN = 1.25  # how many times the parallax must be what it was, to look again
 _KNOWN = 0.2  # relative standard deviation below which a depth is one
 _ENOUGH = 0.2  # share of the points whose depth must be known
 _LONGEST = 20  # pictures with parallax after which the best is taken
@@ -90,12 +90,14 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Picture:
-    """What a picture shows of the points: rows, and where, in standard deviations of which."""
+    """What a picture shows of the points: rows, where, and how exactly; its turn and parallax."""
 
     number: int
     rows: Indices
     xy: Matrix
     stddev: Matrix
+    turn: Matrix
+    parallax: float
 
 
 class Pictures:
@@ -119,6 +121,8 @@ class Pictures:
         self._most = self._left = 0  # points that one picture showed, and the newest
         self._judged = 0.0  # parallax when they were last understood
         self._since = 0  # pictures with parallax
+        self._believed: dict[int, Matrix] = {}  # the newest pose when they were last understood
+        self._row = 0  # how often in a row they were understood so
 
     @property
     def left(self) -> float:
@@ -140,14 +144,14 @@ class Pictures:
         rows = np.minimum(np.searchsorted(self._names, names), len(self._names) - 1)
         ours = self._names[rows] == names
         order = np.flatnonzero(ours)[np.argsort(rows[ours])]
-        seen = _Picture(number, rows[order], xy[order], stddev[order])
+        rows, xy = rows[order], xy[order]
         self.parallax = 0.0
-        self._left = len(seen.rows)
+        self._left = len(rows)
         self._most = max(self._most, self._left)
-        if len(seen.rows) < FEWEST:
+        if len(rows) < FEWEST:
             return None
-        self._pictures.append(seen)
-        turn, self.parallax = self._moved(seen)
+        turn, self.parallax = self._moved(self._rays[rows], xy)
+        self._pictures.append(_Picture(number, rows, xy, stddev[order], turn, self.parallax))
         self._since += self.parallax >= PARALLAX
         if len(self._pictures) > _REMEMBERED:  # none of those shows parallax
             del self._pictures[-_REMEMBERED // 2]
@@ -165,7 +169,7 @@ class Pictures:
             needed: Numbers of pictures whose poses are asked for, if they were noted.
         """
         self._judged = self.parallax
-        chosen = self._chosen(needed)
+        chosen = self._chosen(needed | set(self._believed))
         newest = chosen[0]
         window = self._window(chosen)
         found = []
@@ -180,14 +184,18 @@ class Pictures:
             for _, squared in found
         ]
         order = np.argsort([cost.sum() for cost in costs])
-        best, rival = found[order[0]][0], None
-        place = best.odom_from_camera[1, :3, 3]
-        for other in order[1:]:
-            if not _worse(costs[order[0]], costs[other]) and (
-                _angle(found[other][0].odom_from_camera[1, :3, 3], place) > _APART
-            ):
-                rival = found[other][0].odom_from_camera
-                break
+        best = found[order[0]][0]
+        others = [
+            (found[i][0].odom_from_camera, costs[i])
+            for i in order[1:]
+            if _angle(found[i][0].odom_from_camera[1], best.odom_from_camera[1]) > _APART
+        ]
+        numbers = [self.number, *(one.number for one in chosen)]
+        poses = dict(zip(numbers, best.odom_from_camera, strict=True))
+        again = self._believe(poses, newest.number)
+        rival = next(
+            (one for one, cost in others if not _worse(costs[order[0]], cost, again)), None
+        )
         depths = self._depths(chosen, best.odom_from_camera)
         known = depths.accepted & (depths.stddev < _KNOWN * depths.inverse_depth)
         if np.count_nonzero(known) < FEWEST:
@@ -195,16 +203,25 @@ class Pictures:
         told = np.count_nonzero(known) >= _ENOUGH * len(newest.rows)
         if self._since >= _LONGEST:
             told, rival = True, None
-        numbers = [self.number, *(one.number for one in chosen)]
         return Beginning(
             first=self.number,
-            poses=dict(zip(numbers, best.odom_from_camera, strict=True)),
+            poses=poses,
             names=self._names[known],
             inverse_depth=depths.inverse_depth[known],
             variance=np.square(depths.stddev[known]),
             decided=told and rival is None,
             rival=None if rival is None else dict(zip(numbers, rival, strict=True)),
         )
+
+    def _believe(self, poses: dict[int, Matrix], newest: int) -> bool:
+        """Take note of what is believed; return whether it was so the last times as well."""
+        same = all(
+            number in poses and _angle(poses[number], before) < _APART
+            for number, before in self._believed.items()
+        )
+        self._row = self._row + 1 if same else 1
+        self._believed = {newest: poses[newest]}
+        return self._row >= _ROW
 
     def _chosen(self, needed: set[int]) -> list[_Picture]:
         """Return the pictures to look at, the newest first."""
@@ -215,12 +232,11 @@ class Pictures:
         at = np.unique(np.linspace(0, len(spare) - 1, count).round().astype(np.int64))
         return [newest, *sorted(wanted + [spare[i] for i in at], key=lambda one: one.number)]
 
-    def _moved(self, seen: _Picture) -> tuple[Matrix, float]:
+    def _moved(self, rays: Matrix, xy: Matrix) -> tuple[Matrix, float]:
         """Return the turn of a picture, and by how many pixels the points moved beside it."""
-        rays = self._rays[seen.rows]
-        turn = turn_of_rays(rays, seen.xy, _NOISE / self._focal)
+        turn = turn_of_rays(rays, xy, _NOISE / self._focal)
         turned = np.column_stack((rays, np.ones(len(rays)))) @ turn
-        shift = np.linalg.norm(turned[:, :2] / turned[:, 2:] - seen.xy, axis=1)
+        shift = np.linalg.norm(turned[:, :2] / turned[:, 2:] - xy, axis=1)
         return turn, self._focal * float(np.percentile(shift, _QUARTER))
 
     def _depths(self, chosen: list[_Picture], poses: Matrix) -> Triangulated:
@@ -270,11 +286,11 @@ class Pictures:
 
     def _started(self, window: Window, chosen: list[_Picture], motion: Matrix) -> Window:
         """Return it with poses and depths that a motion to the newest picture gives it."""
-        turns, parallax = zip(*map(self._moved, chosen), strict=True)
-        share = (np.array(parallax) / max(parallax[0], 1e-9))[:, None]
+        turns = np.stack([one.turn for one in chosen])
+        share = np.array([[one.parallax / chosen[0].parallax] for one in chosen])
         rest = Rotation.from_matrix(motion[:3, :3] @ turns[0].T).as_rotvec()
         poses = np.array(window.odom_from_camera)
-        poses[1:, :3, :3] = Rotation.from_rotvec(share * rest).as_matrix() @ np.stack(turns)
+        poses[1:, :3, :3] = Rotation.from_rotvec(share * rest).as_matrix() @ turns
         poses[1:, :3, 3] = share * motion[:3, 3]
         start = triangulate(
             poses,
@@ -290,11 +306,17 @@ class Pictures:
         return replace(window, odom_from_camera=poses, inverse_depth=inverse_depth)
 
 
-def _worse(best: Matrix, other: Matrix) -> bool:
-    """Whether another explanation is clearly the worse one, by costs ``(L,)`` of the points."""
+def _worse(best: Matrix, other: Matrix, again: bool) -> bool:
+    """Whether another explanation is clearly the worse one.
+
+    Args:
+        best: ``(L,)`` costs of the points by the best explanation.
+        other: ``(L,)`` those by the other.
+        again: Whether the best one was the best several times in a row.
+    """
     excess = other - best
     sure = excess.sum() > _SURE * np.linalg.norm(excess)
-    return bool(sure and other.sum() > _CLEARLY * best.sum())
+    return bool(sure and (again or other.sum() > _CLEARLY * best.sum()))
 
 
 def _squared(window: Window, found: Adjusted) -> Matrix:
@@ -305,5 +327,7 @@ def _squared(window: Window, found: Adjusted) -> Matrix:
     return squares((seen.xy - window.xy.T) / window.stddev, seen.ahead)
 
 
-def _angle(a: Matrix, b: Matrix) -> float:
+def _angle(one: Matrix, other: Matrix) -> float:
+    """Return the angle in rad between the ways to two poses."""
+    a, b = one[:3, 3], other[:3, 3]
     return float(np.arctan2(np.linalg.norm(np.cross(a, b)), a @ b))

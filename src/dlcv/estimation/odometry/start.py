@@ -44,6 +44,18 @@ class Start:
         self.ambiguity: Matrix = np.zeros((6, 6))
         self._pictures = self._begun()
 
+    def watch(self) -> None:
+        """Let go of a first picture whose points are seen no more, before a picture is searched.
+
+        If it told no depths, another start begins with the newest keyframe, which stays alone.
+        """
+        first, last = self._window.frames[0].number, self._window.frames[-1].number
+        gone, left = first > self._pictures.number, self._pictures.left
+        if self._understood:
+            self.over = gone or left < _LEAST
+        elif gone or (left < _FADED and last > first):
+            self._pictures = self._begun()
+
     def locate(self, search: Resection, predicted: Matrix, pose: Matrix, last: int) -> Location:
         """Find the camera of the newest picture.
 
@@ -54,7 +66,6 @@ class Start:
             last: Number of that.
         """
         self.last = None
-        self._watch()
         if self.over:
             return search.locate(predicted)
         pictures, seen, number = self._pictures, search.seen, search.points.number
@@ -78,15 +89,6 @@ class Start:
         self._window.forget_oldest(1)
         marks, number = self._window.landmarks, self._window.frames[0].number
         return Pictures(number, marks.name.copy(), marks.rays.copy(), self._focal)
-
-    def _watch(self) -> None:
-        """Let go of a first picture whose points are not seen any more."""
-        first, last = self._window.frames[0].number, self._window.frames[-1].number
-        gone, left = first > self._pictures.number, self._pictures.left
-        if self._understood:
-            self.over = gone or left < _LEAST
-        elif gone or (left < _FADED and last > first):
-            self._pictures = self._begun()
 
     def _origin(self) -> Matrix:
         """Return ``(4, 4)`` window_from_camera of the first picture."""

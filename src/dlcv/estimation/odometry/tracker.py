@@ -150,6 +150,8 @@ class Tracker:
         """
         self.settled, self.before = False, None
         self._adjust()
+        if self._start is not None:
+            self._start.watch()
         seen = found_again(self.window, self._last, points)
         if self._stands(seen):
             self._motion = np.eye(4)
