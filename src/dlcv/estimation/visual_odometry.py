@@ -21,7 +21,6 @@ from dlcv.estimation.odometry.adjustment import Adjuster
 from dlcv.estimation.odometry.metre import Metre
 from dlcv.estimation.odometry.plausible import excess, interruption
 from dlcv.estimation.odometry.resection import FEWEST
-from dlcv.estimation.odometry.rivals import Rivals
 from dlcv.estimation.odometry.sight import look
 from dlcv.estimation.odometry.speechless import silence
 from dlcv.estimation.odometry.step import Step
@@ -30,7 +29,7 @@ from dlcv.estimation.odometry.view import Points
 from dlcv.estimation.odometry.way import Doubt, Way
 from dlcv.estimation.pictures import size_of
 from dlcv.estimation.superpoint import FeatureEstimator, FeatureSettings
-from dlcv.geometry.trajectory import extent
+from dlcv.geometry.trajectory import extent, scaled
 from dlcv.networks.superpoint import SuperPoint
 from dlcv.types import (
     Aids,
@@ -139,7 +138,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         """Forget the drive so far; the next frame is the origin."""
         self.tracking = Tracking(stamp_ns=0, state='starting')
         self._metre = Metre(self.settings.scale_source, self.settings.camera_height)
-        self._rivals: Rivals | None = None
+        self._tracker: Tracker | None = None
         self._seen: _Seen | None = None  # the last picture whose place in the window is known
         self._last_ns: int | None = None
         self._number = 0
@@ -185,13 +184,13 @@ class VisualOdometry(Estimator[SuperPoint]):
         if reason := self._break(frame, before):
             self._begin(frame, points)
             return self._lost(frame, before, reason)
-        if self._rivals is None or self._tracker is None:
+        if self._tracker is None:
             self._begin(frame, points)
             self.tracking = Tracking(stamp_ns=frame.stamp_ns, state='starting')
             return None
-        step = self._rivals.track(points, self._thought(aids))
-        if self._rivals.changed and self._seen is not None:  # the way so far stays as it is
-            self._seen = replace(self._seen, window_from_camera=self._rivals.before)
+        step = self._tracker.track(points, self._thought(aids))
+        if self._tracker.before is not None and self._seen is not None:  # the way stays as it was
+            self._seen = replace(self._seen, window_from_camera=self._tracker.before)
             self._unmeasured.clear()
         if step.state == 'lost':
             if self._tracker.exhausted:
@@ -214,10 +213,6 @@ class VisualOdometry(Estimator[SuperPoint]):
     # where it is ----------------------------------------------------------------------------
 
     @property
-    def _tracker(self) -> Tracker | None:
-        return None if self._rivals is None else self._rivals.tracker
-
-    @property
     def _unit(self) -> float:
         """Metres per unit of the window."""
         return self._metre.filter.scale * self.settings.scale
@@ -237,8 +232,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         guess = _GUESS / self._metre.filter.scale
         self._adjuster.close()
         self._adjuster = Adjuster(lockstep=self.settings.lockstep)
-        tracker = Tracker(points, self.settings.window, guess, self._adjuster, self._weigh)
-        self._rivals = Rivals(tracker)
+        self._tracker = Tracker(points, self.settings.window, guess, self._adjuster, self._weigh)
         self._unmeasured.clear()
         if self._seen is not None:
             self._way.miss(frame.stamp_ns - self._seen.stamp_ns)
@@ -325,7 +319,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         assert self._tracker is not None
         window, scale = self._tracker.window, self._metre.filter
         unit = self._unit
-        odom_from_window = self.odom_from_camera @ _scaled(np.linalg.inv(self._tracker.pose), unit)
+        odom_from_window = self.odom_from_camera @ scaled(np.linalg.inv(self._tracker.pose), unit)
         points = unit * window.points() @ odom_from_window[:3, :3].T
         points = points + odom_from_window[:3, 3]
         marks = window.landmarks
@@ -375,9 +369,3 @@ def _turns(motion: FloatArray, doubt: Doubt) -> bool:
     shift, angle = extent(motion)
     unsure = np.sqrt(np.linalg.eigvalsh(doubt.motion[:3, :3])[-1])
     return bool(angle > _TURN and shift < _SURE * unsure)
-
-
-def _scaled(pose: FloatArray, factor: float) -> Matrix:
-    scaled = np.array(pose, np.float64)
-    scaled[:3, 3] *= factor
-    return scaled

@@ -78,7 +78,8 @@ def _matched_by(matcher: cv2.StereoMatcher, reach: int) -> Stereo:
             for image in (left, right)
         )
         found = np.asarray(matcher.compute(a, b), np.float32)[:, reach:] / _STEPS
-        return np.asarray(np.where(found >= 0, found, np.nan), np.float32)
+        answer: FloatArray = np.where(found >= 0, found, np.nan).astype(np.float32)
+        return answer
 
     return disparity
 
