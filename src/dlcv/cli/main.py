@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     'nodes': 'print the tables of nodes, topics, parameters and services',
     'train': 'train a network by a recipe',
     'map': 'make a map of a place, for relocalization, from recordings with poses',
+    'places': 'make a file of known places, for place recognition, from recordings with poses',
     'demo': 'generate a walk, replay it, and report',
 }
 

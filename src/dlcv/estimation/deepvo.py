@@ -21,7 +21,7 @@ from dlcv.estimation.odometry.speechless import silence
 from dlcv.estimation.pictures import Fit, View, colour, size_of
 from dlcv.geometry.euler import euler_to_matrix
 from dlcv.geometry.trajectory import extent
-from dlcv.networks.deepvo import DeepVO, Spread
+from dlcv.networks.deepvo import DeepVO, Spread, codes
 from dlcv.networks.layers.recurrent import Memory
 from dlcv.networks.losses.deepvo import motions
 from dlcv.types import ByteImage, Camera, FloatArray, Frame, Lost, Motion
@@ -91,6 +91,10 @@ class OdometryEstimator(Estimator[DeepVO]):
         pose_covariance: ``(6, 6)`` of that pose as (x, y, z, rx, ry, rz), in odom axes, m and rad:
             the motions' covariances, carried along the path.
     """
+
+    part = staticmethod(codes)
+
+    pairs = True
 
     def __init__(
         self,
@@ -194,11 +198,11 @@ class OdometryEstimator(Estimator[DeepVO]):
     def _motion(self, older: Tensor, newer: Tensor) -> Matrix:
         """Return ``older_from_newer`` in metres; NaN where the network says so."""
         with self._inference():
-            codes = self.network.codes(torch.stack((older, newer), dim=1))  # (1, 1, F)
+            (code,) = self.runner(torch.stack((older, newer), dim=1))  # (1, 1, F)
             if not self._windowed:
-                vectors, self._memory = self.network.recall(codes, self._memory)
+                vectors, self._memory = self.network.recall(code, self._memory)
             else:
-                self._codes.append(codes)
+                self._codes.append(code)
                 while len(self._codes) > self.settings.sequence_length:
                     self._codes.popleft()
                 vectors, _ = self.network.recall(torch.cat(tuple(self._codes), dim=1))

@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.engines import Choice
+from dlcv.estimation import rehearsal
 from dlcv.estimation.base import Estimator
 from dlcv.estimation.deep_fundamental import MatchWeigher
 from dlcv.estimation.odometry.adjustment import Adjuster
@@ -99,6 +101,8 @@ class VisualOdometry(Estimator[SuperPoint]):
     Attributes:
         weigher: Says which matches count, where no prediction holds; None for all alike.
         tracking: What it knows of itself since the last frame.
+        points_come: Whether pictures are to come with their points, so that the network is run for
+            those alone that do not: nothing is got ready for it.
     """
 
     def __init__(
@@ -111,8 +115,24 @@ class VisualOdometry(Estimator[SuperPoint]):
         super().__init__(network, device, precision)
         self.settings = settings or VisualOdometrySettings()
         self.weigher: MatchWeigher | None = None
+        self.points_come = False
         self._features = FeatureEstimator(self.network, None, device, precision)
         self._adjuster = Adjuster(lockstep=True)
+        self.reset()
+
+    def use(self, choice: Choice) -> None:
+        """Find points in this engine from now on."""
+        self._features.use(choice)
+        self.runner = self._features.runner
+
+    def warm_up(self, width: int, height: int, camera: Camera | None = None) -> None:
+        """Run on made-up pictures of the size to come: the first real one is as fast as any."""
+        first, second = rehearsal.pictures(2, width, height, camera)
+        size = self.network.config.descriptor_size
+        come = self.points_come
+        points = rehearsal.points(first, size) if come else self._features.push(first)
+        for frame in (first, second):
+            self.push(frame, Aids(keypoints=points))
         self.reset()
 
     def reset(self) -> None:
@@ -124,7 +144,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         self._last_ns: int | None = None
         self._number = 0
         self._way = Way()
-        self._unmeasured: tuple[Points, Matrix] | None = None  # the newest keyframe
+        self._unmeasured: dict[int, tuple[Points, Matrix]] = {}  # keyframes, by number
         self._adjuster.close()
 
     def set_pose(self, odom_from_camera: FloatArray, covariance: FloatArray | None = None) -> None:
@@ -172,7 +192,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         step = self._rivals.track(points, self._thought(aids))
         if self._rivals.changed and self._seen is not None:  # the way so far stays as it is
             self._seen = replace(self._seen, window_from_camera=self._rivals.before)
-            self._unmeasured = None
+            self._unmeasured.clear()
         if step.state == 'lost':
             if self._tracker.exhausted:
                 self._begin(frame, points)
@@ -219,7 +239,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         self._adjuster = Adjuster(lockstep=self.settings.lockstep)
         tracker = Tracker(points, self.settings.window, guess, self._adjuster, self._weigh)
         self._rivals = Rivals(tracker)
-        self._unmeasured = None
+        self._unmeasured.clear()
         if self._seen is not None:
             self._way.miss(frame.stamp_ns - self._seen.stamp_ns)
         self._seen = _Seen(
@@ -264,7 +284,8 @@ class VisualOdometry(Estimator[SuperPoint]):
             return self._lost(frame, seen.stamp_ns, reason, step.matches)
         state: TrackingState = 'standing'
         if standing:
-            answer = self._way.move(motion, Doubt.standing(), here.stamp_ns, seen.stamp_ns, scale)
+            doubt = Doubt.standing(unit * self._tracker.depth)
+            answer = self._way.move(motion, doubt, here.stamp_ns, seen.stamp_ns, scale)
             self._seen = replace(seen, stamp_ns=frame.stamp_ns)
         else:
             if aids.wheels is not None:
@@ -282,15 +303,21 @@ class VisualOdometry(Estimator[SuperPoint]):
             answer = self._way.move(motion, doubt, here.stamp_ns, seen.stamp_ns, scale)
             self._seen = here
             if self._tracker.is_keyframe(self._number):
-                self._unmeasured = points, network_depth
-            if self._unmeasured is not None and self._tracker.settled:
+                self._unmeasured[self._number] = points, network_depth
+                self._measured_to(self._tracker.window.frames[0].number - 1)  # or out of the window
+            settled = self._tracker.settled
+            if settled is not None and settled in self._unmeasured:
                 self._way.settle(scale)
-                self._metre.measure(self._tracker, *self._unmeasured)
-                self._unmeasured = None
+                self._metre.measure(self._tracker, *self._unmeasured[settled])
+                self._measured_to(settled)
                 pose, covariance = self._tracker.pose, self._tracker.covariance
                 self._seen = replace(here, window_from_camera=pose, covariance=covariance)
         self.tracking = self._report(frame, seen.stamp_ns, step, state)
         return answer
+
+    def _measured_to(self, number: int) -> None:
+        """Take note that keyframes up to one are not to be measured any more."""
+        self._unmeasured = {n: one for n, one in self._unmeasured.items() if n > number}
 
     # what is said ---------------------------------------------------------------------------
 

@@ -170,6 +170,11 @@ ARGUMENTS: tuple[Argument, ...] = (
         doc='QoS of the image subscriptions; empty as in params_file, else auto.',
         choices=(*IMAGE_QOS, ''),
     ),
+    _switch(
+        'composed',
+        'false',
+        'Run all nodes in one process: less memory and time, and one crash is the crash of all.',
+    ),
     _switch('autostart', 'true', 'Configure and activate the nodes; false leaves it to a manager.'),
     _switch('use_respawn', 'false', 'Start a node again when its process dies.'),
     Argument(

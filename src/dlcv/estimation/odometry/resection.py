@@ -33,12 +33,13 @@ picture and the cosines ``(N,)`` of their descriptors."""
 
 FEWEST = 15
 """Landmarks that agree, below which there is no pose."""
+PARALLAX = 0.003
+"""Rad that a pair of pictures must show to tell a depth."""
 
 _TRUSTED = 0.6  # share of agreeing landmarks above which the predicted pose is not doubted
 _MOST = 0.5  # share of landmarks with a depth, below which guesses would rule a prediction
 _BELIEVED = 0.2  # of the mean weight, that a match must have to count
 _KNOWN = 0.2  # relative standard deviation below which a depth is one
-_PARALLAX = 0.003  # rad that a pair of pictures must show to tell a depth
 _APART = 0.2  # of the way, by which places differ
 _AS_GOOD = 1.5  # how many times the disagreement of a pose may be that of the best
 _UNMOVED = 0.02  # pixels by which points of the guessed depth may have moved in a mere turn
@@ -165,16 +166,10 @@ class Resection:
     def _refined(
         self, start: Matrix, prior: PosePrior | None = None, *, near: bool = False
     ) -> RefinedPose:
-        marks, seen = self.window.landmarks, self.seen
-        landmarks = Landmarks(
-            odom_from_anchor=self.window.poses,
-            anchor=self.window.anchors_of(seen.rows),
-            rays=marks.rays[seen.rows],
-            inverse_depth=marks.inverse_depth[seen.rows],
-            variance=marks.variance[seen.rows],
+        seen = self.seen
+        return refined_on(
+            self.window, seen.rows, seen.xy, seen.stddev, start, prior=prior, near=near
         )
-        noise = seen.stddev * np.sqrt(2)  # of both pictures
-        return refine_pose(start, landmarks, seen.xy, noise, prior=prior, near=near)
 
     def _sized(self, rows: Indices, earlier: Matrix, later: Matrix, motion: Matrix) -> Matrix:
         """Give a motion of length one the length that fits the landmarks' depths."""
@@ -186,7 +181,7 @@ class Resection:
             landmark=np.arange(len(rows)),
             xy=later,
             stddev=FINE / self.points.focal,
-            least_parallax=_PARALLAX,
+            least_parallax=PARALLAX,
         )
         depth = 1 / np.maximum(self.window.landmarks.inverse_depth[rows], LEAST)
         good = unit.accepted & (depth > 0) & (unit.inverse_depth > LEAST)
@@ -196,6 +191,39 @@ class Resection:
         sized = motion.copy()
         sized[:3, 3] *= length
         return sized
+
+
+def refined_on(
+    window: Keyframes,
+    rows: Indices,
+    xy: Matrix,
+    stddev: Matrix,
+    start: Matrix,
+    *,
+    prior: PosePrior | None = None,
+    near: bool = False,
+) -> RefinedPose:
+    """Refine a camera's pose on landmarks of a window.
+
+    Args:
+        window: The landmarks.
+        rows: ``(N,)`` which of them.
+        xy: ``(N, 2)`` where the camera shows them, as x/z and y/z.
+        stddev: ``(N,)`` how exactly.
+        start: ``(4, 4)`` window_from_camera to start from.
+        prior: See `refine_pose`.
+        near: See `refine_pose`.
+    """
+    marks = window.landmarks
+    landmarks = Landmarks(
+        odom_from_anchor=window.poses,
+        anchor=window.anchors_of(rows),
+        rays=marks.rays[rows],
+        inverse_depth=marks.inverse_depth[rows],
+        variance=marks.variance[rows],
+    )
+    noise = stddev * np.sqrt(2)  # of both pictures
+    return refine_pose(start, landmarks, xy, noise, prior=prior, near=near)
 
 
 def known_depths(window: Keyframes, rows: Indices) -> Mask:

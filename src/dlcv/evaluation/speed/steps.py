@@ -47,6 +47,10 @@ class Alone:
     def send(self, name: str, message: Any) -> None:
         """Publish nothing."""
 
+    def hand(self, name: str, header: Any, value: Any) -> bool:  # noqa: ARG002 - nobody takes it
+        """Give nothing away; nobody wants a message."""
+        return False
+
     def judge(self, condition: Verdict | None) -> None:
         """Take no note."""
 
