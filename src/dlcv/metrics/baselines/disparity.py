@@ -67,7 +67,8 @@ def filled(disparity: FloatArray) -> FloatArray:
     for index, inside in ((left, left >= 0), (right, right < width)):
         found = np.take_along_axis(disparity, index.clip(0, width - 1), axis=1)
         beside.append(np.where(inside, found, np.nan))
-    return np.fmin(*beside).astype(np.float32)
+    nearest: FloatArray = np.fmin(*beside).astype(np.float32)
+    return nearest
 
 
 def _matched_by(matcher: cv2.StereoMatcher, reach: int) -> Stereo:
