@@ -134,7 +134,8 @@ class FeatureEstimator(Estimator[SuperPoint]):
     def _run(self, picture: Tensor) -> tuple[tuple[Tensor, Tensor], FloatArray | None]:
         """Return what the network gives, and the descriptor of the whole image if it is wanted."""
         if self._places is None:
-            return self.runner(picture), None
+            logits, coarse = self.runner(picture)
+            return (logits, coarse), None
         features = self.network.encode(picture)
         return self.network.heads(features), to_array(self._places.describe(features)[0])
 

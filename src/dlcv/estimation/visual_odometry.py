@@ -21,7 +21,6 @@ from dlcv.estimation.odometry.metre import Metre
 from dlcv.estimation.odometry.plausible import excess, interruption
 from dlcv.estimation.odometry.report import report
 from dlcv.estimation.odometry.resection import FEWEST
-from dlcv.estimation.odometry.rivals import Rivals
 from dlcv.estimation.odometry.settings import VisualOdometrySettings as VisualOdometrySettings
 from dlcv.estimation.odometry.sight import look
 from dlcv.estimation.odometry.speechless import silence
@@ -110,7 +109,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         """Forget the drive so far; the next frame is the origin."""
         self.tracking = Tracking(stamp_ns=0, state='starting')
         self._metre = Metre(self.settings.scale_source, self.settings.camera_height)
-        self._rivals: Rivals | None = None
+        self._tracker: Tracker | None = None
         self._seen: _Seen | None = None  # the last picture whose place in the window is known
         self._last_ns: int | None = None
         self._number = 0
@@ -156,13 +155,13 @@ class VisualOdometry(Estimator[SuperPoint]):
         if reason := self._break(frame, before):
             self._begin(frame, points)
             return self._lost(frame, before, reason)
-        if self._rivals is None or self._tracker is None:
+        if self._tracker is None:
             self._begin(frame, points)
             self.tracking = Tracking(stamp_ns=frame.stamp_ns, state='starting')
             return None
-        step = self._rivals.track(points, self._thought(aids))
-        if self._rivals.changed and self._seen is not None:  # the way so far stays as it is
-            self._seen = replace(self._seen, window_from_camera=self._rivals.before)
+        step = self._tracker.track(points, self._thought(aids))
+        if self._tracker.before is not None and self._seen is not None:  # the way stays as it was
+            self._seen = replace(self._seen, window_from_camera=self._tracker.before)
             self._unmeasured.clear()
         if step.state == 'lost':
             if self._tracker.exhausted:
@@ -185,10 +184,6 @@ class VisualOdometry(Estimator[SuperPoint]):
     # where it is ----------------------------------------------------------------------------
 
     @property
-    def _tracker(self) -> Tracker | None:
-        return None if self._rivals is None else self._rivals.tracker
-
-    @property
     def _unit(self) -> float:
         """Metres per unit of the window."""
         return self._metre.filter.scale * self.settings.scale
@@ -208,8 +203,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         guess = _GUESS / self._metre.filter.scale
         self._adjuster.close()
         self._adjuster = Adjuster(lockstep=self.settings.lockstep)
-        tracker = Tracker(points, self.settings.window, guess, self._adjuster, self._weigh)
-        self._rivals = Rivals(tracker)
+        self._tracker = Tracker(points, self.settings.window, guess, self._adjuster, self._weigh)
         self._unmeasured.clear()
         if self._seen is not None:
             self._way.miss(frame.stamp_ns - self._seen.stamp_ns)

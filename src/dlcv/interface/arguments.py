@@ -163,6 +163,11 @@ ARGUMENTS: tuple[Argument, ...] = (
         doc=f'Comma-separated subset of {", ".join(NODES)}; empty is all, dsac with a map only.',
     ),
     Argument(name='map', default='', doc='Map file (DSAC weights of the scene); starts dsac.'),
+    Argument(
+        name='places',
+        default='',
+        doc='File of known places for netvlad, of dlcv places; empty as in params_file.',
+    ),
     Argument(name='device', default='', doc='auto, cpu, cuda or cuda:N; empty as in params_file.'),
     Argument(
         name='image_qos',

@@ -218,8 +218,10 @@ class Adjuster:
         on the first guesses of depths, or before any metre is known, are followed badly.
         """
         self._task = task
-        at_once = self._worker is None or len(task.numbers) <= _FIRST
-        self._found = task.solved() if at_once else self._worker.submit(task.solved)
+        if self._worker is None or len(task.numbers) <= _FIRST:
+            self._found = task.solved()
+        else:
+            self._found = self._worker.submit(task.solved)
 
     def take(self) -> tuple[Adjustment, Adjusted] | None:
         """Return what was solved, once; None where there is nothing new."""

@@ -145,9 +145,12 @@ class Keyframes:
             )
         )
 
-    def forget_oldest(self) -> None:
-        """Let go of keyframes beyond the size of the window; their landmarks move on."""
-        while len(self.frames) > self.size:
+    def forget_oldest(self, left: int | None = None) -> None:
+        """Let go of keyframes until some are left, by default as many as the window takes.
+
+        Their landmarks move on.
+        """
+        while len(self.frames) > (self.size if left is None else left):
             leaving = self.frames.pop(0)
             self._move_on(leaving)
 

@@ -40,8 +40,7 @@ _TRUSTED = 0.6  # share of agreeing landmarks above which the predicted pose is 
 _MOST = 0.5  # share of landmarks with a depth, below which guesses would rule a prediction
 _BELIEVED = 0.2  # of the mean weight, that a match must have to count
 _KNOWN = 0.2  # relative standard deviation below which a depth is one
-_APART = 0.2  # of the way, by which places differ
-_AS_GOOD = 1.5  # how many times the disagreement of a pose may be that of the best
+_PARALLAX = 0.003  # rad that a pair of pictures must show to tell a depth
 _UNMOVED = 0.02  # pixels by which points of the guessed depth may have moved in a mere turn
 
 
@@ -53,16 +52,11 @@ class Location:
         pose: With what agrees with it, window_from_camera.
         sure: Whether depths were known when it was looked for.
         turns: Whether the picture shows no more than a turn since the last keyframe.
-        misfit: How little agrees with the pose, for each landmark that is seen.
-        rival: Another pose that explains the picture nearly as well, where no depth is known: a
-            plane leaves two.
     """
 
     pose: RefinedPose
     sure: bool
     turns: bool
-    misfit: float
-    rival: RefinedPose | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -94,37 +88,19 @@ class Resection:
         if sure:
             best = self._refined(predicted)
             if np.mean(known) > _MOST and np.mean(best.inliers[known]) >= _TRUSTED:
-                return self._location(best, sure=True, turns=False)
+                return Location(pose=best, sure=True, turns=False)
             found.append(best)
         starts, turns = self._starts(known)
         found += [self._refined(start, prior, near=True) for start, prior in starts]
         if not found:
             found.append(self._refined(predicted))
         best = min(found, key=lambda one: _disagreement(one, judges))
-        rival = None if sure or turns else self._rival(best, found)
-        return self._location(best, sure=sure, turns=turns, rival=rival)
+        return Location(pose=best, sure=sure, turns=turns)
 
-    def _location(
-        self, pose: RefinedPose, *, sure: bool, turns: bool, rival: RefinedPose | None = None
-    ) -> Location:
-        every = np.ones(len(self.seen), np.bool_)
-        misfit = _disagreement(pose, every) / len(self.seen)
-        return Location(pose=pose, sure=sure, turns=turns, misfit=misfit, rival=rival)
-
-    def _rival(self, best: RefinedPose, others: list[RefinedPose]) -> RefinedPose | None:
-        """Return the best of the poses that are elsewhere, if it is nearly as good."""
-        every = np.ones(len(self.seen), np.bool_)
-        place = best.odom_from_camera[:3, 3]
-        way = np.linalg.norm(place - self.window.frames[-1].window_from_camera[:3, 3])
-        elsewhere = [
-            one
-            for one in others
-            if np.linalg.norm(one.odom_from_camera[:3, 3] - place) > _APART * way
-        ]
-        rival = min(elsewhere, key=lambda one: _disagreement(one, every), default=None)
-        if rival is None or _disagreement(rival, every) > _AS_GOOD * _disagreement(best, every):
-            return None
-        return rival
+    def turned(self, pose: Matrix) -> Location:
+        """Find the camera that turned only; ``pose`` is ``(4, 4)`` where and how it is thought."""
+        found = self._refined(pose, self._unmoved(pose), near=True)
+        return Location(pose=found, sure=False, turns=True)
 
     def _starts(self, known: Mask) -> tuple[list[tuple[Matrix, PosePrior | None]], bool]:
         """Return poses to start from with what holds them, and whether they are a mere turn."""

@@ -6,7 +6,6 @@ in metres, and in which frame, is its owner's business.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from typing import Literal
 
@@ -23,7 +22,8 @@ from dlcv.estimation.odometry.guesses import new_depths
 from dlcv.estimation.odometry.keyframes import Keyframes
 from dlcv.estimation.odometry.landmarks import Fresh, Sighting
 from dlcv.estimation.odometry.pose import RefinedPose
-from dlcv.estimation.odometry.resection import FEWEST, Resection, Weigh
+from dlcv.estimation.odometry.resection import FEWEST, Location, Resection, Weigh
+from dlcv.estimation.odometry.start import Start
 from dlcv.estimation.odometry.step import Step
 from dlcv.estimation.odometry.tracks import found_again
 from dlcv.estimation.odometry.view import Points
@@ -41,7 +41,6 @@ _STILL, _STEADY = 0.15, 0.6  # median shift in pixels, and share of points that 
 _SHIFT = 0.4  # pixels that a standing point may seem to move
 _REMEMBERED, _UNCONFIRMED = 8, 3  # pictures without which landmarks are forgotten
 _SHARED, _MOVED, _LATEST = 0.75, 0.03, 20  # when a picture becomes a keyframe
-_FIRST_PARALLAX = 2.0  # pixels without which a pair of keyframes tells no first depths
 _FIRST_MOVED = 0.06  # the same for one that is to tell the first depths
 _YOUNG = 5  # pictures of a window that is given up at once
 _PATIENCE = 3  # pictures in a row that are not found in the window before it is given up
@@ -67,9 +66,8 @@ class Tracker:
             for no adjustment: its number; None for none. Others may have come after it.
         motion_covariance: ``(6, 6)`` of the motion from the keyframe before the last that was
             adjusted to that, as (x, y, z, rx, ry, rz) in the older one's axes.
-        misfit: How little agreed with the last pose, for each landmark that was seen.
-        rival: Follows the same pictures from a start that explained the first two nearly as well;
-            for its owner to follow.
+        before: ``(4, 4)`` window_from_camera of the picture before the last, if both are understood
+            anew since the last; None if not.
     """
 
     def __init__(
@@ -82,9 +80,8 @@ class Tracker:
     ) -> None:
         self._weigh = weigh
         self._adjuster = adjuster
-        self.rival: Tracker | None = None
-        self.misfit = 0.0
-        self._rivalled = False  # whether there was a rival, or this is one
+        self.before: Matrix | None = None
+        self._start: Start | None = None  # until depths are known for sure
         self._wanted = False  # whether a keyframe waits to be adjusted
         self.settled: int | None = None
         self._adjusted = points.number  # the newest keyframe that was
@@ -105,6 +102,8 @@ class Tracker:
         self._agreed = 0  # landmarks that agreed in the last picture
         self._shared = 0  # landmarks of the last keyframe that the picture after it showed too
         self._keep(points, Sighting.none())
+        if np.count_nonzero(np.isfinite(self.window.landmarks.prior_stddev)) < FEWEST:
+            self._start = Start(self.window, points.focal)
 
     @property
     def exhausted(self) -> bool:
@@ -141,8 +140,6 @@ class Tracker:
         """Make all lengths ``factor`` times as long."""
         self._wanted |= self._adjuster.busy
         self._adjuster.drop()  # it has the old lengths
-        if self.rival is not None:
-            self.rival.rescale(factor)
         self.window.rescale(factor)
         self.pose[:3, 3] *= factor
         self._motion[:3, 3] *= factor
@@ -160,8 +157,10 @@ class Tracker:
             motion: ``(4, 4)`` how the camera is thought to have moved, ``older_from_newer``; as
                 from the picture before the last to the last where nobody says.
         """
-        self.settled = None
+        self.settled, self.before = None, None
         self._adjust()
+        if self._start is not None:
+            self._start.watch()
         predicted = self.pose @ (self._motion if motion is None else motion)
         seen = found_again(
             self.window,
@@ -185,24 +184,21 @@ class Tracker:
             guess=self._guess,
             length=float(np.linalg.norm(self._motion[:3, 3])),
         )
-        found = search.locate(predicted)
-        self._sure, self._turns, self.misfit = found.sure, found.turns, found.misfit
-        if found.rival is None or self._rivalled:
-            return self.believe(points, seen, found.pose)
-        self._rivalled = True
-        apart = {id(self._adjuster): Adjuster(lockstep=True), id(self._weigh): self._weigh}
-        other = copy.deepcopy(self, apart)
-        step = self.believe(points, seen, found.pose)
-        self._rivalled = self.is_keyframe(points.number)  # until then nothing is decided
-        if self._rivalled:
-            other.believe(points, seen, found.rival)
-            self.rival = other
-        return step
+        found = self._begun(search, predicted) if self._start else search.locate(predicted)
+        self._sure, self._turns = found.sure, found.turns
+        return self.believe(points, seen, found.pose)
 
-    def succeed(self, other: Tracker) -> None:
-        """Go on in the place of another tracker, with its adjuster."""
-        other._adjuster.drop()
-        self._adjuster = other._adjuster
+    def _begun(self, search: Resection, predicted: Matrix) -> Location:
+        """Find the camera while no depth is known for sure."""
+        assert self._start is not None
+        start = self._start
+        found = start.locate(search, predicted, self.pose, self._last.number)
+        if start.last is not None:
+            self._adjuster.drop()
+            self.before, self.pose = start.last.copy(), start.last
+        if start.over:
+            self._start, self._wanted = None, True
+        return found
 
     def believe(self, points: Points, seen: Sighting, refined: RefinedPose) -> Step:
         """Take a pose for that of a picture, if enough agrees with it.
@@ -226,11 +222,11 @@ class Tracker:
         self._held_by = points.number
         self._held = Held(self.window.landmarks.name[agree.rows], agree.xy, agree.stddev)
         self.covariance = max(1.0, refined.chi2) * refined.covariance
+        if self._start is not None:
+            self.covariance = self.covariance + self._start.ambiguity
         if self._due(points, agree):
-            told = self._sure or self._parallax(agree) > _FIRST_PARALLAX / points.focal
-            self._turns |= not told  # a turn tells no depths, though noise would
             self._keep(points, agree)
-            self._wanted = not self._turns
+            self._wanted = not self._turns and self._start is None
             if self._turns:
                 self.settled = points.number
             self._adjust()
@@ -305,17 +301,6 @@ class Tracker:
             shift > least * points.camera.width / points.focal
             or points.number - last.number >= _LATEST
         )
-
-    def _parallax(self, agree: Sighting) -> float:
-        """Return by how much most points moved since the last keyframe, but for the turn."""
-        last, marks = self.window.frames[-1], self.window.landmarks
-        rows = agree.rows[marks.anchor[agree.rows] == last.number]
-        there = agree.xy[marks.anchor[agree.rows] == last.number]
-        if not len(rows):
-            return 0.0
-        turn = self.pose[:3, :3].T @ last.window_from_camera[:3, :3]
-        rays = np.column_stack((marks.rays[rows], np.ones(len(rows)))) @ turn.T
-        return float(np.median(np.linalg.norm(rays[:, :2] / rays[:, 2:] - there, axis=1)))
 
     def _keep(self, points: Points, agree: Sighting) -> None:
         new = np.ones(len(points.pixels), np.bool_)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from dlcv.estimation.consensus import ConsensusSettings, solve_pose
+from dlcv.estimation.memory import keep_freed_memory
 from dlcv.evaluation.bench.options import Progress, silent
 from dlcv.evaluation.bench.report import Row, Table
 from dlcv.evaluation.speed.plain.dsac import one_by_one
@@ -164,6 +165,7 @@ def consensus(runs: int, progress: Progress = silent) -> list[Table]:
         runs: Seeds for each share.
         progress: Told how far it is.
     """
+    keep_freed_memory()
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

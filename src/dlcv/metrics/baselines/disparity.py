@@ -67,7 +67,8 @@ def filled(disparity: FloatArray) -> FloatArray:
     for index, inside in ((left, left >= 0), (right, right < width)):
         found = np.take_along_axis(disparity, index.clip(0, width - 1), axis=1)
         beside.append(np.where(inside, found, np.nan))
-    return np.fmin(*beside).astype(np.float32)
+    nearest: FloatArray = np.fmin(*beside).astype(np.float32)
+    return nearest
 
 
 def _matched_by(matcher: cv2.StereoMatcher, reach: int) -> Stereo:
@@ -78,7 +79,8 @@ def _matched_by(matcher: cv2.StereoMatcher, reach: int) -> Stereo:
             for image in (left, right)
         )
         found = np.asarray(matcher.compute(a, b), np.float32)[:, reach:] / _STEPS
-        return np.where(found >= 0, found, np.float32(np.nan))
+        answer: FloatArray = np.where(found >= 0, found, np.nan).astype(np.float32)
+        return answer
 
     return disparity
 

@@ -30,6 +30,8 @@ from dlcv.ros.start import init
 NAMESPACE = 'dlcv_benchmark'
 GRAPHS = {'vo': ('superpoint', 'visual_odometry', 'monodepth')}
 """Name -> nodes that are measured together."""
+COMPOSED = '-composed'
+"""End of the name of what is measured in one process."""
 DROPPED = 0.05  # share of pictures at most, at the peak rate
 STEPS = 6  # halvings of the range of rates
 START_PATIENCE, PATIENCE = 180.0, 30.0  # seconds
@@ -41,7 +43,7 @@ class NodesOptions:
     """How nodes are measured.
 
     Attributes:
-        targets: Names of nodes, and of `GRAPHS`.
+        targets: Names of nodes, and of `GRAPHS`, each with or without `COMPOSED`.
         rates: Pictures a second, in Hz.
         seconds: That each rate is shown.
         rounds: Pictures that are shown one after another, each when the last is answered.
@@ -128,8 +130,10 @@ def measure_nodes(options: NodesOptions, film: Film, progress: Progress = silent
 
 
 def _plan(name: str, options: NodesOptions) -> Plan:
+    graph = name.removesuffix(COMPOSED)
     given = {
-        'nodes': ','.join(GRAPHS.get(name, (name,))),
+        'nodes': ','.join(GRAPHS.get(graph, (graph,))),
+        'composed': str(graph != name).lower(),
         'namespace': NAMESPACE,
         'publish_tf': 'false',  # a robot may be listening
         'log_level': 'warn',
