@@ -105,7 +105,10 @@ def odometry(drive: Any) -> Any:
 @pytest.mark.parametrize('minutes', [30])
 def test_half_an_hour_of_too_many_pictures(ros: Any, odometry: Any, minutes: int) -> None:
     exchange, pace = Exchange(), Pace()
-    patient = {'use_sim_time': True, 'image_qos': 'reliable', 'image_qos_depth': 10}
+    patient = {
+        'use_sim_time': True, 'image_qos': 'reliable', 'image_qos_depth': 10,
+        'inference_timeout': 600.0,
+    }  # fmt: skip
     node = ros.run(partial(Slow, pace, exchange=exchange), **patient)
     follower = ros.run(
         partial(odometry, exchange=exchange),
@@ -126,7 +129,7 @@ def test_half_an_hour_of_too_many_pictures(ros: Any, odometry: Any, minutes: int
         for one in (node, follower):
             one.get_clock().set_ros_time_override(now)
         ros.show(index)
-        ros.until(lambda: min(received[0], received[1]) == index + 1)  # noqa: B023
+        ros.until(lambda: min(received[0], received[1]) == index + 1, 'an image', 120)  # noqa: B023
         done = node.outcomes['processed']
         pace.tick()
         if pace.shown == node.due_at:
