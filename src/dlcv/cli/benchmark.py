@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dlcv.cli.extras import need
 from dlcv.cli.main import CommandError
 from dlcv.files import expanded
+from dlcv.interface.engines import ENGINES, PRECISIONS
 from dlcv.progress import bars
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ EXAMPLES = """\
 examples:
   dlcv benchmark                                every node in a process of its own, and the vo graph
   dlcv benchmark --nodes vo --rates 10          superpoint, visual_odometry and monodepth together
+  dlcv benchmark --nodes vo --composed          the same in one process
   dlcv benchmark --bare                         estimators and their networks, without ROS
   dlcv benchmark --references -o speed.json     beside plain programs of the same papers
   dlcv benchmark --bare --compare speed.json --fail-above 1.2    has anything become slower?
@@ -55,6 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='show pictures of a recording, in place of generated ones')  # fmt: skip
     add('--rounds', type=int, default=9, metavar='N',
         help='times that each of two is run that take turns (9)')  # fmt: skip
+    add('--engine', choices=ENGINES, default='auto',
+        help='what runs the networks (auto: the fastest that is installed)')  # fmt: skip
+    add('--precision', choices=PRECISIONS, default='auto', help='their arithmetic (auto)')
+    add('--composed', action='store_true', help='run the nodes of a graph in one process')
     add('--threads', type=int, default=1, metavar='N', help='that each computes with (1)')
     add('-o', '--output', type=expanded, metavar='FILE', help='write the report (JSON)')
     add('--compare', type=expanded, metavar='FILE', help='print ratios to an older report')
@@ -111,6 +117,7 @@ def _options(args: argparse.Namespace) -> SpeedOptions:
         recording=args.recording,
         rounds=args.rounds,
         threads=args.threads,
+        parameters={'engine': args.engine, 'precision': args.precision},
         subjects=tuple(args.networks) or tuple(SUBJECTS),
     )
 
@@ -139,6 +146,7 @@ def _measure_nodes(
         seconds=args.seconds,
         rounds=args.rounds,
         peak=args.peak,
+        arguments={'composed': 'true'} if args.composed else {},
         parameters={'num_threads': options.threads, **options.parameters},
     )
     return measure_nodes(how, film, progress)

@@ -55,7 +55,7 @@ def _time(name: str, doc: str) -> Quantity:
 
 
 BARE_COLUMNS = (
-    _time('network', 'median time of one forward pass of the bare network'),
+    _time('network', 'median time of one forward pass of the bare network in PyTorch'),
     _time('estimator', 'median time from a picture to its result: preparation, network, decoding'),
     _time('CPU', 'the same, in time of the processor, all threads together'),
     Quantity(name='over network', better='low', digits=2, doc='estimator over network, by turns'),

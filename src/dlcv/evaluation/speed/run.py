@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +95,7 @@ def report_of(options: SpeedOptions, film: Film, tables: Iterable[Table]) -> Rep
         'pictures': f'{len(film.pictures)} of {source}, {width}x{height}, shown to and fro',
         'threads': str(options.threads),
         'rounds': str(options.rounds),
+        'load': f'{os.getloadavg()[0]:.1f} processes wanted a core in the last minute',
         **{name: str(value) for name, value in options.parameters.items()},
     }
     return Report(
