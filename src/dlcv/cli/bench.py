@@ -21,6 +21,7 @@ EXAMPLES = """\
   dlcv bench features --weights mine.safetensors --limit 20
   dlcv bench features --data oxford_affine hpatches-sequences-release -o features.json
   dlcv bench flow -o docs/models/flownet.json --card docs/models/flownet_s.md
+  dlcv bench places --data pitts30k monday.mcap+tuesday.mcap
   dlcv bench cards README.md docs/models/*.md
 """
 
@@ -69,7 +70,7 @@ _BENCHES = {
             ),
             ('camera_height', float, 'of the cameras of --data over the ground, in metres'),
             ('horizon', int, 'judge poses after N frames alone, on more stretches (10, 50, 100)'),
-            ('seed', int, 'of the generated worlds (17127); choose another one to calibrate on'),
+            ('seed', int, 'of the generated worlds (31013); choose another one to calibrate on'),
         ),
     ),
     'fundamental': _Bench(
@@ -77,6 +78,17 @@ _BENCHES = {
         extra=(
             ('ratio', float, 'greatest ratio of distances in the ratio test (0.8)'),
             ('gap', int, 'pictures of a folder from the first of a pair to the second (1)'),
+        ),
+    ),
+    'places': _Bench(
+        summary='place recognition: NetVLAD beside thumbnails and SIFT with VLAD',
+        extra=(
+            (
+                'distance',
+                float,
+                'metres within which two pictures are of one place (25 of names, 2 of poses)',
+            ),
+            ('angle', float, 'and degrees, where poses tell (45)'),
         ),
     ),
     'relocalization': _Bench(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlcv.cli import map_landmarks
 from dlcv.cli.extras import need
 from dlcv.cli.main import CommandError
 from dlcv.cli.recordings import add_recording_arguments, bag_options, open_sources
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 WHICH = ('train', 'test', 'all')
 
-SUMMARY = 'Make a map of a place, for relocalization, from recordings with poses.'
+SUMMARY = 'Make a map of a place from recordings, with poses or without.'
 
 EXAMPLES = """\
 examples:
@@ -32,6 +34,9 @@ examples:
   dlcv map photos -o hall.safetensors --list monday.txt  # the pictures that a list names
   dlcv map again.mcap --calibrate kitchen.safetensors -o calibrated.safetensors
   ros2 run dlcv_bringup dsac_node --ros-args -p weights:=kitchen.safetensors
+  dlcv map walk.mcap -o place.safetensors                # no poses: a map of landmarks
+  dlcv map info place.safetensors
+  dlcv map prune place.safetensors -o small.safetensors
 
 All recordings must have their poses in one frame. Of a folder with lists (train.txt and test.txt;
 TrainSplit.txt and TestSplit.txt of 7-Scenes; dataset_train.txt and dataset_test.txt of Cambridge
@@ -41,14 +46,23 @@ pictures that it was not made of (.json) and a picture of what it covers (.png).
 Up to --hold-out of the pictures are not learned: stretches of the walk, and all that is near them,
 so that the map is measured on pictures that are far from what it knows, as those of another walk
 are. With --refit the map is then made again of all of them; that takes twice as long.
+
+Where nobody says where the camera was, visual odometry does, and places that are seen again take
+its drift out. What is made is a map of landmarks.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add = parser.add_argument
-    add('sources', nargs='+', type=expanded, metavar='SRC', help='bags, or folders of data sets')
-    add('-o', '--output', type=expanded, required=True, metavar='MAP', help='NAME.safetensors')
+    add(
+        'sources',
+        nargs='+',
+        type=expanded,
+        metavar='SRC',
+        help='bags, or folders of data sets; or info or prune, and maps of landmarks',
+    )
+    add('-o', '--output', type=expanded, metavar='MAP', help='NAME.safetensors')
     add_recording_arguments(parser)
     group = parser.add_argument_group('which pictures of folders')
     add = group.add_argument
@@ -77,10 +91,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--device', default='auto', help='auto, cpu, cuda or cuda:N (auto)')
     add('--threads', type=int, default=0, metavar='N', help='CPU threads (all)')
     add('--overwrite', action='store_true', help='replace a map that is there')
+    map_landmarks.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the map, measure it, write it, and tell what it is worth."""
+    action = str(args.sources[0])
+    if action in map_landmarks.ACTIONS and not args.sources[0].exists():
+        if action != 'info':
+            _check(args)
+        return map_landmarks.ACTIONS[action](args, args.sources[1:])
     _check(args)
     need('matplotlib')
     from dlcv.estimation.device import pick_device, set_threads
@@ -95,11 +115,13 @@ def run(args: argparse.Namespace) -> int:
     sys.stderr.write(f'threads: {threads()}\n')
     if args.calibrate is not None:
         return _calibrate(args)
-    config, device, encoder = _config(args), pick_device(args.device), open_encoder(args.encoder)
     begin = time.perf_counter()
     recordings, lists = _sources(args)
     sys.stdout.write(''.join(f'{line}\n' for line in lists))
     sys.stdout.flush()
+    if map_landmarks.wanted(args) or not map_landmarks.posed(recordings):
+        return map_landmarks.make(args, recordings)
+    config, device, encoder = _config(args), pick_device(args.device), open_encoder(args.encoder)
     with bars(lines=True) as progress:
         views = read_views(recordings, encoder.config.input_height, config, progress)
         measured = None
@@ -166,10 +188,13 @@ def _sources(args: argparse.Namespace) -> tuple[list[Recording], list[str]]:
             said.append(f'{folder}: {part.said}')
         return part.recording
 
-    return open_sources(args.sources, bag_options(args), read), said
+    options = replace(bag_options(args), right_topic=args.right, posed=not args.own_odometry)
+    return open_sources(args.sources, options, read), said
 
 
 def _check(args: argparse.Namespace) -> None:
+    if args.output is None:
+        raise CommandError('-o names the map that is to be written')
     if args.output.suffix != '.safetensors':
         raise CommandError(f'{args.output}: the name of a map ends in .safetensors')
     if not args.output.absolute().parent.is_dir():

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dlcv.engines import Choice, Part, Runner, whole
+from dlcv.estimation import rehearsal
 from dlcv.estimation.device import dtype_of, pick_device, pick_precision, to_tensor
 from dlcv.estimation.pictures import check_image
 from dlcv.networks.layers.folding import optimise
@@ -54,6 +54,7 @@ class Estimator(Generic[N]):
         device: Where it runs.
         precision: How precisely.
         origin: Where its weights come from; set by `dlcv.estimation.load`.
+        pairs: Whether it answers from the second picture on.
         runner: Runs ``part`` of the network.
         part: What of it is wanted: takes the network and tensors, returns tensors.
 
@@ -62,6 +63,8 @@ class Estimator(Generic[N]):
     """
 
     part: ClassVar[Callable[..., Tensor | tuple[Tensor, ...]]] = staticmethod(whole)
+
+    pairs: ClassVar[bool] = False
 
     def __init__(self, network: N, device: str = 'auto', precision: str = 'fp32') -> None:
         self.device = pick_device(device)
@@ -89,21 +92,9 @@ class Estimator(Generic[N]):
             height: Of the images, in pixels.
             camera: Their camera; default is an ideal one of 53 degrees.
         """
-        camera = camera or Camera(
-            width=width,
-            height=height,
-            fx=width,
-            fy=width,
-            cx=(width - 1) / 2,
-            cy=(height - 1) / 2,
-        )
-        noise = np.random.default_rng(0)
-        for i in range(2):
-            coarse = noise.integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), np.uint8)
-            image = np.asarray(
-                cv2.resize(coarse, (width, height)), np.uint8
-            )  # as noise says nothing
-            self.push(Frame(stamp_ns=i * 10**8, image=image, camera=camera))
+        count = 2 if self.pairs or self.device.type == 'cuda' else 1
+        for frame in rehearsal.pictures(count, width, height, camera):
+            self.push(frame)
         self.reset()
 
     def _tensor(self, image: ByteImage) -> Tensor:

@@ -63,6 +63,8 @@ class FlowEstimator(Estimator[FlowNet]):
 
     part = staticmethod(finest_flow)
 
+    pairs = True
+
     def __init__(
         self,
         network: FlowNet,

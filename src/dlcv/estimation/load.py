@@ -22,6 +22,7 @@ from dlcv.estimation.device import pick_device
 from dlcv.estimation.dsac import RelocalizationEstimator
 from dlcv.estimation.flownet import FlowEstimator
 from dlcv.estimation.monodepth import DepthEstimator
+from dlcv.estimation.netvlad import PlaceEstimator
 from dlcv.estimation.superpoint import FeatureEstimator
 from dlcv.estimation.visual_odometry import VisualOdometry, VisualOdometrySettings
 from dlcv.networks.weights import WeightsError, chosen, load, untrained
@@ -86,6 +87,7 @@ load_flow = partial(load_estimator, FlowEstimator, 'flownet')
 load_depth = partial(load_estimator, DepthEstimator, 'monodepth')
 load_match_weigher = partial(load_estimator, MatchWeigher, 'deep_fundamental')
 load_odometry = partial(load_estimator, OdometryEstimator, 'deepvo')
+load_places = partial(load_estimator, PlaceEstimator, 'netvlad')
 load_relocalization = partial(load_estimator, RelocalizationEstimator, 'dsac')
 LOADERS: dict[str, Callable[..., Estimator[Any]]] = {
     'superpoint': load_features,

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.engines import Choice
+from dlcv.estimation import rehearsal
 from dlcv.estimation.base import Estimator
 from dlcv.estimation.deep_fundamental import MatchWeigher
 from dlcv.estimation.odometry.adjustment import Adjuster
 from dlcv.estimation.odometry.metre import Metre
 from dlcv.estimation.odometry.plausible import excess, interruption
 from dlcv.estimation.odometry.resection import FEWEST
-from dlcv.estimation.odometry.rivals import Rivals
 from dlcv.estimation.odometry.sight import look
 from dlcv.estimation.odometry.speechless import silence
 from dlcv.estimation.odometry.step import Step
@@ -29,7 +29,7 @@ from dlcv.estimation.odometry.view import Points
 from dlcv.estimation.odometry.way import Doubt, Way
 from dlcv.estimation.pictures import size_of
 from dlcv.estimation.superpoint import FeatureEstimator, FeatureSettings
-from dlcv.geometry.trajectory import extent
+from dlcv.geometry.trajectory import extent, scaled
 from dlcv.networks.superpoint import SuperPoint
 from dlcv.types import (
     Aids,
@@ -100,6 +100,8 @@ class VisualOdometry(Estimator[SuperPoint]):
     Attributes:
         weigher: Says which matches count, where no prediction holds; None for all alike.
         tracking: What it knows of itself since the last frame.
+        points_come: Whether pictures are to come with their points, so that the network is run for
+            those alone that do not: nothing is got ready for it.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         super().__init__(network, device, precision)
         self.settings = settings or VisualOdometrySettings()
         self.weigher: MatchWeigher | None = None
+        self.points_come = False
         self._features = FeatureEstimator(self.network, None, device, precision)
         self._adjuster = Adjuster(lockstep=True)
         self.reset()
@@ -121,16 +124,26 @@ class VisualOdometry(Estimator[SuperPoint]):
         self._features.use(choice)
         self.runner = self._features.runner
 
+    def warm_up(self, width: int, height: int, camera: Camera | None = None) -> None:
+        """Run on made-up pictures of the size to come: the first real one is as fast as any."""
+        first, second = rehearsal.pictures(2, width, height, camera)
+        size = self.network.config.descriptor_size
+        come = self.points_come
+        points = rehearsal.points(first, size) if come else self._features.push(first)
+        for frame in (first, second):
+            self.push(frame, Aids(keypoints=points))
+        self.reset()
+
     def reset(self) -> None:
         """Forget the drive so far; the next frame is the origin."""
         self.tracking = Tracking(stamp_ns=0, state='starting')
         self._metre = Metre(self.settings.scale_source, self.settings.camera_height)
-        self._rivals: Rivals | None = None
+        self._tracker: Tracker | None = None
         self._seen: _Seen | None = None  # the last picture whose place in the window is known
         self._last_ns: int | None = None
         self._number = 0
         self._way = Way()
-        self._unmeasured: tuple[Points, Matrix] | None = None  # the newest keyframe
+        self._unmeasured: dict[int, tuple[Points, Matrix]] = {}  # keyframes, by number
         self._adjuster.close()
 
     def set_pose(self, odom_from_camera: FloatArray, covariance: FloatArray | None = None) -> None:
@@ -171,14 +184,14 @@ class VisualOdometry(Estimator[SuperPoint]):
         if reason := self._break(frame, before):
             self._begin(frame, points)
             return self._lost(frame, before, reason)
-        if self._rivals is None or self._tracker is None:
+        if self._tracker is None:
             self._begin(frame, points)
             self.tracking = Tracking(stamp_ns=frame.stamp_ns, state='starting')
             return None
-        step = self._rivals.track(points, self._thought(aids))
-        if self._rivals.changed and self._seen is not None:  # the way so far stays as it is
-            self._seen = replace(self._seen, window_from_camera=self._rivals.before)
-            self._unmeasured = None
+        step = self._tracker.track(points, self._thought(aids))
+        if self._tracker.before is not None and self._seen is not None:  # the way stays as it was
+            self._seen = replace(self._seen, window_from_camera=self._tracker.before)
+            self._unmeasured.clear()
         if step.state == 'lost':
             if self._tracker.exhausted:
                 self._begin(frame, points)
@@ -200,10 +213,6 @@ class VisualOdometry(Estimator[SuperPoint]):
     # where it is ----------------------------------------------------------------------------
 
     @property
-    def _tracker(self) -> Tracker | None:
-        return None if self._rivals is None else self._rivals.tracker
-
-    @property
     def _unit(self) -> float:
         """Metres per unit of the window."""
         return self._metre.filter.scale * self.settings.scale
@@ -223,9 +232,8 @@ class VisualOdometry(Estimator[SuperPoint]):
         guess = _GUESS / self._metre.filter.scale
         self._adjuster.close()
         self._adjuster = Adjuster(lockstep=self.settings.lockstep)
-        tracker = Tracker(points, self.settings.window, guess, self._adjuster, self._weigh)
-        self._rivals = Rivals(tracker)
-        self._unmeasured = None
+        self._tracker = Tracker(points, self.settings.window, guess, self._adjuster, self._weigh)
+        self._unmeasured.clear()
         if self._seen is not None:
             self._way.miss(frame.stamp_ns - self._seen.stamp_ns)
         self._seen = _Seen(
@@ -270,7 +278,8 @@ class VisualOdometry(Estimator[SuperPoint]):
             return self._lost(frame, seen.stamp_ns, reason, step.matches)
         state: TrackingState = 'standing'
         if standing:
-            answer = self._way.move(motion, Doubt.standing(), here.stamp_ns, seen.stamp_ns, scale)
+            doubt = Doubt.standing(unit * self._tracker.depth)
+            answer = self._way.move(motion, doubt, here.stamp_ns, seen.stamp_ns, scale)
             self._seen = replace(seen, stamp_ns=frame.stamp_ns)
         else:
             if aids.wheels is not None:
@@ -288,15 +297,21 @@ class VisualOdometry(Estimator[SuperPoint]):
             answer = self._way.move(motion, doubt, here.stamp_ns, seen.stamp_ns, scale)
             self._seen = here
             if self._tracker.is_keyframe(self._number):
-                self._unmeasured = points, network_depth
-            if self._unmeasured is not None and self._tracker.settled:
+                self._unmeasured[self._number] = points, network_depth
+                self._measured_to(self._tracker.window.frames[0].number - 1)  # or out of the window
+            settled = self._tracker.settled
+            if settled is not None and settled in self._unmeasured:
                 self._way.settle(scale)
-                self._metre.measure(self._tracker, *self._unmeasured)
-                self._unmeasured = None
+                self._metre.measure(self._tracker, *self._unmeasured[settled])
+                self._measured_to(settled)
                 pose, covariance = self._tracker.pose, self._tracker.covariance
                 self._seen = replace(here, window_from_camera=pose, covariance=covariance)
         self.tracking = self._report(frame, seen.stamp_ns, step, state)
         return answer
+
+    def _measured_to(self, number: int) -> None:
+        """Take note that keyframes up to one are not to be measured any more."""
+        self._unmeasured = {n: one for n, one in self._unmeasured.items() if n > number}
 
     # what is said ---------------------------------------------------------------------------
 
@@ -304,7 +319,7 @@ class VisualOdometry(Estimator[SuperPoint]):
         assert self._tracker is not None
         window, scale = self._tracker.window, self._metre.filter
         unit = self._unit
-        odom_from_window = self.odom_from_camera @ _scaled(np.linalg.inv(self._tracker.pose), unit)
+        odom_from_window = self.odom_from_camera @ scaled(np.linalg.inv(self._tracker.pose), unit)
         points = unit * window.points() @ odom_from_window[:3, :3].T
         points = points + odom_from_window[:3, 3]
         marks = window.landmarks
@@ -354,9 +369,3 @@ def _turns(motion: FloatArray, doubt: Doubt) -> bool:
     shift, angle = extent(motion)
     unsure = np.sqrt(np.linalg.eigvalsh(doubt.motion[:3, :3])[-1])
     return bool(angle > _TURN and shift < _SURE * unsure)
-
-
-def _scaled(pose: FloatArray, factor: float) -> Matrix:
-    scaled = np.array(pose, np.float64)
-    scaled[:3, 3] *= factor
-    return scaled

@@ -383,6 +383,30 @@ class MonodepthParameters(CommonParameters):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NetVLADParameters(CommonParameters):
+    """Parameters of `netvlad`."""
+
+    map_frame: str = parameter('map', 'Fixed frame of the places.')
+    places: str = parameter(
+        '', 'File of known places, as `dlcv places` makes it; empty for descriptors alone.'
+    )
+    candidates: int = parameter(
+        5, 'Most places that are named for an image.', low=1, high=1000, dynamic=True
+    )
+    min_similarity: float = parameter(
+        0.0, 'Cosine of the descriptors that a named place must have.', low=-1, high=1, dynamic=True
+    )
+    resize_long_side: int = parameter(
+        0, 'Images are shrunk to this before the network; 0 for what the weights expect.', 'px',
+        low=0, high=4096,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_long_side(self.resize_long_side)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DsacParameters(CommonParameters):
     """Parameters of `dsac`."""
 

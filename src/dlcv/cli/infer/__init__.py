@@ -16,7 +16,15 @@ from typing import Any
 import numpy as np
 
 from dlcv.cli.extras import need
-from dlcv.cli.infer import deepvo, dsac, flownet, monodepth, superpoint, visual_odometry
+from dlcv.cli.infer import (
+    deepvo,
+    dsac,
+    flownet,
+    monodepth,
+    netvlad,
+    superpoint,
+    visual_odometry,
+)
 from dlcv.cli.infer.images import frames, image_files, stamps_of
 from dlcv.cli.infer.parts import Outcome, add_option, note, settings_of
 from dlcv.cli.main import CommandError
@@ -36,6 +44,7 @@ EXAMPLES = """\
   dlcv infer visual_odometry drive.mcap -o path.tum --view path.png
   dlcv infer deepvo drive/ --camera camera.yaml --rate 10 -o poses.npz
   dlcv infer dsac photo.png --camera camera.yaml --weights kitchen.safetensors -o pose.npz
+  dlcv infer netvlad photo.png --places kitchen_places.safetensors -o place.npz
 """
 
 NETWORKS = {
@@ -45,6 +54,7 @@ NETWORKS = {
     'visual_odometry': visual_odometry,
     'deepvo': deepvo,
     'dsac': dsac,
+    'netvlad': netvlad,
 }
 """Name -> its module of this room, with TASK, ARRAYS, OPTIONS, add_arguments and infer."""
 

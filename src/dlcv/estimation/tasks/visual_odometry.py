@@ -50,7 +50,9 @@ class VisualOdometryTask(OdometryTask[VisualOdometryParameters]):
         own = p.depth_source == 'own' and p.uses_depth
         how = {key: loading[key] for key in ('device', 'precision', 'engine')}
         self._network = load_depth(**how) if own else None
-        return load_visual_odometry(settings=self._estimator_settings(), **loading)
+        made = load_visual_odometry(settings=self._estimator_settings(), **loading)
+        made.points_come = p.keypoints != 'own'
+        return made
 
     def configure(self) -> None:
         """Start at the origin; read the mask."""

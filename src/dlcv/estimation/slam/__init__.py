@@ -1,0 +1,1 @@
+"""A place that is remembered: keyframes, landmarks, loops between them, and one consistent map."""

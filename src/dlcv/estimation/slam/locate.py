@@ -1,0 +1,237 @@
+"""Where in a map a picture was taken, by the landmarks that it shows; or why that is not known.
+
+Keyframes that look like the picture are tried, the likeliest first. Landmarks that the best of them
+and its neighbours know are matched with the picture, a pose that many agree with is refined on all
+of them, each as exactly as it is known, and what could be a chance is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dlcv.estimation.odometry.pose import Landmarks as Seen
+from dlcv.estimation.odometry.pose import refine_pose
+from dlcv.estimation.slam.loops import Found, LoopSettings, alike, find, same, spanned_area
+from dlcv.estimation.slam.place import Keyframe, Landmarks, PlaceMap, decoded, encoded
+from dlcv.estimation.slam.points import NOISE, in_camera, located, matches, rays_of
+from dlcv.types import Camera, FloatArray, Keypoints
+
+Matrix = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+_NEIGHBOURS = 6  # keyframes whose landmarks are tried
+_TURN = 2.0  # metres that another direction of sight counts as, for each 1 of its cosine
+_RATIO = 0.95
+_PLENTY = 3  # times the inliers that are needed, with which no other keyframe is tried
+_COVISIBLE = 15.0  # pixels from where it should be within which a landmark is looked for again
+_LEAST = 1e-8  # variance, so that covariances can be inverted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocateSettings:
+    """When a picture counts as found.
+
+    Attributes:
+        candidates: Keyframes that are tried, at most.
+        likeness: Cosine of descriptors of places from which on they are.
+        inliers: Landmarks that must agree on the pose.
+        share: Of the matches with the best keyframe, that must.
+        area: Of the picture, that the inliers must span.
+        widened: Factor of the deviations that the agreement of landmarks says.
+    """
+
+    candidates: int = 4
+    likeness: float = 0.0
+    inliers: int = 25
+    share: float = 0.25
+    area: float = 0.05
+    widened: float = 1.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Located:
+    """Where a picture was taken.
+
+    Attributes:
+        map_from_camera: ``(4, 4)`` metres; None where it was refused.
+        covariance: ``(6, 6)`` of that as (x, y, z, rx, ry, rz) in the map's axes; None likewise.
+        inliers: Landmarks that agree.
+        matches: Landmarks that were tried.
+        keyframe: The one in which the picture was recognised; -1 for none.
+        reason: Why it was accepted or refused, in words for a person.
+    """
+
+    map_from_camera: Matrix | None = None
+    covariance: Matrix | None = None
+    inliers: int = 0
+    matches: int = 0
+    keyframe: int = -1
+    reason: str
+
+
+class Localizer:
+    """Finds pictures in a map.
+
+    Args:
+        place: The map; it may go on growing.
+        settings: When a picture counts as found.
+    """
+
+    def __init__(self, place: PlaceMap, settings: LocateSettings | None = None) -> None:
+        self.place = place
+        self.settings = settings or LocateSettings()
+
+    def locate(self, keypoints: Keypoints, camera: Camera, looks: FloatArray) -> Located:
+        """Find a picture.
+
+        Args:
+            keypoints: Of it.
+            camera: What took it.
+            looks: ``(P,)`` what it looks like as a whole, by what described the map's.
+        """
+        if not len(self.place):
+            return Located(reason='the map has no keyframes')
+        wanted = len(self.place.keyframes[0].place)
+        if looks.shape != (wanted,):
+            raise ValueError(
+                f'the map describes places by {wanted} numbers, the picture by {len(looks)}'
+            )
+        picture = _picture(keypoints, camera, looks)
+        s = self.settings
+        loops = LoopSettings(
+            candidates=s.candidates,
+            likeness=s.likeness,
+            inliers=s.inliers,
+            share=s.share,
+            area=s.area,
+        )
+        found: list[tuple[int, Found]] = []
+        reasons = []
+        for one in alike(self.place.places(), looks, loops)[: s.candidates].tolist():
+            answer = find(self.place, one, picture, loops)
+            if isinstance(answer, str):
+                reasons.append(answer)
+                continue
+            found.append((one, answer))
+            if len(answer.own) >= _PLENTY * s.inliers:
+                break
+        if not found:
+            return Located(reason=_refusal(reasons))
+        keyframe, best = max(found, key=lambda pair: len(pair[1].own))
+        rival = max((len(f.own) for k, f in found if not self._agree(keyframe, best, k, f)),
+                    default=0)  # fmt: skip
+        if rival > len(best.own) / 2:
+            return Located(
+                reason=f'two places look like it: {len(best.own)} landmarks agree on one, '
+                f'{rival} on another'
+            )
+        return self._refined(keyframe, best, picture)
+
+    def _agree(self, one: int, first: Found, other: int, second: Found) -> bool:
+        poses = [self._pose(k, f) for k, f in ((one, first), (other, second))]
+        return same(*poses, first.covariance, second.covariance)
+
+    def _pose(self, keyframe: int, found: Found) -> Matrix:
+        motion = found.motion.copy()
+        motion[:3, 3] *= np.exp(self.place.log_scale[keyframe])
+        return np.asarray(self.place.poses[keyframe] @ motion)
+
+    def _refined(self, keyframe: int, found: Found, picture: Keyframe) -> Located:
+        """Fit the pose to the landmarks of all keyframes around."""
+        place, s = self.place, self.settings
+        start = self._pose(keyframe, found)
+        marks, codes = self._around(start)
+        seen, _ = in_camera(marks, np.arange(len(marks)), start, 0.0)
+        a, b = matches(codes, picture.descriptors, _RATIO)
+        focal = (picture.camera.fx + picture.camera.fy) / 2
+        xy = rays_of(picture)
+        z = np.maximum(seen[a, 2], 1e-3)
+        off = np.linalg.norm(seen[a, :2] / z[:, None] - xy[b], axis=1) * focal
+        near = (seen[a, 2] > 0) & (off < _COVISIBLE)
+        a, b = a[near], b[near]
+        if len(a) < s.inliers:
+            return Located(
+                keyframe=keyframe,
+                matches=len(a),
+                reason=f'{len(a)} landmarks are where the pose says; {s.inliers} are needed',
+            )
+        anchor = place.poses[keyframe]
+        points, variance = in_camera(marks, a, anchor, 0.0)
+        ahead = points[:, 2] > 0
+        points, variance, b = points[ahead], variance[ahead], b[ahead]
+        refined = refine_pose(
+            start,
+            Seen(
+                odom_from_anchor=anchor[None],
+                anchor=np.zeros(len(b), np.intp),
+                rays=points[:, :2] / points[:, 2:],
+                inverse_depth=1 / points[:, 2],
+                variance=variance,
+            ),
+            xy[b],
+            NOISE / focal,
+            near=True,
+        )
+        agree = int(np.count_nonzero(refined.inliers))
+        area = spanned_area(picture.xy[b[refined.inliers]], picture.camera) if agree else 0.0
+        if agree < s.inliers or area < s.area:
+            return Located(
+                keyframe=keyframe,
+                inliers=agree,
+                matches=len(b),
+                reason=f'{agree} landmarks on {area:.0%} of the picture agree; {s.inliers} on '
+                f'{s.area:.0%} are needed',
+            )
+        covariance = max(1.0, refined.chi2) * s.widened**2 * refined.covariance
+        return Located(
+            map_from_camera=refined.odom_from_camera,
+            covariance=covariance + _LEAST * np.eye(6),
+            inliers=agree,
+            matches=len(b),
+            keyframe=keyframe,
+            reason=f'{agree} of {len(b)} landmarks agree',
+        )
+
+    def _around(self, pose: Matrix) -> tuple[Landmarks, FloatArray]:
+        """Return landmarks that keyframes near a pose see, and descriptors ``(L, D)`` of them.
+
+        Of several sightings of a landmark that by the nearest keyframe counts.
+        """
+        place = self.place
+        apart = np.linalg.norm(place.poses[:, :3, 3] - pose[:3, 3], axis=1)
+        aside = 1 - place.poses[:, :3, 2] @ pose[:3, 2]
+        nearest = np.argsort(apart + _TURN * aside, kind='stable')[:_NEIGHBOURS]
+        names = np.concatenate([place.keyframes[k].landmark for k in nearest])
+        codes = np.concatenate([place.keyframes[k].codes for k in nearest])
+        every, first = np.unique(names, return_index=True)
+        marks = place.landmarks
+        if not len(marks):
+            marks = located(place, nearest, every[every >= 0])
+        rows, there = marks.rows_of(every)
+        return marks.only(rows[there]), decoded(codes[first[there]])
+
+
+def _picture(keypoints: Keypoints, camera: Camera, looks: FloatArray) -> Keyframe:
+    count = len(keypoints.xy)
+    unknown = np.full(count, np.nan, np.float32)
+    return Keyframe(
+        stamp_ns=keypoints.stamp_ns,
+        session=-1,
+        camera=camera,
+        odom_from_camera=np.eye(4),
+        xy=np.asarray(keypoints.xy, np.float32),
+        codes=encoded(keypoints.descriptors),
+        inverse_depth=unknown,
+        inverse_stddev=unknown,
+        landmark=np.full(count, -1, np.int64),
+        place=np.asarray(looks, np.float32),
+    )
+
+
+def _refusal(reasons: list[str]) -> str:
+    if not reasons:
+        return 'no keyframe of the map looks like it'
+    return f'{len(reasons)} keyframes look like it, but: {reasons[0]}'

@@ -1,0 +1,276 @@
+"""A recording without poses to a map of its place: odometry, loops, landmarks.
+
+What `dlcv map` runs where nobody else says where the camera was. Where the recording has poses they
+take the place of odometry: its steps are theirs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dlcv.estimation.load import load_features, load_visual_odometry
+from dlcv.estimation.odometry.metre import depth_camera_stddev, depths_at, stereo_depths
+from dlcv.estimation.pictures import grey
+from dlcv.estimation.slam.mapping import Mapper, MapSettings, View
+from dlcv.estimation.slam.place import PlaceMap
+from dlcv.estimation.slam.places import Describer
+from dlcv.estimation.superpoint import FeatureEstimator, FeatureSettings
+from dlcv.estimation.visual_odometry import VisualOdometry, VisualOdometrySettings
+from dlcv.geometry.camera import pixel_rays
+from dlcv.training.maps.learning import Report
+from dlcv.training.recipe import TrainError
+from dlcv.types import Aids, DepthMap, FloatArray, Keypoints, Lost, Recording, Snapshot, Trajectory
+
+Matrix = npt.NDArray[np.float64]
+
+_GIVEN = np.repeat((0.005, 0.002), 3)  # m and rad by which a step of given poses is off
+_FEWEST = 6  # keyframes that make a map
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SurveyConfig:
+    """How a recording becomes a map.
+
+    Attributes:
+        frame: Name that the map's frame is given.
+        every: Every how many-th picture is looked at.
+        max_keypoints: Strongest points of a picture.
+        camera_height: Of the camera over flat ground, metres; 0 where it is not known.
+        given: Whether poses of the recording are used where it has any.
+        keyframes: When a picture becomes one.
+    """
+
+    frame: str = 'map'
+    every: int = 1
+    max_keypoints: int = 800
+    camera_height: float = 0.0
+    given: bool = True
+    keyframes: MapSettings = field(default_factory=MapSettings)
+
+    def __post_init__(self) -> None:
+        if not self.frame or self.every < 1 or self.max_keypoints < 50:
+            raise TrainError(
+                'a map needs the name of its frame, every >= 1 and max_keypoints >= 50, got '
+                f'{self.frame!r}, {self.every} and {self.max_keypoints}'
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Survey:
+    """What came of a recording.
+
+    Attributes:
+        place: The map.
+        path: Where the pictures were, by the map.
+        odometry: ``(T, 4, 4)`` where odometry had them.
+        pictures: How many there were.
+        lost: Why odometry was lost -> in how many pictures.
+        refused: Why candidates for loops were none -> how many.
+        metre: What the metre comes from.
+    """
+
+    place: PlaceMap
+    path: Trajectory
+    odometry: FloatArray
+    pictures: int
+    lost: dict[str, int]
+    refused: dict[str, int]
+    metre: str
+
+
+def survey(
+    recording: Recording,
+    describer: Describer,
+    config: SurveyConfig | None = None,
+    report: Report = lambda _what, _done, _of: None,
+    *,
+    place: PlaceMap | None = None,
+    device: str = 'cpu',
+    weights: str | Path = '',
+) -> Survey:
+    """Make a map of a recording.
+
+    Args:
+        recording: Pictures with a camera; with right pictures, depth or poses where there are any.
+        describer: Says what pictures look like as wholes.
+        config: How.
+        report: Told how far it is.
+        place: A map to go on with, which is changed; a new one by default.
+        device: Where networks run.
+        weights: Of SuperPoint; the shipped ones by default.
+
+    Raises:
+        TrainError: Too little of it could be followed.
+    """
+    config = config or SurveyConfig()
+    features = load_features(
+        weights, FeatureSettings(max_keypoints=config.max_keypoints), device=device
+    )
+    settings = VisualOdometrySettings(
+        max_keypoints=config.max_keypoints,
+        max_frame_interval=np.inf,
+        camera_height=config.camera_height,
+    )
+    follower = _Follower(load_visual_odometry(weights, settings, device=device), config)
+    if place is not None and place.described != describer.name:
+        raise TrainError(
+            f'the map describes places by {place.described}, which cannot be compared with '
+            f'{describer.name}'
+        )
+    walk = _Walk(config, features, follower, describer, recording.baseline, place)
+    for number, snapshot in enumerate(recording):
+        if number % config.every == 0:
+            walk.take(snapshot)
+        report(f'follow {recording.name}', number + 1, len(recording))
+    return walk.result(recording.name)
+
+
+class _Follower:
+    """Where the camera is: by poses that are given, else by visual odometry."""
+
+    def __init__(self, odometry: VisualOdometry, config: SurveyConfig) -> None:
+        self.odometry, self.config = odometry, config
+        self.given: bool | None = None  # whether the poses are those of the recording
+
+    def follow(self, snapshot: Snapshot, aids: Aids) -> tuple[Matrix, Matrix] | str:
+        """Return pose and covariance of the step to a picture; or why there is none."""
+        pose = snapshot.world_from_camera
+        if self.given is None:
+            self.given = self.config.given and pose is not None
+        if self.given:
+            if pose is None:
+                return 'the recording has no pose of it'
+            return np.asarray(pose, np.float64), np.diag(np.square(_GIVEN))
+        answer = self.odometry.push(snapshot.frame, aids)
+        if isinstance(answer, Lost):
+            return answer.reason
+        at = np.array(self.odometry.odom_from_camera, np.float64)
+        if answer is None:
+            return at, np.zeros((6, 6))
+        return at, np.asarray(answer.covariance, np.float64)
+
+
+class _Walk:
+    """Takes one picture after the other."""
+
+    def __init__(
+        self,
+        config: SurveyConfig,
+        features: FeatureEstimator,
+        follower: _Follower,
+        describer: Describer,
+        baseline: float,
+        place: PlaceMap | None,
+    ) -> None:
+        self.place = place
+        self.config, self.features, self.follower = config, features, follower
+        self.describer, self.baseline = describer, baseline
+        self.mapper: Mapper | None = None
+        self.poses: list[Matrix] = []
+        self.lost: Counter[str] = Counter()
+        self.pictures = 0
+
+    def take(self, snapshot: Snapshot) -> None:
+        self.pictures += 1
+        frame = snapshot.frame
+        if frame.camera is None:
+            raise TrainError('a map needs pictures of a calibrated camera')
+        keypoints = self.features.push(frame)
+        aids = self._aids(snapshot, keypoints)
+        found = self.follower.follow(snapshot, aids)
+        if isinstance(found, str):
+            self.lost[found] += 1
+            return
+        if self.mapper is None:
+            settings = self._settings(aids)
+            place = self.place or PlaceMap(
+                frame=self.config.frame, described=self.describer.name, scaled=settings.scaled
+            )
+            self.mapper = Mapper(settings, place)
+        pose, covariance = found
+        self.poses.append(pose)
+        if self.mapper.step(frame.stamp_ns, pose, covariance):
+            self.mapper.keep(self._view(snapshot, keypoints, aids))
+
+    def result(self, name: str) -> Survey:
+        mapper = self.mapper
+        if mapper is None or len(mapper.place) < _FEWEST:
+            keyframes = 0 if mapper is None else len(mapper.place)
+            why = max(self.lost, key=lambda one: self.lost[one], default='the camera hardly moved')
+            raise TrainError(
+                f'{name}: {keyframes} keyframes in {self.pictures} pictures; a map needs {_FEWEST} '
+                f'({why})'
+            )
+        place = mapper.finish()
+        if not mapper.joined:
+            raise TrainError(f'{name}: none of it was recognised in the map that it is added to')
+        source = f'{name} ({self.pictures} pictures)'
+        place.source = f'{place.source}, {source}' if place.source else source
+        metre = self.follower.odometry.tracking.scale_source
+        return Survey(
+            place=place,
+            path=mapper.path(),
+            odometry=np.stack(self.poses),
+            pictures=self.pictures,
+            lost=dict(self.lost),
+            refused=dict(mapper.refused),
+            metre='poses' if self.follower.given else metre,
+        )
+
+    def _settings(self, aids: Aids) -> MapSettings:
+        """Let each keyframe have a unit of its own where nothing measures one for all."""
+        kept = self.config.keyframes
+        measured = aids.right is not None or aids.depth is not None or self.config.camera_height > 0
+        return replace(
+            kept,
+            loops=replace(kept.loops, likeness=self.describer.likeness),
+            scaled=not (measured or self.follower.given),
+        )
+
+    def _aids(self, snapshot: Snapshot, keypoints: Keypoints) -> Aids:
+        camera, depth = snapshot.frame.camera, None
+        assert camera is not None
+        stereo = snapshot.right is not None and self.baseline > 0
+        if snapshot.depth is not None:
+            height, width = snapshot.depth.shape
+            depth = DepthMap(
+                stamp_ns=snapshot.frame.stamp_ns,
+                disparity=np.broadcast_to(np.float32(np.nan), snapshot.depth.shape),
+                depth=snapshot.depth,
+                camera=camera.scaled(width, height).undistorted(),
+            )
+        return Aids(
+            keypoints=keypoints,
+            right=snapshot.right if stereo else None,
+            baseline=self.baseline if stereo else 0.0,
+            depth=None if stereo else depth,
+        )
+
+    def _view(self, snapshot: Snapshot, keypoints: Keypoints, aids: Aids) -> View:
+        frame = snapshot.frame
+        assert frame.camera is not None
+        inverse: Matrix = np.full(len(keypoints.xy), np.nan)
+        stddev: Matrix = inverse
+        if aids.right is not None:
+            left, right = grey(frame.image), grey(aids.right.image)
+            inverse, stddev = stereo_depths(
+                left, right, keypoints.xy, frame.camera.fx, aids.baseline
+            )
+        elif aids.depth is not None:
+            rays = np.asarray(pixel_rays(frame.camera, keypoints.xy)[:, :2], np.float64)
+            metres, spread = depths_at(aids.depth, frame.camera, rays)
+            inverse, stddev = 1 / metres, depth_camera_stddev(metres, spread) / np.square(metres)
+        return View(
+            stamp_ns=frame.stamp_ns,
+            camera=frame.camera,
+            xy=keypoints.xy,
+            descriptors=keypoints.descriptors,
+            inverse_depth=inverse,
+            inverse_stddev=stddev,
+            place=self.describer.describe(frame, keypoints),
+        )
