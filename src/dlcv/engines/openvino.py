@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import torch
+from openvino._offline_transformations import (
+    apply_moc_transformations,
+    compress_quantize_weights_transformation,
+)
 from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
@@ -23,6 +27,9 @@ def build(part: nn.Module, inputs: tuple[Tensor, ...], precision: str) -> bytes:
     frontend = FrontEndManager().load_by_framework('pytorch')
     decoder = TorchScriptPythonDecoder(traced, example_input=inputs)
     model = frontend.convert(frontend.load(decoder))
+    # without these two, which convert_model runs as well, rounded weights stay 32 bits wide
+    apply_moc_transformations(model, cf=False, smart_reshape=True)
+    compress_quantize_weights_transformation(model)
     model.reshape({port: list(x.shape) for port, x in zip(model.inputs, inputs, strict=True)})
     compiled = ov.Core().compile_model(model, 'CPU', _settings(precision))
     stream = io.BytesIO()

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -120,7 +121,9 @@ class Quantised(nn.Module):
 
 
 def _rounded_weight(weight: Tensor, axis: int) -> Tensor:
-    others = [dim for dim in range(weight.ndim) if dim != axis]
-    scale = weight.abs().amax(others).clamp(min=1e-12) / 127
+    others = tuple(dim for dim in range(weight.ndim) if dim != axis)
+    # in NumPy, which tracing does not see: engines want scales that are constants
+    largest = np.abs(weight.detach().cpu().numpy()).max(others)
+    scale = torch.from_numpy(np.maximum(largest, 1e-12) / 127).to(weight.device)
     zero = torch.zeros_like(scale, dtype=torch.int32)
     return torch.fake_quantize_per_channel_affine(weight, scale, zero, axis, -128, 127)
