@@ -7,7 +7,7 @@ beside the pictures after the keyframe, whose window it then corrects.
 from __future__ import annotations
 
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +32,7 @@ _FIRST = 4  # keyframes of a window that has just begun
 _STEPS = 5
 _ROUGH = 2.0  # how many times its deviation a depth is off, between keyframes that are not adjusted
 _HELD = 0.6  # of the landmarks with which a camera was found, that must agree again
+_UNIT = 0.3  # of the way through the window, that keyframes must span to hold its unit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -79,7 +80,7 @@ class Adjustment:
         prior_stddev = marks.prior_stddev[there]
         fixed = max(1, len(keyframes) - moving)
         if np.count_nonzero(np.isfinite(prior_stddev)) < FEWEST:  # no unit but the window's own
-            fixed = 1 if len(keyframes) <= 2 else max(fixed, 2)
+            fixed = max(fixed, _unit_holders(keyframes.poses))
         # What was not measured is held to what it is, loosely: a turn would make depths of noise.
         depth = np.maximum(marks.inverse_depth[there], LEAST)
         prior = np.where(np.isfinite(prior_stddev), marks.prior[there], depth)
@@ -218,10 +219,12 @@ class Adjuster:
         on the first guesses of depths, or before any metre is known, are followed badly.
         """
         self._task = task
-        if self._worker is None or len(task.numbers) <= _FIRST:
+        if self._worker is None:
             self._found = task.solved()
-        else:
-            self._found = self._worker.submit(task.solved)
+            return
+        self._found = self._worker.submit(task.solved)
+        if len(task.numbers) <= _FIRST:
+            wait([self._found])
 
     def take(self) -> tuple[Adjustment, Adjusted] | None:
         """Return what was solved, once; None where there is nothing new."""
@@ -247,3 +250,18 @@ class Adjuster:
         self.drop()
         if self._worker is not None:
             self._worker.shutdown(cancel_futures=True)
+
+
+def _unit_holders(poses: Matrix) -> int:
+    """Return how many of the oldest keyframes are to stay where they are, to hold the unit.
+
+    Two, unless the camera turned on the spot at first: then as many as reach some way.
+
+    Args:
+        poses: ``(K, 4, 4)`` odom_from_camera, oldest first.
+    """
+    if len(poses) <= 2:
+        return 1
+    away = np.linalg.norm(poses[:, :3, 3] - poses[0, :3, 3], axis=1)
+    reached = int(np.argmax(away >= _UNIT * away.max()))
+    return min(max(2, reached + 1), len(poses) - 1)
