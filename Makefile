@@ -40,6 +40,7 @@ contracts: setup
 	$(BIN)/lint-imports
 
 bench: setup  ## Measure speed; prints ratios within one run, with host and date
+	@$(ENV) $(BIN)/dlcv benchmark --bare --references
 	@for file in benchmarks/*.py; do $(ENV) $(BIN)/python $$file || exit 1; done
 
 docs: setup  ## Write the generated tables into README.md, config/ and docs/

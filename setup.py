@@ -72,6 +72,9 @@ setup(
         'bags': ['rosbags>=0.11.9'],
         'train': ['lightning-fabric>=2.4', 'tensorboard'],
         'eval': ['rosbags>=0.11.9', 'jinja2', 'matplotlib'],
+        'openvino': ['openvino>=2025.0'],
+        'onnxruntime': ['onnx', 'onnxruntime>=1.18'],
+        'tensorrt': ['onnx', 'tensorrt>=10'],
         'ray': ['ray>=2.40,<3'],
         'dev': [*TEST, 'import-linter', 'mypy<2', 'pre-commit', 'ruff', 'types-PyYAML'],
         'test': list(TEST),  # colcon test looks for this very name

@@ -8,7 +8,7 @@ The points come beside the pictures (as from the node ``superpoint``), so what i
 visual odometry adds. Beside it, in turn: SuperPoint on such a picture, and OpenCV's five-point
 method with its recovered pose on the mutual nearest neighbours of the same points. Without
 ``--lockstep`` the window is adjusted beside the answers, as in the node. On a machine that others
-use, ``--cpu-time`` counts the processor time of the asking thread instead.
+use, the processor time of the asking thread says more than the wall time: both are printed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CAMERA = Camera(width=WIDTH, height=HEIGHT, fx=525.0, fy=525.0, cx=319.5, cy=239
 LAP = 200  # pictures of a round
 STRANGE = POINTS // 10
 BLOCKS = 10  # parts of the run that are compared
-EVERY = 50  # frames between two runs of SuperPoint and of the five-point method
+BESIDE = 40  # runs of SuperPoint and of the five-point method
 PATCH = 6  # half the side of a point's patch, pixels
 
 
@@ -90,11 +90,11 @@ class Sight:
 
 @dataclass(kw_only=True)
 class Times:
-    """Seconds of each way to spend them, and memory in MB."""
+    """Seconds of each way to spend them, by the wall and by the processor, and memory in MB."""
 
-    added: list[float] = field(default_factory=list)
-    superpoint: list[float] = field(default_factory=list)
-    five_points: list[float] = field(default_factory=list)
+    added: list[tuple[float, float]] = field(default_factory=list)
+    superpoint: list[tuple[float, float]] = field(default_factory=list)
+    five_points: list[tuple[float, float]] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
     lost: int = 0
 
@@ -178,11 +178,11 @@ def five_points(older: Keypoints, newer: Keypoints) -> Callable[[], object]:
     return solve
 
 
-def seconds(work: Callable[[], Any], clock: Callable[[], float]) -> tuple[float, Any]:
-    """Return how long some work takes, and what it gives."""
-    begin = clock()
+def seconds(work: Callable[[], Any]) -> tuple[tuple[float, float], Any]:
+    """Return how long some work takes, by the wall and of this thread, and what it gives."""
+    begin, own = time.perf_counter(), time.thread_time()
     made = work()
-    return clock() - begin, made
+    return (time.perf_counter() - begin, time.thread_time() - own), made
 
 
 def resident() -> float:
@@ -200,47 +200,57 @@ def measure(args: argparse.Namespace) -> Times:
     )
     odometry = load_visual_odometry(settings=settings, device='cpu')
     features = load_features(settings=FeatureSettings(max_keypoints=POINTS), device='cpu')
-    clock = time.thread_time if args.cpu_time else time.perf_counter
     times = Times()
+    every = max(1, args.frames // BESIDE)
+    edges = np.linspace(0, args.frames, BLOCKS + 1).astype(int)[1:]
+    print(f'{"frames":>16}{"median":>9}{"95 %":>8}{"processor":>11}{"95 %":>8}{"memory MB":>11}')
     for i in range(args.frames + LAP):
         view, stamp = round_trip[i % LAP], i * 10**8
         frame, aids = picture(room, view, stamp, depth=args.aid == 'depth')
-        took, answer = seconds(lambda f=frame, a=aids: odometry.push(f, a), clock)
+        took, answer = seconds(lambda f=frame, a=aids: odometry.push(f, a))
         if i < LAP:  # warm up
             continue
         times.added.append(took)
         times.memory.append(resident())
         times.lost += isinstance(answer, Lost)
-        if i % EVERY == 0:
-            times.superpoint.append(seconds(lambda f=frame: features.push(f), clock)[0])
+        if i % every == 0:
+            times.superpoint.append(seconds(lambda f=frame: features.push(f))[0])
             solve = five_points(round_trip[(i - 1) % LAP].keypoints, view.keypoints)
-            times.five_points.append(seconds(solve, clock)[0])
+            times.five_points.append(seconds(solve)[0])
+        if len(times.added) in edges:
+            print_part(times, len(times.added) - args.frames // BLOCKS, len(times.added))
     return times
 
 
+def spread(taken: list[tuple[float, float]]) -> str:
+    """Return medians and high percentiles in ms, by the wall and by the processor."""
+    wall, own = 1e3 * np.quantile(np.array(taken), (0.5, 0.95), axis=0).T
+    return f'{wall[0]:>9.1f}{wall[1]:>8.1f}{own[0]:>11.1f}{own[1]:>8.1f}'
+
+
+def print_part(times: Times, first: int, end: int) -> None:
+    """Print what a part of the run took, and the memory at its end."""
+    taken = spread(times.added[first:end])
+    print(f'{first:>7} - {end - 1:<6}{taken}{times.memory[end - 1]:>11.1f}', flush=True)
+
+
 def report(times: Times) -> None:
-    """Print medians, high percentiles and ratios; then the run in parts."""
-    added = np.array(times.added)
+    """Print medians, high percentiles and ratios; then how the end compares with the beginning."""
     rows = {
-        'added': added,
-        'SuperPoint': np.array(times.superpoint),
-        'OpenCV, five points': np.array(times.five_points),
+        'added': times.added,
+        'SuperPoint': times.superpoint,
+        'five points': times.five_points,
     }
-    base = np.median(rows['OpenCV, five points'])
-    print(f'{"":22}{"median ms":>10}{"95 % ms":>9}{"to five points":>16}')
-    for name, values in rows.items():
-        half, high = 1e3 * np.quantile(values, (0.5, 0.95))
-        print(f'{name:22}{half:>10.1f}{high:>9.1f}{half / 1e3 / base:>16.2f}')
-    print(f'\nlost: {times.lost} of {len(added)} frames\n')
-    print(f'{"frames":>14}{"median ms":>11}{"95 % ms":>9}{"memory MB":>11}')
-    parts = np.array_split(np.arange(len(added)), BLOCKS)
-    for part in parts:
-        half, high = 1e3 * np.quantile(added[part], (0.5, 0.95))
-        memory = times.memory[part[-1]]
-        print(f'{part[0]:>6} - {part[-1]:<5}{half:>11.1f}{high:>9.1f}{memory:>11.1f}')
-    first, last = (np.median(added[part]) for part in (parts[0], parts[-1]))
-    print(f'\nlast part to first: time {last / first:.2f}, memory '
-          f'{times.memory[-1] - times.memory[parts[0][-1]]:+.1f} MB')  # fmt: skip
+    base = np.median(np.array(times.five_points)[:, 1])
+    print(f'\n{"ms":16}{"median":>9}{"95 %":>8}{"processor":>11}{"95 %":>8}{"to five points":>16}')
+    for name, taken in rows.items():
+        print(f'{name:16}{spread(taken)}{np.median(np.array(taken)[:, 1]) / base:>16.2f}')
+    part = len(times.added) // BLOCKS
+    own = np.array(times.added)[:, 1]
+    ratio = np.median(own[-part:]) / np.median(own[:part])
+    print(f'\nlost: {times.lost} of {len(times.added)} frames')
+    print(f'last part to first: processor time {ratio:.2f}, memory '
+          f'{times.memory[-1] - times.memory[part - 1]:+.1f} MB')  # fmt: skip
 
 
 def main() -> None:
@@ -250,15 +260,13 @@ def main() -> None:
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--aid', choices=('none', 'depth'), default='none')
     parser.add_argument('--lockstep', action='store_true', help='adjust the window at once')
-    parser.add_argument('--cpu-time', action='store_true', help='processor time of one thread')
     args = parser.parse_args()
     keep_freed_memory()
-    threads = set_threads(1 if args.cpu_time else args.threads)
+    threads = set_threads(args.threads)
     cv2.setNumThreads(threads)
-    kind = 'processor' if args.cpu_time else 'wall'
     print(f'{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {platform.node()}, {processor()}')
     print(
-        f'{threads} threads, {kind} time, load {os.getloadavg()[0]:.1f}, PyTorch '
+        f'{threads} threads, load {os.getloadavg()[0]:.1f}, PyTorch '
         f'{torch.__version__}, OpenCV {cv2.__version__}, NumPy {np.__version__}'
     )
     lockstep = ', lock-step' if args.lockstep else ''

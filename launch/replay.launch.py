@@ -14,7 +14,7 @@ from launch.actions import OpaqueFunction, SetEnvironmentVariable, Shutdown
 
 from dlcv.bringup.replay import ARGUMENTS, evaluation_of, options_of, plan_replay
 from dlcv.ros.environment import see_its_packages
-from dlcv.ros.launching import declared, given, node, patience, python, then
+from dlcv.ros.launching import declared, given, nodes, patience, python, then
 
 
 def generate_launch_description():
@@ -36,7 +36,7 @@ def started(context):
         chain = [then(replay, done)]
     return [
         *(SetEnvironmentVariable(*pair) for pair in planned.plan.environment.items()),
-        *(node(start, prefix=prefix) for start in planned.plan.nodes),
+        *nodes(planned.plan, prefix),
         *chain,
         replay,
     ]

@@ -20,7 +20,7 @@ from launch_ros.descriptions import ComposableNode
 from dlcv.bringup import make_plan
 from dlcv.interface.arguments import ARGUMENTS
 from dlcv.ros.environment import see_its_packages
-from dlcv.ros.launching import declared, given, node, patience, python, then
+from dlcv.ros.launching import declared, given, nodes, patience, python, then
 
 
 def generate_launch_description():
@@ -37,7 +37,7 @@ def started(context):
         # first what may not be installed: an error here comes before any process is started
         *([points(plan)] if plan.points else []),
         *([rviz(plan)] if plan.rviz else []),
-        *(node(start, plan.respawn_delay, prefix) for start in plan.nodes),
+        *nodes(plan, prefix),
         *recording_and_replay(plan, prefix),
     ]
 

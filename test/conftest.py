@@ -26,6 +26,8 @@ from dlcv.types import (
     TrackingState,
 )
 
+# converted networks and measured speeds are kept from test to test, but not among the user's
+os.environ['DLCV_CACHE'] = str(Path(tempfile.gettempdir()) / f'dlcv-test-cache-{os.getuid()}')
 DOMAINS = 99  # above 101 their ports meet those that the kernel gives away
 TURN = count(os.getpid())  # the last test's domain may still be saying goodbye
 

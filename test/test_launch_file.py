@@ -24,6 +24,7 @@ from launch.utilities import perform_substitutions
 from launch_ros.actions import ComposableNodeContainer, Node
 
 from dlcv.bringup import make_plan, replay
+from dlcv.bringup.plan import members
 from dlcv.data.bags import write_recording
 from dlcv.data.world import WorldRecording, ideal_camera
 from dlcv.interface.arguments import ARGUMENTS
@@ -116,6 +117,18 @@ def test_launch_and_up_start_the_same(description, given):
         assert options(launched, '--params-file')[0] == options(upped, '--params-file')[0]
         assert given_parameters(launched) == given_parameters(upped) == start.parameters
         assert options(launched, '--log-level') == options(upped, '--log-level')
+
+
+def test_composed_nodes_are_one_action_with_the_arguments_of_up(description):
+    given = {'composed': 'true', 'nodes': 'superpoint,deepvo', 'namespace': 'robot'}
+    actions, context = evaluated(description, given)
+    (action,) = [a for a in actions if isinstance(a, Node)]
+    words = command_of(action, context)
+    assert words[0].endswith('composed_node')
+    plan = make_plan(given, context.environment, colour=False)
+    as_launch_adds_it = ['--ros-args', '-r', '__ns:=/robot']
+    for_all = ['--ros-args', '--log-level', 'info', *as_launch_adds_it]
+    assert words[1:] == [*members(plan.nodes), *for_all]
 
 
 def test_the_environment_is_the_plans(description):

@@ -124,6 +124,7 @@ class Keypoints:
         scores: ``(N,)`` float32 detector confidence in [0, 1].
         descriptors: ``(N, D)`` float32, each of length 1.
         rays: ``(N, 3)`` float32 viewing rays with z = 1 in the optical frame; None if uncalibrated.
+        place: ``(M,)`` float32 descriptor of the whole image, of length 1; None where nobody asked.
     """
 
     stamp_ns: int
@@ -131,6 +132,28 @@ class Keypoints:
     scores: FloatArray
     descriptors: FloatArray
     rays: FloatArray | None = None
+    place: FloatArray | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Recognition:
+    """What an image is, as a place, and which known places it is like, likeliest first.
+
+    Attributes:
+        stamp_ns: Time of the image.
+        descriptor: ``(N,)`` float32 of length 1.
+        places: ``(K,)`` int64 numbers of known places.
+        similarity: ``(K,)`` float32 cosines of their descriptors with this one.
+        map_from_camera: ``(K, 4, 4)`` poses of the camera there, in metres.
+        names: Of the pictures of these places.
+    """
+
+    stamp_ns: int
+    descriptor: FloatArray
+    places: npt.NDArray[np.int64]
+    similarity: FloatArray
+    map_from_camera: FloatArray
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -207,10 +230,8 @@ class Motion:
         odom_from_camera: ``(4, 4)`` float64, metres: product of all motions since the start.
         covariance: ``(6, 6)`` of ``previous_from_current`` as (x, y, z, rx, ry, rz), m and rad,
             expressed in the older camera's axes.
-        drift: ``(6, 6)`` what of that stays in the sum of the motions, where it is not all: what
-            a picture's noise adds to the motion before it, it takes from the one after.
-        scale_stddev: Standard deviation of the metre as a share of it, part of ``covariance`` but
-            not of ``drift``: one error common to all motions, which adds up in full.
+        scale_stddev: Standard deviation of the metre as a share of it, part of ``covariance``: one
+            error common to all motions, which adds up in full.
     """
 
     stamp_ns: int
@@ -218,7 +239,6 @@ class Motion:
     previous_from_current: FloatArray
     odom_from_camera: FloatArray
     covariance: FloatArray
-    drift: FloatArray | None = None
     scale_stddev: float = 0.0
 
 

@@ -14,11 +14,13 @@ import pytest
 from dlcv.cli.infer import NETWORKS
 from dlcv.cli.infer.images import image_files, read_image, stamps_of
 from dlcv.cli.main import CommandError, main
+from dlcv.estimation.places import PlaceIndex
 from dlcv.geometry.camera import read_camera, write_camera
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
 from dlcv.networks.flownet import FlowNet, FlowNetConfig
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig
+from dlcv.networks.netvlad import NetVLAD, NetVLADConfig
 from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
 from dlcv.types import Camera
 
@@ -42,6 +44,8 @@ def tiny(name):
             return network
         case 'dsac':
             return SceneCoordinateNet(DsacConfig(variant='tiny', width=0.0625, input_height=64))
+        case 'netvlad':
+            return NetVLAD(NetVLADConfig(encoder='superpoint', width=0.125, clusters=3, whitened=6))
 
 
 @pytest.fixture(scope='module')
@@ -300,6 +304,7 @@ def test_every_option_is_a_setting_of_its_estimator():
     from dlcv.estimation import dsac as relocalization
     from dlcv.estimation import flownet as flow
     from dlcv.estimation import monodepth as depth
+    from dlcv.estimation import netvlad as places
     from dlcv.estimation import superpoint as features
     from dlcv.estimation import visual_odometry as geometry
 
@@ -310,6 +315,7 @@ def test_every_option_is_a_setting_of_its_estimator():
         'visual_odometry': geometry.VisualOdometrySettings,
         'deepvo': odometry.OdometrySettings,
         'dsac': relocalization.RelocalizationSettings,
+        'netvlad': places.PlaceSettings,
     }
     for name, network in NETWORKS.items():
         defaults = {f.name: f.default for f in dataclasses.fields(settings[name])}
@@ -318,6 +324,33 @@ def test_every_option_is_a_setting_of_its_estimator():
             default = defaults[option.name]
             if isinstance(default, int | float) and not isinstance(default, bool):
                 assert option.doc.endswith(f'({default:g})')
+
+
+def test_netvlad_names_the_image_that_is_alike(infer, capsys):
+    code, arrays, pictures = infer('netvlad', count=3, camera=False)
+    assert code == 0
+    assert shapes(arrays) == {'descriptor': (3, 6)}
+    np.testing.assert_allclose(np.linalg.norm(arrays['descriptor'], axis=1), 1, rtol=1e-5)
+    cosine = arrays['descriptor'][2] @ arrays['descriptor'][:2].T
+    out = capsys.readouterr().out.splitlines()
+    wanted = f'most like image {cosine.argmax()} of those before ({cosine.max():.3f})'
+    assert out[2] == f'image 2: {wanted}'
+    assert len(pictures) == 3
+
+
+def test_netvlad_names_known_places(infer, folder, tmp_path, capsys):
+    known = PlaceIndex(6)
+    descriptor = infer('netvlad', camera=False)[1]['descriptor']
+    for sign, name in ((-1, 'there'), (1, 'here')):
+        pose = np.eye(4)
+        pose[0, 3] = sign
+        known.add(sign * descriptor, pose, name)
+    known.save(tmp_path / 'places.safetensors')
+    code, arrays, _ = infer('netvlad', '--places', tmp_path / 'places.safetensors', camera=False)
+    assert code == 0
+    assert arrays['places'].tolist() == [1]  # the other is not alike at all
+    assert arrays['poses'][0, 0, 3] == 1
+    assert 'like place 1 here (1.000)' in capsys.readouterr().out
 
 
 def test_help_needs_neither_torch_nor_opencv():

@@ -47,6 +47,22 @@ def test_every_node_can_be_started(capsys):
     assert list(commands(capsys, '--nodes', ','.join(NODES))) == list(NODES)
 
 
+def test_composed_is_one_process_in_which_each_node_has_its_own_arguments(capsys):
+    asked = ('--camera', '/front', '--namespace', 'robot', '--nodes', 'superpoint,deepvo')
+    pytest.importorskip('rclpy', reason='rclpy is not installed')
+    from dlcv.ros.composition import parsed
+
+    separate = commands(capsys, *asked)
+    (composed,) = commands(capsys, '--composed', *asked).values()
+    members, for_all = parsed(composed)
+    assert [member.name for member in members] == ['superpoint', 'deepvo']
+    assert for_all == ['--ros-args', '-r', '__ns:=/robot', '--log-level', 'info']
+    for member in members:
+        alone = separate[member.name]
+        namespace = alone.index('__ns:=/robot')
+        assert list(member.arguments) == [*alone[: namespace - 1], *alone[namespace + 1 : -2]]
+
+
 def test_switches_have_two_forms(capsys):
     on = commands(capsys, '--publish-tf', '--nodes', 'deepvo')['deepvo']
     off = commands(capsys, '--no-publish-tf', '--nodes', 'deepvo')['deepvo']

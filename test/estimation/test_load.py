@@ -21,6 +21,7 @@ LOADERS = {
     'deepvo': load.load_odometry,
     'dsac': load.load_relocalization,
     'deep_fundamental': load.load_match_weigher,
+    'netvlad': load.load_places,
 }
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from dlcv.estimation.odometry import adjustment
 from dlcv.estimation.visual_odometry import VisualOdometry, VisualOdometrySettings
+from dlcv.metrics.trajectory import motion_error
 from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
 from dlcv.types import Aids, Lost, Motion
 
@@ -62,6 +63,23 @@ def test_a_depth_camera_gives_the_metre(odometry, room, walked):
     assert all(isinstance(one, Motion) for one in answers[1:])
     assert vo.tracking.scale_source == 'depth'
     assert off(vo, walked(14)) < 0.01 * np.linalg.norm(walked(14)[:3, 3])
+
+
+def test_a_depth_that_comes_late_moves_nothing_and_what_was_guessed_stays_in_doubt(
+    odometry, room, walked
+):
+    """As where all is beyond the range of a depth camera at first."""
+    vo, late = odometry(scale_source='depth'), 9
+    follow(vo, room, walked, late)
+    assert (vo.tracking.scale_source, vo.tracking.scale_stddev > 2) == ('none', True)
+    before = vo.odom_from_camera
+    for answer in follow_depth(vo, room, walked, 12, start=late):
+        step = np.linalg.norm(answer.odom_from_camera[:3, 3] - before[:3, 3])
+        assert step < 3 * np.linalg.norm(walked(late)[:3, 3] - walked(late - 1)[:3, 3])
+        before = answer.odom_from_camera
+    assert (vo.tracking.scale_source, vo.tracking.scale_stddev < 0.02) == ('depth', True)
+    error = motion_error(before, walked(late + 11))[:3]
+    assert error @ np.linalg.solve(vo.pose_covariance[:3, :3], error) < 7.8  # chi-square, 95 %
 
 
 def test_a_right_camera_gives_the_metre(odometry, room, walked):
@@ -185,15 +203,18 @@ def test_landmarks_are_where_the_points_are(odometry, room, walked):
 def test_standing_adds_neither_way_nor_drift(odometry, room, walked):
     vo = odometry(scale_source='depth')
     follow_depth(vo, room, walked, 5)
-    pose, doubt = vo.odom_from_camera, vo.pose_covariance
+    pose, doubts = vo.odom_from_camera, [vo.pose_covariance]
     for i in range(5, 9):
         frame, keypoints = room.look(walked(4), 4 * STEP_NS)
         frame = replace(frame, stamp_ns=i * STEP_NS)
         answer = vo.push(frame, Aids(keypoints=keypoints))
         assert vo.tracking.state == 'standing'
         np.testing.assert_array_equal(answer.previous_from_current, np.eye(4))
+        doubts.append(vo.pose_covariance)
     np.testing.assert_allclose(vo.odom_from_camera, pose, atol=1e-12)
-    np.testing.assert_allclose(vo.pose_covariance, doubt, rtol=1e-9)
+    crept = np.sqrt(np.diag(doubts[1] - doubts[0]))  # what cannot be seen to move, once
+    assert 0 < crept.max() < 0.01
+    np.testing.assert_allclose(doubts[-1], doubts[1], rtol=1e-9)
 
 
 def test_lost_and_found_again(odometry, room, rooms, walked):

@@ -64,6 +64,17 @@ def test_equals_the_network_written_out(variant):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_equals_it_in_strips(variant):
+    network = tiny(variant)
+    image = torch.rand(2, 1, 104, 24)  # two strips and a short one
+    expected = written_out(network.state_dict(), variant, image)
+    with torch.inference_mode():
+        found = network(image)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize(('variant', 'parameters', 'tensors'), [
     ('vgg', 1_300_865, 24),
     ('vgg_bn', 1_304_067, 84),

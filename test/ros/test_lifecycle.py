@@ -204,13 +204,13 @@ def test_after_a_gpu_error_the_cpu_may_go_on(ros: Any, plain: Any) -> None:
 
 
 def test_autostart_configures_and_activates(ros: Any, plain: Any) -> None:
-    from dlcv.ros.start import _autostart
+    from dlcv.ros.start import autostart
 
     node = ros.make(plain, autostart=True)
-    _autostart(node)
+    autostart(node)
     assert _state(node) == 'active'
     other = ros.make(plain, max_keypoints=-1, autostart=True)
-    _autostart(other)
+    autostart(other)
     assert _state(other) == 'unconfigured'
 
 

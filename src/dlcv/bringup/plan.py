@@ -7,7 +7,7 @@ a bag without the camera's images ends here, with one line that says so.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,15 +60,22 @@ class NodeStart:
     @property
     def arguments(self) -> tuple[str, ...]:
         """The arguments of the executable that say all this."""
-        namespace = ('-r', f'__ns:={launch.full_name("", "", self.namespace).rstrip("/")}')
-        parameters = [f'{k}:={files.scalar(v)}' for k, v in self.parameters.items()]
         return (
             '--ros-args',
-            *(namespace if self.namespace.strip('/') else ()),
+            *in_namespace(self.namespace),
+            *self.own,
+            '--log-level',
+            self.log_level,
+        )
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The ROS arguments that are for this node alone where a process runs several."""
+        parameters = [f'{k}:={files.scalar(v)}' for k, v in self.parameters.items()]
+        return (
             *('--params-file', str(self.params_file)),
             *(part for text in parameters for part in ('-p', text)),
             *(part for old, new in self.remappings for part in ('-r', f'{old}:={new}')),
-            *('--log-level', self.log_level),
         )
 
     def resolve(self, name: str) -> str:
@@ -91,6 +98,7 @@ class Plan:
     Attributes:
         nodes: The nodes.
         environment: Variables that are set for all processes.
+        composed: Whether the nodes run in one process.
         player: Arguments of Python that play the bag; empty without one.
         recorder: Arguments of Python that record; empty without a recording.
         report: Arguments of Python that evaluate the recording; empty unless asked for.
@@ -102,6 +110,7 @@ class Plan:
 
     nodes: tuple[NodeStart, ...]
     environment: dict[str, str]
+    composed: bool = False
     player: tuple[str, ...] = ()
     recorder: tuple[str, ...] = ()
     report: tuple[str, ...] = ()
@@ -114,6 +123,21 @@ class Plan:
     def warnings(self) -> list[str]:
         """What the nodes will warn of, each beginning with a node's name."""
         return [f'{node.spec.name}: {node.warning}' for node in self.nodes if node.warning]
+
+
+COMPOSED = 'composed'
+"""Name of the process of all nodes; ``COMPOSED_node`` is its executable."""
+
+
+def in_namespace(namespace: str) -> tuple[str, ...]:
+    """Return the ROS arguments that put nodes into a namespace; none for none."""
+    full_name = launch.full_name('', '', namespace).rstrip('/')
+    return ('-r', f'__ns:={full_name}') if full_name else ()
+
+
+def members(nodes: Iterable[NodeStart]) -> tuple[str, ...]:
+    """Return the arguments of the process of all nodes that say which, and what each is given."""
+    return tuple(word for node in nodes for word in (node.spec.name, '--ros-args', *node.own, '--'))
 
 
 PATHS = ('params_file', 'map', 'bag', 'record', 'evaluate', 'fastdds_profile')
@@ -145,6 +169,7 @@ def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: b
     return Plan(
         nodes=nodes,
         environment=launch.environment(present, profile, colour=colour),
+        composed=_on(values, 'composed'),
         player=_player(nodes, values),
         recorder=_recorder(nodes, values, kept),
         report=_report(nodes, values),

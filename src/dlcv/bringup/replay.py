@@ -78,7 +78,7 @@ def _own(
 
 
 _OF_NODES = (
-    'namespace', 'params_file', 'nodes', 'map', 'device', 'rectified', 'odom_topic',
+    'namespace', 'params_file', 'nodes', 'map', 'composed', 'device', 'rectified', 'odom_topic',
     *BESIDE_ARGUMENTS, 'fastdds_profile', 'log_level',
 )  # fmt: skip
 ARGUMENTS: tuple[Argument, ...] = (

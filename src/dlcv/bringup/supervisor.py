@@ -38,12 +38,14 @@ class Command:
         respawn_delay: Seconds after which it is started again when it died; None for never.
         ours: Whether it imports `dlcv.process` as one of ours: until then an interrupt waits, or
             Python would answer it with a traceback of its own start.
+        nodes: Names of those that it runs, where they are not its own.
     """
 
     name: str
     argv: tuple[str, ...]
     respawn_delay: float | None = None
     ours: bool = False
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,7 +220,7 @@ class _Supervisor:
             if delay is None:
                 self._fail(f'{name} died: {describe(code)}')
                 if child.command in self._job.services:
-                    self._dead.append(name)
+                    self._dead.extend(child.command.nodes or [name])
                     self._tell_player()
                 return
             deaths = 0 if monotonic() - begin > STABLE else deaths + 1

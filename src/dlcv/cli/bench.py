@@ -11,6 +11,7 @@ from typing import Any
 
 from dlcv.cli.main import CommandError
 from dlcv.files import expanded
+from dlcv.interface.engines import ENGINES, PRECISIONS
 from dlcv.progress import bars
 
 SUMMARY = 'Measure the accuracy of networks beside classical methods, in one run.'
@@ -20,6 +21,7 @@ EXAMPLES = """\
   dlcv bench features --weights mine.safetensors --limit 20
   dlcv bench features --data oxford_affine hpatches-sequences-release -o features.json
   dlcv bench flow -o docs/models/flownet.json --card docs/models/flownet_s.md
+  dlcv bench places --data pitts30k monday.mcap+tuesday.mcap
   dlcv bench cards README.md docs/models/*.md
 """
 
@@ -68,7 +70,7 @@ _BENCHES = {
             ),
             ('camera_height', float, 'of the cameras of --data over the ground, in metres'),
             ('horizon', int, 'judge poses after N frames alone, on more stretches (10, 50, 100)'),
-            ('seed', int, 'of the generated worlds (17127); choose another one to calibrate on'),
+            ('seed', int, 'of the generated worlds (31013); choose another one to calibrate on'),
         ),
     ),
     'fundamental': _Bench(
@@ -76,6 +78,17 @@ _BENCHES = {
         extra=(
             ('ratio', float, 'greatest ratio of distances in the ratio test (0.8)'),
             ('gap', int, 'pictures of a folder from the first of a pair to the second (1)'),
+        ),
+    ),
+    'places': _Bench(
+        summary='place recognition: NetVLAD beside thumbnails and SIFT with VLAD',
+        extra=(
+            (
+                'distance',
+                float,
+                'metres within which two pictures are of one place (25 of names, 2 of poses)',
+            ),
+            ('angle', float, 'and degrees, where poses tell (45)'),
         ),
     ),
     'relocalization': _Bench(
@@ -115,6 +128,9 @@ def _common(parser: argparse.ArgumentParser) -> None:
     add('--limit', type=int, metavar='N', help='run only N items of each set')
     add('--threads', type=int, default=1, metavar='N',
         help='threads of OpenCV and of networks; more may change a last digit (1)')  # fmt: skip
+    add('--engine', default='torch', choices=ENGINES, help='what runs the networks (torch)')
+    add('--precision', default='fp32', choices=PRECISIONS,
+        help='arithmetic of the networks (fp32)')  # fmt: skip
     add('-o', '--output', type=expanded, metavar='FILE', help='write the report (JSON)')
     add('--card', nargs='+', default=[], dest='documents', type=expanded, metavar='DOCUMENT',
         help='then write the tables of these documents anew')  # fmt: skip
@@ -158,6 +174,8 @@ def _options(args: argparse.Namespace, kind: Callable[..., Any]) -> Any:
         data=tuple(args.data),
         sets=tuple(args.sets),
         limit=args.limit,
+        engine=args.engine,
+        precision=args.precision,
         **{name: value for name, value in given.items() if value is not None},
     )
 

@@ -19,6 +19,7 @@ from dlcv import __version__, process
 COMMANDS: dict[str, str] = {
     'infer': 'run one network on image files',
     'bench': 'measure the accuracy of networks beside classical methods',
+    'benchmark': 'measure the speed of nodes and networks',
     'weights': 'show, convert or check a weight file',
     'world': 'generate a recording of the built-in world',
     'convert': 'turn a dataset folder into a rosbag2',
@@ -28,6 +29,7 @@ COMMANDS: dict[str, str] = {
     'nodes': 'print the tables of nodes, topics, parameters and services',
     'train': 'train a network by a recipe',
     'map': 'make a map of a place, for relocalization, from recordings with poses',
+    'places': 'make a file of known places, for place recognition, from recordings with poses',
     'demo': 'generate a walk, replay it, and report',
 }
 

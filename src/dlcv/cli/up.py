@@ -15,12 +15,13 @@ from dlcv.interface.arguments import ARGUMENTS, Argument
 if TYPE_CHECKING:
     from dlcv.bringup import Job, Plan
 
-SUMMARY = 'Start the nodes of vo.launch.py, each in its own process, without ROS launch.'
+SUMMARY = 'Start the nodes of vo.launch.py, without ROS launch.'
 EXAMPLES = """\
 examples:
   dlcv up                                            nodes on camera/image_raw, until Ctrl-C
   dlcv up --camera front --map kitchen.safetensors   another camera; relocalization too
   dlcv up --bag drive.mcap --record outputs.mcap     play a bag, record all outputs, end with it
+  dlcv up --composed                                 all in one process: less memory, less time
   dlcv up my.yaml --nodes deepvo,monodepth           own parameters, two of the nodes
 """
 ONLY_LAUNCH = ('params_file', 'points', 'rviz')  # the first is positional, the others are C++

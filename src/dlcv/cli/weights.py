@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlcv.cli.main import CommandError
+from dlcv.cli.optimise import add_action, optimise
 from dlcv.config import to_dict
 from dlcv.files import expanded
 from dlcv.interface.nodes import NODES
@@ -26,10 +27,12 @@ examples:
   dlcv weights info superpoint_v1.pth
   dlcv weights import superpoint_v1.pth -o superpoint.safetensors --licence 'research only'
   dlcv weights verify superpoint.safetensors --sha256 HEX
+  dlcv weights optimize superpoint.safetensors --calibrate photos/
 """
 
 _NAMES = (
     'superpoint', 'flownet', 'flownet_s', 'flownet_c', 'monodepth', 'deepvo', 'dsac', 'sfmlearner',
+    'netvlad',
 )  # fmt: skip
 _EXACT, _HALF = 1e-6, 2e-2  # largest relative difference of outputs after storing in 32, 16 bits
 _PARITY = 1e-4
@@ -76,11 +79,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for action in (info, listed):
         action.add_argument('--json', action='store_true', help='print JSON')
-    for action in (info, convert, verify):
+    optimised = add_action(actions)
+    for action in (info, convert, verify, optimised):
         action.add_argument(
             'file', metavar='FILE', help='our own or a public file, or the name of shipped weights'
         )
         action.add_argument('--sha256', default='', metavar='HEX', help='digest it must have')
+    for action in (info, convert, verify):
         action.add_argument('--ace-encoder', default='', metavar='FILE', help="ACE's second file")
     for action in (convert, verify):
         action.add_argument(
@@ -103,6 +108,8 @@ def run(args: argparse.Namespace) -> int:
         args.file = _file(args.file)
         if args.action == 'info':
             return _info(args)
+        if args.action == 'optimize':
+            return optimise(args)
         if args.action == 'import':
             return _import(args, options)
         return _verify(args, options)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dlcv.engines import Choice, Part, Runner, whole
+from dlcv.estimation import rehearsal
 from dlcv.estimation.device import dtype_of, pick_device, pick_precision, to_tensor
 from dlcv.estimation.pictures import check_image
 from dlcv.networks.layers.folding import optimise
@@ -40,7 +41,8 @@ class Estimator(Generic[N]):
     """A network made ready for inference on a device.
 
     An estimator belongs to one thread at a time. Its network is a copy of the one handed in:
-    batch-norms folded, memory format chosen, no gradients.
+    batch-norms folded, memory format chosen, no gradients. What of it is pure, tensors in and
+    tensors out, runs through ``runner``, in PyTorch until `use` says otherwise.
 
     Args:
         network: The network.
@@ -52,16 +54,28 @@ class Estimator(Generic[N]):
         device: Where it runs.
         precision: How precisely.
         origin: Where its weights come from; set by `dlcv.estimation.load`.
+        pairs: Whether it answers from the second picture on.
+        runner: Runs ``part`` of the network.
+        part: What of it is wanted: takes the network and tensors, returns tensors.
 
     Raises:
         DeviceError: If the device or the precision is not to be had.
     """
+
+    part: ClassVar[Callable[..., Tensor | tuple[Tensor, ...]]] = staticmethod(whole)
+
+    pairs: ClassVar[bool] = False
 
     def __init__(self, network: N, device: str = 'auto', precision: str = 'fp32') -> None:
         self.device = pick_device(device)
         self.precision = pick_precision(precision, self.device, fallback=device == 'auto')
         self.network: N = optimise(network).to(self.device)
         self.origin = Origin()
+        self.runner = Runner(Part(self.network, self.part))
+
+    def use(self, choice: Choice) -> None:
+        """Run the pure part of the network in this engine from now on."""
+        self.runner = Runner(Part(self.network, self.part), choice)
 
     def push(self, frame: Frame) -> object:
         """Take the next frame and return what is estimated from it."""
@@ -78,27 +92,17 @@ class Estimator(Generic[N]):
             height: Of the images, in pixels.
             camera: Their camera; default is an ideal one of 53 degrees.
         """
-        camera = camera or Camera(
-            width=width,
-            height=height,
-            fx=width,
-            fy=width,
-            cx=(width - 1) / 2,
-            cy=(height - 1) / 2,
-        )
-        noise = np.random.default_rng(0)
-        for i in range(2):
-            coarse = noise.integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), np.uint8)
-            image = np.asarray(
-                cv2.resize(coarse, (width, height)), np.uint8
-            )  # as noise says nothing
-            self.push(Frame(stamp_ns=i * 10**8, image=image, camera=camera))
+        count = 2 if self.pairs or self.device.type == 'cuda' else 1
+        for frame in rehearsal.pictures(count, width, height, camera):
+            self.push(frame)
         self.reset()
 
     def _tensor(self, image: ByteImage) -> Tensor:
         """Return a picture as ``(1, C, H, W)`` float32 in [0, 1] on the device."""
         check_image(image)
-        channels_last = bool(getattr(self.network, 'channels_last', False))
+        channels_last = self.runner.choice.engine == 'torch' and bool(
+            getattr(self.network, 'channels_last', False)
+        )
         return to_tensor(image, self.device, channels_last=channels_last)
 
     @contextmanager

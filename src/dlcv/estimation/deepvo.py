@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from dlcv.estimation.base import Estimator, to_array
+from dlcv.estimation.body import compounded, orthonormal
 from dlcv.estimation.odometry.plausible import excess, interruption
 from dlcv.estimation.odometry.speechless import silence
 from dlcv.estimation.pictures import Fit, View, colour, size_of
 from dlcv.geometry.euler import euler_to_matrix
 from dlcv.geometry.trajectory import extent
-from dlcv.networks.deepvo import DeepVO, Spread
+from dlcv.networks.deepvo import DeepVO, Spread, codes
 from dlcv.networks.layers.recurrent import Memory
 from dlcv.networks.losses.deepvo import motions
 from dlcv.types import ByteImage, Camera, FloatArray, Frame, Lost, Motion
@@ -91,6 +92,10 @@ class OdometryEstimator(Estimator[DeepVO]):
         pose_covariance: ``(6, 6)`` of that pose as (x, y, z, rx, ry, rz), in odom axes, m and rad:
             the motions' covariances, carried along the path.
     """
+
+    part = staticmethod(codes)
+
+    pairs = True
 
     def __init__(
         self,
@@ -194,11 +199,11 @@ class OdometryEstimator(Estimator[DeepVO]):
     def _motion(self, older: Tensor, newer: Tensor) -> Matrix:
         """Return ``older_from_newer`` in metres; NaN where the network says so."""
         with self._inference():
-            codes = self.network.codes(torch.stack((older, newer), dim=1))  # (1, 1, F)
+            (code,) = self.runner(torch.stack((older, newer), dim=1))  # (1, 1, F)
             if not self._windowed:
-                vectors, self._memory = self.network.recall(codes, self._memory)
+                vectors, self._memory = self.network.recall(code, self._memory)
             else:
-                self._codes.append(codes)
+                self._codes.append(code)
                 while len(self._codes) > self.settings.sequence_length:
                     self._codes.popleft()
                 vectors, _ = self.network.recall(torch.cat(tuple(self._codes), dim=1))
@@ -218,7 +223,9 @@ class OdometryEstimator(Estimator[DeepVO]):
             previous_stamp_ns=since_ns,
             reason=reason,
             odom_from_camera=self.odom_from_camera,
-            pose_covariance=_carried(self.pose_covariance, self.odom_from_camera, np.eye(4), grown),
+            pose_covariance=compounded(
+                self.odom_from_camera, self.pose_covariance, np.eye(4), grown
+            )[1],
         )
 
     def _moved(self, last: _Seen, seen: _Seen, motion: Matrix, pause: float) -> Motion:
@@ -227,10 +234,10 @@ class OdometryEstimator(Estimator[DeepVO]):
         (variance,) = self._spread().variances(size[None], np.array([pause]))
         unseen = self._unseen(np.maximum(self._speed, speed), self._gap)
         covariance = np.diag(variance) + unseen
-        self.pose_covariance = _carried(
-            self.pose_covariance, self.odom_from_camera, motion, covariance
+        pose, self.pose_covariance = compounded(
+            self.odom_from_camera, self.pose_covariance, motion, covariance
         )
-        self.odom_from_camera = _orthonormal(self.odom_from_camera @ motion)
+        self.odom_from_camera = orthonormal(pose)
         self._speed, self._gap = speed, 0.0
         return Motion(
             stamp_ns=seen.stamp_ns,
@@ -275,27 +282,3 @@ def last_of_window(vectors: FloatArray) -> Matrix:
     older_from_newer[:3, :3] = first_from_older.T @ first_from_newer
     older_from_newer[:3, 3] = first_from_older.T @ vectors[-1, 3:]
     return older_from_newer
-
-
-def _carried(covariance: Matrix, odom_from_older: Matrix, motion: Matrix, step: Matrix) -> Matrix:
-    """Return the pose covariance in odom axes after one more motion.
-
-    A small turn w of the older pose (in odom axes) moves the newer position by w x lever; the
-    motion's own error is turned into odom axes.
-    """
-    rotation = odom_from_older[:3, :3]
-    x, y, z = rotation @ motion[:3, 3]
-    along = np.eye(6)
-    along[:3, 3:] = ((0, z, -y), (-z, 0, x), (y, -x, 0))  # w x lever = -hat(lever) w
-    turn = np.kron(np.eye(2), rotation)
-    return np.asarray(along @ covariance @ along.T + turn @ step @ turn.T, np.float64)
-
-
-def _orthonormal(pose: Matrix) -> Matrix:
-    """Return the pose with its rotation made exact again: thousands of products drift.
-
-    One step of Newton's method for the nearest rotation, R (3 - R'R) / 2.
-    """
-    rotation = pose[:3, :3]
-    pose[:3, :3] = rotation @ (3 * np.eye(3) - rotation.T @ rotation) / 2
-    return pose

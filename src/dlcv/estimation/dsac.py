@@ -134,8 +134,8 @@ class RelocalizationEstimator(Estimator[CoordinateNet]):
         fit = Fit.to_height((camera.width, camera.height), config.input_height)
         picture = grey(image) if config.channels == 1 else colour(image)
         with self._inference():
-            answer = self.network(self._tensor(fit.image(picture)))[0].float()  # (3, h, w)
-        grid = answer.permute(1, 2, 0)  # (h, w, 3)
+            (answer,) = self.runner(self._tensor(fit.image(picture)))
+        grid = answer[0].float().permute(1, 2, 0)  # (h, w, 3)
         centres = cell_centres(config, *grid.shape[:2])
         if rectifier is not None:
             grid = _masked(grid, centres, fit, rectifier)

@@ -14,7 +14,7 @@ from torch import Tensor
 from dlcv.estimation.base import Estimator, to_array
 from dlcv.estimation.pictures import Fit, colour, size_of
 from dlcv.estimation.refinement import cell_means, refine
-from dlcv.networks.flownet import FlowNet
+from dlcv.networks.flownet import FlowNet, finest_flow
 from dlcv.types import Camera, FloatArray, FlowField, Frame
 
 _NETWORK_STRIDE = 4  # FlowNet's finest prediction
@@ -60,6 +60,10 @@ class FlowEstimator(Estimator[FlowNet]):
         device: See `Estimator`.
         precision: See `Estimator`.
     """
+
+    part = staticmethod(finest_flow)
+
+    pairs = True
 
     def __init__(
         self,
@@ -134,8 +138,8 @@ class FlowEstimator(Estimator[FlowNet]):
         first, second = last.tensor, seen.tensor
         if both:
             first, second = torch.cat((first, second)), torch.cat((second, first))
-        finest = self.network.pyramid(self.network.stack(first, second))[0].float()
-        finest = finest * self.network.config.div_flow  # (1 or 2, 2, H/4, W/4)
+        (finest,) = self.runner(first, second)
+        finest = finest.float() * self.network.config.div_flow  # (1 or 2, 2, H/4, W/4)
         flows = _at_cells(finest, seen.fit, stride).permute(0, 2, 3, 1).contiguous()
         return list(to_array(flows))
 

@@ -13,12 +13,16 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from dlcv.engines import choose
+from dlcv.engines.ranges import read_ranges
 from dlcv.estimation.base import Estimator, Origin
 from dlcv.estimation.deep_fundamental import MatchWeigher
 from dlcv.estimation.deepvo import OdometryEstimator
+from dlcv.estimation.device import pick_device
 from dlcv.estimation.dsac import RelocalizationEstimator
 from dlcv.estimation.flownet import FlowEstimator
 from dlcv.estimation.monodepth import DepthEstimator
+from dlcv.estimation.netvlad import PlaceEstimator
 from dlcv.estimation.superpoint import FeatureEstimator
 from dlcv.estimation.visual_odometry import VisualOdometry, VisualOdometrySettings
 from dlcv.networks.weights import WeightsError, chosen, load, untrained
@@ -40,6 +44,7 @@ def load_estimator(
     *,
     device: str = 'auto',
     precision: str = 'fp32',
+    engine: str = 'torch',
     sha256: str = '',
     allow_untrained: bool = False,
 ) -> E:
@@ -52,17 +57,28 @@ def load_estimator(
             the shipped ones.
         settings: Of the estimator; its own defaults when left out.
         device: See `Estimator`.
-        precision: See `Estimator`.
+        precision: See `dlcv.engines.choose`.
+        engine: See `dlcv.engines.choose`; PyTorch computes the same everywhere.
         sha256: Digest that the file must have; empty for any.
         allow_untrained: Take random weights where there are no trained ones.
 
     Raises:
         WeightsError: If the file is refused, or there are no trained weights.
-        DeviceError: If the device or the precision is not to be had.
+        DeviceError: If the device is not to be had.
+        EngineError: If the engine or the precision is not to be had.
     """
     loaded, origin = _network(network, weights, sha256, allow_untrained)
-    made = kind(loaded, settings, device, precision)
+    rounds = engine != 'torch' and precision in ('auto', 'int8')
+    choice = choose(
+        engine,
+        precision,
+        device=pick_device(device).type,
+        ranges=read_ranges(origin.path, origin.sha256) if rounds and origin.path else None,
+        found=device == 'auto',
+    )
+    made = kind(loaded, settings, device, choice.torch_precision)
     made.origin = origin
+    made.use(choice)
     return made
 
 
@@ -71,7 +87,15 @@ load_flow = partial(load_estimator, FlowEstimator, 'flownet')
 load_depth = partial(load_estimator, DepthEstimator, 'monodepth')
 load_match_weigher = partial(load_estimator, MatchWeigher, 'deep_fundamental')
 load_odometry = partial(load_estimator, OdometryEstimator, 'deepvo')
+load_places = partial(load_estimator, PlaceEstimator, 'netvlad')
 load_relocalization = partial(load_estimator, RelocalizationEstimator, 'dsac')
+LOADERS: dict[str, Callable[..., Estimator[Any]]] = {
+    'superpoint': load_features,
+    'flownet': load_flow,
+    'monodepth': load_depth,
+    'deepvo': load_odometry,
+}
+"""Network of pictures -> its loader."""
 
 
 def load_visual_odometry(
@@ -87,7 +111,7 @@ def load_visual_odometry(
     made: VisualOdometry = load_estimator(
         VisualOdometry, 'superpoint', weights, settings, **loading
     )
-    made.weigher = load_match_weigher(device='cpu')
+    made.weigher = load_match_weigher(device='cpu')  # matches come in any number: no engine
     return made
 
 

@@ -21,7 +21,7 @@ from dlcv.estimation.base import Estimator, to_array
 from dlcv.estimation.odometry.speechless import silence
 from dlcv.estimation.pictures import Fit, View, colour
 from dlcv.geometry.camera import back_project
-from dlcv.networks.monodepth import Monodepth, blend_mirrored
+from dlcv.networks.monodepth import Monodepth, blend_mirrored, finest_disparity
 from dlcv.types import ByteImage, Camera, DepthMap, FloatArray, Frame
 
 _GROUND_TILT = np.deg2rad(10)  # between the camera's y axis and a surface that counts as ground
@@ -63,6 +63,8 @@ class DepthEstimator(Estimator[Monodepth]):
         device: See `Estimator`.
         precision: See `Estimator`.
     """
+
+    part = staticmethod(finest_disparity)
 
     def __init__(
         self,
@@ -130,7 +132,7 @@ class DepthEstimator(Estimator[Monodepth]):
             images = self._tensor(fit.image(image))
             if mirrors:
                 images = torch.cat((images, images.flip(3)))
-            maps = self.network(images)[0].float()  # (1 or 2, 2 or 3, h, w)
+            maps = self.runner(images)[0].float()  # (1 or 2, 2 or 3, h, w)
             plain, *mirrored = maps[:, 0]
             agrees: Tensor | None = None
             if agreement and config.spread:

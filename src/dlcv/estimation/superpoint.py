@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from dlcv.estimation.base import Estimator, to_array
 from dlcv.estimation.pictures import Fit, colour, grey, size_of
@@ -18,6 +19,7 @@ from dlcv.networks.layers.keypoints import (
     match_mutual,
     sample_descriptors,
 )
+from dlcv.networks.netvlad import NetVLAD
 from dlcv.networks.superpoint import SuperPoint
 from dlcv.types import FloatArray, Frame, Keypoints, Matches
 
@@ -65,6 +67,23 @@ class FeatureEstimator(Estimator[SuperPoint]):
     ) -> None:
         super().__init__(network, device, precision)
         self.settings = settings or FeatureSettings()
+        self._places: NetVLAD | None = None
+
+    def describe_places(self, network: NetVLAD | None) -> None:
+        """Describe the whole image too from now on, from the features that are computed anyhow.
+
+        Args:
+            network: NetVLAD on this SuperPoint's encoder; None to describe no more.
+
+        Raises:
+            ValueError: If it has another encoder.
+        """
+        if network is not None and not network.to(self.device).shares_encoder(self.network):
+            raise ValueError(
+                'NetVLAD needs the encoder that it was trained on, and these weights of SuperPoint '
+                'have another one'
+            )
+        self._places = None if network is None else network.eval().requires_grad_(False)
 
     def push(self, frame: Frame) -> Keypoints:
         """Detect and describe.
@@ -78,7 +97,7 @@ class FeatureEstimator(Estimator[SuperPoint]):
         fit = Fit.long_side(size_of(frame), self.settings.resize_long_side, self.network.multiple)
         picture = grey(frame.image) if self.network.config.in_channels == 1 else colour(frame.image)
         with self._inference():
-            logits, coarse = self.network(self._tensor(fit.image(picture)))
+            (logits, coarse), place = self._run(self._tensor(fit.image(picture)))
             heat = to_array(heatmap(logits.float())[0])
             # The padding is no part of the picture: the border to remove is the picture's own.
             points, scores = self._detect(heat[: fit.resized[1], : fit.resized[0]])
@@ -92,6 +111,7 @@ class FeatureEstimator(Estimator[SuperPoint]):
             scores=scores,
             descriptors=descriptors,
             rays=None if frame.camera is None else pixel_rays(frame.camera, xy),
+            place=place,
         )
 
     def match(self, previous: Keypoints, current: Keypoints) -> Matches:
@@ -110,6 +130,14 @@ class FeatureEstimator(Estimator[SuperPoint]):
             xy=current.xy[second],
             scores=scores.numpy(),
         )
+
+    def _run(self, picture: Tensor) -> tuple[tuple[Tensor, Tensor], FloatArray | None]:
+        """Return what the network gives, and the descriptor of the whole image if it is wanted."""
+        if self._places is None:
+            logits, coarse = self.runner(picture)
+            return (logits, coarse), None
+        features = self.network.encode(picture)
+        return self.network.heads(features), to_array(self._places.describe(features)[0])
 
     def _detect(self, heat: FloatArray) -> Points:
         settings = self.settings

@@ -8,18 +8,20 @@ keyframes, one scale with its uncertainty. The parts are in `dlcv.estimation.odo
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.engines import Choice
+from dlcv.estimation import rehearsal
 from dlcv.estimation.base import Estimator
 from dlcv.estimation.deep_fundamental import MatchWeigher
 from dlcv.estimation.odometry.adjustment import Adjuster
 from dlcv.estimation.odometry.metre import Metre
 from dlcv.estimation.odometry.plausible import excess, interruption
+from dlcv.estimation.odometry.report import report
 from dlcv.estimation.odometry.resection import FEWEST
-from dlcv.estimation.odometry.rivals import Rivals
+from dlcv.estimation.odometry.settings import VisualOdometrySettings as VisualOdometrySettings
 from dlcv.estimation.odometry.sight import look
 from dlcv.estimation.odometry.speechless import silence
 from dlcv.estimation.odometry.step import Step
@@ -36,45 +38,15 @@ from dlcv.types import (
     FloatArray,
     Frame,
     Lost,
-    Matches,
     Motion,
     Tracking,
     TrackingState,
 )
 
 Matrix = npt.NDArray[np.float64]
-ScaleChoice = Literal['auto', 'stereo', 'depth', 'network', 'wheels', 'camera_height', 'none']
 
 _GUESS = 5.0  # metres that points are taken to be away before anything is known
 _TURN, _SURE = 0.01, 2.0  # rad that is a turn, and deviations by which a shift is none
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VisualOdometrySettings:
-    """How motion is estimated, believed and doubted.
-
-    Attributes:
-        max_keypoints: Strongest points of a picture that are looked at.
-        scale_source: What the metre comes from; ``auto`` takes the best that arrives.
-        camera_height: Of the camera over the ground, in metres; 0 where it is not known.
-        scale: Factor on all translations.
-        window: Keyframes that are held together.
-        lockstep: Adjust the window before the answer, not beside it: the same pictures then give
-            the same answers.
-        max_frame_interval: A longer pause in seconds loses the odometry.
-        max_linear_speed: A faster motion, in m/s, is not believed.
-        max_angular_speed: A faster turn, in rad/s, is not believed.
-    """
-
-    max_keypoints: int = 1000
-    scale_source: ScaleChoice = 'auto'
-    camera_height: float = 0.0
-    scale: float = 1.0
-    window: int = 10
-    lockstep: bool = True
-    max_frame_interval: float = 0.5
-    max_linear_speed: float = 40.0
-    max_angular_speed: float = 3.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,6 +71,8 @@ class VisualOdometry(Estimator[SuperPoint]):
     Attributes:
         weigher: Says which matches count, where no prediction holds; None for all alike.
         tracking: What it knows of itself since the last frame.
+        points_come: Whether pictures are to come with their points, so that the network is run for
+            those alone that do not: nothing is got ready for it.
     """
 
     def __init__(
@@ -111,20 +85,36 @@ class VisualOdometry(Estimator[SuperPoint]):
         super().__init__(network, device, precision)
         self.settings = settings or VisualOdometrySettings()
         self.weigher: MatchWeigher | None = None
+        self.points_come = False
         self._features = FeatureEstimator(self.network, None, device, precision)
         self._adjuster = Adjuster(lockstep=True)
+        self.reset()
+
+    def use(self, choice: Choice) -> None:
+        """Find points in this engine from now on."""
+        self._features.use(choice)
+        self.runner = self._features.runner
+
+    def warm_up(self, width: int, height: int, camera: Camera | None = None) -> None:
+        """Run on made-up pictures of the size to come: the first real one is as fast as any."""
+        first, second = rehearsal.pictures(2, width, height, camera)
+        size = self.network.config.descriptor_size
+        come = self.points_come
+        points = rehearsal.points(first, size) if come else self._features.push(first)
+        for frame in (first, second):
+            self.push(frame, Aids(keypoints=points))
         self.reset()
 
     def reset(self) -> None:
         """Forget the drive so far; the next frame is the origin."""
         self.tracking = Tracking(stamp_ns=0, state='starting')
         self._metre = Metre(self.settings.scale_source, self.settings.camera_height)
-        self._rivals: Rivals | None = None
+        self._tracker: Tracker | None = None
         self._seen: _Seen | None = None  # the last picture whose place in the window is known
         self._last_ns: int | None = None
         self._number = 0
         self._way = Way()
-        self._unmeasured: tuple[Points, Matrix] | None = None  # the newest keyframe
+        self._unmeasured: dict[int, tuple[Points, Matrix]] = {}  # keyframes, by number
         self._adjuster.close()
 
     def set_pose(self, odom_from_camera: FloatArray, covariance: FloatArray | None = None) -> None:
@@ -165,14 +155,14 @@ class VisualOdometry(Estimator[SuperPoint]):
         if reason := self._break(frame, before):
             self._begin(frame, points)
             return self._lost(frame, before, reason)
-        if self._rivals is None or self._tracker is None:
+        if self._tracker is None:
             self._begin(frame, points)
             self.tracking = Tracking(stamp_ns=frame.stamp_ns, state='starting')
             return None
-        step = self._rivals.track(points, self._thought(aids))
-        if self._rivals.changed and self._seen is not None:  # the way so far stays as it is
-            self._seen = replace(self._seen, window_from_camera=self._rivals.before)
-            self._unmeasured = None
+        step = self._tracker.track(points, self._thought(aids))
+        if self._tracker.before is not None and self._seen is not None:  # the way stays as it was
+            self._seen = replace(self._seen, window_from_camera=self._tracker.before)
+            self._unmeasured.clear()
         if step.state == 'lost':
             if self._tracker.exhausted:
                 self._begin(frame, points)
@@ -194,10 +184,6 @@ class VisualOdometry(Estimator[SuperPoint]):
     # where it is ----------------------------------------------------------------------------
 
     @property
-    def _tracker(self) -> Tracker | None:
-        return None if self._rivals is None else self._rivals.tracker
-
-    @property
     def _unit(self) -> float:
         """Metres per unit of the window."""
         return self._metre.filter.scale * self.settings.scale
@@ -217,9 +203,8 @@ class VisualOdometry(Estimator[SuperPoint]):
         guess = _GUESS / self._metre.filter.scale
         self._adjuster.close()
         self._adjuster = Adjuster(lockstep=self.settings.lockstep)
-        tracker = Tracker(points, self.settings.window, guess, self._adjuster, self._weigh)
-        self._rivals = Rivals(tracker)
-        self._unmeasured = None
+        self._tracker = Tracker(points, self.settings.window, guess, self._adjuster, self._weigh)
+        self._unmeasured.clear()
         if self._seen is not None:
             self._way.miss(frame.stamp_ns - self._seen.stamp_ns)
         self._seen = _Seen(
@@ -264,7 +249,8 @@ class VisualOdometry(Estimator[SuperPoint]):
             return self._lost(frame, seen.stamp_ns, reason, step.matches)
         state: TrackingState = 'standing'
         if standing:
-            answer = self._way.move(motion, Doubt.standing(), here.stamp_ns, seen.stamp_ns, scale)
+            doubt = Doubt.standing(unit * self._tracker.depth)
+            answer = self._way.move(motion, doubt, here.stamp_ns, seen.stamp_ns, scale)
             self._seen = replace(seen, stamp_ns=frame.stamp_ns)
         else:
             if aids.wheels is not None:
@@ -282,46 +268,35 @@ class VisualOdometry(Estimator[SuperPoint]):
             answer = self._way.move(motion, doubt, here.stamp_ns, seen.stamp_ns, scale)
             self._seen = here
             if self._tracker.is_keyframe(self._number):
-                self._unmeasured = points, network_depth
-            if self._unmeasured is not None and self._tracker.settled:
+                self._unmeasured[self._number] = points, network_depth
+                self._measured_to(self._tracker.window.frames[0].number - 1)  # or out of the window
+            settled = self._tracker.settled
+            if settled is not None and settled in self._unmeasured:
                 self._way.settle(scale)
-                self._metre.measure(self._tracker, *self._unmeasured)
-                self._unmeasured = None
+                self._metre.measure(self._tracker, *self._unmeasured[settled])
+                self._measured_to(settled)
                 pose, covariance = self._tracker.pose, self._tracker.covariance
                 self._seen = replace(here, window_from_camera=pose, covariance=covariance)
-        self.tracking = self._report(frame, seen.stamp_ns, step, state)
-        return answer
-
-    # what is said ---------------------------------------------------------------------------
-
-    def _report(self, frame: Frame, before: int, step: Step, state: TrackingState) -> Tracking:
-        assert self._tracker is not None
-        window, scale = self._tracker.window, self._metre.filter
-        unit = self._unit
-        odom_from_window = self.odom_from_camera @ _scaled(np.linalg.inv(self._tracker.pose), unit)
-        points = unit * window.points() @ odom_from_window[:3, :3].T
-        points = points + odom_from_window[:3, 3]
-        marks = window.landmarks
-        sure = marks.inverse_depth > 0
-        share = np.sqrt(marks.variance[sure]) / marks.inverse_depth[sure]
-        return Tracking(
-            stamp_ns=frame.stamp_ns,
+        self.tracking = replace(
+            report(
+                self._tracker,
+                step,
+                self.odom_from_camera,
+                self._unit,
+                (seen.stamp_ns, here.stamp_ns),
+            ),
             state=state,
-            matches=step.matches,
-            inliers=step.inliers,
             scale_source=scale.source,
             scale=self._unit,
             scale_stddev=scale.stddev,
-            tracks=Matches(
-                stamp_ns=frame.stamp_ns,
-                previous_stamp_ns=before,
-                previous_xy=step.earlier,
-                xy=step.pixels,
-                scores=np.ones(len(step.pixels), np.float32),
-            ),
-            landmarks=points[sure].astype(np.float32),
-            landmark_stddev=share.astype(np.float32),
         )
+        return answer
+
+    def _measured_to(self, number: int) -> None:
+        """Take note that keyframes up to one are not to be measured any more."""
+        self._unmeasured = {n: one for n, one in self._unmeasured.items() if n > number}
+
+    # what is said ---------------------------------------------------------------------------
 
     def _lost(self, frame: Frame, before: int | None, reason: str, matches: int = 0) -> Lost:
         scale = self._metre.filter
@@ -348,9 +323,3 @@ def _turns(motion: FloatArray, doubt: Doubt) -> bool:
     shift, angle = extent(motion)
     unsure = np.sqrt(np.linalg.eigvalsh(doubt.motion[:3, :3])[-1])
     return bool(angle > _TURN and shift < _SURE * unsure)
-
-
-def _scaled(pose: FloatArray, factor: float) -> Matrix:
-    scaled = np.array(pose, np.float64)
-    scaled[:3, 3] *= factor
-    return scaled

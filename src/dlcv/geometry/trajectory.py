@@ -28,6 +28,13 @@ def moved(b_from_a: FloatArray, points: FloatArray) -> FloatArray:
     return np.asarray(points @ b_from_a[:3, :3].T + b_from_a[:3, 3])
 
 
+def scaled(pose: FloatArray, factor: float) -> npt.NDArray[np.float64]:
+    """Return a ``(4, 4)`` pose whose shift is ``factor`` times as long."""
+    longer = np.array(pose, np.float64)
+    longer[:3, 3] *= factor
+    return longer
+
+
 def extent(motion: FloatArray) -> npt.NDArray[np.float64]:
     """Return length (m) and angle (rad) of a motion ``(4, 4)``, ``(2,)``."""
     r = motion[:3, :3]

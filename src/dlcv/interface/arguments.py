@@ -163,12 +163,22 @@ ARGUMENTS: tuple[Argument, ...] = (
         doc=f'Comma-separated subset of {", ".join(NODES)}; empty is all, dsac with a map only.',
     ),
     Argument(name='map', default='', doc='Map file (DSAC weights of the scene); starts dsac.'),
+    Argument(
+        name='places',
+        default='',
+        doc='File of known places for netvlad, of dlcv places; empty as in params_file.',
+    ),
     Argument(name='device', default='', doc='auto, cpu, cuda or cuda:N; empty as in params_file.'),
     Argument(
         name='image_qos',
         default='',
         doc='QoS of the image subscriptions; empty as in params_file, else auto.',
         choices=(*IMAGE_QOS, ''),
+    ),
+    _switch(
+        'composed',
+        'false',
+        'Run all nodes in one process: less memory and time, and one crash is the crash of all.',
     ),
     _switch('autostart', 'true', 'Configure and activate the nodes; false leaves it to a manager.'),
     _switch('use_respawn', 'false', 'Start a node again when its process dies.'),

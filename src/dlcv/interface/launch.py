@@ -27,7 +27,7 @@ DEFAULT_NODES = tuple(spec.name for spec in NODES.values() if spec.starts)
 # launch arguments that are parameters of the nodes, where they have them
 PARAMETER_ARGUMENTS = (
     'use_sim_time', 'rectified', 'device', 'image_qos', 'autostart', 'publish_tf', 'odom_frame',
-    'base_frame', 'map_frame', 'camera_height',
+    'base_frame', 'map_frame', 'camera_height', 'places',
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from dlcv.interface.parameters import (
     DsacParameters,
     FlowNetParameters,
     MonodepthParameters,
+    NetVLADParameters,
     SuperPointParameters,
 )
 
@@ -409,8 +410,36 @@ DSAC = NodeSpec(
     starts=False,  # without a map it has nothing to say
 )  # fmt: skip
 
+NETVLAD = NodeSpec(
+    name='netvlad',
+    doc='Which known place an image shows (NetVLAD).',
+    task='netvlad:PlaceTask',
+    parameters=NetVLADParameters,
+    inputs=CAMERA,
+    outputs=(
+        _out(
+            '~/candidates', 'geometry_msgs/msg/PoseArray', 'R1',
+            'Camera poses in map_frame of the places that the image is most like, likeliest first.',
+        ),
+        _out(
+            '~/descriptor', 'std_msgs/msg/Float32MultiArray', 'R1',
+            'Descriptor of the image, of length 1.',
+        ),
+        _out(
+            '~/info', 'diagnostic_msgs/msg/DiagnosticStatus', 'R10',
+            'Of each image: stamp (s), places, their names, and similarities (cosines).',
+        ),
+        HANDLED,
+        DIAGNOSTICS,
+    ),
+    services=COMMON_SERVICES,
+    answer='~/candidates',
+    weights=('netvlad',),
+    starts=False,  # without places it has little to say
+)  # fmt: skip
+
 NODES: dict[str, NodeSpec] = {
-    n.name: n for n in (SUPERPOINT, FLOWNET, MONODEPTH, VISUAL_ODOMETRY, DEEPVO, DSAC)
+    n.name: n for n in (SUPERPOINT, FLOWNET, MONODEPTH, VISUAL_ODOMETRY, DEEPVO, DSAC, NETVLAD)
 }
 
 ODOMETRY_NODES = (VISUAL_ODOMETRY, DEEPVO)

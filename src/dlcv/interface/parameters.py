@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from dlcv.geometry.frames import frame_name
+from dlcv.interface.engines import ENGINES, PRECISIONS
 from dlcv.interface.rectified import CHOICES
 
 Value = bool | int | float | str | tuple[float, ...]
@@ -172,9 +173,15 @@ class CommonParameters:
         'auto', 'Where the network runs; auto takes CUDA when there is one.',
         choices=('auto', 'cpu', 'cuda', 'cuda:N'),
     )  # fmt: skip
+    engine: str = parameter(
+        'auto', 'What runs the network; auto takes the fastest that is installed.',
+        choices=ENGINES,
+    )  # fmt: skip
     precision: str = parameter(
-        'fp32', 'Arithmetic of the network; fp16 and bf16 are for GPUs.',
-        choices=('fp32', 'fp16', 'bf16'),
+        'auto',
+        'Arithmetic of the network; auto: int8 where it is faster and the weights have measured '
+        'ranges, else fp32; fp16 is for GPUs, bf16 for them and openvino.',
+        choices=PRECISIONS,
     )  # fmt: skip
     num_threads: int = parameter(
         0, 'CPU threads of the network; 0 takes half of the cores.', low=0, high=256
@@ -373,6 +380,30 @@ class MonodepthParameters(CommonParameters):
             raise ParameterError(
                 f'min_depth: {self.min_depth} m is not below max_depth: {self.max_depth} m'
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetVLADParameters(CommonParameters):
+    """Parameters of `netvlad`."""
+
+    map_frame: str = parameter('map', 'Fixed frame of the places.')
+    places: str = parameter(
+        '', 'File of known places, as `dlcv places` makes it; empty for descriptors alone.'
+    )
+    candidates: int = parameter(
+        5, 'Most places that are named for an image.', low=1, high=1000, dynamic=True
+    )
+    min_similarity: float = parameter(
+        0.0, 'Cosine of the descriptors that a named place must have.', low=-1, high=1, dynamic=True
+    )
+    resize_long_side: int = parameter(
+        0, 'Images are shrunk to this before the network; 0 for what the weights expect.', 'px',
+        low=0, high=4096,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_long_side(self.resize_long_side)
 
 
 @dataclass(frozen=True, kw_only=True)

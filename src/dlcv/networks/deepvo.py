@@ -162,6 +162,11 @@ def cells(height: int, width: int) -> int:
     return -(-height // _STRIDE) * -(-width // _STRIDE)
 
 
+def codes(network: DeepVO, clips: Tensor) -> Tensor:
+    """Return what the memory takes in; see `DeepVO.codes`."""
+    return network.codes(clips)
+
+
 class DeepVO(nn.Module):
     """Regress the camera motion between each frame and the one before it."""
 

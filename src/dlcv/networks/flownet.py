@@ -123,7 +123,7 @@ class FlowNet(nn.Module):
 
     def flow(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the flow ``(B, 2, H, W)`` in pixels, in either mode; arguments as ``forward``."""
-        finest = self.pyramid(self.stack(first, second))[0]  # (B, 2, ceil(H/4), ceil(W/4))
+        finest = finest_flow(self, first, second)
         full = F.interpolate(
             finest * self.config.div_flow, scale_factor=4, mode='bilinear', align_corners=False
         )
@@ -231,6 +231,11 @@ class FlowNet(nn.Module):
             self.add_module(f'deconv{level}', nn.Sequential(deconv, activation))
             self.add_module(f'upsampled_flow{level + 1}_to_{level}', up)
             self.add_module(f'predict_flow{level}', predict)
+
+
+def finest_flow(network: FlowNet, first: Tensor, second: Tensor) -> Tensor:
+    """Return flow2 ``(B, 2, ceil(H/4), ceil(W/4))`` in network units; see `FlowNet.flow`."""
+    return network.pyramid(network.stack(first, second))[0]
 
 
 def _crop(x: Tensor, like: Tensor) -> Tensor:

@@ -110,6 +110,12 @@ class Monodepth(nn.Module):
         return cast('Disparities', self.decoder(self.encoder(images)))
 
 
+def finest_disparity(network: Monodepth, images: Tensor) -> Tensor:
+    """Return the finest map alone, ``(B, 2 or 3, H, W)``, of images ``(B, 3, H, W)``."""
+    finest: Tensor = network(images)[0]
+    return finest
+
+
 def blend_mirrored(disparity: Tensor, of_mirror: Tensor) -> Tensor:
     """Join the disparities of an image and of its mirror image ("pp" in the paper, section 3.2).
 

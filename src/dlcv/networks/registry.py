@@ -10,9 +10,12 @@ from torch import nn
 
 from dlcv.networks.deep_fundamental import DeepFundamental, DeepFundamentalConfig
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig
+from dlcv.networks.dispnet import DispNet, DispNetConfig
 from dlcv.networks.dsac import DsacConfig, coordinate_network
 from dlcv.networks.flownet import FlowNet, FlowNetConfig
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig
+from dlcv.networks.netvlad import NetVLAD, NetVLADConfig
+from dlcv.networks.psmnet import PSMNet, PSMNetConfig
 from dlcv.networks.sfmlearner import DispNetS, DispNetSConfig
 from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
 
@@ -24,6 +27,9 @@ ModelConfig = (
     | DsacConfig
     | DispNetSConfig
     | DeepFundamentalConfig
+    | NetVLADConfig
+    | PSMNetConfig
+    | DispNetConfig
 )
 
 
@@ -48,6 +54,9 @@ NETWORKS = {
     'dsac': Network(DsacConfig, coordinate_network),
     'sfmlearner': Network(DispNetSConfig, DispNetS),
     'deep_fundamental': Network(DeepFundamentalConfig, DeepFundamental),
+    'netvlad': Network(NetVLADConfig, NetVLAD),
+    'psmnet': Network(PSMNetConfig, PSMNet),
+    'dispnet': Network(DispNetConfig, DispNet),
 }
 
 

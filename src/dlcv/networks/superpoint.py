@@ -19,19 +19,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from dlcv.networks.layers.blocks import initialise, scaled
+from dlcv.networks.layers.blocks import scaled
 from dlcv.networks.layers.keypoints import CELL, Sampling
-from dlcv.networks.layers.shapes import expect, expect_multiple
-
-Variant = Literal['vgg', 'vgg_bn', 'unet_bn']
+from dlcv.networks.layers.shared_encoder import Layer, SharedEncoder, Variant, encoded
 
 _BINS = CELL * CELL + 1  # one for each pixel of a cell, and the dustbin for "no point here"
-_ENCODER = {'1': 64, '2': 64, '3': 128, '4': 128}  # channels of the stages
 _HEAD = 256  # channels inside a head, and of a descriptor
 
 
@@ -65,22 +61,12 @@ class SuperPointConfig:
         return scaled(_HEAD, self.width)
 
 
-class SuperPoint(nn.Module):
+class SuperPoint(SharedEncoder):
     """A shared encoder with a head that detects and a head that describes."""
 
-    multiple = CELL  # height and width must be multiples of this
-    channels_last = True  # measured 1.5 times faster on CPUs; see dlcv.networks.layers.folding
-
     def __init__(self, config: SuperPointConfig) -> None:
-        super().__init__()
+        super().__init__(variant=config.variant, in_channels=config.in_channels, width=config.width)
         self.config = config
-        for layer, c_in, c_out, kernel in _layers(config):
-            conv = nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2)
-            self.add_module(f'conv{layer}', conv)
-            if config.variant != 'vgg':
-                eps = 1e-3 if config.variant == 'vgg_bn' else 1e-5
-                self.add_module(f'bn{layer}', nn.BatchNorm2d(c_out, eps))
-        initialise(self)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Detect and describe, one cell of 8x8 pixels at a time.
@@ -96,47 +82,19 @@ class SuperPoint(nn.Module):
         Raises:
             ShapeError: If the shape of the images is another one.
         """
-        expect(images, f'B {self.config.in_channels} H W', 'images')
-        expect_multiple(images, CELL, 'images')
-        x = images
-        for stage in _ENCODER:
-            x = self._layer(f'{stage}b', self._layer(f'{stage}a', x))
-            if stage != '4':
-                x = F.max_pool2d(x, 2)  # three times: (B, C, H/8, W/8) in the end
-        logits = self._layer('Pb', self._layer('Pa', x))  # (B, 65, h, w)
-        descriptors = self._layer('Db', self._layer('Da', x))  # (B, D, h, w)
+        return self.heads(self.encode(images))
+
+    def heads(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `forward` does, of the features of `encode`."""
+        logits = self.layer('Pb', self.layer('Pa', features))  # (B, 65, h, w)
+        descriptors = self.layer('Db', self.layer('Da', features))  # (B, D, h, w)
         return logits, F.normalize(descriptors, dim=1)
 
-    def conv_norm_pairs(self) -> Iterator[tuple[str, str]]:
-        """Yield the names of each convolution and the batch-norm that follows it at once."""
-        for layer, *_ in _layers(self.config):
-            if self.config.variant == 'unet_bn' or (
-                self.config.variant == 'vgg_bn' and layer in ('Pb', 'Db')
-            ):
-                yield f'conv{layer}', f'bn{layer}'
-
-    def _layer(self, name: str, x: Tensor) -> Tensor:
-        x = self.get_submodule(f'conv{name}')(x)
-        ends_head = name in ('Pb', 'Db')
-        if self.config.variant == 'unet_bn':
-            x = self.get_submodule(f'bn{name}')(x)
-        if not ends_head:
-            x = F.relu_(x)
-        if self.config.variant == 'vgg_bn':
-            x = self.get_submodule(f'bn{name}')(x)
-        return x
-
-
-def _layers(config: SuperPointConfig) -> Iterator[tuple[str, int, int, int]]:
-    """Yield (layer, channels in, channels out, kernel size) of every convolution."""
-    c_in = config.in_channels
-    for stage, channels in _ENCODER.items():
-        c_out = scaled(channels, config.width)
-        yield f'{stage}a', c_in, c_out, 3
-        yield f'{stage}b', c_out, c_out, 3
-        c_in = c_out
-    head = scaled(_HEAD, config.width)
-    yield 'Pa', c_in, head, 3
-    yield 'Pb', head, _BINS, 1
-    yield 'Da', c_in, head, 3
-    yield 'Db', head, config.descriptor_size, 1
+    def layers(self) -> Iterator[Layer]:
+        """Yield those of the encoder and of both heads."""
+        yield from super().layers()
+        head, c_in = scaled(_HEAD, self.width), encoded(self.width)
+        yield 'Pa', c_in, head, 3
+        yield 'Pb', head, _BINS, 1
+        yield 'Da', c_in, head, 3
+        yield 'Db', head, head, 1

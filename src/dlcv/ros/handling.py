@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dlcv.interface import messages
 from dlcv.interface.handled import PROCESSED, Outcome
 from dlcv.ros.calibration import Calibration
+from dlcv.ros.exchange import Arrived
 from dlcv.ros.faults import QUIET, is_gpu_error
 from dlcv.ros.intake import Intake
 from dlcv.ros.screening import Screening
@@ -45,28 +46,29 @@ class Handling:
         self._screening.clear()
         self.forget()
 
-    def handle(self, message: Any, intake: Intake, worker: Worker) -> None:
+    def handle(self, arrived: Arrived, intake: Intake, worker: Worker) -> None:
         """Deal with an image, and say what became of it."""
         try:
-            self._deal_with(message, intake, worker)
+            self._deal_with(arrived, intake, worker)
         except Exception:
             if self._node.context.ok() and not worker.abandoned:
                 raise
             # a Ctrl-C has ended ROS or the node under the worker's hands: nobody is left to be told
 
-    def _deal_with(self, message: Any, intake: Intake, worker: Worker) -> None:
+    def _deal_with(self, arrived: Arrived, intake: Intake, worker: Worker) -> None:
         self._node.outputs.begin()
         try:
-            outcome = self._outcome(message, intake, worker)
+            outcome = self._outcome(arrived, intake, worker)
         except messages.UnsupportedEncodingError as err:
             outcome = self._node.rejections.add('rejected_encoding', str(err))
         except messages.MessageError as err:
             outcome = self._node.rejections.add('rejected_invalid', str(err))
         except Exception as err:  # noqa: BLE001 - a bad frame must not end the node
             outcome = self._survive(err, worker)
-        self._node.tell(message.header, outcome)
+        self._node.tell(arrived.message.header, outcome)
 
-    def _outcome(self, message: Any, intake: Intake, worker: Worker) -> str:
+    def _outcome(self, arrived: Arrived, intake: Intake, worker: Worker) -> str:
+        message = arrived.message
         node, stamp = self._node, messages.stamp_ns(message.header.stamp)
         if problem := self._screening.refusal(stamp):
             return problem
@@ -74,7 +76,7 @@ class Handling:
             self._forget_if_asked()
             node.health.count('not_asked_for')
             return 'not_asked_for'
-        frame = self._frame(message, intake)
+        frame = self._frame(arrived, intake)
         if frame is None:
             return 'rejected_camera'
         self._forget_if_asked()
@@ -94,9 +96,10 @@ class Handling:
         node.health.done(inference_ms, (node.now() - stamp) / 1e6)
         return str(Outcome(PROCESSED, inference_ms, tuple(node.outputs.sent)))
 
-    def _frame(self, message: Any, intake: Intake) -> Frame | None:
+    def _frame(self, arrived: Arrived, intake: Intake) -> Frame | None:
         """Decode a message and give it its calibration; None when that is needed and missing."""
-        pixels = messages.decode_any(message)
+        message, pictures = arrived.message, self._node.exchange.pictures
+        pixels = pictures.of(arrived, messages.decode_any)
         height, width = pixels.shape[:2]
         stamp, calibration = messages.stamp_ns(message.header.stamp), intake.calibration
         camera = calibration.of(stamp, width, height, self._patience(intake))

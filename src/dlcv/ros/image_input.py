@@ -15,6 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from dlcv.interface.nodes import COMPRESSED, IMAGE, Topic
 from dlcv.interface.parameters import CommonParameters
+from dlcv.ros.exchange import Arrived
 from dlcv.ros.faults import QUIET
 from dlcv.ros.health import Health
 from dlcv.ros.qos import image_profile
@@ -39,7 +40,7 @@ class ImageInput:
         node: Node,
         health: Health,
         parameters: CommonParameters,
-        take: Callable[[Any], None],
+        take: Callable[[Arrived], None],
         topic: Topic | None = None,
     ) -> None:
         """Subscribe.
@@ -146,12 +147,12 @@ class ImageInput:
     def _on_image(self, by: Any, message: Any, info: dict[str, Any]) -> None:
         if by is self._current:
             self._brought = True
-        stamp = message.header.stamp
-        sample = info.get('source_timestamp') or (stamp.sec, stamp.nanosec)
+        stamp, sent = message.header.stamp, info.get('source_timestamp')
+        sample = sent or (stamp.sec, stamp.nanosec)
         if sample in self._seen:
             return
         self._seen.append(sample)
-        self._take(message)
+        self._take(Arrived(message, (self.topic, sent) if sent else None))
 
     def _on_lost(self, by: list[Any], event: Any) -> None:
         if by and by[0] is self._current:  # what an old subscription lacks the new one may bring

@@ -16,6 +16,7 @@ from dlcv.interface.nodes import CAMERA_INFO, Topic
 from dlcv.interface.parameters import CommonParameters
 from dlcv.interface.rectified import is_rectified, note
 from dlcv.ros.calibration import Calibration
+from dlcv.ros.exchange import Arrived, Exchange, Take
 from dlcv.ros.gaps import Missing
 from dlcv.ros.health import Health
 from dlcv.ros.image_input import ImageInput
@@ -41,6 +42,7 @@ class Intake:
         enabled: Callable[[], bool],
         drop: Callable[[Any, str], None],
         depth: int,
+        exchange: Exchange,
     ) -> None:
         """Make an intake that is not open yet.
 
@@ -50,18 +52,22 @@ class Intake:
             enabled: Whether images are let through.
             drop: Told of each image that is dropped here: its header and why.
             depth: Length of the queue of images.
+            exchange: Where what other nodes of this process answer is to be had.
         """
         self._node, self._health, self._enabled, self._drop = node, health, enabled, drop
         self._images: ImageInput | None = None
         self._beside: list[ImageInput] = []
         self._others: list[Any] = []
-        self.inbox: Mailbox[Any] = Mailbox()
+        self._exchange = exchange
+        self._handed: list[tuple[str, Take]] = []
+        self.inbox: Mailbox[Arrived] = Mailbox()
         self.calibration = Calibration()
         self.losses = Losses(node.get_logger().warning, depth)
 
     def open(self, parameters: CommonParameters, others: Iterable[Any]) -> None:
         """Subscribe to the camera; ``others`` are subscriptions that are closed with it."""
         self._images = ImageInput(self._node, self._health, parameters, self._on_image)
+        self._exchange.pictures.expect(self._images.topic, +1)
         self.calibration.rectified = is_rectified(self._images.topic, parameters.rectified)
         if self.calibration.rectified:
             self._node.get_logger().info(note(self._images.topic))
@@ -86,15 +92,31 @@ class Intake:
             put: Called with the name of an input and each of its messages.
         """
         for topic in topics:
-            take = partial(put, topic.name)
+            take: Take = partial(put, topic.name)
+            full_name = self._node.resolve_topic_name(topic.name)
+            if self._exchange.offers(full_name):
+                self._exchange.listen(full_name, take)
+                self._handed.append((full_name, take))
+                continue
             if topic.qos == 'image':  # what the middleware loses of them is none of the camera's
-                self._beside.append(ImageInput(self._node, Health(), parameters, take, topic))
+                self._open_pictures(topic, parameters, take)
                 continue
             kind, qos = message_class(topic.type), profile(topic.qos)
             self._others.append(self._node.create_subscription(kind, topic.name, take, qos))
 
+    def _open_pictures(self, topic: Topic, parameters: CommonParameters, take: Take) -> None:
+        def unpack(arrived: Arrived) -> None:
+            take(arrived.message)
+
+        self._beside.append(ImageInput(self._node, Health(), parameters, unpack, topic))
+
     def close(self) -> None:
         """Drop the subscriptions and what was not taken; let nobody wait any longer."""
+        if self._images is not None:
+            self._exchange.pictures.expect(self._images.topic, -1)
+        for handed in self._handed:
+            self._exchange.leave(*handed)
+        self._handed = []
         for images in filter(None, (self._images, *self._beside)):
             images.close()
         for subscription in self._others:
@@ -117,6 +139,7 @@ class Intake:
     def peers(self) -> dict[str, int]:
         """Return how many publishers each input has found, by its full name."""
         found = {one.topic_name: one.get_publisher_count() for one in self._others}
+        found |= {name: self._exchange.publishers(name) for name, _ in self._handed}
         for images in filter(None, (self._images, *self._beside)):
             found[images.topic] = images.publisher_count
         return found
@@ -154,13 +177,14 @@ class Intake:
         # by the resolved name: counting does not follow remappings
         return self._node.count_publishers(self._camera_info_topic) > 0
 
-    def _on_image(self, message: Any) -> None:
+    def _on_image(self, arrived: Arrived) -> None:
+        message = arrived.message
         message.header.frame_id = messages.frame_of(message)  # all outputs take over this header
         self.losses.gaps.add(messages.stamp_ns(message.header.stamp))
         if not self._enabled():
             self._drop(message.header, 'disabled')
             return
         self._health.count('received')
-        if (older := self.inbox.put(message)) is not None:
+        if (older := self.inbox.put(arrived)) is not None:
             self._health.count('superseded')
-            self._drop(older.header, 'superseded')
+            self._drop(older.message.header, 'superseded')

@@ -12,7 +12,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from dlcv.bringup.plan import NodeStart
+from dlcv.bringup.plan import COMPOSED, NodeStart, Plan, members
 from dlcv.interface.arguments import SWITCH, Argument
 from dlcv.ros.environment import interpreter
 
@@ -38,8 +38,14 @@ def given(context: Any, arguments: Iterable[Argument]) -> dict[str, str]:
     return {a.name: a.taken(LaunchConfiguration(a.name).perform(context)) for a in arguments}
 
 
-def node(start: NodeStart, respawn_delay: float | None = None, prefix: str | None = None) -> Any:
-    """Return the action that starts a node; with a prefix, see `patience`."""
+def nodes(plan: Plan, prefix: str | None = None) -> list[Any]:
+    """Return the actions that start the nodes of a plan; with a prefix, see `patience`."""
+    if plan.composed:
+        return [_composed(plan, prefix)]
+    return [_node(start, plan.respawn_delay, prefix) for start in plan.nodes]
+
+
+def _node(start: NodeStart, respawn_delay: float | None, prefix: str | None) -> Any:
     # a managed node that manages itself (parameter autostart): a transition asked for from here
     # can go unanswered at start-up, and would not be asked for again after a respawn
     return Node(
@@ -53,6 +59,22 @@ def node(start: NodeStart, respawn_delay: float | None = None, prefix: str | Non
         ros_arguments=['--log-level', start.log_level],
         respawn=respawn_delay is not None,
         respawn_delay=respawn_delay,
+        prefix=prefix,
+        output='screen',
+    )
+
+
+def _composed(plan: Plan, prefix: str | None) -> Any:
+    executable = f'{COMPOSED}_node'
+    return Node(  # without a name: it would be that of every node
+        package='dlcv_bringup',
+        executable=executable,
+        exec_name=executable,
+        namespace=plan.namespace,
+        arguments=list(members(plan.nodes)),
+        ros_arguments=['--log-level', plan.nodes[0].log_level],
+        respawn=plan.respawn_delay is not None,
+        respawn_delay=plan.respawn_delay,
         prefix=prefix,
         output='screen',
     )

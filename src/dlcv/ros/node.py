@@ -8,7 +8,6 @@ subclass adds is its estimator and its messages.
 
 from __future__ import annotations
 
-import gc
 import traceback
 from collections.abc import Iterable
 from math import inf
@@ -23,6 +22,8 @@ from dlcv.estimation.tasks.base import Estimator, P, R, Task, Verdict
 from dlcv.host import threads
 from dlcv.interface.nodes import DIAGNOSTICS, RESET, SET_ENABLED, NodeSpec, Topic
 from dlcv.interface.parameters import CommonParameters
+from dlcv.ros import resources
+from dlcv.ros.exchange import Exchange
 from dlcv.ros.faults import QUIET, Rejections, explained
 from dlcv.ros.handling import Handling
 from dlcv.ros.health import Health
@@ -51,19 +52,21 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         fault: Why it could not be configured, or was deactivated; empty while all is well.
         health: Counters and timings of its work.
         rejections: The images that were dropped as bad.
+        exchange: Shared with the other nodes of this process.
         outputs: What it publishes, between configure and cleanup.
         intake: What it takes in, while it is active; else None.
     """
 
     task_class: ClassVar[type[Task[Any, Any]]]
 
-    def __init__(self, **node_args: Any) -> None:
+    def __init__(self, exchange: Exchange | None = None, **node_args: Any) -> None:
         super().__init__(self.spec.name, **node_args)
+        self.exchange = exchange or Exchange()
         self.state, self.enabled, self.fault = 'unconfigured', True, ''
         self.health = Health()
         self.rejections = Rejections(self.health, self.get_logger().error)
         self.task = self.task_class(self, COMPOSER)
-        self.outputs = Outputs(self)
+        self.outputs = Outputs(self, self.exchange, self.spec.outputs)
         self.intake: Intake | None = None
         self._worker: Worker | None = None
         self._stuck: Worker | None = None
@@ -156,6 +159,10 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         """Publish on a contract output what belongs to the image in the worker's hands."""
         self.outputs.send(name, message)
 
+    def hand(self, name: str, header: Any, value: Any) -> bool:
+        """Give a result to the nodes of this process that listen; whether others listen too."""
+        return self.outputs.hand(name, header, value)
+
     def tell(self, header: Any, outcome: str) -> None:
         """Say what became of an image, in any thread."""
         self.outputs.tell(header, outcome, self.now)
@@ -189,11 +196,11 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             return self._refuse(self._settings.problem)
         self._reporter.keep_period(p.diagnostic_period)
         try:
-            _use_threads(p.num_threads)
+            resources.use_threads(p.num_threads)
             self.get_logger().info(f'threads: {threads()}')
             self.task.estimator = self.load(p.device, p.precision)
             self._say_weights()
-            self.task.estimator.warm_up(*WARM_UP_SIZE)
+            self._warm_up()
             topics = [t for t in self.spec.outputs if t is not DIAGNOSTICS and self.publishes(t)]
             self.outputs.open(topics)
             self.task.configure()
@@ -201,7 +208,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
             self.get_logger().debug(traceback.format_exc())
             self._drop()
             return self._refuse(explained(err))
-        gc.freeze()  # a full collection over torch's 170,000 objects stops a node for half a second
+        resources.settle(self)
         self.fault, self.state = '', 'inactive'
         return SUCCESS
 
@@ -216,18 +223,20 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self._handling.start_anew()
         self.judge(None)
         self.resume()
-        depth = self.parameters.image_qos_depth
-        intake = Intake(self, self.health, lambda: self.enabled, self.tell, depth)
+        p, depth = self.parameters, self.parameters.image_qos_depth
+        intake = Intake(self, self.health, lambda: self.enabled, self.tell, depth, self.exchange)
         worker = Worker(
-            self.spec.name, intake.inbox, lambda image, by: self._handling.handle(image, intake, by)
+            self.spec.name,
+            intake.inbox,
+            lambda image, by: self._handling.handle(image, intake, by),
+            lambda: resources.use_threads(p.num_threads),
         )
         activated = super().on_activate(state)  # the publishers first: the worker is quick
         self.intake, self._worker, self.state = intake, worker, 'active'
-        intake.open(self.parameters, self.more_inputs())
-        beside = self.task.beside
-        beside.open()
-        wanted = filter(self.task.listens, beside.topics.values())
-        intake.open_beside(self.parameters, wanted, beside.put)
+        intake.open(p, self.more_inputs())
+        self.task.beside.open()
+        wanted = filter(self.task.listens, self.task.beside.topics.values())
+        intake.open_beside(p, wanted, self.task.beside.put)
         worker.start()
         return activated
 
@@ -272,6 +281,14 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         else:
             self.get_logger().warning('the network is untrained: its results mean nothing')
 
+    def _warm_up(self) -> None:
+        runner = getattr(self.task.estimator, 'runner', None)  # not all have a network of their own
+        if runner is not None:
+            runner.say = self.warn
+        self.task.estimator.warm_up(*WARM_UP_SIZE)
+        if runner is not None:
+            self.get_logger().info(f'engine: {runner.choice}')
+
     def _refuse(self, reason: str) -> TransitionCallbackReturn:
         self.fault = reason
         self.get_logger().error(f'cannot configure: {reason}')
@@ -292,11 +309,7 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self.outputs.close()
         device = getattr(self.task.estimator, 'device', None)
         self.task.estimator = None
-        gc.unfreeze()  # what the network leaves behind may be collected
-        if device is not None and str(device).startswith('cuda'):
-            import torch
-
-            torch.cuda.empty_cache()
+        resources.release(self, device)
 
     # executor thread -----------------------------------------------------------------------
 
@@ -334,17 +347,9 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         worker = self._worker
         if worker is None:
             return
-        if worker.busy_for > self.parameters.inference_timeout:
-            self.fault = f'a frame took over {self.parameters.inference_timeout:g} s'
-            worker.abandoned = True
+        self.fault = worker.trouble(self.parameters.inference_timeout) or self.fault
         if self.fault:
             self.get_logger().error(f'deactivating: {self.fault}')
             fault = self.fault
             self.trigger_deactivate()
             self.fault = fault
-
-
-def _use_threads(count: int) -> None:
-    from dlcv.estimation.device import set_threads
-
-    set_threads(count)

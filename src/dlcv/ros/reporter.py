@@ -59,7 +59,7 @@ class Reporter:
         values = {
             'state': node.state,
             'device': str(getattr(estimator, 'device', 'none')),
-            'precision': node.parameters.precision,
+            **_running(estimator),
             'weights': str(getattr(origin, 'path', None) or ''),
             'weights_sha256': getattr(origin, 'sha256', ''),
             'trained': str(bool(origin and origin.trained)).lower(),
@@ -110,6 +110,12 @@ class Reporter:
         intake = self._node.intake
         heard = {} if intake is None else intake.peers()
         return {PUBLISHERS: peers_text(heard), SUBSCRIBERS: peers_text(self._node.outputs.peers())}
+
+
+def _running(estimator: Any) -> dict[str, str]:
+    """Return in what the network runs, which is not always what was asked for."""
+    choice = getattr(getattr(estimator, 'runner', None), 'choice', None)
+    return {name: getattr(choice, name, 'none') for name in ('engine', 'precision')}
 
 
 def _gpu_memory(estimator: Any) -> float:

@@ -24,12 +24,7 @@ LOOK = 0.2  # seconds after which a signal is seen when nothing else happens
 
 def run(make_node: Callable[[], LifecycleNode], args: list[str] | None = None) -> NoReturn:
     """Run a node until Ctrl-C or a shutdown from outside, then clean up and end the process."""
-    faulthandler.register(signal.SIGUSR1)  # whoever waits for this process can ask where it is
-    try:
-        init(args)
-    except RCLError as err:  # such as a parameter file that ROS cannot read
-        sys.stderr.write(f'{err}\n')
-        leave(1)
+    begin(args)
     try:
         # one thread receives, the node's worker computes: a multi-threaded executor costs three
         # times the CPU for every message and loses some; made first, before the node says a word:
@@ -38,7 +33,7 @@ def run(make_node: Callable[[], LifecycleNode], args: list[str] | None = None) -
         node = make_node()
         try:
             process.run()
-            _autostart(node)
+            autostart(node)
             _spin(executor, node)
         except (KeyboardInterrupt, ExternalShutdownException):
             pass
@@ -48,6 +43,16 @@ def run(make_node: Callable[[], LifecycleNode], args: list[str] | None = None) -
     finally:
         rclpy.try_shutdown()
     leave(0)
+
+
+def begin(args: list[str] | None = None) -> None:
+    """Start ROS in a process of nodes, which ends here, with a line that says why, if it cannot."""
+    faulthandler.register(signal.SIGUSR1)  # whoever waits for this process can ask where it is
+    try:
+        init(args)
+    except RCLError as err:  # such as a parameter file that ROS cannot read
+        sys.stderr.write(f'{err}\n')
+        leave(1)
 
 
 def init(args: list[str] | None = None) -> None:
@@ -83,7 +88,8 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _autostart(node: LifecycleNode) -> None:
+def autostart(node: LifecycleNode) -> None:
+    """Configure and activate a node that is to manage itself."""
     if not node.get_parameter('autostart').value:
         return
     if node.trigger_configure() == TransitionCallbackReturn.SUCCESS:

@@ -46,5 +46,9 @@ class RosVocabulary:
         """Return numbers as a list."""
         return [float(value) for value in values]
 
+    def singles(self, values: npt.NDArray[Any]) -> array[float]:
+        """Return numbers as an array, which rclpy takes as it is."""
+        return array('f', np.asarray(values, np.float32).tobytes())
+
 
 COMPOSER = Composer(RosVocabulary())

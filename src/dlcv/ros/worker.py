@@ -20,7 +20,11 @@ class Worker:
     """
 
     def __init__(
-        self, name: str, inbox: Mailbox[Any], handle: Callable[[Any, Worker], None]
+        self,
+        name: str,
+        inbox: Mailbox[Any],
+        handle: Callable[[Any, Worker], None],
+        prepare: Callable[[], object] = lambda: None,
     ) -> None:
         """Make a worker that does not run yet.
 
@@ -28,8 +32,9 @@ class Worker:
             name: Of its thread.
             inbox: Where it takes from.
             handle: Called with each item and the worker; must not raise.
+            prepare: Called first in its thread: PyTorch's number of threads is one thread's own.
         """
-        self._inbox, self._handle = inbox, handle
+        self._inbox, self._handle, self._prepare = inbox, handle, prepare
         self._thread = threading.Thread(target=self._run, name=f'{name} worker', daemon=True)
         self._busy_since: float | None = None
         self.abandoned = False
@@ -65,11 +70,25 @@ class Worker:
             self._thread.join(timeout=patience)
         self.abandoned = self.abandoned or self._thread.is_alive()
 
+    def trouble(self, limit: float) -> str:
+        """Return why nothing more is to be expected of it, once started; empty while all is well.
+
+        Args:
+            limit: Seconds for which it may compute; then it is abandoned.
+        """
+        if not self.alive:
+            return 'its worker has died of an exception; see the log'
+        if self.busy_for <= limit:
+            return ''
+        self.abandoned = True
+        return f'a frame took over {limit:g} s'
+
     def begin_computing(self) -> None:
         """Let `busy_for` count until the image is dealt with."""
         self._busy_since = perf_counter()
 
     def _run(self) -> None:
+        self._prepare()
         while not self._inbox.closed:
             item = self._inbox.take(timeout=LOOK)
             if item is None:

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from dlcv.estimation.consensus.p3p import rays_of
 from dlcv.geometry.rotation import from_parts, so3_exp, so3_log, transform
 from dlcv.types import Camera
 
@@ -43,13 +42,13 @@ def make_view(
     double = torch.float64
     pixels = torch.rand(size, 2, generator=g, dtype=double) * torch.tensor([639.0, 479.0])
     focal, centre = pixels.new_tensor((525.0, 520.0)), pixels.new_tensor((319.5, 242.0))
-    rays = rays_of(pixels, focal, centre)
+    rays = torch.nn.functional.pad((pixels - centre) / focal, (0, 1), value=1.0)
     depth = 0.5 + 5.5 * torch.rand(size, 1, generator=g, dtype=double)
     pose = from_parts(
         so3_exp(torch.randn(3, generator=g, dtype=double)),
         2 * torch.randn(3, generator=g, dtype=double) + pixels.new_tensor(origin),
     )
-    points = transform(pose, rays / rays[:, 2:] * depth)
+    points = transform(pose, rays * depth)
     low, high = points.amin(0), points.amax(0)
     anywhere = low + (high - low) * torch.rand(size, 3, generator=g, dtype=double)
     outlying = torch.rand(size, generator=g) < outliers

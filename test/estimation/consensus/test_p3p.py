@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from dlcv.estimation.consensus.p3p import rays_of, solve_p3p
+from dlcv.estimation.consensus import p3p
 from dlcv.geometry.rotation import from_parts, so3_exp, transform
+
+
+def solve_p3p(rays, points):
+    """Return poses (S, 4, 4) and owners (S,) of rays and points (B, 3, 3)."""
+    poses, owner = p3p.solve_p3p(*(one.permute(1, 2, 0).numpy() for one in (rays, points)))
+    return torch.from_numpy(poses), torch.from_numpy(owner)
 
 
 def triples(seed, size):
@@ -16,8 +22,10 @@ def triples(seed, size):
     g = torch.Generator().manual_seed(seed)
     draw = {'generator': g, 'dtype': torch.float64}
     pixels = torch.rand(size, 3, 2, **draw) * torch.tensor([640.0, 480.0])
-    rays = rays_of(pixels, pixels.new_tensor((525.0, 525.0)), pixels.new_tensor((320.0, 240.0)))
-    seen = rays / rays[..., 2:] * (0.5 + 5.5 * torch.rand(size, 3, 1, **draw))
+    plane = (pixels - pixels.new_tensor((320.0, 240.0))) / 525
+    ahead = torch.cat((plane, torch.ones_like(plane[..., :1])), -1)
+    rays = torch.nn.functional.normalize(ahead, dim=-1)
+    seen = ahead * (0.5 + 5.5 * torch.rand(size, 3, 1, **draw))
     turn = so3_exp(torch.randn(size, 3, **draw))
     pose = from_parts(turn, 3 * torch.randn(size, 3, **draw))
     return rays, (seen - pose[:, None, :3, 3]) @ turn, pose

@@ -192,3 +192,12 @@ def test_covariance_of_inliers_that_fix_nothing_is_nan(view):
 def test_impossible_settings_are_refused_by_name():
     with pytest.raises(ValueError, match='got steps=-1 min_inliers=5'):
         RefineSettings(steps=-1)
+
+
+def test_one_pose_is_fitted_as_in_a_batch(view):
+    v = view(3, size=200, noise=1.0)
+    start = off(v, 2)
+    masks = torch.ones(2, 200).bool()
+    together = iterative_pnp(start, bind(v), masks)
+    alone = torch.cat([iterative_pnp(start[i, None], bind(v), masks[:1]) for i in range(2)])
+    torch.testing.assert_close(alone, together, rtol=0, atol=1e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from dataclasses import replace
 
 import pytest
 import torch
@@ -298,3 +299,13 @@ def test_there_is_no_expectation_over_nothing(view):
     few[3:] = torch.nan
     assert pose_expectation(few, v.pixels, v.camera, SMALL) is None
     assert pose_expectation(torch.zeros_like(few), v.pixels, v.camera, SMALL) is None
+
+
+def test_many_hypotheses_are_ranked_as_if_all_were_scored_on_everything(view):
+    v = view(11, outliers=0.5, noise=1.0)
+    found = solve(v, replace(SMALL, hypotheses=64))
+    exact = soft_inlier_score(found.hypotheses, v.coordinates, v.pixels, v.camera, behind=False)
+    assert (found.scores.diff() <= 0).all()
+    torch.testing.assert_close(found.scores[:12], exact[:12], rtol=1e-4, atol=1e-3)
+    assert (found.scores - exact).abs().max() < 10  # of 100: what 400 of 4,800 cells tell
+    assert exact[0] > exact.max() - 1

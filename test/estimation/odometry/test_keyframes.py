@@ -92,6 +92,16 @@ def test_landmarks_are_where_they_were_put(window, scene_points):
     np.testing.assert_allclose(depth, local[:, 2], atol=1e-12)
 
 
+def test_landmarks_are_seen_from_anywhere_but_behind(window, scene_points):
+    camera = pose_at(4)
+    local = (scene_points - camera[:3, 3]) @ camera[:3, :3]
+    seen = window.seen_from(camera)
+    np.testing.assert_allclose(seen, local[:, :2] / local[:, 2:], atol=1e-12)
+    camera[2, 3] = 6.0  # past some
+    local = (scene_points - camera[:3, 3]) @ camera[:3, :3]
+    np.testing.assert_array_equal(np.isnan(window.seen_from(camera)[:, 0]), local[:, 2] <= 0)
+
+
 def test_a_keyframe_that_leaves_hands_its_landmarks_on_and_they_stay(window, scene_points):
     window.add(picture(3), pose_at(3), Sighting.none(), nothing())
     window.forget_oldest()

@@ -8,7 +8,6 @@ import pytest
 from dlcv.estimation.odometry.ground import Ground
 from dlcv.estimation.odometry.ratios import (
     Ratio,
-    depth_at,
     depth_ratio,
     height_ratio,
     wheels_ratio,
@@ -63,18 +62,6 @@ def test_where_there_is_no_ratio_it_says_so():
     )
     wild = np.random.default_rng(0).uniform(0.1, 100, 60)
     assert 'agree on a ratio' in depth_ratio(units, 0.01 * units, wild, 0.01 * wild)
-
-
-def test_depth_is_not_taken_above_at_edges_or_far_away():
-    depth = np.full((100, 80), 5.0, np.float32)
-    depth[:, 40:], depth[60:, 40:], depth[80:90, 10:20] = 8.0, 50.0, np.nan
-    xy = np.array(
-        [(20, 50), (20.4, 49.6), (20, 20), (40, 50), (60, 50), (60, 70), (15, 85), (20, 85),
-         (-3, 50), (79, 50), (np.nan, 50)]
-    )  # fmt: skip
-    found = depth_at(depth, xy, 30.0)
-    nothing = np.nan
-    np.testing.assert_array_equal(found, [5, 5, nothing, nothing, 8, *[nothing] * 6])
 
 
 def drive(seed, steps=20, ratio=0.7, slip=0.02):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcv.estimation.odometry.scale import BIASES, TRUST, ScaleFilter
+from dlcv.estimation.odometry.scale import BIASES, TRUST, ScaleFilter, as_share
 
 SECOND = 1_000_000_000
 
@@ -20,16 +20,25 @@ def fed(choice='auto', source='wheels', count=40, log=0.5, stddev=0.03, start=0,
 
 
 def test_nothing_is_known_at_first():
+    """The true length may be several times the one of the guess."""
     found = ScaleFilter()
-    assert (found.scale, found.stddev, found.source) == (1.0, 1.0, 'none')
+    assert (found.scale, found.source) == (1.0, 'none')
+    assert 2.5 < found.stddev < 3.5
+
+
+@pytest.mark.parametrize('deviation', [1e-3, 0.1, 0.7])
+def test_a_deviation_of_the_logarithm_as_a_share(deviation):
+    factors = np.exp(deviation * np.random.default_rng(0).standard_normal(400_000))
+    drawn = np.sqrt(np.mean(np.square(factors - 1)))
+    assert as_share(deviation) == pytest.approx(drawn, rel=0.02)
 
 
 @pytest.mark.parametrize('source', BIASES)
 def test_the_bias_of_a_source_does_not_average_out(source):
     found, said = fed(source=source, count=2000)
     assert found.scale == pytest.approx(np.exp(0.5), rel=1e-3)
-    assert found.stddev >= 0.99 * BIASES[source]
-    assert found.stddev < BIASES[source] + 0.02
+    assert found.stddev >= 0.99 * as_share(BIASES[source])
+    assert found.stddev < as_share(BIASES[source] + 0.02)
     assert said == [f'the scale is that of {source}']
 
 
@@ -138,7 +147,7 @@ def test_a_source_that_stopped_is_left_for_the_best_that_is_heard():
 
 def test_only_what_is_chosen_counts():
     found, said = fed('depth', source='stereo')
-    assert (said, found.source, found.stddev) == ([], 'none', pytest.approx(1, rel=1e-3))
+    assert (said, found.source, found.stddev) == ([], 'none', ScaleFilter().stddev)
     _, said = fed(source='depth', start=8 * SECOND, filter_=found)
     assert said == ['the scale is that of depth']
     found, said = fed('none')

@@ -131,6 +131,7 @@ def test_an_adjustment_comes_when_it_comes(points, walked, monkeypatch):
         return solve(*args, **kwargs)
 
     monkeypatch.setattr(adjustment, 'adjust', slow)
+    monkeypatch.setattr(adjustment, '_FIRST', 0)
     it = tracker(points(0, depth=True), lockstep=False)
     for i in range(1, 8):
         step = it.track(points(i, depth=True))
@@ -148,6 +149,35 @@ def test_an_adjustment_comes_when_it_comes(points, walked, monkeypatch):
     it._adjuster.close()
 
 
+def test_pictures_are_followed_whatever_an_adjustment_lags_behind(points, walked, monkeypatch):
+    """Without one landmarks have depths by the keyframes where they stand, not their guesses."""
+    monkeypatch.setattr(adjustment, '_FIRST', 0)
+    it = tracker(points(0, depth=True))
+    for i in range(1, 5):
+        it.track(points(i, depth=True))
+    monkeypatch.setattr(Adjuster, 'take', lambda self: None)
+    for i in range(5, 16):
+        assert it.track(points(i)).state == 'tracking'
+    assert np.linalg.norm(it.pose[:3, 3] - walked(15)[:3, 3]) < 0.03
+
+
+def test_a_late_adjustment_says_which_keyframe_it_is_of(points, monkeypatch):
+    monkeypatch.setattr(adjustment, '_FIRST', 0)
+    it = tracker(points(0, depth=True))
+    late, take = [], Adjuster.take
+    monkeypatch.setattr(Adjuster, 'take', lambda self: late.pop() if late else None)
+    numbers = []
+    for i in range(1, 12):
+        if i == 11:
+            late.append(take(it._adjuster))
+        it.track(points(i, depth=True))
+        numbers.append(it.settled)
+    (settled,) = {one for one in numbers if one is not None}
+    assert settled < it.window.frames[-1].number
+    rows, at = it.seen_again(settled)
+    assert len(rows) == len(at) > 0
+
+
 def test_rescaling_does_not_take_over_old_lengths(points, walked, monkeypatch):
     ready, solve = threading.Event(), adjustment.adjust
 
@@ -156,6 +186,7 @@ def test_rescaling_does_not_take_over_old_lengths(points, walked, monkeypatch):
         return solve(*args, **kwargs)
 
     monkeypatch.setattr(adjustment, 'adjust', slow)
+    monkeypatch.setattr(adjustment, '_FIRST', 0)
     it = tracker(points(0, depth=True), lockstep=False)
     for i in range(1, 6):
         it.track(points(i, depth=True))

@@ -1,14 +1,12 @@
-"""Points found again: who is whose neighbour, and where between the pixels."""
+"""Points found again: where between the pixels."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 import pytest
-import torch
 
-from dlcv.estimation.odometry.tracks import fitted, matched
-from dlcv.networks.layers.keypoints import match_mutual
+from dlcv.estimation.odometry.tracks import fitted
 
 SHIFT = np.array([1.37, -0.62])
 
@@ -54,29 +52,3 @@ def test_no_points_are_none(pair):
     found, good = fitted(*pair, np.empty((0, 2)), np.empty((0, 2)), away=3.0)
     assert found.shape == (0, 2)
     assert good.shape == (0,)
-
-
-def unit(vectors):
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-
-
-def test_matches_are_mutual_nearest_neighbours():
-    rng = np.random.default_rng(0)
-    first = unit(rng.normal(size=(90, 32)))
-    second = unit(np.concatenate((first[30:] + 0.1 * rng.normal(size=(60, 32)),
-                                  rng.normal(size=(40, 32)))))  # fmt: skip
-    expected, _ = match_mutual(torch.from_numpy(first), torch.from_numpy(second), max_distance=0.8)
-    np.testing.assert_array_equal(matched(first, second, 0.8), expected.numpy())
-    assert len(expected) >= 60
-
-
-def test_of_equal_descriptors_one_is_taken():
-    first = unit(np.array([[1.0, 0], [1, 0], [0, 1]]))
-    second = unit(np.array([[0.0, 1], [1, 0]]))
-    assert matched(first, second, 0.8).tolist() == [[0, 1], [2, 0]]
-
-
-@pytest.mark.parametrize(('rows', 'columns'), [(0, 5), (5, 0), (0, 0)])
-def test_nothing_matches_nothing(rows, columns):
-    none = matched(np.empty((rows, 8), np.float32), np.empty((columns, 8), np.float32), 0.8)
-    assert none.shape == (0, 2)

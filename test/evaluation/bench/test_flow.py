@@ -10,13 +10,14 @@ from dlcv.data.datasets import DatasetError
 from dlcv.evaluation.bench import flow_sets
 from dlcv.evaluation.bench.flow import COLUMNS, Options, run
 from dlcv.evaluation.bench.flow_methods import classical, networks
-from dlcv.evaluation.bench.options import BenchError, silent
+from dlcv.evaluation.bench.options import BenchError, BenchOptions, silent
 from dlcv.evaluation.bench.report import read_json, write_json
 from dlcv.metrics.flow import flow_errors, warp_error
 from dlcv.networks.flownet import FlowNet, FlowNetConfig
 from dlcv.networks.weights import WeightsError, save_network
 
 SHIFT = (3, -2)
+RUNNING = BenchOptions().running
 
 
 def texture(seed, height=64, width=96):
@@ -101,12 +102,12 @@ def test_networks_come_with_and_without_refinement(folder, weights, tmp_path):
 
 def test_weights_are_files_or_names(tmp_path, weights):
     with pytest.raises(WeightsError, match="no flownet weights 'flownet_z'"):
-        networks(('flownet_z',))
+        networks(('flownet_z',), RUNNING)
     copy = tmp_path / 'other' / weights.name
     copy.parent.mkdir()
     copy.write_bytes(weights.read_bytes())
     with pytest.raises(BenchError, match='called tiny; rename'):
-        networks((weights, copy))
+        networks((weights, copy), RUNNING)
 
 
 def test_pictures_without_truth_have_a_warp_error_alone(tmp_path):

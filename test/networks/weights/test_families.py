@@ -16,6 +16,7 @@ from dlcv.networks.deepvo import DeepVOConfig
 from dlcv.networks.dsac import DsacConfig
 from dlcv.networks.flownet import FlowNetConfig
 from dlcv.networks.monodepth import MonodepthConfig
+from dlcv.networks.netvlad import NetVLADConfig
 from dlcv.networks.superpoint import SuperPointConfig
 from dlcv.networks.weights import WeightsError, describe, load_network
 
@@ -318,3 +319,43 @@ def test_ace_saved_whole_names_its_parts(make, same, save):
         for key, value in network.state_dict().items()
     }
     same(load_network('dsac', save(state)), network)
+
+
+# NetVLAD
+
+
+def test_the_netvlad_port_has_our_keys_and_words_of_parallel_training(make, same, save):
+    network = make(NetVLADConfig(width=1 / 32, clusters=4, whitened=5))
+    state = {
+        key.replace('encoder.', 'encoder.module.').replace('pool.', 'pool.module.'): value
+        for key, value in network.state_dict().items()
+    }
+    path = save({'epoch': 30, 'state_dict': state, 'best_score': 0.8, 'parallel': True})
+    same(load_network('netvlad', path), network)
+    assert describe(path).family == 'netvlad-port'
+    plain = make(NetVLADConfig(width=1 / 32, clusters=4, whitened=0, biased=True))
+    same(load_network('netvlad', save({'state_dict': plain.state_dict()})), plain)
+
+
+def test_the_original_netvlad_has_matrices_and_runs_over_clusters_first(make, same, save):
+    network = make(
+        NetVLADConfig(width=1 / 32, clusters=4, whitened=5, order='channel', std=(1 / 255,) * 3)
+    )
+    state = {}
+    for key, value in network.state_dict().items():
+        part, _, leaf = key.rpartition('.')
+        match part:
+            case 'pool.conv':
+                state['netvlad.score_proj.weight'] = value[..., 0]
+            case 'pool':
+                state['netvlad.centers'] = value.T
+            case 'WPCA.0':
+                state[f'whiten.{leaf}'] = value[..., 0, 0] if value.ndim == 4 else value
+            case _:
+                state[key.replace('encoder', 'backbone')] = value
+    path = save(state)
+    found = load_network('netvlad', path)
+    assert found.config.order == 'channel'
+    assert found.config.mean == pytest.approx((0.48502, 0.45796, 0.40760), abs=1e-5)
+    same(found, make(found.config))
+    assert describe(path).family == 'netvlad-original'

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from dlcv.networks.dsac import DsacConfig
 from dlcv.networks.flownet import FlowNetConfig
 from dlcv.networks.superpoint import SuperPointConfig
-from dlcv.networks.weights import WeightsError, load_network
-from dlcv.networks.weights.recognise import layout
+from dlcv.networks.weights import PARTS, SHIPPED_CONFIGS, WeightsError, load_network
+from dlcv.networks.weights.recognise import blueprint, layout
 
 
 @pytest.fixture
@@ -95,3 +96,23 @@ def test_a_layout_is_the_state_of_the_network_that_is_built(make):
     config = SuperPointConfig(variant='vgg_bn', width=1 / 16)
     state = make(config).state_dict()
     assert dict(layout(config)) == {key: tuple(value.shape) for key, value in state.items()}
+
+
+class Seen(TorchFunctionMode):
+    """Notes what is computed."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.names.add(func.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize('name', [*SHIPPED_CONFIGS, *PARTS])
+def test_shapes_are_found_without_computing(name):
+    """Arithmetic on shapes alone loads PyTorch's compiler and SymPy, which takes two seconds."""
+    with Seen() as seen:
+        blueprint({**SHIPPED_CONFIGS, **PARTS}[name])
+    assert not seen.names & {'neg', '__neg__', '__mul__', '__imul__', 'mul', 'mul_'}

@@ -16,7 +16,15 @@ from typing import Any
 import numpy as np
 
 from dlcv.cli.extras import need
-from dlcv.cli.infer import deepvo, dsac, flownet, monodepth, superpoint, visual_odometry
+from dlcv.cli.infer import (
+    deepvo,
+    dsac,
+    flownet,
+    monodepth,
+    netvlad,
+    superpoint,
+    visual_odometry,
+)
 from dlcv.cli.infer.images import frames, image_files, stamps_of
 from dlcv.cli.infer.parts import Outcome, add_option, note, settings_of
 from dlcv.cli.main import CommandError
@@ -24,6 +32,7 @@ from dlcv.data.datasets.pictures import PICTURES
 from dlcv.estimation.memory import keep_freed_memory
 from dlcv.files import expanded, whole_file
 from dlcv.host import threads
+from dlcv.interface.engines import ENGINES, PRECISIONS
 from dlcv.types import ByteImage, Camera
 
 SUMMARY = 'Run one network on image files, without ROS.'
@@ -35,6 +44,7 @@ EXAMPLES = """\
   dlcv infer visual_odometry drive.mcap -o path.tum --view path.png
   dlcv infer deepvo drive/ --camera camera.yaml --rate 10 -o poses.npz
   dlcv infer dsac photo.png --camera camera.yaml --weights kitchen.safetensors -o pose.npz
+  dlcv infer netvlad photo.png --places kitchen_places.safetensors -o place.npz
 """
 
 NETWORKS = {
@@ -44,6 +54,7 @@ NETWORKS = {
     'visual_odometry': visual_odometry,
     'deepvo': deepvo,
     'dsac': dsac,
+    'netvlad': netvlad,
 }
 """Name -> its module of this room, with TASK, ARRAYS, OPTIONS, add_arguments and infer."""
 
@@ -180,8 +191,13 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         '--device', default='auto', metavar='DEVICE', help='auto, cpu, cuda or cuda:N (auto)'
     )
     parser.add_argument(
-        '--precision', default='fp32', choices=('fp32', 'fp16', 'bf16'),
-        help='arithmetic of the network; 16 bits are for GPUs (fp32)',
+        '--engine', default='auto', choices=ENGINES,
+        help='what runs the network; auto takes the fastest that is installed (auto)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--precision', default='auto', choices=PRECISIONS,
+        help='arithmetic of the network; auto: int8 where it is faster and the weights have '
+        'measured ranges, else fp32 (auto)',
     )  # fmt: skip
     parser.add_argument(
         '--threads', type=int, default=0, metavar='N', help="CPU threads (PyTorch's choice)"

@@ -97,6 +97,7 @@ def loading(args: argparse.Namespace) -> dict[str, Any]:
         'weights': args.weights,
         'device': args.device,
         'precision': args.precision,
+        'engine': args.engine,
         'sha256': args.sha256,
         'allow_untrained': True,
     }

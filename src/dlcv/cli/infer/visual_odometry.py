@@ -154,7 +154,8 @@ def follow(args: argparse.Namespace, recording: Recording) -> Outcome:
     estimator = load_visual_odometry(settings=settings, **loading(args))
     warn_untrained(args, estimator)
     network = settings.scale_source == 'network'
-    depth = load_depth(device=args.device, precision=args.precision) if network else None
+    how = {'device': args.device, 'precision': args.precision, 'engine': args.engine}
+    depth = load_depth(**how) if network else None
     helper = _Helper(
         settings.scale_source,
         recording.baseline,

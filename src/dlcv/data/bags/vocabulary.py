@@ -49,5 +49,9 @@ class BagVocabulary:
         """Return numbers as an array."""
         return np.array(list(values), np.float64)
 
+    def singles(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Return numbers as an array."""
+        return np.asarray(values, np.float32)
+
 
 COMPOSER = Composer(BagVocabulary())

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dlcv.geometry.rotation import transform
 from dlcv.types import Camera
 
 NEAREST = 1e-3  # metres; a point nearer than this to the camera's plane is not in front of it
@@ -46,6 +45,16 @@ class Correspondences:
             usable=self.usable,
             focal=self.focal.to(dtype),
             centre=self.centre.to(dtype),
+        )
+
+    def chosen(self, index: Tensor) -> Correspondences:
+        """Return those at ``(M,)`` indices."""
+        return Correspondences(
+            points=self.points[index],
+            pixels=self.pixels[index],
+            usable=self.usable[index],
+            focal=self.focal,
+            centre=self.centre,
         )
 
     def moved(self, origin: Tensor) -> Correspondences:
@@ -93,24 +102,3 @@ def correspondences(coordinates: Tensor, pixels: Tensor, camera: Camera) -> Corr
         focal=coordinates.new_tensor((camera.fx, camera.fy)),
         centre=coordinates.new_tensor((camera.cx, camera.cy)),
     )
-
-
-def residuals(
-    camera_from_world: Tensor, points: Tensor, pixels: Tensor, focal: Tensor, centre: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Project points and subtract the pixels that should see them.
-
-    Args:
-        camera_from_world: ``(..., 4, 4)``.
-        points: ``(..., N, 3)`` metres.
-        pixels: ``(..., N, 2)``.
-        focal: ``(2,)`` pixels.
-        centre: ``(2,)`` pixels.
-
-    Returns:
-        ``(..., N, 2)`` projected minus seen, in pixels, and ``(..., N, 3)`` the points in the
-        camera, metres. Points behind the camera are projected as if just in front of it.
-    """
-    seen = transform(camera_from_world, points)
-    projected = seen[..., :2] / seen[..., 2:].clamp_min(NEAREST) * focal + centre
-    return projected - pixels, seen

@@ -12,12 +12,16 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from dlcv.estimation.consensus.correspondences import NEAREST, Correspondences
-from dlcv.estimation.consensus.p3p import rays_of, solve_p3p
+from dlcv.estimation.consensus.p3p import solve_p3p
 
+Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.intp]
 StoppedBy = Literal['enough', 'tries', 'time', 'input']
 
 _ROUND = 2048  # minimal sets solved at once: intermediates stay in cache
@@ -74,21 +78,23 @@ def sample_poses(
     Returns:
         At most ``count`` hypotheses, perhaps none.
     """
-    pool = matches.usable.nonzero()[:, 0]
-    poses, cells = [matches.points.new_empty(0, 4, 4)], [pool.new_empty(0, 4)]
+    known, device = _Arrays.of(matches), matches.points.device
+    pool = np.flatnonzero(matches.usable.cpu().numpy())
+    poses: list[Array] = [np.empty((0, 4, 4))]
+    cells: list[Index] = [np.empty((0, 4), np.intp)]
     found = tries = 0
     while found < count and tries < max_tries and (tries == 0 or time.monotonic() < deadline):
-        rate = (found + 1) / (tries + 4)  # before the first round: one set in four
+        rate = (found + 1) / (tries + 3)  # before the first round: one set in three
         size = min(max(int(1.2 * (count - found) / rate), 64), _ROUND, max_tries - tries)
-        drawn = pool[draw_distinct(len(pool), size, fourths, generator).to(pool.device)]
-        pose, cell = _solve(matches, drawn, threshold)
+        drawn = pool[draw_distinct(len(pool), size, fourths, generator).cpu().numpy()]
+        pose, cell = _solve(known, drawn, threshold)
         poses.append(pose)
         cells.append(cell)
         found, tries = found + len(pose), tries + size
     stopped: StoppedBy = 'tries' if tries >= max_tries else 'time'
     return MinimalPoses(
-        camera_from_world=torch.cat(poses)[:count],
-        cells=torch.cat(cells)[:count],
+        camera_from_world=torch.from_numpy(np.concatenate(poses)[:count]).to(device),
+        cells=torch.from_numpy(np.concatenate(cells)[:count]).to(device),
         tries=tries,
         stopped_by='enough' if found >= count else stopped,
     )
@@ -121,33 +127,54 @@ def draw_distinct(population: int, sets: int, fourths: int, generator: torch.Gen
     return drawn
 
 
-def _solve(matches: Correspondences, drawn: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True, slots=True)
+class _Arrays:
+    """Correspondences for NumPy: points and rays ``(3, N)``, seen at ``(2, N)`` on the plane z = 1.
+
+    `scale` are the focal lengths ``(2, 1, 1)``, for errors in pixels.
+    """
+
+    points: Array
+    rays: Array
+    plane: Array
+    scale: Array
+
+    @classmethod
+    def of(cls, matches: Correspondences) -> _Arrays:
+        points, pixels = matches.points.cpu().numpy(), matches.pixels.cpu().numpy()
+        focal, centre = matches.focal.cpu().numpy(), matches.centre.cpu().numpy()
+        plane = np.ascontiguousarray(((pixels - centre) / focal).T)
+        rays = np.concatenate((plane, np.ones((1, plane.shape[1]))))
+        rays /= np.sqrt(np.square(rays).sum(0))
+        return cls(np.ascontiguousarray(points.T), rays, plane, focal[:, None, None])
+
+
+def _solve(known: _Arrays, drawn: Index, threshold: float) -> tuple[Array, Index]:
     """Return the poses ``(k, 4, 4)`` and cells ``(k, 4)`` of the accepted among drawn sets."""
-    triples = drawn[:, :3]
-    rays = rays_of(matches.pixels[triples], matches.focal, matches.centre)
-    poses, owner = solve_p3p(rays, matches.points[triples])  # (S, 4, 4), (S,)
+    triples = drawn[:, :3].T  # (3, B)
+    gathered = (axes[:, triples].transpose(1, 0, 2) for axes in (known.rays, known.points))
+    poses, owner = solve_p3p(*gathered)  # (S, 4, 4), (S,)
     fourths = drawn[owner, 3:]  # (S, F)
-    error = _fourth_errors(poses, matches, fourths)
-    error = torch.where(error < threshold, error, torch.inf)  # (S, F)
-    smallest = error.new_full((len(drawn), error.shape[1]), torch.inf)
-    smallest.scatter_reduce_(0, owner[:, None].expand_as(error), error, 'amin')  # (B, F)
-    agrees = smallest.isfinite()
-    first = agrees.to(torch.int8).argmax(1)  # the first fourth cell with which a solution agrees
-    own = first[owner][:, None]
-    best = smallest[owner].gather(1, own)
-    chosen = ((error.gather(1, own) == best) & best.isfinite())[:, 0]
-    cells = torch.cat((triples[owner], fourths.gather(1, own)), 1)
+    error = _fourth_errors(poses, known, fourths)
+    error = np.where(error < threshold**2, error, np.inf)  # (S, F)
+    begins = np.flatnonzero(np.diff(owner, prepend=-1))  # of the solutions of each triple
+    if not len(begins):
+        return poses, np.empty((0, 4), np.intp)
+    smallest = np.minimum.reduceat(error, begins)  # (U, F)
+    first = np.isfinite(smallest).argmax(1)  # the first fourth cell with which a solution agrees
+    each = np.cumsum(np.diff(owner, prepend=-1) > 0) - 1  # (S,) which of those triples
+    own = first[each]
+    mine = np.take_along_axis(error, own[:, None], 1)[:, 0]
+    chosen = (mine == smallest[each, own]) & np.isfinite(mine)
+    cells = np.column_stack((drawn[owner, :3], np.take_along_axis(fourths, own[:, None], 1)))
     return poses[chosen], cells[chosen]
 
 
-def _fourth_errors(poses: Tensor, matches: Correspondences, fourths: Tensor) -> Tensor:
-    """Return the reprojection errors ``(S, F)`` of cells under poses; inf behind the camera."""
-    a, b, c = (axis[fourths] for axis in matches.points.unbind(1))  # (S, F) each
-    x, y, z = (
-        row[:, 0:1] * a + row[:, 1:2] * b + row[:, 2:3] * c + row[:, 3:4]
-        for row in poses[:, :3].unbind(1)
-    )
-    target = (matches.pixels - matches.centre) / matches.focal
-    dx = (x / z - target[:, 0][fourths]) * matches.focal[0]
-    dy = (y / z - target[:, 1][fourths]) * matches.focal[1]
-    return torch.where(z > NEAREST, torch.hypot(dx, dy), torch.inf)
+def _fourth_errors(poses: Array, known: _Arrays, fourths: Index) -> Array:
+    """Return the squared reprojection errors ``(S, F)`` of cells under poses; inf behind them."""
+    rows = poses[:, :3].transpose(1, 2, 0)[..., None]  # (3, 4, S, 1)
+    a, b, c = known.points[:, fourths]  # (S, F) each
+    x, y, z = (row[0] * a + row[1] * b + row[2] * c + row[3] for row in rows)
+    with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
+        off = (np.stack((x, y)) / z - known.plane[:, fourths]) * known.scale
+        return np.where(z > NEAREST, np.square(off).sum(0), np.inf)

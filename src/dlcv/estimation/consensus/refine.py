@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dlcv.estimation.consensus.correspondences import NEAREST, Correspondences, residuals
+from dlcv.estimation.consensus.correspondences import NEAREST, Correspondences
 from dlcv.estimation.consensus.score import reprojection_errors
+from dlcv.estimation.consensus.single import fit_one
 from dlcv.geometry.rotation import invert, se3_exp, transform
 
 _RAYLEIGH_MEDIAN = 1.1774  # median length of a 2-D normal vector of unit deviation
 _OUTLYING = 3.5  # deviations; a 2-D normal vector is longer once in 460 times
+_SETTLED = 1e-6  # share of the cost: less is far below a deviation of the pose
 _GUARD = 10.0  # DSAC*: a derivative with a larger entry comes from a degenerate set
 
 
@@ -146,6 +148,8 @@ def iterative_pnp(
         ``(K, 4, 4)``; a pose whose error cannot be lowered is returned as it came.
     """
     subset, weights = _compact(matches, inliers)
+    if len(camera_from_world) == 1 and not camera_from_world.is_cuda:
+        return _fit_one(camera_from_world, subset, steps)
     pose, damping = camera_from_world, camera_from_world.new_full((len(camera_from_world),), 1e-6)
     hessian, gradient, cost = normal_equations(pose, subset, weights)
     for _ in range(steps):
@@ -157,7 +161,7 @@ def iterative_pnp(
         pose = torch.where(better[:, None, None], trial, pose)
         hessian = torch.where(better[:, None, None], trial_hessian, hessian)
         gradient = torch.where(better[:, None], trial_gradient, gradient)
-        settled = (cost - trial_cost).abs() <= 1e-9 * cost
+        settled = (cost - trial_cost).abs() <= _SETTLED * cost
         cost = torch.where(better, trial_cost, cost)
         damping = torch.where(better, damping / 10, damping * 10)
         if bool((settled | (damping > 1e6)).all()):
@@ -165,17 +169,24 @@ def iterative_pnp(
     return pose
 
 
+def _fit_one(camera_from_world: Tensor, matches: Correspondences, steps: int) -> Tensor:
+    """Fit one pose ``(1, 4, 4)`` to all matches."""
+    fitted = fit_one(
+        camera_from_world[0].numpy(),
+        matches.points.numpy(),
+        matches.pixels.numpy(),
+        matches.focal.numpy(),
+        matches.centre.numpy(),
+        steps=steps,
+        settled=_SETTLED,
+    )
+    return torch.from_numpy(fitted)[None]
+
+
 def _compact(matches: Correspondences, inliers: Tensor) -> tuple[Correspondences, Tensor]:
     """Leave out what no pose counts as an inlier."""
     index = inliers.any(0).nonzero()[:, 0]
-    subset = Correspondences(
-        points=matches.points[index],
-        pixels=matches.pixels[index],
-        usable=matches.usable[index],
-        focal=matches.focal,
-        centre=matches.centre,
-    )
-    return subset, inliers[:, index].to(matches.points.dtype)
+    return matches.chosen(index), inliers[:, index].to(matches.points.dtype)
 
 
 def normal_equations(
@@ -188,26 +199,41 @@ def normal_equations(
         matches: N correspondences.
         weights: ``(K, N)`` weight of each correspondence, zero or more.
     """
-    residual, seen = residuals(
-        camera_from_world, matches.points, matches.pixels, matches.focal, matches.centre
-    )
-    hessian = residual.new_zeros(len(residual), 6, 6)
-    gradient = residual.new_zeros(len(residual), 6)
-    for axis, jacobian in enumerate(pose_jacobian(seen, matches.focal)):  # (K, 6, N)
-        weighted = jacobian * weights[:, None]
-        hessian = hessian + weighted @ jacobian.transpose(-1, -2)
-        gradient = gradient + (weighted @ residual[..., axis, None])[..., 0]
-    return hessian, gradient, (weights * residual.square().sum(-1)).sum(1)
+    # Row by row, as in the score: no tensor has a trailing size of three.
+    x, y, z = (
+        torch.addmm(row[:, 3:], row[:, :3], matches.points.T)
+        for row in camera_from_world[:, :3].unbind(1)
+    )  # (K, N) each
+    jacobian = pose_jacobian(x, y, z, matches.focal).flatten(2)  # (K, 6, 2N)
+    inverse = z.clamp_min(NEAREST).reciprocal()
+    target = ((matches.pixels - matches.centre) / matches.focal).T  # (2, N)
+    residual = torch.cat(
+        (
+            (x * inverse - target[0]) * matches.focal[0],
+            (y * inverse - target[1]) * matches.focal[1],
+        ),
+        1,
+    )  # (K, 2N)
+    both = weights.repeat(1, 2)
+    weighted = jacobian * both[:, None]
+    hessian = weighted @ jacobian.transpose(-1, -2)
+    gradient = (weighted @ residual[..., None])[..., 0]
+    return hessian, gradient, (both * residual.square()).sum(1)
 
 
-def pose_jacobian(seen: Tensor, focal: Tensor) -> tuple[Tensor, Tensor]:
-    """Return du / d twist and dv / d twist of points ``(K, N, 3)`` in the camera, ``(K, 6, N)``."""
-    x, y, z = seen.unbind(-1)
-    inverse = 1 / z.clamp_min(NEAREST)
-    a, b, o = x * inverse, y * inverse, torch.zeros_like(x)
-    u = torch.stack((inverse, o, -a * inverse, -a * b, 1 + a * a, -b), 1) * focal[0]
-    v = torch.stack((o, inverse, -b * inverse, -1 - b * b, a * b, a), 1) * focal[1]
-    return u, v
+def pose_jacobian(x: Tensor, y: Tensor, z: Tensor, focal: Tensor) -> Tensor:
+    """Return d(u, v) / d twist, ``(K, 6, 2, N)``, of points x y z ``(K, N)`` in the camera."""
+    inverse = z.clamp_min(NEAREST).reciprocal()
+    a, b = x * inverse, y * inverse
+    fx, fy = focal[0], focal[1]
+    found = torch.zeros(len(x), 6, 2, x.shape[1], dtype=x.dtype, device=x.device)
+    across, down, product = inverse * fx, inverse * fy, a * b
+    found[:, 0, 0], found[:, 1, 1] = across, down
+    found[:, 2, 0], found[:, 2, 1] = -a * across, -b * down
+    found[:, 3, 0], found[:, 3, 1] = -product * fx, (b * b + 1) * -fy
+    found[:, 4, 0], found[:, 4, 1] = (a * a + 1) * fx, product * fy
+    found[:, 5, 0], found[:, 5, 1] = b * -fx, a * fy
+    return found
 
 
 def _solve(hessian: Tensor, gradient: Tensor) -> Tensor:
@@ -235,7 +261,8 @@ def attach(camera_from_world: Tensor, points: Tensor, weights: Tensor, focal: Te
     """
     with torch.no_grad():
         seen = transform(camera_from_world, points)
-        jacobian = torch.stack(pose_jacobian(seen, focal), 1)  # (K, 2, 6, n)
+        x, y, z = seen.unbind(-1)
+        jacobian = pose_jacobian(x, y, z, focal).transpose(1, 2)  # (K, 2, 6, n)
         weighted = jacobian * weights[:, None, None]
         hessian = (weighted @ jacobian.transpose(-1, -2)).sum(1)  # (K, 6, 6)
         # dr/dpoint is the translation's part of the Jacobian, turned into the world.

@@ -104,9 +104,9 @@ def _errors(
     one = torch.ones_like(matches.focal[:1])
     rows = camera_from_world[:, :3] * torch.cat((matches.focal, one))[:, None]  # (K, 3, 4)
     x, y, z = (torch.addmm(row[:, 3:], row[:, :3], matches.points.T) for row in rows.unbind(1))
-    seen = ((z.abs() if behind else z) > NEAREST) & matches.usable
-    depth = torch.where(seen, z, 1.0)
+    hidden = ~(((z.abs() if behind else z) > NEAREST) & matches.usable)  # what is NaN, too
+    depth = z.masked_fill(hidden, 1.0)  # three times as fast as a choice of two
     target = matches.pixels - matches.centre
     dx, dy = x / depth - target[:, 0], y / depth - target[:, 1]  # (K, N)
-    squared = (dx * dx + dy * dy).clamp_min(1e-12)  # the root has no slope at zero
-    return torch.where(seen, squared.sqrt().clamp_max(max_error), max_error)
+    squared = torch.addcmul(dx * dx, dy, dy).clamp_min(1e-12)  # the root has no slope at zero
+    return squared.sqrt().clamp_max(max_error).masked_fill(hidden, max_error)

@@ -8,7 +8,7 @@ hypothesis; ``pose_expectation`` is for training and keeps what the expected los
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -20,6 +20,10 @@ from dlcv.estimation.consensus.score import Score, reprojection_errors, soft_inl
 from dlcv.geometry.rotation import invert
 from dlcv.networks.layers.threads import one_thread
 from dlcv.types import Camera
+
+_PART = 400  # correspondences that all hypotheses are scored on
+_FINALISTS = 12  # hypotheses that are then scored on all
+_COARSE = 1000  # inliers that a pose is fitted to before the last fits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +74,8 @@ class PoseEstimate:
         inlier_mask: ``(N,)`` bool, what reprojects within the threshold under the refined pose.
         inliers: Their number.
         hypotheses: ``(K, 4, 4)`` float64 world_from_camera before refinement, best first.
-        scores: ``(K,)`` their scores.
+        scores: ``(K,)`` their scores, descending; of many hypotheses, exact for the first
+            `_FINALISTS` and estimated on a part of the correspondences for the others.
         covariance: ``(6, 6)`` float64 of the pose as (x, y, z, rx, ry, rz) in world axes, metres
             and radians; None if there is no pose.
         tries: Minimal sets drawn.
@@ -153,10 +158,9 @@ def solve_pose(
             f'{settings.threshold:g} px; stopped after {minimal.tries} tries'
         )
         return _no_pose(matches, minimal, reason, start)
-    scores = _scores(minimal.camera_from_world, matches.to(torch.float32), settings, score)
-    scores, order = scores.sort(descending=True)
+    scores, order = _ranked(minimal.camera_from_world, matches, settings, score, generator)
     hypotheses = minimal.camera_from_world[order]
-    pose, used = _refine(hypotheses[:1], matches, settings, generator)
+    pose, used = _refine(hypotheses[:1], matches, _coarsely(settings), generator)
     errors = reprojection_errors(pose, matches, settings.max_error)[0]
     inlier_mask = errors < settings.threshold
     fitted = used[0] if used.any() else _mask(minimal.cells[order[0]], len(errors))
@@ -280,6 +284,43 @@ def _scores(
     if score is not None:
         return score(errors.float()).double()
     return soft_inlier_count(errors, threshold=settings.threshold, alpha=settings.alpha).double()
+
+
+def _ranked(
+    camera_from_world: Tensor,
+    matches: Correspondences,
+    settings: ConsensusSettings,
+    score: Score | None,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Return scores, best first, and the hypothesis that each belongs to.
+
+    Preemptive scoring (Nister, "Preemptive RANSAC for live structure and motion estimation", ICCV
+    2003) in two rounds: of many hypotheses, all are scored on a random part of the
+    correspondences, and those that are best there on all. A learned score looks at all at once.
+    """
+    single = matches.to(torch.float32)
+    usable = single.usable.nonzero()[:, 0]
+    if score is not None or len(camera_from_world) <= _FINALISTS or len(usable) <= 2 * _PART:
+        scores = _scores(camera_from_world, single, settings, score)
+        ordered, order = scores.sort(descending=True)
+        return ordered, order
+    drawn = torch.randperm(len(usable), generator=generator, device=generator.device)[:_PART]
+    share = len(usable) / len(matches.usable)  # what is not usable counts as wrong
+    part = single.chosen(usable[drawn.to(usable.device)])
+    guess, order = (share * _scores(camera_from_world, part, settings, None)).sort(descending=True)
+    best = order[:_FINALISTS]
+    final, of = _scores(camera_from_world[best], single, settings, None).sort(descending=True)
+    rest = guess[_FINALISTS:].minimum(final[-1])
+    return torch.cat((final, rest)), torch.cat((best[of], order[_FINALISTS:]))
+
+
+def _coarsely(settings: ConsensusSettings) -> ConsensusSettings:
+    """Return settings that fit to some inliers until the polish, which fits to all."""
+    refinement = settings.refinement
+    if not refinement.polish or refinement.max_inliers is not None:
+        return settings
+    return replace(settings, refinement=replace(refinement, max_inliers=_COARSE))
 
 
 def _refine(

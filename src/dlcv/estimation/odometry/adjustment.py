@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from dlcv.estimation.odometry.keyframes import Keyframes
 from dlcv.estimation.odometry.landmarks import LEAST
-from dlcv.estimation.odometry.resection import FEWEST
+from dlcv.estimation.odometry.resection import FEWEST, PARALLAX, known_depths, refined_on
+from dlcv.estimation.odometry.triangulation import triangulate
 from dlcv.estimation.odometry.window import Adjusted, Window, adjust
 
 Matrix = npt.NDArray[np.float64]
@@ -27,7 +28,10 @@ GUESSED = 1.0
 """Relative standard deviation of a guessed depth."""
 
 _FREE = 3  # newest keyframes that move
+_FIRST = 4  # keyframes of a window that has just begun
 _STEPS = 5
+_ROUGH = 2.0  # how many times its deviation a depth is off, between keyframes that are not adjusted
+_HELD = 0.6  # of the landmarks with which a camera was found, that must agree again
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -47,22 +51,33 @@ class Adjustment:
     window: Window
 
     @classmethod
-    def of(cls, keyframes: Keyframes) -> Adjustment | None:
+    def of(cls, keyframes: Keyframes, adjusted: int | None = None) -> Adjustment | None:
         """Take what there is to adjust; None where too little is seen twice.
 
         Only the newest keyframes move: what held the older ones to each other has been forgotten in
         part, and with the rest alone they would be worse than they were.
+
+        Args:
+            keyframes: The window.
+            adjusted: Number of the newest keyframe that was adjusted before; None for the last but
+                one. Where more have come since, more move.
         """
         marks = keyframes.landmarks
         keyframe, rows, xy, stddev = keyframes.observations()
-        free = keyframe >= len(keyframes) - _FREE
-        there = np.unique(rows[free])  # the others would find everything where it was
+        numbers = np.array([one.number for one in keyframes.frames])
+        come = 1 if adjusted is None else int(np.count_nonzero(numbers > adjusted))
+        moving = _FREE - 1 + max(come, 1)
+        free = keyframe >= len(keyframes) - moving
+        seen = np.bincount(rows[free], minlength=len(marks))
+        there = np.flatnonzero(seen)  # the others would find everything where it was
         if len(there) < FEWEST:
             return None
-        told = np.isin(rows, there)
+        within = np.zeros(len(marks), np.bool_)
+        within[there] = True
+        told = within[rows]
         keyframe, rows, xy, stddev = keyframe[told], rows[told], xy[told], stddev[told]
         prior_stddev = marks.prior_stddev[there]
-        fixed = max(1, len(keyframes) - _FREE)
+        fixed = max(1, len(keyframes) - moving)
         if np.count_nonzero(np.isfinite(prior_stddev)) < FEWEST:  # no unit but the window's own
             fixed = 1 if len(keyframes) <= 2 else max(fixed, 2)
         # What was not measured is held to what it is, loosely: a turn would make depths of noise.
@@ -83,7 +98,6 @@ class Adjustment:
             prior_inverse_depth=prior,
             prior_stddev=prior_stddev,
         )
-        numbers = np.array([one.number for one in keyframes.frames])
         return cls(
             numbers=numbers, names=marks.name[there], anchors=marks.anchor[there], window=window
         )
@@ -98,7 +112,8 @@ class Adjustment:
         Args:
             found: The solution.
             keyframes: The window, which may have gone on since. What was added to it moves with the
-                newest keyframe that was adjusted.
+                newest keyframe that was adjusted, and is found again on the landmarks as they are
+                now: on those of before, another shape and scale was true.
 
         Returns:
             ``(4, 4)`` newer from older coordinates of the window around its newest keyframes.
@@ -120,7 +135,63 @@ class Adjustment:
         there[there] = marks.anchor[rows[there]] == self.anchors[there]
         marks.inverse_depth[rows[there]] = np.maximum(found.inverse_depth[there], LEAST)
         marks.variance[rows[there]] = found.inverse_depth_variance[there]
+        for index, one in enumerate(keyframes.frames):
+            if one.number > newest:
+                rows, at = keyframes.rows_in(one)
+                other = marks.anchor[rows] != one.number
+                seen = Held(marks.name[rows[other]], one.xy[at[other]], one.stddev[at[other]])
+                pose = seen.found_again(one.window_from_camera, keyframes)
+                keyframes.frames[index] = replace(one, window_from_camera=pose)
         return carry
+
+
+def give_depths(keyframes: Keyframes) -> None:
+    """Give depths to landmarks that have none, by the keyframes where they stand.
+
+    For the time until an adjustment comes: a camera that is followed on guesses alone gets lost.
+    """
+    marks = keyframes.landmarks
+    keyframe, rows, xy, stddev = keyframes.observations()
+    known = known_depths(keyframes, np.arange(len(marks)))
+    told = ~known[rows]
+    there, landmark = np.unique(rows[told], return_inverse=True)
+    found = triangulate(
+        keyframes.poses,
+        anchor=keyframes.anchors_of(there),
+        rays=marks.rays[there],
+        keyframe=keyframe[told],
+        landmark=landmark,
+        xy=xy[told],
+        stddev=stddev[told] * np.sqrt(2),  # of both pictures
+        least_parallax=PARALLAX,
+    )
+    variance = np.square(_ROUGH * found.stddev)
+    good = found.accepted & (found.inverse_depth > LEAST) & (variance < marks.variance[there])
+    marks.inverse_depth[there[good]] = found.inverse_depth[good]
+    marks.variance[there[good]] = variance[good]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """Landmarks with which a camera was found: ``(N,)`` names, where, ``(N, 2)``, how exactly."""
+
+    names: Indices
+    xy: Matrix
+    stddev: Matrix
+
+    def found_again(self, pose: Matrix, keyframes: Keyframes) -> Matrix:
+        """Return the pose ``(4, 4)`` of the camera on the landmarks as they are now.
+
+        Args:
+            pose: Where to start; it stays where too few agree with another.
+            keyframes: The landmarks.
+        """
+        rows, there = keyframes.landmarks.rows_of(self.names)
+        if np.count_nonzero(there) < FEWEST:
+            return pose
+        found = refined_on(keyframes, rows[there], self.xy[there], self.stddev[there], pose)
+        agree = np.count_nonzero(found.inliers)
+        return found.odom_from_camera if agree >= _HELD * np.count_nonzero(there) else pose
 
 
 class Adjuster:
@@ -141,9 +212,16 @@ class Adjuster:
         return self._task is not None
 
     def submit(self, task: Adjustment) -> None:
-        """Begin; what was begun before and has not been taken is lost."""
+        """Begin; what was begun before and has not been taken is lost.
+
+        A window that has just begun is solved at once: it is small, and pictures that are followed
+        on the first guesses of depths, or before any metre is known, are followed badly.
+        """
         self._task = task
-        self._found = task.solved() if self._worker is None else self._worker.submit(task.solved)
+        if self._worker is None or len(task.numbers) <= _FIRST:
+            self._found = task.solved()
+        else:
+            self._found = self._worker.submit(task.solved)
 
     def take(self) -> tuple[Adjustment, Adjusted] | None:
         """Return what was solved, once; None where there is nothing new."""

@@ -89,7 +89,7 @@ def motions_of_rays(earlier: FloatArray, later: FloatArray, focal: float) -> lis
         return []
     first, second = _real(earlier), _real(later)
     noise = _NOISE / focal
-    turn = _turn(first, second, noise)
+    turn = turn_of_rays(first, second, noise)
     turned = np.eye(4)
     turned[:3, :3] = turn
     models: list[tuple[float, list[Pair]]] = [
@@ -98,31 +98,54 @@ def motions_of_rays(earlier: FloatArray, later: FloatArray, focal: float) -> lis
             [Pair(older_from_newer=turned, kind='turn')],
         )
     ]
-    scene: list[Pair] = []
-    cv2.setRNGSeed(0)
-    essential, chosen = cv2.findEssentialMat(
-        first, second, np.eye(3), cv2.RANSAC, _CONFIDENCE, _EPIPOLAR / focal
-    )
-    if essential is not None and essential.shape == (3, 3):
-        count, rotation, shift, _ = cv2.recoverPose(
-            essential, first, second, np.eye(3), mask=chosen.copy()
-        )
-        if count >= LEAST:
-            squared = _sampson(_real(essential), first, second)
-            motion = _inverted(_real(rotation), _real(shift[:, 0]))
-            scene = [Pair(older_from_newer=motion, kind='scene')]
-            models.append((_criterion(squared, noise, dimensions=3, free=5), scene))
-    cv2.setRNGSeed(0)
-    plane, on_plane = cv2.findHomography(first, second, cv2.RANSAC, _PLANE / focal)
-    if (
-        plane is not None
-        and on_plane.sum() >= LEAST
-        and np.linalg.cond(np.asarray(plane, np.float64)) < _FLAT
-    ):
-        squared = _carried(_real(plane), first, second)
-        before = [*_before_plane(_real(plane), first, second, on_plane), *scene]
-        models.append((_criterion(squared, noise, dimensions=2, free=8), before))
+    scene, squared = _before_scene(first, second, focal)
+    if scene:
+        models.append((_criterion(squared, noise, dimensions=3, free=5), scene))
+    planes, squared = _before_plane(first, second, focal)
+    if len(squared):
+        models.append((_criterion(squared, noise, dimensions=2, free=8), [*planes, *scene]))
     return min(models, key=lambda one: one[0])[1]
+
+
+def possible_motions(earlier: FloatArray, later: FloatArray, focal: float) -> list[Matrix]:
+    """Return all motions that two pictures may show, whichever explains them best.
+
+    Those of a plane, that of five points, and one whose turn is the turn that most rays agree with:
+    with little parallax, far points tell it better than the others do.
+
+    Args:
+        earlier: ``(N, 2)`` x/z and y/z in the older camera.
+        later: ``(N, 2)`` in the newer one.
+        focal: Pixels per unit of them.
+
+    Returns:
+        ``(4, 4)`` older_from_newer, their shifts of length one.
+    """
+    if len(earlier) < LEAST:
+        return []
+    first, second = _real(earlier), _real(later)
+    turn = turn_of_rays(first, second, _NOISE / focal)
+    pairs = [*_before_plane(first, second, focal)[0], *_before_scene(first, second, focal)[0]]
+    return [_shifted(turn, first, second), *(one.older_from_newer for one in pairs)]
+
+
+def turn_of_rays(first: Matrix, second: Matrix, noise: float) -> Matrix:
+    """Return the turn ``(3, 3)`` older_from_newer that most rays agree with.
+
+    Args:
+        first: ``(N, 2)`` x/z and y/z in the older camera.
+        second: ``(N, 2)`` in the newer one.
+        noise: Standard deviation of them.
+    """
+    before, after = (_unit(np.column_stack((xy, np.ones(len(xy))))) for xy in (first, second))
+    weight = np.ones(len(before))
+    turn = np.eye(3)
+    for _ in range(_TURN_STEPS):
+        turn = Rotation.align_vectors(before, after, weights=weight)[0].as_matrix()
+        off = np.linalg.norm(before - after @ turn.T, axis=1)
+        width = max(noise, float(np.median(off)))
+        weight = 1 / (1 + np.square(off / width))
+    return np.asarray(turn, np.float64)
 
 
 def _criterion(squared: Matrix, noise: float, *, dimensions: int, free: int) -> float:
@@ -137,19 +160,6 @@ def _criterion(squared: Matrix, noise: float, *, dimensions: int, free: int) -> 
     count = len(squared)
     robust = np.minimum(squared / noise**2, 2 * (4 - dimensions))
     return float(robust.sum() + count * dimensions * np.log(4) + free * np.log(4 * count))
-
-
-def _turn(first: Matrix, second: Matrix, noise: float) -> Matrix:
-    """Return the turn ``older_from_newer`` that most rays agree with."""
-    before, after = (_unit(np.column_stack((xy, np.ones(len(xy))))) for xy in (first, second))
-    weight = np.ones(len(before))
-    turn = np.eye(3)
-    for _ in range(_TURN_STEPS):
-        turn = Rotation.align_vectors(before, after, weights=weight)[0].as_matrix()
-        off = np.linalg.norm(before - after @ turn.T, axis=1)
-        width = max(noise, float(np.median(off)))
-        weight = 1 / (1 + np.square(off / width))
-    return np.asarray(turn, np.float64)
 
 
 def _carried(newer_from_older: Matrix, first: Matrix, second: Matrix) -> Matrix:
@@ -171,22 +181,63 @@ def _sampson(essential: Matrix, first: Matrix, second: Matrix) -> Matrix:
     return np.asarray(algebraic / (np.square(forth[:, :2]) + np.square(back[:, :2])).sum(1))
 
 
-def _before_plane(
-    plane: Matrix, first: Matrix, second: Matrix, on_plane: npt.NDArray[Any]
-) -> list[Pair]:
-    """Return the motions before a plane, each with a shift of length one."""
+def _before_scene(first: Matrix, second: Matrix, focal: float) -> tuple[list[Pair], Matrix]:
+    """Return the motion by five points, if there is one, and ``(N,)`` squared distances to it."""
+    cv2.setRNGSeed(0)
+    essential, chosen = cv2.findEssentialMat(
+        first, second, np.eye(3), cv2.RANSAC, _CONFIDENCE, _EPIPOLAR / focal
+    )
+    if essential is None or essential.shape != (3, 3):
+        return [], np.empty(0)
+    count, turn, shift, _ = cv2.recoverPose(essential, first, second, np.eye(3), mask=chosen.copy())
+    if count < LEAST:
+        return [], np.empty(0)
+    motion = _inverted(_real(turn), _real(shift[:, 0]))
+    squared = _sampson(_real(essential), first, second)
+    return [Pair(older_from_newer=motion, kind='scene')], squared
+
+
+def _before_plane(first: Matrix, second: Matrix, focal: float) -> tuple[list[Pair], Matrix]:
+    """Return motions before a plane, each with a shift of length one.
+
+    Returns:
+        Them, and ``(N,)`` squared distances to what the plane does; both empty without one.
+    """
+    cv2.setRNGSeed(0)
+    found, on_plane = cv2.findHomography(first, second, cv2.RANSAC, _PLANE / focal)
+    if found is None or on_plane.sum() < LEAST:
+        return [], np.empty(0)
+    plane = _real(found)
+    if np.linalg.cond(plane) >= _FLAT:
+        return [], np.empty(0)
     count, turns, shifts, normals = cv2.decomposeHomographyMat(plane, np.eye(3))
     possible = cv2.filterHomographyDecompByVisibleRefpoints(
         turns, normals, first[:, None].astype(np.float32), second[:, None].astype(np.float32),
         pointsMask=on_plane.astype(np.uint8),
     )  # fmt: skip
-    found = []
+    pairs = []
     for index in range(count) if possible is None else map(int, possible.ravel()):
         length = float(np.linalg.norm(shifts[index]))
         if length > 1e-9:
             motion = _inverted(_real(turns[index]), _real(shifts[index][:, 0]) / length)
-            found.append(Pair(older_from_newer=motion, kind='plane'))
-    return found
+            pairs.append(Pair(older_from_newer=motion, kind='plane'))
+    return pairs, _carried(plane, first, second)
+
+
+def _shifted(turn: Matrix, first: Matrix, second: Matrix) -> Matrix:
+    """Return the motion of a turn whose shift of length one agrees with most rays."""
+    before, after = (_unit(np.column_stack((xy, np.ones(len(xy))))) for xy in (first, second))
+    after = after @ turn.T
+    across = np.cross(before, after)  # the shift lies in the plane of both rays
+    weight = np.ones(len(across))
+    way: npt.NDArray[Any] = np.zeros(3)
+    for _ in range(_TURN_STEPS):
+        way = np.asarray(np.linalg.eigh((across * weight[:, None]).T @ across)[1][:, 0])
+        off = np.abs(across @ way)
+        weight = 1 / (1 + np.square(off / max(float(np.median(off)), 1e-9)))
+    # s b = way + t a with s, t > 0: a x b has the sense of a x way for points before both cameras
+    ahead = np.sign((np.cross(after, before) * np.cross(after, way)).sum(1)).sum()
+    return np.asarray(rigid(turn, way if ahead >= 0 else -way), np.float64)
 
 
 def _inverted(turn: FloatArray, shift: FloatArray) -> Matrix:

@@ -67,6 +67,10 @@ class Keyframes:
         """``(K, 4, 4)`` window_from_camera."""
         return np.stack([one.window_from_camera for one in self.frames])
 
+    def up_to(self, number: int) -> list[Keyframe]:
+        """Return the keyframes up to that of a number."""
+        return [one for one in self.frames if one.number <= number]
+
     def anchors_of(self, rows: Indices) -> Indices:
         """Return ``(N,)`` which keyframes some landmarks hang on."""
         return np.searchsorted([one.number for one in self.frames], self.landmarks.anchor[rows])
@@ -88,6 +92,16 @@ class Keyframes:
         """Return ``(N,)`` z of some landmarks before a camera."""
         axis, centre = window_from_camera[:3, 2], window_from_camera[:3, 3]
         return np.asarray((self.points_of(rows) - centre) @ axis, np.float64)
+
+    def seen_from(self, window_from_camera: FloatArray) -> Matrix:
+        """Return ``(L, 2)`` x/z and y/z of the landmarks in a camera; NaN of those behind it."""
+        marks = self.landmarks
+        camera_from_anchor = np.linalg.inv(window_from_camera) @ self.poses  # (K, 4, 4)
+        rays = np.column_stack((marks.rays, np.ones(len(marks)), marks.inverse_depth))
+        there = camera_from_anchor[self.anchors_of(np.arange(len(marks))), :3]
+        x, y, z = np.einsum('lij,lj->il', there, rays)
+        depth = np.where(z > 0, z, np.nan)
+        return np.column_stack((x / depth, y / depth))
 
     def add(self, points: Points, window_from_camera: Matrix, seen: Sighting, fresh: Fresh) -> None:
         """Keep a picture; what it sees anew becomes landmarks.
@@ -131,9 +145,12 @@ class Keyframes:
             )
         )
 
-    def forget_oldest(self) -> None:
-        """Let go of keyframes beyond the size of the window; their landmarks move on."""
-        while len(self.frames) > self.size:
+    def forget_oldest(self, left: int | None = None) -> None:
+        """Let go of keyframes until some are left, by default as many as the window takes.
+
+        Their landmarks move on.
+        """
+        while len(self.frames) > (self.size if left is None else left):
             leaving = self.frames.pop(0)
             self._move_on(leaving)
 
@@ -152,7 +169,7 @@ class Keyframes:
         """Return ``(L,)`` how many keyframes see each landmark."""
         count = np.zeros(len(self.landmarks), np.int64)
         for frame in self.frames:
-            count[self._rows(frame)[0]] += 1
+            count[self.rows_in(frame)[0]] += 1
         return count
 
     def observations(self) -> tuple[Indices, Indices, Matrix, Matrix]:
@@ -160,7 +177,7 @@ class Keyframes:
         parts = []
         marks = self.landmarks
         for number, frame in enumerate(self.frames):
-            rows, at = self._rows(frame)
+            rows, at = self.rows_in(frame)
             other = marks.anchor[rows] != frame.number
             rows, at = rows[other], at[other]
             parts.append((np.full(len(rows), number), rows, frame.xy[at], frame.stddev[at]))
@@ -186,7 +203,7 @@ class Keyframes:
         marks.variance /= factor**2
         marks.prior_stddev /= factor
 
-    def _rows(self, frame: Keyframe) -> tuple[Indices, Indices]:
+    def rows_in(self, frame: Keyframe) -> tuple[Indices, Indices]:
         """Return the rows of what a keyframe sees that is still there, and where it has them."""
         rows, there = self.landmarks.rows_of(frame.landmarks)
         return rows[there], np.flatnonzero(there)
@@ -205,7 +222,7 @@ class Keyframes:
         gone = np.zeros(len(marks), np.bool_)
         gone[homeless] = True
         for frame in self.frames:
-            rows, at = self._rows(frame)
+            rows, at = self.rows_in(frame)
             taken = gone[rows]
             rows, at = rows[taken], at[taken]
             axis, centre = frame.window_from_camera[:3, 2], frame.window_from_camera[:3, 3]

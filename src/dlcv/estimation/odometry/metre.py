@@ -78,10 +78,10 @@ class Metre:
         self._steps.append((units, metres))
 
     def measure(self, tracker: Tracker, points: Points, depth: FloatArray) -> str:
-        """Compare lengths at a new keyframe.
+        """Compare lengths at a keyframe.
 
         Args:
-            tracker: Whose newest keyframe it is.
+            tracker: Whose keyframe it is.
             points: The picture.
             depth: ``(N,)`` metres of its points by a network; NaN where unknown, or for all.
 
@@ -110,7 +110,7 @@ class Metre:
         better = TRUST.index(self.filter.source)
         if self.metric == 'none' and points.source in METRIC:
             metres = 1 / points.inverse_depth
-            ratio = self._depths(tracker, metres, points.inverse_stddev * metres**2)
+            ratio = self._depths(tracker, points, metres, points.inverse_stddev * metres**2)
             found.append((points.source, ratio))
         if self._steps and better >= TRUST.index('wheels'):
             units, metres = np.array(self._steps).T
@@ -119,13 +119,15 @@ class Metre:
             found.append(('camera_height', self._ground(tracker, points)))
         if np.isfinite(depth).any() and better >= TRUST.index('network'):
             near = np.where(depth < _FAR, depth, np.nan)
-            found.append(('network', self._depths(tracker, near, _NETWORK * near)))
+            found.append(('network', self._depths(tracker, points, near, _NETWORK * near)))
         return found
 
-    def _depths(self, tracker: Tracker, metres: FloatArray, stddev: FloatArray) -> Ratio | str:
-        """Compare depths of the points of the newest keyframe with those of its landmarks."""
-        rows, at = tracker.newest
-        here = tracker.window.frames[-1].window_from_camera
+    def _depths(
+        self, tracker: Tracker, points: Points, metres: FloatArray, stddev: FloatArray
+    ) -> Ratio | str:
+        """Compare depths of the points of a keyframe with those of its landmarks."""
+        rows, at = tracker.seen_again(points.number)
+        here = tracker.window.up_to(points.number)[-1].window_from_camera
         units = tracker.window.depths_in(here, rows)
         marks = tracker.window.landmarks
         units_stddev = np.sqrt(marks.variance[rows]) * units**2
@@ -133,11 +135,11 @@ class Metre:
 
     def _ground(self, tracker: Tracker, points: Points) -> Ratio | str:
         """Compare the height of the camera over the ground with what it is."""
-        if len(tracker.window) < 2:
+        if len(frames := tracker.window.up_to(points.number)) < 2:
             return 'one keyframe shows no ground'
-        older, newer = tracker.window.frames[-2:]
+        older, newer = frames[-2:]
         motion = np.linalg.inv(older.window_from_camera) @ newer.window_from_camera
-        rows, _ = tracker.newest
+        rows, _ = tracker.seen_again(points.number)
         seen = tracker.window.points_of(rows) - newer.window_from_camera[:3, 3]
         seen = seen @ newer.window_from_camera[:3, :3]
         marks = tracker.window.landmarks

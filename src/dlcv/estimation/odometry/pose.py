@@ -188,9 +188,11 @@ class _Problem:
                 step = -np.linalg.solve(damped, gradient)
                 depths = view.best_inverse_depth(jacobian, step) if moving else self.known
                 candidate = self.view(moved_by(view.pose, step), depths)
-                if moving:
+                after = goal(candidate)
+                if moving and after > before:  # the depths that go with it are not linear
                     candidate = self.view(candidate.pose, candidate.best_inverse_depth())
-                if goal(candidate) <= before:
+                    after = goal(candidate)
+                if after <= before:
                     view, damping = candidate, max(damping / 10, 1e-9)
                     break
                 damping = max(damping * 100, 1e-4)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -23,8 +22,6 @@ _POINTS = 10  # that have a depth, at least
 _GATE = 3.0  # standard deviations
 _AGREE = 0.4  # share of the lengths that must agree on the ratio
 _STEPS = 6
-_SKY = 0.3  # share of the rows, from the top, that depth is not compared in
-_EDGE = 0.05  # of its depth, that a point's neighbours may differ by
 _REST = 0.002  # metres by which wheels move while they stand
 _SLIP = 0.02  # of a step, that wheels are off by, each time otherwise
 _PATH = 0.2  # metres that wheels must have gone
@@ -87,34 +84,6 @@ def depth_ratio(
     # variance of a weighted mean: sum of (w noise)^2 over the square of the sum of w
     stddev = wide * float(np.sqrt(np.square(weight * noise).sum()) / weight.sum())
     return Ratio(log=ratio, stddev=stddev, support=support)
-
-
-def depth_at(depth: FloatArray, xy: FloatArray, farthest: float) -> Matrix:
-    """Return the measured depth of landmarks where it can be compared.
-
-    That is in the lower 70 % of the picture, not at edges, where a pixel decides between near and
-    far, and not beyond ``farthest``.
-
-    Args:
-        depth: ``(H, W)`` metres along z; NaN or infinite where it is not known.
-        xy: ``(N, 2)`` pixels.
-        farthest: Metres.
-
-    Returns:
-        ``(N,)`` metres; NaN elsewhere.
-    """
-    height, width = depth.shape
-    x, y = np.rint(np.nan_to_num(xy, nan=-9.0)).astype(np.intp).T
-    inside = (x >= 1) & (x < width - 1) & (y >= max(1, _SKY * height)) & (y < height - 1)
-    found = np.full(len(xy), np.nan)
-    known = np.where(np.isfinite(depth) & (depth > 0), depth, 1e6).astype(np.float32)
-    box = np.ones((3, 3), np.uint8)
-    near, far = cv2.erode(known, box), cv2.dilate(known, box)
-    x, y = x[inside], y[inside]
-    here = known[y, x].astype(np.float64)
-    even = (far[y, x] - near[y, x] < _EDGE * here) & (here <= farthest)
-    found[inside] = np.where(even, here, np.nan)
-    return found
 
 
 def wheels_ratio(units: FloatArray, metres: FloatArray) -> Ratio | str:

@@ -59,8 +59,11 @@ def reproject(
         inverse_depth: ``(M,)`` in 1/m.
     """
     vector = bearing + inverse_depth * offset
-    x, y, z = (turn[0, i] * vector[0] + turn[1, i] * vector[1] + turn[2, i] * vector[2]
-               for i in range(3))  # fmt: skip
+    if turn.shape[2] == 1 and turn.ndim == 3:  # one camera
+        x, y, z = turn[..., 0].T @ vector
+    else:
+        x, y, z = (turn[0, i] * vector[0] + turn[1, i] * vector[1] + turn[2, i] * vector[2]
+                   for i in range(3))  # fmt: skip
     depth = np.maximum(z, NEAREST)
     return Reprojection(xy=np.stack((x, y)) / depth, ahead=z > NEAREST, vector=vector, depth=depth)
 

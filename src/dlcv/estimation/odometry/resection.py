@@ -33,14 +33,14 @@ picture and the cosines ``(N,)`` of their descriptors."""
 
 FEWEST = 15
 """Landmarks that agree, below which there is no pose."""
+PARALLAX = 0.003
+"""Rad that a pair of pictures must show to tell a depth."""
 
 _TRUSTED = 0.6  # share of agreeing landmarks above which the predicted pose is not doubted
 _MOST = 0.5  # share of landmarks with a depth, below which guesses would rule a prediction
 _BELIEVED = 0.2  # of the mean weight, that a match must have to count
 _KNOWN = 0.2  # relative standard deviation below which a depth is one
 _PARALLAX = 0.003  # rad that a pair of pictures must show to tell a depth
-_APART = 0.2  # of the way, by which places differ
-_AS_GOOD = 1.5  # how many times the disagreement of a pose may be that of the best
 _UNMOVED = 0.02  # pixels by which points of the guessed depth may have moved in a mere turn
 
 
@@ -52,16 +52,11 @@ class Location:
         pose: With what agrees with it, window_from_camera.
         sure: Whether depths were known when it was looked for.
         turns: Whether the picture shows no more than a turn since the last keyframe.
-        misfit: How little agrees with the pose, for each landmark that is seen.
-        rival: Another pose that explains the picture nearly as well, where no depth is known: a
-            plane leaves two.
     """
 
     pose: RefinedPose
     sure: bool
     turns: bool
-    misfit: float
-    rival: RefinedPose | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -93,37 +88,19 @@ class Resection:
         if sure:
             best = self._refined(predicted)
             if np.mean(known) > _MOST and np.mean(best.inliers[known]) >= _TRUSTED:
-                return self._location(best, sure=True, turns=False)
+                return Location(pose=best, sure=True, turns=False)
             found.append(best)
         starts, turns = self._starts(known)
         found += [self._refined(start, prior, near=True) for start, prior in starts]
         if not found:
             found.append(self._refined(predicted))
         best = min(found, key=lambda one: _disagreement(one, judges))
-        rival = None if sure or turns else self._rival(best, found)
-        return self._location(best, sure=sure, turns=turns, rival=rival)
+        return Location(pose=best, sure=sure, turns=turns)
 
-    def _location(
-        self, pose: RefinedPose, *, sure: bool, turns: bool, rival: RefinedPose | None = None
-    ) -> Location:
-        every = np.ones(len(self.seen), np.bool_)
-        misfit = _disagreement(pose, every) / len(self.seen)
-        return Location(pose=pose, sure=sure, turns=turns, misfit=misfit, rival=rival)
-
-    def _rival(self, best: RefinedPose, others: list[RefinedPose]) -> RefinedPose | None:
-        """Return the best of the poses that are elsewhere, if it is nearly as good."""
-        every = np.ones(len(self.seen), np.bool_)
-        place = best.odom_from_camera[:3, 3]
-        way = np.linalg.norm(place - self.window.frames[-1].window_from_camera[:3, 3])
-        elsewhere = [
-            one
-            for one in others
-            if np.linalg.norm(one.odom_from_camera[:3, 3] - place) > _APART * way
-        ]
-        rival = min(elsewhere, key=lambda one: _disagreement(one, every), default=None)
-        if rival is None or _disagreement(rival, every) > _AS_GOOD * _disagreement(best, every):
-            return None
-        return rival
+    def turned(self, pose: Matrix) -> Location:
+        """Find the camera that turned only; ``pose`` is ``(4, 4)`` where and how it is thought."""
+        found = self._refined(pose, self._unmoved(pose), near=True)
+        return Location(pose=found, sure=False, turns=True)
 
     def _starts(self, known: Mask) -> tuple[list[tuple[Matrix, PosePrior | None]], bool]:
         """Return poses to start from with what holds them, and whether they are a mere turn."""
@@ -165,16 +142,10 @@ class Resection:
     def _refined(
         self, start: Matrix, prior: PosePrior | None = None, *, near: bool = False
     ) -> RefinedPose:
-        marks, seen = self.window.landmarks, self.seen
-        landmarks = Landmarks(
-            odom_from_anchor=self.window.poses,
-            anchor=self.window.anchors_of(seen.rows),
-            rays=marks.rays[seen.rows],
-            inverse_depth=marks.inverse_depth[seen.rows],
-            variance=marks.variance[seen.rows],
+        seen = self.seen
+        return refined_on(
+            self.window, seen.rows, seen.xy, seen.stddev, start, prior=prior, near=near
         )
-        noise = seen.stddev * np.sqrt(2)  # of both pictures
-        return refine_pose(start, landmarks, seen.xy, noise, prior=prior, near=near)
 
     def _sized(self, rows: Indices, earlier: Matrix, later: Matrix, motion: Matrix) -> Matrix:
         """Give a motion of length one the length that fits the landmarks' depths."""
@@ -186,7 +157,7 @@ class Resection:
             landmark=np.arange(len(rows)),
             xy=later,
             stddev=FINE / self.points.focal,
-            least_parallax=_PARALLAX,
+            least_parallax=PARALLAX,
         )
         depth = 1 / np.maximum(self.window.landmarks.inverse_depth[rows], LEAST)
         good = unit.accepted & (depth > 0) & (unit.inverse_depth > LEAST)
@@ -196,6 +167,39 @@ class Resection:
         sized = motion.copy()
         sized[:3, 3] *= length
         return sized
+
+
+def refined_on(
+    window: Keyframes,
+    rows: Indices,
+    xy: Matrix,
+    stddev: Matrix,
+    start: Matrix,
+    *,
+    prior: PosePrior | None = None,
+    near: bool = False,
+) -> RefinedPose:
+    """Refine a camera's pose on landmarks of a window.
+
+    Args:
+        window: The landmarks.
+        rows: ``(N,)`` which of them.
+        xy: ``(N, 2)`` where the camera shows them, as x/z and y/z.
+        stddev: ``(N,)`` how exactly.
+        start: ``(4, 4)`` window_from_camera to start from.
+        prior: See `refine_pose`.
+        near: See `refine_pose`.
+    """
+    marks = window.landmarks
+    landmarks = Landmarks(
+        odom_from_anchor=window.poses,
+        anchor=window.anchors_of(rows),
+        rays=marks.rays[rows],
+        inverse_depth=marks.inverse_depth[rows],
+        variance=marks.variance[rows],
+    )
+    noise = stddev * np.sqrt(2)  # of both pictures
+    return refine_pose(start, landmarks, xy, noise, prior=prior, near=near)
 
 
 def known_depths(window: Keyframes, rows: Indices) -> Mask:

@@ -72,12 +72,12 @@ def look(
 def _chosen(keypoints: Keypoints, aids: Aids, limit: int) -> tuple[FloatArray, FloatArray]:
     """Return the strongest points outside of the mask, and their descriptors."""
     pixels = np.asarray(keypoints.xy, np.float32)
-    which: npt.NDArray[np.intp] = np.arange(len(pixels))
+    which: slice | npt.NDArray[np.intp] = slice(limit)
     if aids.mask is not None and len(pixels):
         height, width = aids.mask.shape
         x, y = np.rint(pixels).astype(np.intp).T
-        which = np.flatnonzero(aids.mask[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)])
-    which = which[:limit]
+        inside = aids.mask[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]
+        which = np.flatnonzero(inside)[:limit]
     return pixels[which], np.asarray(keypoints.descriptors[which], np.float32)
 
 

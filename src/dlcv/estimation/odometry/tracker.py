@@ -6,35 +6,41 @@ in metres, and in which frame, is its owner's business.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
-from dlcv.estimation.odometry.adjustment import GUESSED, Adjuster, Adjustment
+from dlcv.estimation.odometry.adjustment import (
+    Adjuster,
+    Adjustment,
+    Held,
+    give_depths,
+)
+from dlcv.estimation.odometry.guesses import new_depths
 from dlcv.estimation.odometry.keyframes import Keyframes
 from dlcv.estimation.odometry.landmarks import Fresh, Sighting
 from dlcv.estimation.odometry.pose import RefinedPose
-from dlcv.estimation.odometry.resection import FEWEST, Resection, Weigh, known_depths
+from dlcv.estimation.odometry.resection import FEWEST, Location, Resection, Weigh
+from dlcv.estimation.odometry.start import Start
 from dlcv.estimation.odometry.step import Step
 from dlcv.estimation.odometry.tracks import found_again
 from dlcv.estimation.odometry.view import Points
 from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
 
 _SHARE = 0.3  # of the matches that must agree
 _LEFT = 0.1  # of the landmarks that agreed in the last picture, that must agree in this one
+_NEARBY = (
+    0.5  # of these, that must be found where they are expected, or all are looked for anywhere
+)
 _STILL, _STEADY = 0.15, 0.6  # median shift in pixels, and share of points that must stand
 _SHIFT = 0.4  # pixels that a standing point may seem to move
 _REMEMBERED, _UNCONFIRMED = 8, 3  # pictures without which landmarks are forgotten
 _SHARED, _MOVED, _LATEST = 0.75, 0.03, 20  # when a picture becomes a keyframe
-_FIRST_PARALLAX = 2.0  # pixels without which a pair of keyframes tells no first depths
 _FIRST_MOVED = 0.06  # the same for one that is to tell the first depths
 _YOUNG = 5  # pictures of a window that is given up at once
 _PATIENCE = 3  # pictures in a row that are not found in the window before it is given up
@@ -56,13 +62,12 @@ class Tracker:
         covariance: ``(6, 6)`` of that as (x, y, z, rx, ry, rz) in the window's axes.
         fruitless: Pictures in a row that were not found.
         keyframes: How many there were so far.
-        motion_covariance: ``(6, 6)`` of the motion from the last keyframe but one to the last, as
-            (x, y, z, rx, ry, rz) in the older one's axes.
-        settled: Whether the window has been adjusted since the picture before the last, or has a
-            new keyframe that asks for no adjustment.
-        misfit: How little agreed with the last pose, for each landmark that was seen.
-        rival: Follows the same pictures from a start that explained the first two nearly as well;
-            for its owner to follow.
+        settled: The keyframe that has been adjusted since the picture before the last, or that asks
+            for no adjustment: its number; None for none. Others may have come after it.
+        motion_covariance: ``(6, 6)`` of the motion from the keyframe before the last that was
+            adjusted to that, as (x, y, z, rx, ry, rz) in the older one's axes.
+        before: ``(4, 4)`` window_from_camera of the picture before the last, if both are understood
+            anew since the last; None if not.
     """
 
     def __init__(
@@ -75,16 +80,18 @@ class Tracker:
     ) -> None:
         self._weigh = weigh
         self._adjuster = adjuster
-        self.rival: Tracker | None = None
-        self.misfit = 0.0
-        self._rivalled = False  # whether there was a rival, or this is one
+        self.before: Matrix | None = None
+        self._start: Start | None = None  # until depths are known for sure
         self._wanted = False  # whether a keyframe waits to be adjusted
-        self.settled = False
+        self.settled: int | None = None
+        self._adjusted = points.number  # the newest keyframe that was
         self.window = Keyframes(size, points.descriptors.shape[1])
         self.pose: Matrix = np.eye(4)
         self.fruitless = self.keyframes = 0
         self.motion_covariance: Matrix = np.zeros((6, 6))
-        self._newest: tuple[Indices, Indices] = np.empty(0, np.int64), np.empty(0, np.int64)
+        self._again: dict[int, tuple[Indices, Indices]] = {}  # what keyframes saw again
+        self._held: Held | None = None  # what the last picture was found by
+        self._held_by = points.number  # that picture
         self._guess = guess
         self.covariance: Matrix = np.zeros((6, 6))
         self._last = points  # the last picture in which the camera was found and not standing
@@ -95,6 +102,8 @@ class Tracker:
         self._agreed = 0  # landmarks that agreed in the last picture
         self._shared = 0  # landmarks of the last keyframe that the picture after it showed too
         self._keep(points, Sighting.none())
+        if np.count_nonzero(np.isfinite(self.window.landmarks.prior_stddev)) < FEWEST:
+            self._start = Start(self.window, points.focal)
 
     @property
     def exhausted(self) -> bool:
@@ -112,7 +121,7 @@ class Tracker:
     @property
     def depth(self) -> float:
         """How far away most landmarks are of those that the newest keyframe sees again."""
-        rows, _ = self.newest
+        rows, _ = self.seen_again(self.window.frames[-1].number)
         ahead = self.window.depths_in(self.pose, rows)
         ahead = ahead[ahead > 0]
         return float(np.median(ahead)) if len(ahead) else self._guess
@@ -121,10 +130,9 @@ class Tracker:
         """Whether a picture is the newest keyframe."""
         return self.window.frames[-1].number == number
 
-    @property
-    def newest(self) -> tuple[Indices, Indices]:
-        """What the newest keyframe sees again: rows of the landmarks, and its points."""
-        names, points = self._newest
+    def seen_again(self, number: int) -> tuple[Indices, Indices]:
+        """What a keyframe sees again: rows of the landmarks, and its points."""
+        names, points = self._again[number]
         rows, there = self.window.landmarks.rows_of(names)
         return rows[there], points[there]
 
@@ -132,8 +140,6 @@ class Tracker:
         """Make all lengths ``factor`` times as long."""
         self._wanted |= self._adjuster.busy
         self._adjuster.drop()  # it has the old lengths
-        if self.rival is not None:
-            self.rival.rescale(factor)
         self.window.rescale(factor)
         self.pose[:3, 3] *= factor
         self._motion[:3, 3] *= factor
@@ -151,9 +157,18 @@ class Tracker:
             motion: ``(4, 4)`` how the camera is thought to have moved, ``older_from_newer``; as
                 from the picture before the last to the last where nobody says.
         """
-        self.settled = False
+        self.settled, self.before = None, None
         self._adjust()
-        seen = found_again(self.window, self._last, points)
+        if self._start is not None:
+            self._start.watch()
+        predicted = self.pose @ (self._motion if motion is None else motion)
+        seen = found_again(
+            self.window,
+            self._last,
+            points,
+            predicted if self._agreed and not self.fruitless else None,
+            _NEARBY * self._agreed,
+        )
         if self._stands(seen):
             self._motion = np.eye(4)
             return self._step('standing', seen, seen)
@@ -169,24 +184,21 @@ class Tracker:
             guess=self._guess,
             length=float(np.linalg.norm(self._motion[:3, 3])),
         )
-        found = search.locate(self.pose @ (self._motion if motion is None else motion))
-        self._sure, self._turns, self.misfit = found.sure, found.turns, found.misfit
-        if found.rival is None or self._rivalled:
-            return self.believe(points, seen, found.pose)
-        self._rivalled = True
-        apart = {id(self._adjuster): Adjuster(lockstep=True), id(self._weigh): self._weigh}
-        other = copy.deepcopy(self, apart)
-        step = self.believe(points, seen, found.pose)
-        self._rivalled = self.is_keyframe(points.number)  # until then nothing is decided
-        if self._rivalled:
-            other.believe(points, seen, found.rival)
-            self.rival = other
-        return step
+        found = self._begun(search, predicted) if self._start else search.locate(predicted)
+        self._sure, self._turns = found.sure, found.turns
+        return self.believe(points, seen, found.pose)
 
-    def succeed(self, other: Tracker) -> None:
-        """Go on in the place of another tracker, with its adjuster."""
-        other._adjuster.drop()
-        self._adjuster = other._adjuster
+    def _begun(self, search: Resection, predicted: Matrix) -> Location:
+        """Find the camera while no depth is known for sure."""
+        assert self._start is not None
+        start = self._start
+        found = start.locate(search, predicted, self.pose, self._last.number)
+        if start.last is not None:
+            self._adjuster.drop()
+            self.before, self.pose = start.last.copy(), start.last
+        if start.over:
+            self._start, self._wanted = None, True
+        return found
 
     def believe(self, points: Points, seen: Sighting, refined: RefinedPose) -> Step:
         """Take a pose for that of a picture, if enough agrees with it.
@@ -207,14 +219,19 @@ class Tracker:
         self.window.landmarks.note(agree, points.descriptors[agree.points], points.number)
         older = self.pose
         self.pose = refined.odom_from_camera
+        self._held_by = points.number
+        self._held = Held(self.window.landmarks.name[agree.rows], agree.xy, agree.stddev)
         self.covariance = max(1.0, refined.chi2) * refined.covariance
+        if self._start is not None:
+            self.covariance = self.covariance + self._start.ambiguity
         if self._due(points, agree):
-            told = self._sure or self._parallax(agree) > _FIRST_PARALLAX / points.focal
-            self._turns |= not told  # a turn tells no depths, though noise would
             self._keep(points, agree)
-            self._wanted = not self._turns
-            self.settled |= self._turns
+            self._wanted = not self._turns and self._start is None
+            if self._turns:
+                self.settled = points.number
             self._adjust()
+            if self._wanted:  # later
+                give_depths(self.window)
         self._motion = np.asarray(np.linalg.inv(older) @ self.pose)
         self._last = points
         self.fruitless = 0
@@ -285,21 +302,12 @@ class Tracker:
             or points.number - last.number >= _LATEST
         )
 
-    def _parallax(self, agree: Sighting) -> float:
-        """Return by how much most points moved since the last keyframe, but for the turn."""
-        last, marks = self.window.frames[-1], self.window.landmarks
-        rows = agree.rows[marks.anchor[agree.rows] == last.number]
-        there = agree.xy[marks.anchor[agree.rows] == last.number]
-        if not len(rows):
-            return 0.0
-        turn = self.pose[:3, :3].T @ last.window_from_camera[:3, :3]
-        rays = np.column_stack((marks.rays[rows], np.ones(len(rows)))) @ turn.T
-        return float(np.median(np.linalg.norm(rays[:, :2] / rays[:, 2:] - there, axis=1)))
-
     def _keep(self, points: Points, agree: Sighting) -> None:
         new = np.ones(len(points.pixels), np.bool_)
         new[agree.points] = False
-        depth, stddev, measured = self._depths(points, agree, new)
+        depth, stddev, measured = new_depths(
+            self.window, self.pose, points, agree, new, self._guess
+        )
         fresh = Fresh(
             xy=points.rays(points.pixels[new]),
             pixels=points.pixels[new],
@@ -309,41 +317,21 @@ class Tracker:
             measured=measured,
         )
         self.keyframes += 1
-        self._newest = self.window.landmarks.name[agree.rows], agree.points
+        self._again[points.number] = self.window.landmarks.name[agree.rows], agree.points
         self.window.add(points, self.pose, agree, fresh)
         self.window.forget_unseen(points.number - _REMEMBERED, points.number - _UNCONFIRMED)
         self.window.forget_oldest()
+        self._again = {one.number: self._again[one.number] for one in self.window.frames}
         self._shared = 0
-
-    def _depths(self, points: Points, agree: Sighting, new: Mask) -> tuple[Matrix, Matrix, Mask]:
-        """Return inverse depths of new points, their deviations, and which were measured.
-
-        What was not is guessed: as its neighbours in the picture, else as all others.
-        """
-        given, given_stddev = points.inverse_depth[new], points.inverse_stddev[new]
-        known = agree.only(known_depths(self.window, agree.rows)) if len(agree) else agree
-        guess = np.full(len(given), 1 / self._guess)
-        if len(known) >= FEWEST:
-            inverse = 1 / np.maximum(self.window.depths_in(self.pose, known.rows), 1e-3)
-            near = cKDTree(known.pixels).query(points.pixels[new], k=3)[1]
-            guess = np.median(inverse[near], axis=1)
-        there = np.isfinite(given)
-        if len(known) < FEWEST <= np.count_nonzero(there):
-            guess[:] = np.median(given[there])
-        return (
-            np.where(there, given, guess),
-            np.where(there, given_stddev, GUESSED * guess),
-            there & points.metric,
-        )
 
     def _adjust(self) -> None:
         """Let the newest keyframes and the landmarks agree, now or as soon as it is possible."""
         self._take()
         if self._wanted and not self._adjuster.busy:
             self._wanted = False
-            task = Adjustment.of(self.window)
+            task = Adjustment.of(self.window, self._adjusted)
             if task is None:
-                self.settled = True
+                self.settled = self.window.frames[-1].number
                 return
             self._adjuster.submit(task)
             self._take()
@@ -356,6 +344,9 @@ class Tracker:
         task, found = done
         carry = task.apply(found, self.window)
         self.pose = np.asarray(carry @ self.pose)
-        count = len(task.numbers)
+        count, newest = len(task.numbers), int(task.numbers[-1])
         self.motion_covariance = found.relative_covariance(count - 2, count - 1)
-        self.settled = True
+        self._adjusted = newest
+        self.settled = newest if newest in self._again else None
+        if self._held is not None and self._held_by > newest:
+            self.pose = self._held.found_again(self.pose, self.window)

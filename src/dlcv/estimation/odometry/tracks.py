@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from dlcv.estimation.odometry.keyframes import Keyframes
 from dlcv.estimation.odometry.landmarks import Sighting
+from dlcv.estimation.odometry.matching import matched, matched_near
 from dlcv.estimation.odometry.view import Points
 from dlcv.types import ByteImage, FloatArray
 
@@ -21,7 +22,7 @@ Mask = npt.NDArray[np.bool_]
 FINE, COARSE = 0.25, 2.0  # standard deviations in pixels: of a fitted point, of a detected one
 
 _SIDE = 11  # of a patch, pixels
-_LEVELS = 1  # pyramid levels above the picture: a guess is off by a pixel or two, not by ten
+_LEVELS = 1  # pyramid levels above the picture: a detection is off by a pixel or two, not by ten
 _STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 0.02)
 _BACK = 0.4  # pixels by which the way back may miss
 _AWAY = 3.0  # pixels by which a fitted point may leave the detected one
@@ -29,9 +30,16 @@ _WANDERED = 1.5  # pixels by which it may leave it by having been fitted from pi
 _LOOSE = 50  # links of a chain that is broken
 _DISTANCE = 0.8  # of descriptors that may be one point's
 _ENOUGH = 60  # landmarks that fit, with which the others are not needed
+_REACH = 0.1  # of the picture's width, that a landmark may be off where it is expected
 
 
-def found_again(window: Keyframes, last: Points, points: Points) -> Sighting:
+def found_again(
+    window: Keyframes,
+    last: Points,
+    points: Points,
+    predicted: FloatArray | None = None,
+    fewest: float = 0.0,
+) -> Sighting:
     """Find landmarks in a picture.
 
     Only what a patch fits is taken, where that is enough: what is detected again without fitting is
@@ -41,9 +49,11 @@ def found_again(window: Keyframes, last: Points, points: Points) -> Sighting:
         window: The landmarks, and the keyframes that show them.
         last: The last picture that showed some.
         points: The picture.
+        predicted: ``(4, 4)`` where it may have been taken, window_from_camera; None for anywhere.
+        fewest: Landmarks without which it must have been taken elsewhere.
     """
     marks = window.landmarks
-    rows, at = matched(marks.descriptors, points.descriptors, _DISTANCE).T
+    rows, at = _matched(window, points, predicted, fewest).T
     pixels = points.pixels[at].copy()
     links = np.full(len(rows), _LOOSE)
     recent = np.flatnonzero(marks.last_seen[rows] == last.number)
@@ -71,27 +81,23 @@ def found_again(window: Keyframes, last: Points, points: Points) -> Sighting:
     return seen.only(fine) if np.count_nonzero(fine) >= _ENOUGH else seen
 
 
-def matched(reference: FloatArray, descriptors: FloatArray, distance: float) -> Indices:
-    """Return the mutual nearest neighbours of two sets of descriptors.
-
-    Args:
-        reference: ``(R, D)`` float32, each of length 1.
-        descriptors: ``(N, D)`` float32, each of length 1.
-        distance: Largest Euclidean distance of a match.
-
-    Returns:
-        ``(M, 2)`` indices into both.
-    """
-    if not len(reference) or not len(descriptors):
-        return np.empty((0, 2), np.int64)
-    likeness = reference @ descriptors.T  # (R, N)
-    best = likeness.argmax(axis=1)
-    value = likeness[np.arange(len(best)), best]
-    mutual = value >= likeness.max(axis=0)[best]  # many times as fast as argmax down the columns
-    rows = np.flatnonzero(mutual & (value >= 1 - distance**2 / 2))
-    _, first = np.unique(best[rows], return_index=True)  # of equal ones, the first
-    rows = rows[np.sort(first)]
-    return np.column_stack((rows, best[rows]))
+def _matched(
+    window: Keyframes, points: Points, predicted: FloatArray | None, fewest: float
+) -> Indices:
+    """Return ``(M, 2)`` rows of landmarks, and the points of a picture that are most like them."""
+    marks = window.landmarks
+    if predicted is not None:
+        near = matched_near(
+            marks.descriptors,
+            window.seen_from(predicted),
+            points.descriptors,
+            points.rays(points.pixels),
+            _DISTANCE,
+            _REACH * points.camera.width / points.focal,
+        )
+        if len(near) >= fewest:
+            return near
+    return matched(marks.descriptors, points.descriptors, _DISTANCE)
 
 
 def fitted(
@@ -118,8 +124,8 @@ def fitted(
     if not len(detected):
         return detected.reshape(0, 2), np.zeros(0, np.bool_)
     start = np.ascontiguousarray(earlier_xy, np.float32)
-    there, found = _flow(earlier, later, start, detected)
-    back, returned = _flow(later, earlier, there, start)
+    there, found = _flow(earlier, later, start, detected, _LEVELS)
+    back, returned = _flow(later, earlier, there, start, 0)  # it begins where it should end
     good = found & returned
     good &= np.abs(back - start).max(axis=1) < _BACK
     good &= np.abs(there - detected).max(axis=1) < away
@@ -127,7 +133,7 @@ def fitted(
 
 
 def _flow(
-    first: ByteImage, second: ByteImage, xy: FloatArray, guess: FloatArray
+    first: ByteImage, second: ByteImage, xy: FloatArray, guess: FloatArray, levels: int
 ) -> tuple[FloatArray, Mask]:
     moved, status, _ = cv2.calcOpticalFlowPyrLK(
         first,
@@ -135,7 +141,7 @@ def _flow(
         xy[:, None],
         guess[:, None].copy(),
         winSize=(_SIDE, _SIDE),
-        maxLevel=_LEVELS,
+        maxLevel=levels,
         criteria=_STEPS,
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )

@@ -14,13 +14,15 @@ from dlcv.types import FloatArray, Lost, Motion
 
 Matrix = npt.NDArray[np.float64]
 
-_DRIFT = 1.2  # share of a pose's covariance that stays in the sum of the motions
-# What patches are off by in common does not average out: standard deviations as shares, of the
-# shift by the shift itself and by turn times depth, of the turn by the turn itself and by shift
-# over depth. These and the share above were fitted to generated walks, robots, cars and drones.
-_MOTION_BIAS = (0.003, 0.001), (0.002, 0.001)
-_DRIFT_BIAS = (0.003, 0.002), (0.004, 0.002)
-_STILL = np.repeat((1e-4, 1e-5), 3)  # m and rad by which what stands may have moved
+# On the covariance of a pose on landmarks that are known, each by itself. What they are all off by
+# is not in it: a pose is twice as far off, and as other landmarks take over, the map goes astray in
+# the same directions, the faster the less it shares with itself. Patches that turn look different.
+# Fitted to generated walks, robots, cars and drones of other seeds than the bench's.
+_PAIR = 0.8  # of two poses on the same landmarks, for the motion between them
+_ALONE = 2.0  # of a pose; it goes with the next one
+_DRIFT = 45.0  # stays, for a view that is another one: a shift as long as its depth, a rad of turn
+_BENT = 300.0  # stays, for a turn of a rad from one picture to the next
+_CREEP = np.repeat((3e-4, 6e-5), 3)  # of the depth, and rad, by which what stands may have moved
 _LEAST_GAP_NS = 100_000_000
 _ANY_SPEED = 1.0  # m/s of a camera whose shift cannot be seen
 _LEAST_SPEED = np.repeat((0.1, 0.05), 3)  # m/s and rad/s of what moves unseen
@@ -28,22 +30,32 @@ _LEAST_SPEED = np.repeat((0.1, 0.05), 3)  # m/s and rad/s of what moves unseen
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Doubt:
-    """How well a motion is known, but for its scale.
+    """How well a motion is known, but for its scale; covariances in the older camera's axes.
 
     Attributes:
-        motion: ``(6, 6)`` covariance of the motion, in the older camera's axes, m and rad.
-        drift: ``(6, 6)`` what of it adds up from motion to motion.
+        motion: ``(6, 6)`` covariance of the motion, m and rad.
+        before: ``(6, 6)`` what the older pose alone was off by.
+        after: ``(6, 6)`` the same of the newer pose.
+        drift: ``(6, 6)`` what adds up from motion to motion.
         turn_only: Whether nothing was seen of the shift.
+        still: Whether the camera stands; ``after`` is what it may have crept by meanwhile.
     """
 
     motion: Matrix
+    before: Matrix
+    after: Matrix
     drift: Matrix
     turn_only: bool = False
+    still: bool = False
 
     @classmethod
-    def standing(cls) -> Doubt:
-        """Return that of a camera which stands: nothing adds up."""
-        return cls(motion=np.diag(np.square(_STILL)), drift=np.zeros((6, 6)))
+    def standing(cls, depth: float) -> Doubt:
+        """Return that of a camera which stands, most landmarks ``depth`` metres away.
+
+        Nothing adds up: what it creeps by without being seen to move is seen when it goes on.
+        """
+        none, crept = np.zeros((6, 6)), _crept(depth)
+        return cls(motion=crept, before=none, after=crept, drift=none, still=True)
 
     @classmethod
     def between(
@@ -67,11 +79,15 @@ class Doubt:
             motion: ``(4, 4)`` older_from_newer, metres.
             depth: How far away most landmarks are, metres.
         """
-        both = _in_camera(older + newer, window_from_camera, unit)
-        alone = _in_camera(newer, window_from_camera, unit)
+        before = _in_camera(older, window_from_camera, unit)
+        after = _in_camera(newer, window_from_camera, unit)
+        shift, turn = extent(motion)
+        bent = _BENT * turn**2 * after
         return cls(
-            motion=both + _biased(motion, depth, _MOTION_BIAS),
-            drift=_DRIFT * alone + _biased(motion, depth, _DRIFT_BIAS),
+            motion=_PAIR * (before + after) + bent,
+            before=_ALONE * before,
+            after=_ALONE * after,
+            drift=_DRIFT * (shift / depth + turn) * after + bent,
         )
 
 
@@ -93,6 +109,9 @@ class Way:
         self._noise: Matrix = (
             np.zeros((6, 6)) if covariance is None else np.array(covariance, np.float64)
         )
+        self._alone: Matrix = np.zeros((6, 6))  # what goes with the next pose, in odom axes
+        self._crept: Matrix = np.zeros((6, 6))  # what a camera that stands may have moved by
+        self._begins = True  # whether no motion led away from the pose that was set
         self._scale_variance = np.inf  # of the scale when it was last used
         self._length: Matrix = np.zeros(3)  # in odom axes: what the scale's error is a share of
 
@@ -102,7 +121,7 @@ class Way:
         The scale's error is one and the same in all motions: it adds up in full.
         """
         used = self._scale_variance if np.isfinite(self._scale_variance) else 0.0
-        covariance = self._noise.copy()
+        covariance = self._noise + self._alone + self._crept
         covariance[:3, :3] += max(used, scale.stddev**2) * np.outer(self._length, self._length)
         return covariance
 
@@ -128,12 +147,11 @@ class Way:
         if doubt.turn_only:
             fastest = max(_ANY_SPEED, float(self._speed[0]))
             unseen = unseen + np.diag(np.square(np.repeat((fastest * seconds, 0.0), 3)))
-        covariance, drift = doubt.motion + unseen, doubt.drift + unseen
+        covariance = doubt.motion + unseen + self._crept
         covariance[:3, :3] += scale.spread(motion[:3, 3])
         self.settle(scale)
         self._length = self._length + self.odom_from_camera[:3, :3] @ motion[:3, 3]
-        pose, self._noise = compounded(self.odom_from_camera, self._noise, motion, drift)
-        self.odom_from_camera = orthonormal(pose)
+        self._add(motion, doubt, unseen)
         self._speed, self._gap_ns = speed, 0
         return Motion(
             stamp_ns=stamp_ns,
@@ -141,9 +159,24 @@ class Way:
             previous_from_current=motion,
             odom_from_camera=self.odom_from_camera,
             covariance=covariance,
-            drift=drift,
             scale_stddev=scale.stddev,
         )
+
+    def _add(self, motion: Matrix, doubt: Doubt, unseen: Matrix) -> None:
+        """Let the pose, and what it is off by, go on by a motion."""
+        turn = np.kron(np.eye(2), self.odom_from_camera[:3, :3])
+        if self._gap_ns:  # the next landmarks hang on this very pose
+            self._noise = self._noise + self._alone
+        if self._begins and not doubt.still:
+            self._noise = self._noise + turn @ doubt.before @ turn.T
+            self._begins = False
+        pose, self._noise = compounded(
+            self.odom_from_camera, self._noise, motion, doubt.drift + unseen
+        )
+        if not doubt.still:
+            self._alone = turn @ doubt.after @ turn.T
+        self._crept = doubt.after if doubt.still else np.zeros((6, 6))
+        self.odom_from_camera = orthonormal(pose)
 
     def lose(
         self, stamp_ns: int, before_ns: int, known_ns: int, reason: str, scale: ScaleFilter
@@ -182,15 +215,9 @@ class Way:
         return np.diag(np.square((fastest + _LEAST_SPEED) * self._gap_ns / 1e9))
 
 
-def _biased(
-    motion: FloatArray, depth: float, shares: tuple[tuple[float, float], tuple[float, float]]
-) -> Matrix:
-    """Return the ``(6, 6)`` covariance of what grows with a motion."""
-    shift, turn = extent(motion)
-    (by_shift, by_turn), (turn_by_turn, turn_by_shift) = shares
-    of_shift = np.hypot(by_shift * shift, by_turn * turn * depth)
-    of_turn = np.hypot(turn_by_turn * turn, turn_by_shift * shift / depth)
-    return np.diag(np.square(np.repeat((of_shift, of_turn), 3)))
+def _crept(depth: float) -> Matrix:
+    """Return the ``(6, 6)`` covariance of what moves too little to be seen to move."""
+    return np.diag(np.square(_CREEP * np.repeat((depth, 1.0), 3)))
 
 
 def _in_camera(covariance: FloatArray, window_from_camera: FloatArray, unit: float) -> Matrix:

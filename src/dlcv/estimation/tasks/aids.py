@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from dlcv.estimation.tasks.beside import Beside
+from dlcv.estimation.tasks.beside import Beside, Handed
 from dlcv.geometry.frames import Mount, TransformBuffer, TransformError, frame_name, inverse
 from dlcv.geometry.gyroscope import turn_between
 from dlcv.geometry.trajectory import pose_at
@@ -165,7 +165,7 @@ class AidReader:
         """Return those of this very picture."""
         if cloud is None:
             return None
-        found = messages.keypoints(cloud)
+        found = cloud.value if isinstance(cloud, Handed) else messages.keypoints(cloud)
         inside = (found.xy >= -0.5) & (found.xy <= np.array([frame.width, frame.height]) - 0.5)
         if not inside.all():
             raise UnusableError(
@@ -196,6 +196,10 @@ class AidReader:
     def _depth(self, frame: Frame, message: Any) -> DepthMap | None:
         if message is None:
             return None
+        if isinstance(message, Handed):
+            self.note_depth(frame)
+            handed: DepthMap = message.value
+            return handed
         depth = messages.depth(message)
         self._check_place(frame, message)
         height, width = depth.shape

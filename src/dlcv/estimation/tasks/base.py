@@ -61,6 +61,9 @@ class Host(Protocol):
     def send(self, name: str, message: Any) -> None:
         """Publish on an output of the contract."""
 
+    def hand(self, name: str, header: Any, value: Any) -> bool:
+        """Give a result to those who take it as it is; whether a message is wanted as well."""
+
     def judge(self, condition: Verdict | None) -> None:
         """Take note of a condition of the task itself (lost, no map ...); None when it is over."""
 
@@ -173,6 +176,7 @@ class Task(ABC, Generic[P, R]):
             'allow_untrained': p.allow_random_weights,
             'device': device,
             'precision': precision,
+            'engine': p.engine if device == p.device else 'auto',  # that was of a GPU
         }
 
 

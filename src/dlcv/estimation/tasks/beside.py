@@ -31,6 +31,19 @@ SLOWER = 1.5  # a topic of so many times the pictures' period does not come with
 Stamped = tuple[int, Any]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Handed:
+    """What another node of this process answered, by reference: where a message would be as well.
+
+    Attributes:
+        header: Header of the picture.
+        value: The result, such as `dlcv.types.Keypoints`.
+    """
+
+    header: Any
+    value: Any
+
+
 @dataclass(slots=True)
 class _Stream:
     """The last messages of a topic in the order of their stamps."""

@@ -46,7 +46,7 @@ class DepthTask(Task[MonodepthParameters, DepthMap]):
         assert result.depth is not None  # no frame comes here without its camera
         assert result.camera is not None
         make = self.compose
-        if self.wanted(RECT):
+        if self.wanted(RECT) and self.host.hand(RECT, header, result):
             self.send(RECT, make.image(header, result.depth))
         if self.wanted(INFO):
             self.send(INFO, make.camera_info(header, result.camera))

@@ -49,7 +49,7 @@ class FeatureTask(Task[SuperPointParameters, Features]):
     def publish(self, frame: Frame, header: Any, result: Features) -> None:
         """Send what is listened to."""
         keypoints, matches, make = result.keypoints, result.matches, self.compose
-        if self.wanted(KEYPOINTS):
+        if self.wanted(KEYPOINTS) and self.host.hand(KEYPOINTS, header, keypoints):
             kind = self.parameters.descriptor_format
             self.send(KEYPOINTS, make.keypoint_cloud(header, keypoints, kind))
         if self.wanted(MATCHES) and matches is not None:

@@ -48,8 +48,11 @@ class VisualOdometryTask(OdometryTask[VisualOdometryParameters]):
 
         p, loading = self.parameters, self.loading(device, precision)
         own = p.depth_source == 'own' and p.uses_depth
-        self._network = load_depth(device=device, precision=precision) if own else None
-        return load_visual_odometry(settings=self._estimator_settings(), **loading)
+        how = {key: loading[key] for key in ('device', 'precision', 'engine')}
+        self._network = load_depth(**how) if own else None
+        made = load_visual_odometry(settings=self._estimator_settings(), **loading)
+        made.points_come = p.keypoints != 'own'
+        return made
 
     def configure(self) -> None:
         """Start at the origin; read the mask."""

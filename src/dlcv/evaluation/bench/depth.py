@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -125,7 +125,7 @@ def run(options: Options, progress: Progress) -> Report:
     """
     known = find(options.data)
     check_sets(options.sets, list(known))
-    networks = _networks(options.weights)
+    networks = _networks(options.weights, options.running)
     names = options.sets or tuple(known)
     tables = [
         _table(known[name].cut(options.limit), networks, options.caps, progress) for name in names
@@ -196,18 +196,15 @@ def _none_counts(views: ViewSet, caps: DepthCaps) -> str:
     )
 
 
-def _networks(weights: tuple[Path, ...]) -> list[_Method]:
-    """Return networks, each as it is and with the mirrored picture's depth (``+pp``).
-
-    They run on the CPU in 32 bits, where the same pictures give the same numbers.
-    """
+def _networks(weights: tuple[Path, ...], running: Mapping[str, Any]) -> list[_Method]:
+    """Return networks, each as it is and with the mirrored picture's depth (``+pp``)."""
     from dlcv.estimation.load import load_depth
     from dlcv.estimation.monodepth import DepthSettings
 
     methods = []
     for one in weight_files('monodepth', weights):
         for title, pp in ((one.title, False), (f'{one.title}+pp', True)):
-            estimator = load_depth(one.name, DepthSettings(pp=pp), device='cpu')
+            estimator = load_depth(one.name, DepthSettings(pp=pp), **running)
             methods.append(_Method(name=title, depth=_estimated(estimator), file=one.file))
     return methods
 

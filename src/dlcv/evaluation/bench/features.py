@@ -235,9 +235,9 @@ def _learned(options: Options) -> list[Learned]:
     """Return one method for each weight file, or for the shipped one."""
     if len(options.weights) < 2:
         weights = options.weights[0] if options.weights else ''
-        return [Learned(load_features(weights, device='cpu'))]
+        return [Learned(load_features(weights, **options.running))]
     return [
-        Learned(load_features(weights, device='cpu'), f'SuperPoint {weights.stem}')
+        Learned(load_features(weights, **options.running), f'SuperPoint {weights.stem}')
         for weights in options.weights
     ]
 

@@ -83,7 +83,7 @@ def run(options: Options, progress: Progress) -> Report:
     known = flow_sets.find(options.data)
     check_sets(options.sets, list(dict.fromkeys((*SETS, *known))))
     flow_sets.refuse_missing([name for name in options.sets if name not in known])
-    methods = [*classical(), *networks(options.weights)]
+    methods = [*classical(), *networks(options.weights, options.running)]
     names = options.sets or tuple(known)
     tables = [_table(known[name].cut(options.limit), methods, progress) for name in names]
     return Report(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dlcv.evaluation.bench.weight_files import WeightFile, weight_files
 from dlcv.metrics.baselines.flow import Flow, farneback, inverse_search, no_motion
@@ -38,27 +39,27 @@ def classical() -> list[Method]:
     ]
 
 
-def networks(weights: tuple[Path, ...]) -> list[Method]:
+def networks(weights: tuple[Path, ...], running: Mapping[str, Any]) -> list[Method]:
     """Return FlowNets, each as it is and followed by variational refinement (``+v``).
-
-    They run on the CPU in 32 bits, where the same pictures give the same numbers.
 
     Args:
         weights: Files, or names of shipped weights; empty for all that are shipped.
+        running: See `BenchOptions`.
 
     Raises:
         WeightsError: A file is refused.
         BenchError: Two files have one name.
     """
-    return [method for file in weight_files('flownet', weights) for method in _network(file)]
+    files = weight_files('flownet', weights)
+    return [method for file in files for method in _network(file, running)]
 
 
-def _network(weights: WeightFile) -> list[Method]:
+def _network(weights: WeightFile, running: Mapping[str, Any]) -> list[Method]:
     from dlcv.estimation.flownet import FlowSettings
     from dlcv.estimation.load import load_flow
 
-    plain = load_flow(weights.name, FlowSettings(), device='cpu')
-    refined = load_flow(weights.name, FlowSettings(refinement='variational'), device='cpu')
+    plain = load_flow(weights.name, FlowSettings(), **running)
+    refined = load_flow(weights.name, FlowSettings(refinement='variational'), **running)
     return [
         Method(name=weights.title, flow=_estimated(plain), file=weights.file),
         Method(name=f'{weights.title}+v', flow=_estimated(refined), file=weights.file),

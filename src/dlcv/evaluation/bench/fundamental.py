@@ -135,7 +135,7 @@ def run(options: Options, progress: Progress = silent) -> Report:
         DatasetError: A folder cannot be read, or has no poses.
         WeightsError: A weight file is refused.
     """
-    learned = Learned(load_features('', device='cpu'))
+    learned = Learned(load_features('', **options.running))
     known = find(options, learned)
     check_sets(options.sets, list(known))
     methods = [*_classical(), *_networks(options)]

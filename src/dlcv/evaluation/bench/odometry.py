@@ -120,7 +120,7 @@ def run(options: Options, progress: Progress) -> Report:
     check_sets(options.sets, list(known))
     words = [word for word in options.methods.split(',') if word]
     horizons = (options.horizon,) if options.horizon else HORIZONS
-    methods = find_methods(options.weights, words, horizons)
+    methods = find_methods(options.weights, words, horizons, options.running)
     tables: list[Table] = []
     for name in options.sets or known:
         ways = known[name].cut(options.ways or None, options.limit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -12,7 +12,7 @@ import numpy as np
 
 from dlcv.estimation.body import LEAST_VARIANCE
 from dlcv.evaluation.bench.odometry_ways import DepthCamera, Way
-from dlcv.evaluation.bench.options import BenchError
+from dlcv.evaluation.bench.options import BenchError, BenchOptions
 from dlcv.evaluation.bench.weight_files import WeightFile, weight_files
 from dlcv.metrics.baselines.odometry import ConstantVelocity, FivePoint, Odometry, StraightLine
 from dlcv.metrics.consistency import HORIZONS, Beliefs, Stretches
@@ -228,7 +228,10 @@ def seen(depth: FloatArray, camera: DepthCamera, noise: np.random.Generator) -> 
 
 
 def methods(
-    weights: tuple[Path, ...], words: Sequence[str] = (), horizons: Sequence[int] = HORIZONS
+    weights: tuple[Path, ...],
+    words: Sequence[str] = (),
+    horizons: Sequence[int] = HORIZONS,
+    running: Mapping[str, Any] = BenchOptions().running,
 ) -> list[Method]:
     """Return all rows, or those whose names have one of the words in them.
 
@@ -236,6 +239,7 @@ def methods(
         weights: Of DeepVO; empty for the shipped ones.
         words: Empty for all rows.
         horizons: Frames after which poses are judged.
+        running: See `BenchOptions`.
 
     Raises:
         WeightsError: A weight file is refused.
@@ -249,12 +253,12 @@ def methods(
     names = [*_CLASSICAL, *(file.title for file in files), *(f'{ODOMETRY}, {aid}' for aid in AIDS)]
     if not any(map(wanted, names)):
         raise BenchError(f'no method has {" or ".join(words)} in its name; there are {names}')
-    helpers = _helpers() if any(wanted(name) for name in names[-len(AIDS) :]) else None
+    helpers = _helpers(running) if any(wanted(name) for name in names[-len(AIDS) :]) else None
     found = [Method(name=name, follow=_CLASSICAL[name]) for name in _CLASSICAL if wanted(name)]
-    found += [_deepvo(file, horizons) for file in files if wanted(file.title)]
+    found += [_deepvo(file, horizons, running) for file in files if wanted(file.title)]
     for aid in AIDS:
         if helpers is not None and wanted(f'{ODOMETRY}, {aid}'):
-            found.append(_visual(aid, helpers, horizons))
+            found.append(_visual(aid, helpers, horizons, running))
     return found
 
 
@@ -266,11 +270,11 @@ _CLASSICAL: dict[str, Callable[[Way, FloatArray], Follower]] = {
 }
 
 
-def _deepvo(file: WeightFile, horizons: Sequence[int]) -> Method:
-    """Return the row of a network, on the CPU in 32 bits: the same pictures, the same numbers."""
+def _deepvo(file: WeightFile, horizons: Sequence[int], running: Mapping[str, Any]) -> Method:
+    """Return the row of a network."""
     from dlcv.estimation.load import load_odometry
 
-    estimator = load_odometry(file.name, device='cpu')
+    estimator = load_odometry(file.name, **running)
 
     def push(view: Snapshot) -> tuple[Motion | Lost | None, float]:
         begin = perf_counter()
@@ -283,10 +287,12 @@ def _deepvo(file: WeightFile, horizons: Sequence[int]) -> Method:
     return Method(name=file.title, follow=follow, file=file.file)
 
 
-def _visual(aid: Aid, helpers: Helpers, horizons: Sequence[int]) -> Method:
+def _visual(
+    aid: Aid, helpers: Helpers, horizons: Sequence[int], running: Mapping[str, Any]
+) -> Method:
     from dlcv.estimation.load import load_visual_odometry
 
-    estimator = load_visual_odometry(device='cpu')
+    estimator = load_visual_odometry(**running)
 
     def follow(way: Way, _truth: FloatArray) -> Follower:
         stretches = Stretches(way.frames, horizons)
@@ -311,14 +317,14 @@ _FITS: dict[Aid, Callable[[Way], bool]] = {
 }
 
 
-def _helpers() -> Helpers:
+def _helpers(running: Mapping[str, Any]) -> Helpers:
     from dlcv.estimation.load import load_depth, load_features
     from dlcv.estimation.superpoint import FeatureSettings
     from dlcv.estimation.visual_odometry import VisualOdometrySettings
 
     points = FeatureSettings(max_keypoints=VisualOdometrySettings().max_keypoints)
     return Helpers(
-        features=load_features(settings=points, device='cpu'), network=load_depth(device='cpu')
+        features=load_features(settings=points, **running), network=load_depth(**running)
     )
 
 

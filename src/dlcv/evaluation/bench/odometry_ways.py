@@ -20,7 +20,7 @@ from dlcv.types import FloatArray, Snapshot
 if TYPE_CHECKING:
     from dlcv.data.world.recording import WorldRecording
 
-SEED, WAYS, FRAMES, RATE_HZ, SIZE = 17127, 4, 120, 10.0, (416, 256)
+SEED, WAYS, FRAMES, RATE_HZ, SIZE = 31013, 4, 120, 10.0, (416, 256)
 PLACES = {
     'walk': ('room', 'corridor', 'street'),
     'robot': ('room', 'corridor', 'street'),

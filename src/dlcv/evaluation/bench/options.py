@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 Progress = Callable[[str, int, int], None]
 """Takes what is being measured, how many parts are done, and how many there are."""
@@ -31,16 +32,25 @@ class BenchOptions:
         data: Folders of public sets, recognised by their layout.
         sets: Names of the sets to run; empty for the built-in ones and all of ``data``.
         limit: Run only this many items of each set; None for all.
+        engine: What runs the networks; PyTorch computes the same numbers on every CPU.
+        precision: Their arithmetic.
     """
 
     weights: tuple[Path, ...] = ()
     data: tuple[Path, ...] = ()
     sets: tuple[str, ...] = ()
     limit: int | None = None
+    engine: str = 'torch'
+    precision: str = 'fp32'
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise BenchError(f'the limit must be at least 1, got {self.limit}')
+
+    @property
+    def running(self) -> dict[str, Any]:
+        """What the loaders of estimators are told: all networks of a bench run on the CPU."""
+        return {'device': 'cpu', 'engine': self.engine, 'precision': self.precision}
 
 
 def check_sets(asked: Collection[str], known: Collection[str]) -> None:

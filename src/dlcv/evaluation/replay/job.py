@@ -85,6 +85,7 @@ class NodeFacts:
         device: Where it ran.
         cpu: CPU seconds per second of the replay.
         memory_mb: Largest memory of its process.
+        gpu_memory_mb: Memory that it holds of a GPU at the end.
         message: Its verdict on itself.
     """
 
@@ -94,6 +95,7 @@ class NodeFacts:
     device: str = ''
     cpu: float | None = None
     memory_mb: float | None = None
+    gpu_memory_mb: float | None = None
     message: str = ''
 
 

@@ -122,5 +122,6 @@ class NodeStates:
             device=values.get('device', ''),
             cpu=cpu if isfinite(cpu) else None,
             memory_mb=float(values['max_rss_mb']) if 'max_rss_mb' in values else None,
+            gpu_memory_mb=float(values['gpu_mem_mb']) if 'gpu_mem_mb' in values else None,
             message=state.message,
         )

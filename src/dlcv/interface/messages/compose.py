@@ -40,6 +40,9 @@ class Vocabulary(Protocol):
     def doubles(self, values: Iterable[float]) -> Any:
         """Return numbers as the class wants a list of float64 without a fixed length."""
 
+    def singles(self, values: npt.NDArray[Any]) -> Any:
+        """Return numbers as the class wants a list of float32."""
+
 
 class Composer:
     """Makes messages.
@@ -349,6 +352,17 @@ class Composer:
                     stacked[:, :3, 3].tolist(), turns.tolist(), strict=True
                 )
             ],
+        )
+
+    def descriptor(self, values: FloatArray) -> Any:
+        """Make a std_msgs/Float32MultiArray of numbers in one row ``(N,)``."""
+        one = self.make(
+            'std_msgs/msg/MultiArrayDimension', label='value', size=len(values), stride=len(values)
+        )
+        return self.make(
+            'std_msgs/msg/Float32MultiArray',
+            layout=self.make('std_msgs/msg/MultiArrayLayout', dim=[one], data_offset=0),
+            data=self._words.singles(values),
         )
 
     def path(self, header: Any, poses: Sequence[Any]) -> Any:

@@ -12,6 +12,7 @@ from dlcv.networks.deep_fundamental import DeepFundamentalConfig
 from dlcv.networks.deepvo import DeepVOConfig
 from dlcv.networks.dsac import DsacConfig
 from dlcv.networks.flownet import FlowNetConfig
+from dlcv.networks.netvlad import NetVLADConfig
 from dlcv.networks.superpoint import SuperPointConfig
 from dlcv.networks.weights.files import WeightsError, finite
 
@@ -62,6 +63,8 @@ def _inputs(network: nn.Module, seed: int) -> tuple[Tensor, ...]:
             shape = (1, 3, 3, *config.input_size)
         case DsacConfig():
             shape = (1, config.channels, *_SIZE)
+        case NetVLADConfig():
+            shape = (1, config.in_channels, *_SIZE)
     draw = torch.Generator().manual_seed(seed)
     if isinstance(config, DeepFundamentalConfig):
         shapes = (_MATCHES, 4), (_MATCHES, config.side_channels)

@@ -18,6 +18,8 @@ from dlcv.networks.deepvo import DeepVOConfig
 from dlcv.networks.dsac import DsacConfig
 from dlcv.networks.flownet import FlowNetConfig
 from dlcv.networks.monodepth import MonodepthConfig
+from dlcv.networks.netvlad import NetVLADConfig
+from dlcv.networks.psmnet import PSMNetConfig
 from dlcv.networks.registry import ModelConfig
 from dlcv.networks.superpoint import SuperPointConfig
 from dlcv.networks.weights.files import Note
@@ -216,6 +218,79 @@ def _without_constants(tensors: Tensors) -> dict[str, Tensor]:
     return {key: value for key, value in tensors.items() if key not in _DFE_CONSTANTS}
 
 
+# ----------------------------------------------------------------------------- NetVLAD
+
+_BYTE = 1 / 255  # pictures of the original are 0..255
+_AVERAGE = {'average_r': 123.68, 'average_g': 116.779, 'average_b': 103.939}  # of ImageNet
+
+
+def _netvlad_port(tensors: Tensors, _: Notes) -> NetVLADConfig:
+    return NetVLADConfig(
+        width=_size(tensors, 'encoder.0.weight', 0, 64) / 64,
+        clusters=_size(tensors, 'pool.centroids', 0, 64),
+        biased='pool.conv.bias' in tensors,
+        whitened=_size(tensors, 'WPCA.0.weight', 0, 0),
+    )
+
+
+def _netvlad_original(tensors: Tensors, notes: Notes) -> NetVLADConfig:
+    r, g, b = (_BYTE * float(notes.get(key, value)) for key, value in _AVERAGE.items())
+    return NetVLADConfig(
+        width=_size(tensors, 'backbone.0.weight', 0, 64) / 64,
+        clusters=_size(tensors, 'netvlad.centers', 0, 64),
+        biased='netvlad.score_proj.bias' in tensors,
+        order='channel',
+        whitened=_size(tensors, 'whiten.weight', 0, 0),
+        mean=(r, g, b),
+        std=(_BYTE, _BYTE, _BYTE),
+    )
+
+
+def _original_key(key: str) -> str:
+    """``encoder.5.bias`` is ``backbone.5.bias``; the layer and what whitens have names of words."""
+    for ours, theirs in _NETVLAD_PARTS.items():
+        if key.startswith(ours):
+            return theirs + key.removeprefix(ours)
+    return key
+
+
+_NETVLAD_PARTS = {
+    'encoder.': 'backbone.',
+    'pool.conv.': 'netvlad.score_proj.',
+    'pool.centroids': 'netvlad.centers',
+    'WPCA.0.': 'whiten.',
+}
+
+
+def _without_module(tensors: Tensors) -> dict[str, Tensor]:
+    """Drop the word that data-parallel training leaves within the keys of a network's parts."""
+    return {key.replace('.module.', '.'): value for key, value in tensors.items()}
+
+
+def _as_convolutions(tensors: Tensors) -> dict[str, Tensor]:
+    """Give products of matrices the shape of 1x1 convolutions; centres ``(D, K)`` become (K, D)."""
+    found = dict(tensors)
+    for key in ('netvlad.score_proj.weight', 'whiten.weight'):
+        if key in found and found[key].ndim in (2, 3):
+            found[key] = found[key].reshape(*found[key].shape[:2], 1, 1)
+    if 'netvlad.centers' in found and found['netvlad.centers'].ndim == 2:
+        found['netvlad.centers'] = found['netvlad.centers'].T.contiguous()
+    return found
+
+
+# ----------------------------------------------------------------------------- PSMNet
+
+
+def _psmnet(tensors: Tensors, _: Notes) -> PSMNetConfig:
+    """The file does not tell its disparities, which no weight depends on: the published ones."""
+    return PSMNetConfig(width=_size(tensors, 'dres0.0.0.weight', 0, 32) / 32)
+
+
+def _without_skipped(tensors: Tensors) -> dict[str, Tensor]:
+    """Drop the constant that early versions kept as a weight: the numbers of the disparities."""
+    return {key: value for key, value in tensors.items() if not key.endswith('disp')}
+
+
 FAMILIES: tuple[Family, ...] = (
     Family(
         name='superpoint-v1',
@@ -286,5 +361,27 @@ FAMILIES: tuple[Family, ...] = (
         title='deep fundamental matrix estimation as published',
         infer=_deep_fundamental,
         tidy=_without_constants,
+    ),
+    Family(
+        name='netvlad-port',
+        network='netvlad',
+        title='PyTorch port of NetVLAD',
+        infer=_netvlad_port,
+        tidy=_without_module,
+    ),
+    Family(
+        name='netvlad-original',
+        network='netvlad',
+        title='NetVLAD as published, exported from MATLAB',
+        infer=_netvlad_original,
+        file_keys=partial(_each, _original_key),
+        tidy=_as_convolutions,
+    ),
+    Family(
+        name='psmnet',
+        network='psmnet',
+        title='PSMNet with stacked hourglasses as published',
+        infer=_psmnet,
+        tidy=_without_skipped,
     ),
 )

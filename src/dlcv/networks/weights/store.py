@@ -61,9 +61,8 @@ class Weights:
 
     Attributes:
         path: The file.
-        network: ``superpoint``, ``flownet``, ``monodepth``, ``deepvo``, ``dsac`` or
-            ``sfmlearner`` or
-            ``deep_fundamental``.
+        network: ``superpoint``, ``flownet``, ``monodepth``, ``deepvo``, ``dsac``,
+            ``sfmlearner``, ``deep_fundamental`` or ``netvlad``.
         family: Public family it was recognised as, or ``dlcv`` for our own format.
         config: Configuration of the network.
         parameters: Number of learned values.
@@ -132,11 +131,13 @@ def load_network(
     * SfMLearner's DispNetS, in our own files alone: RGB, ``(x - 0.5) / 0.5``.
     * Deep fundamental matrix: no picture but matches in pixels. Option ``iterations``, 3 as in the
       published code, or 5 as in the paper.
+    * NetVLAD: RGB with ImageNet's mean and deviation for the port, minus the mean of ImageNet for
+      the original, whose pictures are 0..255.
 
     Args:
         name: Which network is wanted: ``superpoint``, ``flownet`` (or ``flownet_s``,
             ``flownet_c`` for one variant only), ``monodepth``, ``deepvo``, ``dsac``,
-            ``sfmlearner``, ``deep_fundamental``.
+            ``sfmlearner``, ``deep_fundamental``, ``netvlad``.
         path: Our own file or a checkpoint of a public family.
         sha256: Digest the file must have; empty for any.
         max_bytes: Largest file that is opened.

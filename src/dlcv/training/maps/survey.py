@@ -152,8 +152,7 @@ class _Follower:
         at = np.array(self.odometry.odom_from_camera, np.float64)
         if answer is None:
             return at, np.zeros((6, 6))
-        drift = answer.covariance if answer.drift is None else answer.drift
-        return at, np.asarray(drift, np.float64)
+        return at, np.asarray(answer.covariance, np.float64)
 
 
 class _Walk:

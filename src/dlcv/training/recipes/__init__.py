@@ -17,6 +17,8 @@ RECIPES = {
     'DeepVORecipe': 'deepvo',
     'AceEncoderRecipe': 'ace_encoder',
     'DeepFundamentalRecipe': 'deep_fundamental',
+    'NetVLADRecipe': 'netvlad',
+    'DispNetRecipe': 'dispnet',
 }
 """Module of this package that holds each class."""
 

@@ -1,0 +1,101 @@
+"""Which engine a network is to run in, and how precisely."""
+
+from __future__ import annotations
+
+import logging
+
+from dlcv.engines.catalogue import Choice, EngineError, Ranges, installed, require
+from dlcv.engines.probe import speeds
+from dlcv.interface.engines import PRECISIONS
+
+_ON_CPU: dict[str, tuple[str, ...]] = {
+    'torch': ('fp32',),
+    'openvino': ('fp32', 'bf16', 'int8'),
+    'onnxruntime': ('fp32', 'int8'),
+}
+_ON_GPU: dict[str, tuple[str, ...]] = {
+    'torch': ('fp32', 'fp16', 'bf16'),
+    'tensorrt': ('fp32', 'fp16', 'bf16', 'int8'),
+}
+_LOG = logging.getLogger(__name__)
+
+
+_TOLERANCE = {'fp32': 1e-3, 'fp16': 0.02, 'bf16': 0.1}
+"""See `dlcv.engines.building.deviation`."""
+
+
+def choose(
+    engine: str,
+    precision: str,
+    *,
+    device: str,
+    ranges: Ranges | None = None,
+    found: bool = False,
+) -> Choice:
+    """Return the engine that is asked for; ``auto`` takes the fastest that is installed.
+
+    Args:
+        engine: One of `dlcv.interface.engines.ENGINES`.
+        precision: One of `dlcv.interface.engines.PRECISIONS`. ``auto`` is fp32, or int8 where
+            there are ranges and it is faster here.
+        device: Kind of the device, ``cpu`` or ``cuda``.
+        ranges: Of the weights.
+        found: Whether the device was found, not asked for: where it cannot do 16 bits, they become
+            fp32 with a logged warning.
+
+    Raises:
+        EngineError: It is not installed, or not to be had together with the rest.
+    """
+    require(engine)
+    if precision not in PRECISIONS:
+        raise EngineError(f'precision {precision!r} is none of {", ".join(PRECISIONS)}')
+    kinds = _ON_GPU if device == 'cuda' else _ON_CPU
+    if engine not in ('auto', *kinds):
+        raise EngineError(
+            f'engine {engine!r} does not run on {device}; there are {", ".join(kinds)}'
+        )
+    wanted = ('fp32', 'int8') if precision == 'auto' else (precision,)
+    there = [name for name in installed() if engine in ('auto', name) and name in kinds]
+    pairs = [(name, kind) for name in there for kind in wanted if kind in kinds[name]]
+    if ranges is None:
+        pairs = [pair for pair in pairs if pair[1] != 'int8']
+    if device == 'cuda':  # TensorRT where it is named: nobody has measured it here
+        return _made(*(pairs or [_refuse(engine, precision, device, ranges, there)])[0], ranges)
+    if not pairs and found and precision in ('fp16', 'bf16'):
+        _LOG.warning('no CUDA device found: precision fp32 on the CPU instead of %s', precision)
+        return choose(engine, 'fp32', device=device)
+    if not pairs:
+        _refuse(engine, precision, device, ranges, there)
+    if len(pairs) == 1:
+        return _made(*pairs[0], ranges)
+    measured = speeds()
+    return _made(*min(pairs, key=lambda pair: measured.get(pair, float('inf'))), ranges)
+
+
+def _made(engine: str, precision: str, ranges: Ranges | None) -> Choice:
+    if precision != 'int8':
+        return Choice(engine=engine, precision=precision, tolerance=_TOLERANCE[precision])
+    assert ranges is not None
+    return Choice(
+        engine=engine, precision=precision, ranges=ranges.values, tolerance=ranges.tolerance
+    )
+
+
+def _refuse(
+    engine: str, precision: str, device: str, ranges: Ranges | None, there: list[str]
+) -> tuple[str, str]:
+    """Say why there is nothing to choose from."""
+    if precision == 'int8' and ranges is None:
+        raise EngineError(
+            "precision 'int8' needs the measured ranges of the weights, and there are none: "
+            '`dlcv weights optimize` makes them'
+        )
+    if device == 'cpu' and precision in ('fp16', 'bf16'):
+        also = ' or engine openvino' if precision == 'bf16' else ''
+        raise EngineError(
+            f'precision {precision!r} needs a CUDA device{also}; in PyTorch on the CPU it is 10 to '
+            "50 times slower than 'fp32'"
+        )
+    kinds = _ON_GPU if device == 'cuda' else _ON_CPU
+    known = '; '.join(f'{name}: {", ".join(kinds[name])}' for name in there)
+    raise EngineError(f'no engine {engine!r} with precision {precision!r} on {device} ({known})')

@@ -1,0 +1,16 @@
+"""Names of what networks run in and of their arithmetic, and how to get what is missing."""
+
+from __future__ import annotations
+
+ENGINES = ('auto', 'torch', 'openvino', 'onnxruntime', 'tensorrt')
+"""``auto`` is the fastest of those that are installed; ``torch`` is always there."""
+PRECISIONS = ('auto', 'fp32', 'fp16', 'bf16', 'int8')
+"""``auto`` is int8 where the weights come with measured ranges and the processor gains, else
+fp32."""
+NEEDS: dict[str, tuple[str, ...]] = {
+    'torch': ('torch',),
+    'openvino': ('openvino',),
+    'onnxruntime': ('onnxruntime', 'onnx'),
+    'tensorrt': ('tensorrt', 'onnx'),
+}
+"""Engine -> the libraries without which it cannot run; the extra of its name brings them."""

@@ -1,0 +1,161 @@
+"""DispNetC: disparity by a correlation along the rows (Mayer et al., CVPR 2016).
+
+FlowNetC's two streams meet in a correlation along one axis, at a quarter of the size, and a
+decoder with a convolution after each of its steps refines the disparity up to half of the size.
+Of rectified pairs only one direction can match, so the correlation looks that way alone.
+
+Dimension letters in this file: B pairs, H W picture size in pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dlcv.networks.layers.blocks import CONTRACTING, conv_leaky, initialise, scaled
+from dlcv.networks.layers.disparity import correlation_along_rows
+from dlcv.networks.layers.shapes import expect, expect_multiple, expect_same
+
+Disparities = tuple[Tensor, ...]  # at 1/2, 1/4, ... 1/64 of the size, pixels of the full size
+
+_SLOPE = 0.1  # of every LeakyReLU
+_REDIRECTED = 64  # channels that bypass the correlation
+_DECODER = {  # level: the skip joined there, and the channels of its two convolutions
+    5: ('conv5_1', 512),
+    4: ('conv4_1', 256),
+    3: ('conv3_1', 128),
+    2: ('conv2', 64),
+    1: ('conv1', 32),
+}
+_MEAN = (0.411, 0.432, 0.450)
+_UNIT = 20.0  # pixels for one of the network's own unit, as in FlowNet
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DispNetConfig:
+    """All that is needed to rebuild the network.
+
+    Attributes:
+        width: Multiplier of all channel counts; 1 is the paper's.
+        max_disparity: Reach of the correlation in pixels of the full size, a multiple of 4. What
+            is nearer is left to what the decoder knows of pictures.
+        spread: Whether it also says how far its answer may be off; not of the paper.
+    """
+
+    width: float = 1.0
+    max_disparity: int = 160
+    spread: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.width > 0:
+            raise ValueError(f'width must be positive, got {self.width}')
+        if self.max_disparity < 4 or self.max_disparity % 4:
+            raise ValueError(
+                f'max_disparity must be a positive multiple of 4, got {self.max_disparity}'
+            )
+
+
+def small() -> DispNetConfig:
+    """Return the configuration of the shipped weights: for a CPU, under ten megabytes."""
+    return DispNetConfig(width=0.25, max_disparity=128, spread=True)
+
+
+class DispNet(nn.Module):
+    """Disparity of the left picture of a rectified pair."""
+
+    multiple = 64  # the encoder halves the size six times
+    channels_last = True
+
+    def __init__(self, config: DispNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self._add_decoder(self._add_encoder())
+        initialise(self, _SLOPE)
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor | Disparities:
+        """Estimate the disparity of the left pictures.
+
+        Args:
+            left: ``(B, 3, H, W)`` RGB in [0, 1], rectified.
+            right: The same of the right pictures; what is at x in the left one is at
+                x - disparity here.
+
+        Returns:
+            In eval mode ``(B, 1, H, W)`` disparity in pixels, and with ``config.spread`` a channel
+            1: the logarithm of the mean absolute error that the network expects of it, in pixels.
+            In training mode the same at 1/2, 1/4, ... 1/64 of the size, finest first, in pixels
+            of the full size.
+
+        Raises:
+            ShapeError: If the shapes differ, or H or W is no multiple of 64.
+        """
+        expect(left, 'B 3 H W', 'left images')
+        expect_same(left, right, 'left and right images')
+        expect_multiple(left, self.multiple, 'images')
+        found = self._refined(*self._encoded(left, right))
+        if self.training:
+            return found
+        return F.interpolate(found[0], scale_factor=2, mode='bilinear', align_corners=False)
+
+    def _encoded(self, left: Tensor, right: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the left picture's features at 1/2 to 1/32 for the decoder, and those at 1/64."""
+        mean = left.new_tensor(_MEAN)[:, None, None]
+        half = self.get_submodule('conv1')(torch.cat((left, right)) - mean)  # (2B, C, H/2, W/2)
+        quarter = self.get_submodule('conv2')(half)
+        mine, other = quarter.chunk(2)
+        matches = correlation_along_rows(mine, other, self.config.max_disparity // 4)
+        redirected = self.get_submodule('conv_redir')(mine)
+        x = torch.cat((redirected, F.leaky_relu(matches, _SLOPE)), dim=1)
+        skips = [half.chunk(2)[0], mine]
+        for stage in CONTRACTING[2:]:
+            x = self.get_submodule(stage.name)(x)
+            if stage.name.endswith('_1'):
+                skips.append(x)
+        return skips[:-1], x
+
+    def _refined(self, skips: list[Tensor], coarse: Tensor) -> Disparities:
+        found = [self._predicted(6, coarse)]
+        for level, skip in zip(_DECODER, reversed(skips), strict=True):
+            wider = self.get_submodule(f'upconv{level}')(coarse)
+            before = F.interpolate(found[-1], scale_factor=2, mode='bilinear', align_corners=False)
+            own = torch.cat((before[:, :1] / _UNIT, before[:, 1:]), dim=1)
+            joined = torch.cat((skip, wider, own), dim=1)
+            coarse = self.get_submodule(f'iconv{level}')(joined)
+            found.append(self._predicted(level, coarse))
+        return tuple(reversed(found))
+
+    def _predicted(self, level: int, features: Tensor) -> Tensor:
+        """Return a prediction, its disparity in pixels."""
+        raw: Tensor = self.get_submodule(f'pr{level}')(features)
+        # Softplus: no disparity is negative, and none is so sure of zero that it cannot learn.
+        disparity = _UNIT * F.softplus(raw[:, :1])
+        return torch.cat((disparity, raw[:, 1:]), dim=1)
+
+    def _add_encoder(self) -> dict[str, int]:
+        """Add the contracting part; return the channels of each of its layers."""
+        config, channels, widths = self.config, 3, {}
+        for stage in CONTRACTING:
+            if stage.name == 'conv3':
+                redirected = scaled(_REDIRECTED, config.width)
+                self.conv_redir = conv_leaky(channels, redirected, 1)
+                channels = redirected + config.max_disparity // 4
+            wide = scaled(stage.channels, config.width)
+            self.add_module(stage.name, conv_leaky(channels, wide, stage.kernel, stage.stride))
+            widths[stage.name] = channels = wide
+        return widths
+
+    def _add_decoder(self, widths: dict[str, int]) -> None:
+        answers = 2 if self.config.spread else 1
+        channels = widths['conv6_1']
+        self.pr6 = nn.Conv2d(channels, answers, 3, padding=1)
+        for level, (skip, full_width) in _DECODER.items():
+            wide = scaled(full_width, self.config.width)
+            up = nn.ConvTranspose2d(channels, wide, 4, 2, 1)
+            joined = widths[skip] + wide + answers
+            self.add_module(f'upconv{level}', nn.Sequential(up, nn.LeakyReLU(_SLOPE, inplace=True)))
+            self.add_module(f'iconv{level}', conv_leaky(joined, wide, 3))
+            self.add_module(f'pr{level}', nn.Conv2d(wide, answers, 3, padding=1))
+            channels = wide

@@ -1,0 +1,195 @@
+"""DispNetC that is shown the disparity of generated stereo pairs.
+
+Letters in this file: B pairs, H W picture size in pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dlcv.data.world import SampleConfig, WorldSamples
+from dlcv.metrics.baselines.disparity import semi_global_matching
+from dlcv.metrics.disparity import disparity_errors, mean_of_pictures
+from dlcv.networks.dispnet import DispNet, DispNetConfig
+from dlcv.networks.losses.disparity import disparity_loss, spread_loss
+from dlcv.training.flow_samples import channels_first
+from dlcv.training.recipe import Batch, Samples, TrainError
+from dlcv.training.recipes.monodepth_supervised import DepthPairs, DepthSamples, PairChanges
+from dlcv.training.shards import renewed_of_worlds
+from dlcv.training.start import filled
+from dlcv.types import ByteImage, FloatArray
+from dlcv.view.depth import disparity_colours
+
+_HELD_OUT = 20160627  # seed of the validation's worlds; no run has it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DispNetRecipe:
+    """Stereo with its truth; build it from ``config/train/dispnet.yaml``.
+
+    Attributes:
+        dispnet: The network.
+        worlds: The stereo pairs, single frames; ``per_world`` is how many are rendered of each.
+        window: Worlds that samples are mixed from at a time; see `RenewedSamples`.
+        uses: How often a pair is taken on average before its world is given up.
+        shards_folder: Where the pairs of the window are kept; empty for pairs that never repeat.
+        changes: How the pairs are changed.
+        weights: Of the answers at 1/2, 1/4, ... 1/64 of the size.
+        spread: Weight of the likelihood of the expected error.
+        photos: Folders of photos for the walls; without, they are painted.
+        start: Weights or ``checkpoint.pt`` to go on from, with or without a spread.
+        validation_pictures: How many pairs of held-out worlds it is validated on.
+    """
+
+    dispnet: DispNetConfig
+    worlds: SampleConfig = field(default_factory=lambda: SampleConfig(frames=1, stereo=True))
+    window: int = 64
+    uses: int = 4
+    shards_folder: str = ''
+    changes: PairChanges = field(default_factory=PairChanges)
+    weights: tuple[float, ...] = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1)
+    spread: float = 0.1
+    photos: tuple[Path, ...] = ()
+    start: Path | None = None
+    validation_pictures: int = 48
+
+    def __post_init__(self) -> None:
+        worlds = self.worlds
+        if (
+            worlds.frames != 1
+            or not worlds.stereo
+            or any(n % DispNet.multiple for n in worlds.size)
+        ):
+            raise TrainError(
+                f'dispnet needs worlds of frames 1, stereo and a size of multiples of '
+                f'{DispNet.multiple}, got frames {worlds.frames}, stereo {worlds.stereo} and size '
+                f'{list(worlds.size)}'
+            )
+        if len(self.weights) != 6 or min(*self.weights, self.spread) < 0:
+            raise TrainError(
+                f'dispnet needs 6 weights and a spread of 0 or more, got {list(self.weights)} and '
+                f'{self.spread}'
+            )
+        if self.validation_pictures < 1:
+            raise TrainError(
+                f'dispnet needs validation_pictures >= 1, got {self.validation_pictures}'
+            )
+
+    @property
+    def name(self) -> str:
+        """Name of the weights."""
+        return 'dispnet'
+
+    def network(self) -> DispNet:
+        """Return the network to train.
+
+        Raises:
+            TrainError: If ``start`` does not fit.
+        """
+        network = DispNet(self.dispnet)
+        return network if self.start is None else filled(network, self.start, self.name, new='pr')
+
+    def samples(self, seed: int) -> Samples:
+        """Return stereo pairs with the truth of both; see `DepthSamples`."""
+        pairs = renewed_of_worlds(
+            DepthPairs,
+            self.worlds,
+            self.photos,
+            seed,
+            window=self.window,
+            uses=self.uses,
+            folder=self.shards_folder,
+        )
+        return DepthSamples(pairs, self.changes, seed)
+
+    def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return the weighted sum and its unweighted terms."""
+        del step
+        left, right = (batch[side].float() / 255 for side in ('left', 'right'))
+        answers = [answer.float() for answer in network(left, right)]
+        truth = batch['baseline'][:, None, None] * batch['inverse'][:, 0].float() * left.shape[3]
+        known = torch.isfinite(truth) & batch['speaks'][:, None, None]
+        value = disparity_loss(answers, truth, known, self.weights)
+        terms = {'loss': value, 'value': value.detach()}
+        if self.spread and self.dispnet.spread:
+            unsure = spread_loss(answers[0], truth, known)
+            # Of a picture that says nothing: four pixels or more, whatever is answered.
+            silent = ~batch['speaks'][:, None, None].expand_as(answers[0][:, 1])
+            mute = ((np.log(4.0) - answers[0][:, 1]).clamp(min=0) * silent).mean()
+            terms['loss'] = value + self.spread * (unsure + mute)
+            terms['spread'] = unsure.detach()
+        return terms
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Return errors in held-out worlds, beside those of semi-global matching."""
+        assert isinstance(network, DispNet)
+        classical = semi_global_matching(self.dispnet.max_disparity)
+        ours, theirs = [], []
+        for left, right, truth in _held_out(self.worlds, self.validation_pictures):
+            ours.append(disparity_errors(answered(network, left, right), truth))
+            theirs.append(disparity_errors(classical(left, right), truth))
+        mine, sgm = mean_of_pictures(ours), mean_of_pictures(theirs)
+        return {
+            'epe': mine.epe, 'bad_1': mine.bad_1, 'd1': mine.d1,
+            'epe_sgm': sgm.epe, 'bad_1_sgm': sgm.bad_1, 'd1_sgm': sgm.d1,
+        }  # fmt: skip
+
+    def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
+        """Return the pairs of the batch, four at most, with the disparity."""
+        assert isinstance(network, DispNet)
+        rows = []
+        for left, right in list(zip(batch['left'], batch['right'], strict=True))[:4]:
+            shown = [image.permute(1, 2, 0).cpu().numpy() for image in (left, right)]
+            rows.append(np.hstack([*shown, disparity_colours(answered(network, *shown))]))
+        return {'pairs': np.vstack(rows)}
+
+    def smoke(self) -> DispNetRecipe:
+        """Return a version with a tiny network and few pictures of painted worlds."""
+        return replace(
+            self,
+            dispnet=replace(self.dispnet, width=1 / 16, max_disparity=32),
+            worlds=replace(self.worlds, size=(128, 64), scenes=('room',), per_world=4),
+            shards_folder='',
+            photos=(),
+            start=None,
+            validation_pictures=2,
+        )
+
+    def export(self, network: nn.Module) -> nn.Module:
+        """Return the network as it is."""
+        return network.eval()
+
+
+@torch.no_grad()
+def answered(network: DispNet, left: ByteImage, right: ByteImage) -> FloatArray:
+    """Return the disparity ``(H, W)`` of a pair ``(H, W, 3)`` of a size that the network takes."""
+    device, training = next(network.parameters()).device, network.training
+    a, b = (
+        torch.from_numpy(channels_first(image))[None].to(device).float() / 255
+        for image in (left, right)
+    )
+    found = network.eval()(a, b)
+    network.train(training)
+    return np.asarray(found[0, 0].float().cpu().numpy(), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _held_out(worlds: SampleConfig, count: int) -> list[tuple[ByteImage, ByteImage, FloatArray]]:
+    """Return pairs of worlds that no run sees, four of each, and the left disparity in pixels."""
+    samples = WorldSamples(replace(worlds, per_world=4), _HELD_OUT)
+    found = []
+    for index in range(count):
+        recording = samples.recording(index)
+        (view,) = recording
+        assert view.right is not None
+        assert view.frame.camera is not None
+        truth = recording.baseline * view.frame.camera.fx / cast('FloatArray', view.depth)
+        found.append((view.frame.image, view.right.image, truth.astype(np.float32)))
+    return found
