@@ -46,16 +46,13 @@ class Pair:
     kind: Literal['turn', 'plane', 'scene']
 
 
-def pose_of_points(
-    points: FloatArray, xy: FloatArray, focal: float, *, tries: int = _TRIES
-) -> Matrix | None:
+def pose_of_points(points: FloatArray, xy: FloatArray, focal: float) -> Matrix | None:
     """Return the pose from which points of known depth are seen (P3P in RANSAC), or None.
 
     Args:
         points: ``(N, 3)`` in the window.
         xy: ``(N, 2)`` x/z and y/z in the camera.
         focal: Pixels per unit of ``xy``.
-        tries: Triples that are drawn, at most.
 
     Returns:
         ``(4, 4)`` window_from_camera.
@@ -68,7 +65,7 @@ def pose_of_points(
         np.ascontiguousarray(xy),
         np.eye(3),
         None,
-        iterationsCount=tries,
+        iterationsCount=_TRIES,
         reprojectionError=_POSE / focal,
         confidence=_CONFIDENCE,
         flags=cv2.SOLVEPNP_AP3P,

@@ -25,9 +25,7 @@ Indices = npt.NDArray[np.int64]
 _NEIGHBOURS = 6  # keyframes whose landmarks are tried
 _TURN = 2.0  # metres that another direction of sight counts as, for each 1 of its cosine
 _RATIO = 0.95
-_PLENTY = 3  # times the inliers that are needed, with which no other keyframe is tried
 _COVISIBLE = 15.0  # pixels from where it should be within which a landmark is looked for again
-_LEAST = 1e-8  # variance, so that covariances can be inverted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,15 +38,16 @@ class LocateSettings:
         inliers: Landmarks that must agree on the pose.
         share: Of the matches with the best keyframe, that must.
         area: Of the picture, that the inliers must span.
-        widened: Factor of the deviations that the agreement of landmarks says.
+        common: Share of the landmarks' distance by which all of them are off together, as the
+            keyframes are that saw them; what their agreement cannot tell.
     """
 
     candidates: int = 4
     likeness: float = 0.0
-    inliers: int = 25
+    inliers: int = 40
     share: float = 0.25
     area: float = 0.05
-    widened: float = 1.5
+    common: float = 0.004
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -114,10 +113,8 @@ class Localizer:
             answer = find(self.place, one, picture, loops)
             if isinstance(answer, str):
                 reasons.append(answer)
-                continue
-            found.append((one, answer))
-            if len(answer.own) >= _PLENTY * s.inliers:
-                break
+            else:
+                found.append((one, answer))
         if not found:
             return Located(reason=_refusal(reasons))
         keyframe, best = max(found, key=lambda pair: len(pair[1].own))
@@ -185,10 +182,12 @@ class Localizer:
                 reason=f'{agree} landmarks on {area:.0%} of the picture agree; {s.inliers} on '
                 f'{s.area:.0%} are needed',
             )
-        covariance = max(1.0, refined.chi2) * s.widened**2 * refined.covariance
+        covariance = max(1.0, refined.chi2) * refined.covariance
+        away = float(np.median(points[refined.inliers, 2]))
+        shared = np.repeat((s.common * away, s.common), 3)
         return Located(
             map_from_camera=refined.odom_from_camera,
-            covariance=covariance + _LEAST * np.eye(6),
+            covariance=covariance + np.diag(np.square(shared)),
             inliers=agree,
             matches=len(b),
             keyframe=keyframe,

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from dlcv.estimation.odometry.initial import pose_of_points
 from dlcv.estimation.odometry.pose import Landmarks as Seen
 from dlcv.estimation.odometry.pose import RefinedPose, refine_pose
 from dlcv.estimation.slam.place import Edge, Keyframe, PlaceMap
 from dlcv.estimation.slam.points import NOISE, in_camera, located, matches, rays_of
 from dlcv.geometry.frames import inverse
+from dlcv.geometry.trajectory import rigid
 from dlcv.types import Camera, FloatArray
 
 Matrix = npt.NDArray[np.float64]
@@ -27,7 +27,8 @@ Indices = npt.NDArray[np.int64]
 
 _AROUND = 4  # keyframes before and after one that say where its landmarks are
 _FEWEST = 12  # matches that are tried at all
-_TRIES = 1000
+_LEAST = 8  # of them, that must agree on a pose for it to be refined
+_TRIES, _CONFIDENCE, _PIXELS = 500, 0.999, 2.0  # of the consensus
 _RATIO = 0.95  # seen from elsewhere patches look less alike
 _SCALE_UNKNOWN = 1.0  # standard deviation of a logarithm of which nothing is known
 
@@ -130,11 +131,11 @@ def find(place: PlaceMap, keyframe: int, picture: Keyframe, settings: LoopSettin
     ahead = points[:, 2] > 0 if len(points) else np.zeros(0, np.bool_)
     points, variance, theirs = points[ahead], variance[ahead], theirs[ahead]
     a, b = matches(one.descriptors[theirs], picture.descriptors, _RATIO)
-    if len(a) < _FEWEST:
+    if len(a) < max(_FEWEST, settings.inliers):
         return f'{len(a)} of its landmarks look like points of the picture'
     focal = (picture.camera.fx + picture.camera.fy) / 2
     xy = rays_of(picture)[b]
-    start = pose_of_points(points[a], xy, focal, tries=_TRIES)
+    start = pose_of_matches(points[a], xy, focal)
     if start is None:
         return f'{len(a)} matches agree on no pose'
     seen = Seen(
@@ -146,6 +147,35 @@ def find(place: PlaceMap, keyframe: int, picture: Keyframe, settings: LoopSettin
     )
     refined = refine_pose(start, seen, xy, np.sqrt(2) * NOISE / focal, near=True)
     return _judged(refined, picture, (theirs[a], b), settings)
+
+
+def pose_of_matches(points: FloatArray, xy: FloatArray, focal: float) -> Matrix | None:
+    """Return the pose that most matches agree on, of which many may be wrong; None for none.
+
+    Args:
+        points: ``(N, 3)``, four at least.
+        xy: ``(N, 2)`` x/z and y/z in the camera.
+        focal: Pixels per unit of ``xy``.
+
+    Returns:
+        ``(4, 4)`` points_from_camera.
+    """
+    params = cv2.UsacParams()
+    params.threshold, params.maxIterations, params.confidence = _PIXELS, _TRIES, _CONFIDENCE
+    params.sampler, params.score = cv2.SAMPLING_UNIFORM, cv2.SCORE_METHOD_MSAC
+    params.loMethod = cv2.LOCAL_OPTIM_INNER_LO
+    good, _, turn, shift, agree = cv2.solvePnPRansac(
+        np.ascontiguousarray(points, np.float64),
+        np.ascontiguousarray(xy * focal, np.float64),
+        np.diag((focal, focal, 1.0)),
+        None,
+        params=params,
+    )
+    if not good or agree is None or len(agree) < _LEAST:
+        return None
+    rotation = np.asarray(cv2.Rodrigues(turn)[0], np.float64)
+    camera_from_points = rigid(rotation, np.asarray(shift[:, 0], np.float64))
+    return inverse(np.asarray(camera_from_points, np.float64))
 
 
 def around(place: PlaceMap, keyframe: int) -> Indices:

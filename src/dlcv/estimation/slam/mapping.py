@@ -25,7 +25,7 @@ from dlcv.estimation.slam.loops import (
     merge,
 )
 from dlcv.estimation.slam.place import Edge, Keyframe, Landmarks, PlaceMap, encoded
-from dlcv.estimation.slam.points import in_camera, located, matches, rays_of
+from dlcv.estimation.slam.points import in_camera, located, matches, plausible, rays_of
 from dlcv.geometry.frames import inverse
 from dlcv.types import Camera, FloatArray, Trajectory
 
@@ -38,7 +38,6 @@ _FLOOR = np.repeat((1e-3, 5e-4), 3)  # m and rad by which a way between keyframe
 _SHARE = 0.002  # of a way's length, by which it is off at least
 _SCALE_DRIFT = 0.01  # change of the unit between two keyframes where nothing measures it
 _FIRM = 1e-3  # the same where something does
-_PIXELS = 4.0  # by which a point may be off where odometry says it is
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -241,37 +240,12 @@ class Mapper:
         place = self.place
         old, new = place.keyframes[before], place.keyframes[newest]
         a, b = matches(old.descriptors, new.descriptors)
-        good = self._plausible(before, newest, a, b)
+        good = plausible(place, before, newest, a, b)
         a, b = a[good], b[good]
         unnamed = old.landmark[a] < 0
         old.landmark[a[unnamed]] = place.named + np.arange(np.count_nonzero(unnamed))
         place.named += int(np.count_nonzero(unnamed))
         new.landmark[b] = old.landmark[a]
-
-    def _plausible(self, before: int, newest: int, a: Indices, b: Indices) -> npt.NDArray[np.bool_]:
-        """Return which matches are where odometry says, along their rays where depth is unknown."""
-        place = self.place
-        old, new = place.keyframes[before], place.keyframes[newest]
-        motion = inverse(place.poses[newest]) @ place.poses[before]
-        motion[:3, 3] /= np.exp(place.log_scale[newest])
-        rays = np.column_stack((rays_of(old)[a], np.ones(len(a))))
-        there = rays_of(new)[b]
-        far = rays @ motion[:3, :3].T
-        depth = old.inverse_depth[a].astype(np.float64)
-        known = np.isfinite(depth)
-        toward = np.where(known, depth, 1.0)[:, None] * motion[:3, 3]
-        seen = far + toward
-        ahead = seen[:, 2] > 1e-3
-        xy = seen[:, :2] / np.where(ahead, seen[:, 2], 1.0)[:, None]
-        off = xy - there
-        axis = far[:, :2] / np.maximum(far[:, 2:], 1e-3) - xy  # along which depth moves it
-        length = np.linalg.norm(axis, axis=1, keepdims=True)
-        axis = axis / np.maximum(length, 1e-9)
-        across = np.abs(axis[:, 0] * off[:, 1] - axis[:, 1] * off[:, 0])
-        near = np.linalg.norm(off, axis=1)
-        focal = (new.camera.fx + new.camera.fy) / 2
-        miss = np.where(known | (length[:, 0] < 1e-6), near, across)
-        return np.asarray(ahead & (miss * focal < _PIXELS))
 
     def _name(self, frame: Keyframe) -> None:
         """Let every point of known depth be a landmark."""

@@ -16,6 +16,7 @@ import torch
 from dlcv.estimation.odometry.robust import GATE, weights
 from dlcv.estimation.slam.place import Keyframe, Landmarks, PlaceMap
 from dlcv.geometry.camera import pixel_rays
+from dlcv.geometry.frames import inverse
 from dlcv.networks.layers.keypoints import match_mutual
 from dlcv.types import FloatArray
 
@@ -29,6 +30,7 @@ _STEPS = 5
 _SURE = 0.3  # of its depth, that a landmark may be off by to be one
 _LEAST = 1e-9  # information that keeps what is unknown from being singular
 _NEAREST = 0.05  # metres before a camera
+_PIXELS = 4.0  # by which a point may be off where the map says it is
 _RATIO = 0.9  # of distances to the nearest and the second nearest descriptor
 
 
@@ -102,6 +104,41 @@ def matches(
     pairs, _ = match_mutual(torch.from_numpy(first), torch.from_numpy(second), ratio=ratio)
     one, other = pairs.numpy().T
     return one.astype(np.int64), other.astype(np.int64)
+
+
+def plausible(
+    place: PlaceMap, before: int, newest: int, a: Indices, b: Indices
+) -> npt.NDArray[np.bool_]:
+    """Return which matches are where the map says, along their rays where depth is unknown.
+
+    Args:
+        place: Where both keyframes are.
+        before: One of them.
+        newest: The other.
+        a: ``(M,)`` keypoints of the one.
+        b: ``(M,)`` keypoints of the other.
+    """
+    old, new = place.keyframes[before], place.keyframes[newest]
+    motion = inverse(place.poses[newest]) @ place.poses[before]
+    motion[:3, 3] /= np.exp(place.log_scale[newest])
+    rays = np.column_stack((rays_of(old)[a], np.ones(len(a))))
+    there = rays_of(new)[b]
+    far = rays @ motion[:3, :3].T
+    depth = old.inverse_depth[a].astype(np.float64)
+    known = np.isfinite(depth)
+    toward = np.where(known, depth, 1.0)[:, None] * motion[:3, 3]
+    seen = far + toward
+    ahead = seen[:, 2] > 1e-3
+    xy = seen[:, :2] / np.where(ahead, seen[:, 2], 1.0)[:, None]
+    off = xy - there
+    axis = far[:, :2] / np.maximum(far[:, 2:], 1e-3) - xy  # along which depth moves it
+    length = np.linalg.norm(axis, axis=1, keepdims=True)
+    axis = axis / np.maximum(length, 1e-9)
+    across = np.abs(axis[:, 0] * off[:, 1] - axis[:, 1] * off[:, 0])
+    near = np.linalg.norm(off, axis=1)
+    focal = (new.camera.fx + new.camera.fy) / 2
+    miss = np.where(known | (length[:, 0] < 1e-6), near, across)
+    return np.asarray(ahead & (miss * focal < _PIXELS))
 
 
 def located(place: PlaceMap, keyframes: Indices, only: Indices | None = None) -> Landmarks:
