@@ -17,6 +17,7 @@ from dlcv.networks.weights import (
     SHIPPED_CONFIGS,
     WeightsError,
     chosen,
+    describe,
     load_network,
     name_of,
     save_network,
@@ -108,3 +109,9 @@ def test_an_unknown_name_is_answered_with_the_known_ones(ask):
         match=r"no network 'orb'; there are \['ace_encoder', 'deep_fundamental', 'deepvo'",
     ):
         ask('orb')
+
+
+def test_a_network_is_loaded_by_its_name_alone():
+    assert load_network('superpoint').config == describe(shipped('superpoint')).config
+    with pytest.raises(WeightsError, match='no weights of psmnet are shipped: name a file'):
+        load_network('psmnet')

@@ -30,6 +30,7 @@ from dlcv.networks.weights.files import (
     write,
 )
 from dlcv.networks.weights.recognise import Family, Fit, Undrawn, blueprint, fit, layout, recognise
+from dlcv.networks.weights.shipped import chosen
 
 _PINNED: dict[str, tuple[str, dict[str, Any]]] = {
     'flownet_s': ('flownet', {'variant': 's'}),
@@ -104,7 +105,7 @@ class Loaded:
 
 def load_network(
     name: str,
-    path: str | Path,
+    path: str | Path = '',
     *,
     sha256: str = '',
     max_bytes: int = MAX_BYTES,
@@ -138,17 +139,22 @@ def load_network(
         name: Which network is wanted: ``superpoint``, ``flownet`` (or ``flownet_s``,
             ``flownet_c`` for one variant only), ``monodepth``, ``deepvo``, ``dsac``,
             ``sfmlearner``, ``deep_fundamental``, ``netvlad``.
-        path: Our own file or a checkpoint of a public family.
+        path: Our own file, a checkpoint of a public family, or the name of shipped weights; empty
+            takes the shipped ones.
         sha256: Digest the file must have; empty for any.
         max_bytes: Largest file that is opened.
         ace_encoder: Second file, for ACE alone, whose encoder and head are two files.
         options: Fields of the network's configuration that override the file's, such as ``mean``.
 
     Raises:
-        WeightsError: If the file is refused, is of another network, or an option does not fit it.
+        WeightsError: If the file is refused, is of another network, or an option does not fit it;
+            if none is named and none is shipped.
     """
+    file = chosen(name, path)
+    if file is None:
+        raise WeightsError(f'no weights of {name} are shipped: name a file')
     return load(
-        name, path, sha256=sha256, max_bytes=max_bytes, ace_encoder=ace_encoder, **options
+        name, file, sha256=sha256, max_bytes=max_bytes, ace_encoder=ace_encoder, **options
     ).network
 
 
