@@ -199,12 +199,12 @@ SPEEDS = {
 @pytest.mark.parametrize(
     ('engine', 'precision', 'ranges', 'expected'),
     [
-        ('auto', 'auto', RANGES, 'openvino int8'),
+        ('auto', 'int8', RANGES, 'openvino int8'),
         ('auto', 'auto', None, 'onnxruntime fp32'),
         ('auto', 'fp32', RANGES, 'onnxruntime fp32'),
         ('auto', 'bf16', None, 'openvino bf16'),
         ('torch', 'auto', RANGES, 'torch fp32'),
-        ('openvino', 'auto', RANGES, 'openvino int8'),
+        ('openvino', 'auto', RANGES, 'openvino fp32'),
         ('openvino', 'fp32', RANGES, 'openvino fp32'),
         ('onnxruntime', 'int8', RANGES, 'onnxruntime int8'),
     ],

@@ -36,8 +36,8 @@ def choose(
 
     Args:
         engine: One of `dlcv.interface.engines.ENGINES`.
-        precision: One of `dlcv.interface.engines.PRECISIONS`. ``auto`` is fp32, or int8 where
-            there are ranges and it is faster here.
+        precision: One of `dlcv.interface.engines.PRECISIONS`. ``auto`` is fp32: what rounding to
+            int8 costs a task is for people to weigh.
         device: Kind of the device, ``cpu`` or ``cuda``.
         ranges: Of the weights.
         found: Whether the device was found, not asked for: where it cannot do 16 bits, they become
@@ -54,9 +54,9 @@ def choose(
         raise EngineError(
             f'engine {engine!r} does not run on {device}; there are {", ".join(kinds)}'
         )
-    wanted = ('fp32', 'int8') if precision == 'auto' else (precision,)
+    wanted = 'fp32' if precision == 'auto' else precision
     there = [name for name in installed() if engine in ('auto', name) and name in kinds]
-    pairs = [(name, kind) for name in there for kind in wanted if kind in kinds[name]]
+    pairs = [(name, wanted) for name in there if wanted in kinds[name]]
     if ranges is None:
         pairs = [pair for pair in pairs if pair[1] != 'int8']
     if device == 'cuda':  # TensorRT where it is named: nobody has measured it here

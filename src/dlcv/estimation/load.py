@@ -68,7 +68,7 @@ def load_estimator(
         EngineError: If the engine or the precision is not to be had.
     """
     loaded, origin = _network(network, weights, sha256, allow_untrained)
-    rounds = engine != 'torch' and precision in ('auto', 'int8')
+    rounds = engine != 'torch' and precision == 'int8'
     choice = choose(
         engine,
         precision,

@@ -5,8 +5,7 @@ from __future__ import annotations
 ENGINES = ('auto', 'torch', 'openvino', 'onnxruntime', 'tensorrt')
 """``auto`` is the fastest of those that are installed; ``torch`` is always there."""
 PRECISIONS = ('auto', 'fp32', 'fp16', 'bf16', 'int8')
-"""``auto`` is int8 where the weights come with measured ranges and the processor gains, else
-fp32."""
+"""``auto`` is fp32; int8 is for weights with measured ranges."""
 NEEDS: dict[str, tuple[str, ...]] = {
     'torch': ('torch',),
     'openvino': ('openvino',),

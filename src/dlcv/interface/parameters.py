@@ -179,8 +179,8 @@ class CommonParameters:
     )  # fmt: skip
     precision: str = parameter(
         'auto',
-        'Arithmetic of the network; auto: int8 where it is faster and the weights have measured '
-        'ranges, else fp32; fp16 is for GPUs, bf16 for them and openvino.',
+        'Arithmetic of the network; auto: fp32. fp16 is for GPUs, bf16 for them and openvino, '
+        'int8 for engines and weights with measured ranges (SuperPoint).',
         choices=PRECISIONS,
     )  # fmt: skip
     num_threads: int = parameter(

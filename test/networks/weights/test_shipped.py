@@ -113,5 +113,5 @@ def test_an_unknown_name_is_answered_with_the_known_ones(ask):
 
 def test_a_network_is_loaded_by_its_name_alone():
     assert load_network('superpoint').config == describe(shipped('superpoint')).config
-    with pytest.raises(WeightsError, match='no weights of psmnet are shipped: name a file'):
+    with pytest.raises(WeightsError, match="no network 'psmnet'; there are"):
         load_network('psmnet')
