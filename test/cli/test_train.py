@@ -90,6 +90,12 @@ def weights_of(folder):
     return (folder / 'flownet_s.safetensors').read_bytes()
 
 
+def _costly(name):
+    """Leave those that take ten seconds and more to the nightly run."""
+    costly = name in ('deepvo', 'sfmlearner', 'monodepth', 'netvlad')
+    return pytest.param(name, marks=pytest.mark.slow) if costly else name
+
+
 @pytest.mark.parametrize('name', shipped_recipes())
 def test_each_recipe_file_is_a_recipe_and_its_run(name):
     recipe, run = build(read(recipe_file(name)), name)
@@ -107,7 +113,7 @@ def test_further_training_starts_from_the_shipped_weights(name):
     assert run.precision == 'auto'
 
 
-@pytest.mark.parametrize('name', ONE_OF_EACH)
+@pytest.mark.parametrize('name', [_costly(name) for name in ONE_OF_EACH])
 def test_each_recipe_learns_something_that_its_estimator_loads(name, capfd):
     assert main(['train', name, '--smoke']) == 0
     said = capfd.readouterr().out
@@ -122,6 +128,7 @@ def test_recipes_are_listed_with_what_they_cost(capsys):
     assert all(' steps of ' in line for line in said.splitlines())
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(tiny, tmp_path):
     more = (
         '--set',
@@ -144,6 +151,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tiny, tmp_path):
     assert weights_of(cut) == weights_of(whole)
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_with_twice_the_batch(tiny, tmp_path):
     one, two = tmp_path / 'one', tmp_path / 'two'
     exact = ('--set', 'run.precision=32-true', '--set', 'run.steps=3')

@@ -154,6 +154,7 @@ def test_a_recording_is_never_overwritten_unasked(start, tmp_path):
     assert (tmp_path / 'there.mcap').read_bytes() == b'precious'
 
 
+@pytest.mark.slow
 def test_the_recorder_goes_on_without_a_topic_that_nobody_publishes(start, drive, tmp_path):
     out = tmp_path / 'part.mcap'
     arguments = ('--topics', '/camera/image_raw', '/nobody', '--patience', '8')

@@ -66,6 +66,7 @@ def _node(
     assert 'Traceback' not in errors, errors
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_every_image_of_kittis_size_is_answered(environment: dict[str, str]) -> None:
     topics, watched = [], []

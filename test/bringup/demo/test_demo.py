@@ -43,6 +43,7 @@ def test_every_node_answers_and_is_compared_with_the_truth(options):
     assert any('showing them 4 s' in line for line in told)
 
 
+@pytest.mark.slow
 @pytest.mark.ros
 @pytest.mark.usefixtures('domain')
 def test_the_shipped_map_knows_the_room_that_is_shown(tmp_path):

@@ -173,6 +173,7 @@ def test_the_layered_scenes_are_the_same_each_time_and_their_truth_holds(monkeyp
         assert explained.warped.value < 0.5 * explained.unwarped.value
 
 
+@pytest.mark.slow
 def test_the_worlds_are_several_and_their_truth_holds(monkeypatch):
     monkeypatch.setattr(flow_sets, 'SIZE', (64, 48))
     monkeypatch.setattr(flow_sets, 'WORLD_TIMES', 2)

@@ -101,6 +101,7 @@ def test_pairs_may_be_further_apart(folder, weights):
 
 
 @pytest.mark.usefixtures('sift')
+@pytest.mark.slow
 def test_worlds_are_a_set_of_their_own(monkeypatch, weights):
     monkeypatch.setattr(bench, '_SIZE', (96, 64))
     report = bench.run(bench.Options(sets=('world',), weights=(weights,), limit=2))

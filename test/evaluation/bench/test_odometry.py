@@ -154,6 +154,7 @@ def test_paths_are_drawn_where_asked_for(folder, tmp_path):
     assert picture.shape == (720, 960, 3)
 
 
+@pytest.mark.slow
 def test_worlds_are_ways_of_one_motion(monkeypatch):
     monkeypatch.setattr(odometry_ways, 'SIZE', (64, 48))
     monkeypatch.setattr(odometry_ways, 'WAYS', 1)

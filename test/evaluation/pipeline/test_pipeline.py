@@ -56,6 +56,7 @@ def retry(folder, choice=None):
 # What is replayed
 
 
+@pytest.mark.slow
 def test_two_trials_give_the_same_bytes(room_bag, attempt, tmp_path):
     nodes = 'superpoint,flownet,deepvo'
     first, second = (attempt(room_bag, nodes, folder) for folder in ('a', 'b'))
@@ -478,6 +479,7 @@ def limited(limit, *arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_answers_on_a_full_disk_can_be_evaluated_elsewhere(tmp_path):
     walk = WorldRecording(camera=ideal_camera(320, 240), frames=10, workers=1)
     write_recording(walk, tmp_path / 'walk.mcap')

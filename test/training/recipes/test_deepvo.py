@@ -87,6 +87,7 @@ def test_the_public_codes_labels_may_be_asked_for(recipe: DeepVORecipe) -> None:
     assert np.array_equal(recipe.labels(poses), pair_labels(poses))
 
 
+@pytest.mark.slow
 def test_a_sample_is_a_function_of_seed_and_number(recipe: DeepVORecipe) -> None:
     one, same, other = recipe.samples(1)[3], recipe.samples(1)[3], recipe.samples(2)[3]
     assert all(np.array_equal(one[key], same[key]) for key in one)

@@ -84,6 +84,7 @@ class Knowing(nn.Module):
         return self.pyramid, self.motions, ()
 
 
+@pytest.mark.slow
 def test_the_truth_is_cheaper_than_other_depths_whatever_the_unit(recipe: SfMLearnerRecipe) -> None:
     recipe = replace(recipe, changes=STILL, strides=(2,))
     batch = batch_of(recipe, 4)
@@ -98,6 +99,7 @@ def test_the_truth_is_cheaper_than_other_depths_whatever_the_unit(recipe: SfMLea
     assert cost(0.1, 1.0) == pytest.approx(right, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_sample_is_a_function_of_seed_and_number(recipe: SfMLearnerRecipe) -> None:
     one, same, other = recipe.samples(1)[3], recipe.samples(1)[3], recipe.samples(2)[3]
     assert all(np.array_equal(one[key], same[key]) for key in one)
@@ -207,6 +209,7 @@ def test_it_starts_with_depths_near_one(recipe: SfMLearnerRecipe, network: Depth
 
 
 class TestFigures:
+    @pytest.mark.slow
     def test_depth_and_motion_are_judged_beside_what_sees_nothing(self, recipe, network) -> None:
         with torch.no_grad():
             figures = recipe.validate(network)
