@@ -78,10 +78,9 @@ def thinned(full: Tensor, answer: Tensor) -> Tensor:
         ShapeError: If the sizes are no whole multiples.
     """
     step = full.shape[-1] // answer.shape[-1]
-    found = full[..., step // 2 :: step, step // 2 :: step] if step else full
-    if found.shape[1:] != answer.shape[2:]:
+    if tuple(step * side for side in answer.shape[2:]) != tuple(full.shape[1:]):
         raise ShapeError(
             f'an answer of {tuple(answer.shape[2:])} does not go into a truth of '
             f'{tuple(full.shape[1:])} a whole number of times'
         )
-    return found
+    return full[..., step // 2 :: step, step // 2 :: step]
