@@ -5,13 +5,13 @@ Letters in this file: H W picture size in pixels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import log
 
 import numpy as np
 import torch
-from torch import nn
 
 from dlcv.data.world import SampleConfig, WorldSamples
 from dlcv.estimation.monodepth import metric_depth
@@ -85,10 +85,10 @@ class DepthJudge:
 
 
 @torch.no_grad()
-def finest(network: Monodepth, view: Snapshot) -> FloatArray:
-    """Return the finest maps ``(2 or 3, H, W)`` of a picture."""
+def finest(network: Monodepth, picture: ByteImage) -> FloatArray:
+    """Return the finest maps ``(2 or 3, H, W)`` of a picture ``(H, W, 3)``."""
     device = next(network.parameters()).device
-    image = torch.from_numpy(channels_first(view.frame.image))[None].to(device).float() / 255
+    image = torch.from_numpy(channels_first(picture))[None].to(device).float() / 255
     return np.asarray(network(image)[0][0].float().cpu().numpy(), np.float32)
 
 
@@ -123,20 +123,19 @@ def depth_figures(
     }
 
 
-def shown_pairs(network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
+def shown_pairs(
+    batch: Batch, disparity: Callable[[ByteImage, ByteImage], FloatArray]
+) -> dict[str, ByteImage]:
     """Return the pairs of a batch, four at most, with the disparity of the left view.
 
     Args:
-        network: A `Monodepth`.
         batch: Has ``left`` and ``right``, ``(B, 3, H, W)`` uint8.
+        disparity: Says that of the left ``(H, W, 3)``, given both, ``(H, W)``.
     """
-    assert isinstance(network, Monodepth)
     rows = []
     for left, right in list(zip(batch['left'], batch['right'], strict=True))[:4]:
-        with torch.no_grad():
-            disparity = network(left[None].float() / 255)[0][0, 0].float().cpu().numpy()
         shown = [image.permute(1, 2, 0).cpu().numpy() for image in (left, right)]
-        rows.append(np.hstack([*shown, disparity_colours(disparity)]))
+        rows.append(np.hstack([*shown, disparity_colours(disparity(*shown))]))
     return {'pairs': np.vstack(rows)}
 
 

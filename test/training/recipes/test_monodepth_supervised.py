@@ -14,12 +14,9 @@ from dlcv.data.augment.photometric import OFF
 from dlcv.data.world import SampleConfig, WorldSamples
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig
 from dlcv.networks.weights import save_network
+from dlcv.training.depth_pairs import DepthSamples, PairChanges
 from dlcv.training.recipe import TrainError
-from dlcv.training.recipes.monodepth_supervised import (
-    DepthSamples,
-    PairChanges,
-    SupervisedMonodepthRecipe,
-)
+from dlcv.training.recipes.monodepth_supervised import SupervisedMonodepthRecipe
 
 PLAIN = PairChanges(mirror=0, light=OFF, speechless=0)
 

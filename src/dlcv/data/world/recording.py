@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -355,6 +355,23 @@ class _Shot:
 def motions_in(scene: str) -> tuple[str, ...]:
     """Return the motions that there is room for in a scene."""
     return tuple(name for name in MOTIONS if name != 'car' or scene == 'street')
+
+
+def check_kinds(scenes: Sequence[str], motions: Sequence[str]) -> None:
+    """Refuse kinds of world and of motion that cannot be drawn from.
+
+    Raises:
+        WorldError: If there is no such scene or none at all, or one has room for no motion.
+    """
+    unknown = [name for name in scenes if name not in SCENES]
+    if unknown or not scenes:
+        raise WorldError(f'no scene {unknown}; there are {", ".join(SCENES)}')
+    for scene in scenes:
+        if not set(motions) & set(motions_in(scene)):
+            raise WorldError(
+                f'none of the motions {", ".join(motions) or "(none)"} has room in the '
+                f'scene {scene!r}; there are {", ".join(motions_in(scene))}'
+            )
 
 
 def any_camera(

@@ -28,11 +28,11 @@ import numpy as np
 
 from dlcv.data.world.recording import (
     BASELINES,
-    SCENES,
     WorldRecording,
     WorldSnapshot,
     any_camera,
     any_sensor,
+    check_kinds,
     motions_in,
 )
 from dlcv.data.world.scene import Photos, WorldError
@@ -116,15 +116,7 @@ class SampleConfig:
     finest: int = 1
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.scenes if name not in SCENES]
-        if unknown or not self.scenes:
-            raise WorldError(f'no scene {unknown}; there are {", ".join(SCENES)}')
-        for scene in self.scenes:
-            if not set(self.motions) & set(motions_in(scene)):
-                raise WorldError(
-                    f'none of the motions {", ".join(self.motions) or "(none)"} has room in the '
-                    f'scene {scene!r}; there are {", ".join(motions_in(scene))}'
-                )
+        check_kinds(self.scenes, self.motions)
         if min(self.frames, self.per_world) < 1 or min(self.worlds, self.flyers) < 0:
             raise WorldError(
                 'samples need frames and per_world >= 1, worlds and flyers >= 0; got '

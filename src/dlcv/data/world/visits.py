@@ -17,10 +17,10 @@ import numpy.typing as npt
 
 from dlcv.data.world.noise import Rng
 from dlcv.data.world.recording import (
-    SCENES,
     START_NS,
     any_camera,
     any_sensor,
+    check_kinds,
     motions_in,
     stage_of,
 )
@@ -67,15 +67,7 @@ class VisitConfig:
     finest: int = 1
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.scenes if name not in SCENES]
-        if unknown or not self.scenes:
-            raise WorldError(f'no scene {unknown}; there are {", ".join(SCENES)}')
-        for scene in self.scenes:
-            if not set(self.motions) & set(motions_in(scene)):
-                raise WorldError(
-                    f'none of the motions {", ".join(self.motions) or "(none)"} has room in the '
-                    f'scene {scene!r}; there are {", ".join(motions_in(scene))}'
-                )
+        check_kinds(self.scenes, self.motions)
         if min(self.visits, self.views) < 1 or self.flyers < 0 or any(n % 8 for n in self.size):
             raise WorldError(
                 'visits need visits and views >= 1, flyers >= 0 and a size of multiples of 8, got '

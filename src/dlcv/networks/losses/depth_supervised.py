@@ -84,10 +84,24 @@ def spread_loss(spread: Tensor, disparity: Tensor, truth: Tensor, known: Tensor)
     expect_same(spread, truth, 'spread and truth')
     with torch.no_grad():
         error = (disparity.clamp(min=_LEAST).log() - truth.clamp(min=_LEAST).log()).abs()
-    bounded = spread.clamp(*_SPREADS)
+    return laplace_loss(spread, error, known, _SPREADS)
+
+
+def laplace_loss(
+    spread: Tensor, error: Tensor, counted: Tensor, bounds: tuple[float, float]
+) -> Tensor:
+    """Return the mean negative log-likelihood of errors, but for a constant.
+
+    Args:
+        spread: ``(B, H, W)`` logarithm of the scale of the Laplacian.
+        error: The same of the absolute errors; no gradient should go into them.
+        counted: The same, bool: what counts.
+        bounds: Of the logarithm.
+    """
+    bounded = spread.clamp(*bounds)
     # Beyond the bounds the gradient would be lost for ever; a weak pull leads back.
     outside = 0.01 * (spread - bounded).abs()
-    return mean_of(error * (-bounded).exp() + bounded + outside, known)
+    return mean_of(error * (-bounded).exp() + bounded + outside, counted)
 
 
 def mean_of(values: Tensor, counted: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dlcv.networks.layers.shapes import ShapeError, expect, expect_same
-from dlcv.networks.losses.depth_supervised import mean_of
+from dlcv.networks.losses.depth_supervised import laplace_loss, mean_of
 
 _SPREADS = (-4.0, 5.0)  # logarithms of pixels: errors of a fiftieth and of a hundred and fifty
 
@@ -63,10 +63,7 @@ def spread_loss(answer: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     target, counted = thinned(truth, answer), thinned(known, answer)
     with torch.no_grad():
         error = (answer[:, 0] - target.where(counted, answer[:, 0])).abs()
-    bounded = answer[:, 1].clamp(*_SPREADS)
-    # Beyond the bounds the gradient would be lost for ever; a weak pull leads back.
-    outside = 0.01 * (answer[:, 1] - bounded).abs()
-    return mean_of(error * (-bounded).exp() + bounded + outside, counted)
+    return laplace_loss(answer[:, 1], error, counted, _SPREADS)
 
 
 def thinned(full: Tensor, answer: Tensor) -> Tensor:

@@ -19,13 +19,12 @@ from dlcv.metrics.baselines.disparity import semi_global_matching
 from dlcv.metrics.disparity import disparity_errors, mean_of_pictures
 from dlcv.networks.dispnet import DispNet, DispNetConfig
 from dlcv.networks.losses.disparity import disparity_loss, spread_loss
+from dlcv.training.depth import shown_pairs
+from dlcv.training.depth_pairs import PairChanges, depth_samples
 from dlcv.training.flow_samples import channels_first
 from dlcv.training.recipe import Batch, Samples, TrainError
-from dlcv.training.recipes.monodepth_supervised import DepthPairs, DepthSamples, PairChanges
-from dlcv.training.shards import renewed_of_worlds
 from dlcv.training.start import filled
 from dlcv.types import ByteImage, FloatArray
-from dlcv.view.depth import disparity_colours
 
 _HELD_OUT = 20160627  # seed of the validation's worlds; no run has it
 
@@ -98,16 +97,15 @@ class DispNetRecipe:
 
     def samples(self, seed: int) -> Samples:
         """Return stereo pairs with the truth of both; see `DepthSamples`."""
-        pairs = renewed_of_worlds(
-            DepthPairs,
+        return depth_samples(
             self.worlds,
             self.photos,
             seed,
+            self.changes,
             window=self.window,
             uses=self.uses,
             folder=self.shards_folder,
         )
-        return DepthSamples(pairs, self.changes, seed)
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the weighted sum and its unweighted terms."""
@@ -144,11 +142,7 @@ class DispNetRecipe:
     def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
         """Return the pairs of the batch, four at most, with the disparity."""
         assert isinstance(network, DispNet)
-        rows = []
-        for left, right in list(zip(batch['left'], batch['right'], strict=True))[:4]:
-            shown = [image.permute(1, 2, 0).cpu().numpy() for image in (left, right)]
-            rows.append(np.hstack([*shown, disparity_colours(answered(network, *shown))]))
-        return {'pairs': np.vstack(rows)}
+        return shown_pairs(batch, lambda left, right: answered(network, left, right))
 
     def smoke(self) -> DispNetRecipe:
         """Return a version with a tiny network and few pictures of painted worlds."""

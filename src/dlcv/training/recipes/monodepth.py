@@ -107,12 +107,15 @@ class MonodepthRecipe:
         """Return errors of metric depth in held-out worlds, and those of the mean depth."""
         assert isinstance(network, Monodepth)
         judge = self._judge()
-        found = [judge.metric(finest(network, view)[0], view) for view in judge.held_out()]
+        found = [
+            judge.metric(finest(network, view.frame.image)[0], view) for view in judge.held_out()
+        ]
         return judge.figures(found)
 
     def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
         """Return the pairs of the batch, four at most, with the disparity of the left view."""
-        return shown_pairs(network, batch)
+        assert isinstance(network, Monodepth)
+        return shown_pairs(batch, lambda left, _right: finest(network, left)[0])
 
     def smoke(self) -> MonodepthRecipe:
         """Return a version with a tiny network and few pictures of painted worlds."""

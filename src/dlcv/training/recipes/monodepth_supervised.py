@@ -11,50 +11,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dlcv.data.augment.photometric import PhotometricConfig, photometric
-from dlcv.data.augment.speechless import speechless
-from dlcv.data.world import SampleConfig, WorldSamples
+from dlcv.data.world import SampleConfig
 from dlcv.metrics.depth import sparsification
 from dlcv.networks.losses.depth_supervised import mean_of, spread_loss, supervised_loss
 from dlcv.networks.losses.monodepth import MonodepthLossConfig, monodepth_loss
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig
 from dlcv.training.depth import DepthJudge, finest, shown_pairs, with_small_disparity
-from dlcv.training.flow_samples import channels_first
-from dlcv.training.recipe import Batch, Sample, Samples, TrainError
-from dlcv.training.shards import renewed_of_worlds
+from dlcv.training.depth_pairs import PairChanges, depth_samples
+from dlcv.training.recipe import Batch, Samples, TrainError
 from dlcv.training.start import filled
-from dlcv.types import ByteImage, FloatArray
-
-_FARTHEST = 200.0  # metres; the sky is learned to be there
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PairChanges:
-    """How a pair with its depth is changed.
-
-    Attributes:
-        mirror: Probability that left and right are exchanged, in each picture and between the two.
-        light: How far light and recording change, in both views alike but for the noise.
-        speechless: Probability that the pictures say nothing: black, white, one colour, noise or
-            covered. The network is then taught to be unsure, and nothing else.
-    """
-
-    mirror: float = 0.5
-    light: PhotometricConfig = field(default_factory=PhotometricConfig)
-    speechless: float = 0.03
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.mirror <= 1 and 0 <= self.speechless < 1):
-            raise TrainError(
-                'changes of pairs need mirror in [0, 1] and speechless in [0, 1), got '
-                f'{self.mirror} and {self.speechless}'
-            )
+from dlcv.types import ByteImage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,16 +93,15 @@ class SupervisedMonodepthRecipe:
 
     def samples(self, seed: int) -> Samples:
         """Return stereo pairs with their depth; see `DepthSamples`."""
-        pairs = renewed_of_worlds(
-            DepthPairs,
+        return depth_samples(
             self.worlds,
             self.photos,
             seed,
+            self.changes,
             window=self.window,
             uses=self.uses,
             folder=self.shards_folder,
         )
-        return DepthSamples(pairs, self.changes, seed)
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the weighted sum and its unweighted terms."""
@@ -167,7 +137,7 @@ class SupervisedMonodepthRecipe:
         judge = self._judge()
         found, areas = [], []
         for view in judge.held_out():
-            maps = finest(network, view)
+            maps = finest(network, view.frame.image)
             assert view.depth is not None
             found.append(judge.metric(maps[0], view))
             areas.append(sparsification(found[-1], view.depth, -maps[2]).above_oracle)
@@ -175,7 +145,8 @@ class SupervisedMonodepthRecipe:
 
     def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
         """Return the pairs of the batch, four at most, with the disparity of the left view."""
-        return shown_pairs(network, batch)
+        assert isinstance(network, Monodepth)
+        return shown_pairs(batch, lambda left, _right: finest(network, left)[0])
 
     def smoke(self) -> SupervisedMonodepthRecipe:
         """Return a version with a tiny network and few pictures of painted worlds."""
@@ -201,65 +172,3 @@ class SupervisedMonodepthRecipe:
             worlds=self.worlds,
             validation_pictures=self.validation_pictures,
         )
-
-
-class DepthPairs:
-    """Stereo pairs of worlds with the truth of both views.
-
-    A sample has ``left`` and ``right``, ``(H, W, 3)`` uint8, ``inverse``, ``(2, H, W)`` float16:
-    phi over depth, 1/m, which times a baseline is the disparity as a fraction of the width; NaN
-    where unknown; and ``baseline`` in metres.
-    """
-
-    def __init__(self, worlds: WorldSamples) -> None:
-        self._worlds = worlds
-
-    def __getitem__(self, index: int) -> Sample:
-        """Render the pair of that number."""
-        recording = self._worlds.recording(index)
-        (view,) = recording
-        assert view.right is not None
-        assert view.frame.camera is not None
-        phi = view.frame.camera.fx / view.frame.width
-        depths = np.stack([cast('FloatArray', view.depth), cast('FloatArray', view.right_depth)])
-        inverse = np.float32(phi) / depths.clip(1e-3, _FARTHEST)
-        return {
-            'left': view.frame.image,
-            'right': view.right.image,
-            'inverse': inverse.astype(np.float16),
-            'baseline': np.asarray(recording.baseline, np.float32),
-        }
-
-
-class DepthSamples:
-    """Pairs as `DepthPairs` gives them, changed; each a function of seed and number.
-
-    Their ``left`` and ``right`` are ``(3, H, W)`` uint8; ``speaks`` is False where the pictures
-    were replaced by some that say nothing.
-    """
-
-    def __init__(self, pairs: Samples, changes: PairChanges, seed: int) -> None:
-        self._pairs, self._changes, self._seed = pairs, changes, seed
-
-    def __getitem__(self, index: int) -> Sample:
-        """Return the pair of that number."""
-        pair = self._pairs[index]
-        left, right = (np.asarray(pair[name], np.uint8) for name in ('left', 'right'))
-        inverse = np.asarray(pair['inverse'], np.float16)
-        rng = np.random.default_rng([self._seed, index, 1])
-        if rng.random() < self._changes.mirror:
-            left, right = right[:, ::-1], left[:, ::-1]
-            inverse = inverse[::-1, :, ::-1]
-        speaks = not rng.random() < self._changes.speechless
-        if speaks:
-            both = photometric(np.hstack([left, right]), rng, self._changes.light)
-            left, right = np.split(both, 2, axis=1)
-        else:
-            left = right = speechless(rng, left)
-        return {
-            'left': channels_first(left),
-            'right': channels_first(right),
-            'inverse': np.ascontiguousarray(inverse),
-            'baseline': pair['baseline'],
-            'speaks': np.asarray(speaks),
-        }
