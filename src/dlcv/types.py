@@ -61,6 +61,11 @@ class Camera:
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
 
     @property
+    def focal(self) -> float:
+        """Pixels per unit of x/z and y/z, on average."""
+        return (self.fx + self.fy) / 2
+
+    @property
     def distorted(self) -> bool:
         """Whether any distortion coefficient differs from zero."""
         return any(self.distortion)

@@ -11,6 +11,8 @@ import numpy as np
 from dlcv.cli.main import CommandError
 from dlcv.cli.recordings import add_recording_arguments, bag_options, open_sources
 from dlcv.files import expanded
+from dlcv.geometry.frames import inverse
+from dlcv.geometry.trajectory import extent
 from dlcv.progress import bars
 
 if TYPE_CHECKING:
@@ -85,9 +87,8 @@ def run(args: argparse.Namespace) -> int:
 
 def moved(first: FloatArray, second: FloatArray, distance: float, angle: float) -> bool:
     """Return whether two poses ``(4, 4)`` are so many metres or radians apart, or more."""
-    gone = float(np.linalg.norm(second[:3, 3] - first[:3, 3]))
-    cosine = (np.trace(first[:3, :3].T @ second[:3, :3]) - 1) / 2
-    return gone >= distance or float(np.arccos(np.clip(cosine, -1, 1))) >= angle
+    gone, turned = extent(inverse(np.asarray(first, np.float64)) @ second)
+    return bool(gone >= distance or turned >= angle)
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from dlcv.estimation.odometry.bundle import MotionPriors
 from dlcv.estimation.odometry.initial import LEAST as FEWEST
 from dlcv.estimation.odometry.initial import possible_motions, turn_of_rays
-from dlcv.estimation.odometry.landmarks import LEAST
+from dlcv.estimation.odometry.landmarks import LEAST, rows_among
 from dlcv.estimation.odometry.reprojection import reproject, squares
 from dlcv.estimation.odometry.triangulation import Triangulated, triangulate
 from dlcv.estimation.odometry.window import Adjusted, Window, adjust
@@ -141,8 +141,7 @@ class Pictures:
         Returns:
             ``(3, 3)`` the turn first_from_newest; None if it shows too few of the points.
         """
-        rows = np.minimum(np.searchsorted(self._names, names), len(self._names) - 1)
-        ours = self._names[rows] == names
+        rows, ours = rows_among(self._names, names)
         order = np.flatnonzero(ours)[np.argsort(rows[ours])]
         rows, xy = rows[order], xy[order]
         self.parallax = 0.0

@@ -20,6 +20,19 @@ LEAST = 1e-4
 """Inverse depth, 1/unit: farther is as good as infinite."""
 
 
+def rows_among(known: Indices, names: Indices) -> tuple[Indices, npt.NDArray[np.bool_]]:
+    """Return ``(N,)`` where names stand among some known ones, and which of them do.
+
+    Args:
+        known: ``(L,)`` rising.
+        names: ``(N,)``.
+    """
+    if not len(known):
+        return np.zeros(len(names), np.int64), np.zeros(len(names), np.bool_)
+    rows = np.minimum(np.searchsorted(known, names), len(known) - 1)
+    return rows, known[rows] == names
+
+
 @dataclass(kw_only=True, slots=True, eq=False)
 class LandmarkTable:
     """Points of the scene, one to a row, by rising name.
@@ -76,10 +89,7 @@ class LandmarkTable:
 
     def rows_of(self, names: Indices) -> tuple[Indices, npt.NDArray[np.bool_]]:
         """Return ``(N,)`` the rows of some names, and which of them are there."""
-        if not len(self):
-            return np.zeros(len(names), np.int64), np.zeros(len(names), np.bool_)
-        rows = np.minimum(np.searchsorted(self.name, names), len(self) - 1)
-        return rows, self.name[rows] == names
+        return rows_among(self.name, names)
 
     def keep(self, which: npt.NDArray[np.bool_]) -> None:
         """Forget all others."""

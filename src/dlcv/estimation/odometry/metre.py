@@ -195,6 +195,11 @@ def depth_camera_stddev(metres: FloatArray, spread: FloatArray) -> Matrix:
     return np.asarray(np.hypot(noise, spread))
 
 
+def inverse_depths(metres: FloatArray, spread: FloatArray) -> tuple[Matrix, Matrix]:
+    """Return what a depth camera says, as `depths_at` has it, as ``(N,)`` 1/m and deviations."""
+    return 1 / metres, depth_camera_stddev(metres, spread) / np.square(metres)
+
+
 def stereo_depths(
     left: npt.NDArray[np.uint8],
     right: npt.NDArray[np.uint8],

@@ -22,19 +22,20 @@ def moved_by(pose: FloatArray, step: FloatArray) -> Matrix:
 
 
 def hat(v: FloatArray) -> Matrix:
-    """Return the matrix ``(3, 3)`` with which ``v`` ``(3,)`` multiplies as a cross product."""
-    x, y, z = v
-    return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]], np.float64)
+    """Return ``(..., 3, 3)`` with which ``v`` ``(..., 3)`` multiplies as a cross product."""
+    found = np.zeros((*v.shape, 3))
+    x, y, z = v[..., 0], v[..., 1], v[..., 2]
+    found[..., 0, 1], found[..., 0, 2], found[..., 1, 2] = -z, y, -x
+    found[..., 1, 0], found[..., 2, 0], found[..., 2, 1] = z, -y, x
+    return found
 
 
 def turn_jacobian(turn: FloatArray) -> Matrix:
-    """Return how ``log(exp(d) exp(turn))`` changes with a small ``d``, ``(3, 3)``.
+    """Return how ``log(exp(d) exp(turn))`` changes with a small ``d``, ``(..., 3, 3)``.
 
     Inverse of SO(3)'s left Jacobian (Barfoot, "State estimation for robotics", 2017, 7.77).
     """
-    angle, k = float(np.linalg.norm(turn)), hat(turn)
-    if angle < 1e-3:
-        quadratic = 1 / 12
-    else:
-        quadratic = (1 - angle / 2 / np.tan(angle / 2)) / angle**2
+    angle, k = np.linalg.norm(turn, axis=-1)[..., None, None], hat(turn)
+    safe = np.maximum(angle, 1e-3)
+    quadratic = np.where(angle < 1e-3, 1 / 12, (1 - safe / 2 / np.tan(safe / 2)) / safe**2)
     return np.asarray(np.eye(3) - k / 2 + quadratic * (k @ k))

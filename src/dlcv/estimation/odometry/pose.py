@@ -47,6 +47,20 @@ class Landmarks:
     inverse_depth: FloatArray
     variance: FloatArray
 
+    @classmethod
+    def seen_by(
+        cls, odom_from_anchor: FloatArray, points: FloatArray, variance: FloatArray
+    ) -> Landmarks:
+        """Return points ``(N, 3)`` that one camera ``(4, 4)`` is to have found, in its axes."""
+        z = points[:, 2]
+        return cls(
+            odom_from_anchor=odom_from_anchor[None],
+            anchor=np.zeros(len(points), np.intp),
+            rays=points[:, :2] / z[:, None],
+            inverse_depth=1 / z,
+            variance=variance,
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PosePrior:
@@ -81,6 +95,11 @@ class RefinedPose:
     inliers: npt.NDArray[np.bool_]
     chi2: float
     iterations: int
+
+    @property
+    def stated(self) -> Matrix:
+        """``(6, 6)`` the covariance, wider where points agree worse than they should."""
+        return max(1.0, self.chi2) * self.covariance
 
 
 def refine_pose(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.estimation.odometry.metre import Metre, depth_camera_stddev, depths_at, stereo_depths
+from dlcv.estimation.odometry.metre import Metre, depths_at, inverse_depths, stereo_depths
 from dlcv.estimation.odometry.scale import ScaleSource
 from dlcv.estimation.odometry.view import Points
 from dlcv.estimation.pictures import grey
@@ -65,8 +65,7 @@ def look(
         return points, metres
     if not metre.allowed('depth'):
         return points, unknown
-    deviation = depth_camera_stddev(metres, spread) / np.square(metres)
-    return _measured(points, metre, 'depth', 1 / metres, np.asarray(deviation)), unknown
+    return _measured(points, metre, 'depth', *inverse_depths(metres, spread)), unknown
 
 
 def _chosen(keypoints: Keypoints, aids: Aids, limit: int) -> tuple[FloatArray, FloatArray]:

@@ -20,7 +20,7 @@ from dlcv.estimation.odometry.adjustment import (
 )
 from dlcv.estimation.odometry.guesses import new_depths
 from dlcv.estimation.odometry.keyframes import Keyframes
-from dlcv.estimation.odometry.landmarks import Fresh, Sighting
+from dlcv.estimation.odometry.landmarks import Fresh, Sighting, rows_among
 from dlcv.estimation.odometry.pose import RefinedPose
 from dlcv.estimation.odometry.resection import FEWEST, Location, Resection, Weigh
 from dlcv.estimation.odometry.start import Start
@@ -34,9 +34,7 @@ Indices = npt.NDArray[np.int64]
 
 _SHARE = 0.3  # of the matches that must agree
 _LEFT = 0.1  # of the landmarks that agreed in the last picture, that must agree in this one
-_NEARBY = (
-    0.5  # of these, that must be found where they are expected, or all are looked for anywhere
-)
+_NEARBY = 0.5  # of these, that must be found where they are expected, or anywhere else is looked
 _STILL, _STEADY = 0.15, 0.6  # median shift in pixels, and share of points that must stand
 _SHIFT = 0.4  # pixels that a standing point may seem to move
 _REMEMBERED, _UNCONFIRMED = 8, 3  # pictures without which landmarks are forgotten
@@ -221,7 +219,7 @@ class Tracker:
         self.pose = refined.odom_from_camera
         self._held_by = points.number
         self._held = Held(self.window.landmarks.name[agree.rows], agree.xy, agree.stddev)
-        self.covariance = max(1.0, refined.chi2) * refined.covariance
+        self.covariance = refined.stated
         if self._start is not None:
             self.covariance = self.covariance + self._start.ambiguity
         if self._due(points, agree):
@@ -286,8 +284,7 @@ class Tracker:
         """Whether a picture is to be a keyframe: much is new, or much has moved."""
         last = self.window.frames[-1]
         names = self.window.landmarks.name[agree.rows]
-        at = np.minimum(np.searchsorted(last.landmarks, names), len(last.landmarks) - 1)
-        common = last.landmarks[at] == names
+        at, common = rows_among(last.landmarks, names)
         shared = int(np.count_nonzero(common))
         if not self._shared:
             self._shared = shared

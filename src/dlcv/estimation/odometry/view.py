@@ -44,7 +44,7 @@ class Points:
     @property
     def focal(self) -> float:
         """Pixels per unit of x/z."""
-        return (self.camera.fx + self.camera.fy) / 2
+        return self.camera.focal
 
     def rays(self, pixels: FloatArray) -> npt.NDArray[np.float64]:
         """Return ``(N, 2)`` x/z and y/z of some pixels."""

@@ -17,6 +17,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import splu
 from scipy.spatial.transform import Rotation
 
+from dlcv.estimation.odometry.perturbation import hat, turn_jacobian
+
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -82,8 +84,8 @@ def residuals(
     older, newer = np.zeros((count, size, size)), np.zeros((count, size, size))
     newer[:, :3, :3] = back * unit[:, :, None]
     older[:, :3, :3] = -newer[:, :3, :3]
-    older[:, :3, 3:6] = newer[:, :3, :3] @ hats(way)
-    newer[:, 3:6, 3:6] = _turn_jacobians(angle) @ back
+    older[:, :3, 3:6] = newer[:, :3, :3] @ hat(way)
+    newer[:, 3:6, 3:6] = turn_jacobian(angle) @ back
     older[:, 3:6, 3:6] = -newer[:, 3:6, 3:6]
     if size == 7:
         error[:, 6] = log_scale[edges.newer] - log_scale[edges.older] - edges.log_scale
@@ -205,18 +207,3 @@ class System:
         if self.size == 7:
             logs[self.free] += steps[:, 6]
         return poses, logs
-
-
-def hats(v: Matrix) -> Matrix:
-    """Return ``(E, 3, 3)`` matrices that multiply as a cross product with ``(E, 3)``."""
-    x, y, z = v.T
-    zero = np.zeros_like(x)
-    return np.stack((zero, -z, y, z, zero, -x, -y, x, zero), -1).reshape(-1, 3, 3)
-
-
-def _turn_jacobians(turn: Matrix) -> Matrix:
-    """Return ``(E, 3, 3)`` how ``log(exp(d) exp(turn))`` changes with a small ``d``."""
-    angle, k = np.linalg.norm(turn, axis=1)[:, None, None], hats(turn)
-    safe = np.maximum(angle, 1e-3)
-    quadratic = np.where(angle < 1e-3, 1 / 12, (1 - safe / 2 / np.tan(safe / 2)) / safe**2)
-    return np.asarray(np.eye(3) - k / 2 + quadratic * (k @ k))

@@ -20,7 +20,8 @@ import numpy.typing as npt
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from dlcv.estimation.slam.equations import LEAST, Edges, System, hats, residuals
+from dlcv.estimation.odometry.perturbation import hat
+from dlcv.estimation.slam.equations import LEAST, Edges, System, residuals
 from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
@@ -165,7 +166,7 @@ def surprises(poses: Matrix, logs: Matrix, edges: Edges, size: int) -> Matrix:
     back = np.linalg.inv(_to_origin(poses[edges.older], logs[edges.older], size))
     way = back @ (summed[last] - summed[first]) @ np.swapaxes(back, 1, 2)
     lever = np.broadcast_to(np.eye(size), way.shape).copy()
-    lever[:, :3, 3:6] = -hats(edges.motion[:, :3, 3])
+    lever[:, :3, 3:6] = -hat(edges.motion[:, :3, 3])
     if size == 7:
         lever[:, :3, 6] = edges.motion[:, :3, 3]
     joint = lever @ way @ np.swapaxes(lever, 1, 2) + edges.covariance[:, :size, :size]
@@ -178,7 +179,7 @@ def _to_origin(poses: Matrix, logs: Matrix, size: int) -> Matrix:
     shift = np.zeros((len(poses), size, size))
     shift[:, :3, :3] = turn * np.exp(logs)[:, None, None]
     shift[:, 3:6, 3:6] = turn
-    shift[:, :3, 3:6] = hats(place) @ turn
+    shift[:, :3, 3:6] = hat(place) @ turn
     if size == 7:
         shift[:, :3, 6] = -place
         shift[:, 6, 6] = 1.0

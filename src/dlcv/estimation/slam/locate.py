@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from dlcv.estimation.odometry.pose import Landmarks as Seen
 from dlcv.estimation.odometry.pose import refine_pose
-from dlcv.estimation.slam.loops import Found, LoopSettings, alike, find, same, spanned_area
+from dlcv.estimation.slam.loops import Found, Guards, alike, find, same, spanned_area
 from dlcv.estimation.slam.place import Keyframe, Landmarks, PlaceMap, decoded, encoded
 from dlcv.estimation.slam.points import NOISE, in_camera, located, matches, rays_of
+from dlcv.geometry.trajectory import scaled
 from dlcv.types import Camera, FloatArray, Keypoints
 
 Matrix = npt.NDArray[np.float64]
@@ -29,15 +30,10 @@ _COVISIBLE = 15.0  # pixels from where it should be within which a landmark is l
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LocateSettings:
+class LocateSettings(Guards):
     """When a picture counts as found.
 
     Attributes:
-        candidates: Keyframes that are tried, at most.
-        likeness: Cosine of descriptors of places from which on they are.
-        inliers: Landmarks that must agree on the pose.
-        share: Of the matches with the best keyframe, that must.
-        area: Of the picture, that the inliers must span.
         common: Share of the landmarks' distance by which all of them are off together, as the
             keyframes are that saw them; what their agreement cannot tell.
     """
@@ -99,18 +95,11 @@ class Localizer:
                 f'the map describes places by {wanted} numbers, the picture by {len(looks)}'
             )
         picture = _picture(keypoints, camera, looks)
-        s = self.settings
-        loops = LoopSettings(
-            candidates=s.candidates,
-            likeness=s.likeness,
-            inliers=s.inliers,
-            share=s.share,
-            area=s.area,
-        )
+        settings = self.settings
         found: list[tuple[int, Found]] = []
         reasons = []
-        for one in alike(self.place.places(), looks, loops)[: s.candidates].tolist():
-            answer = find(self.place, one, picture, loops)
+        for one in alike(self.place.places(), looks, settings)[: settings.candidates].tolist():
+            answer = find(self.place, one, picture, settings)
             if isinstance(answer, str):
                 reasons.append(answer)
             else:
@@ -132,8 +121,7 @@ class Localizer:
         return same(*poses, first.covariance, second.covariance)
 
     def _pose(self, keyframe: int, found: Found) -> Matrix:
-        motion = found.motion.copy()
-        motion[:3, 3] *= np.exp(self.place.log_scale[keyframe])
+        motion = scaled(found.motion, np.exp(self.place.log_scale[keyframe]))
         return np.asarray(self.place.poses[keyframe] @ motion)
 
     def _refined(self, keyframe: int, found: Found, picture: Keyframe) -> Located:
@@ -143,7 +131,7 @@ class Localizer:
         marks, codes = self._around(start)
         seen, _ = in_camera(marks, np.arange(len(marks)), start, 0.0)
         a, b = matches(codes, picture.descriptors, _RATIO)
-        focal = (picture.camera.fx + picture.camera.fy) / 2
+        focal = picture.camera.focal
         xy = rays_of(picture)
         z = np.maximum(seen[a, 2], 1e-3)
         off = np.linalg.norm(seen[a, :2] / z[:, None] - xy[b], axis=1) * focal
@@ -161,13 +149,7 @@ class Localizer:
         points, variance, b = points[ahead], variance[ahead], b[ahead]
         refined = refine_pose(
             start,
-            Seen(
-                odom_from_anchor=anchor[None],
-                anchor=np.zeros(len(b), np.intp),
-                rays=points[:, :2] / points[:, 2:],
-                inverse_depth=1 / points[:, 2],
-                variance=variance,
-            ),
+            Seen.seen_by(anchor, points, variance),
             xy[b],
             NOISE / focal,
             near=True,
@@ -182,12 +164,11 @@ class Localizer:
                 reason=f'{agree} landmarks on {area:.0%} of the picture agree; {s.inliers} on '
                 f'{s.area:.0%} are needed',
             )
-        covariance = max(1.0, refined.chi2) * refined.covariance
         away = float(np.median(points[refined.inliers, 2]))
         shared = np.repeat((s.common * away, s.common), 3)
         return Located(
             map_from_camera=refined.odom_from_camera,
-            covariance=covariance + np.diag(np.square(shared)),
+            covariance=refined.stated + np.diag(np.square(shared)),
             inliers=agree,
             matches=len(b),
             keyframe=keyframe,

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial.transform import Rotation
 
 from dlcv.estimation.odometry.pose import Landmarks as Seen
 from dlcv.estimation.odometry.pose import RefinedPose, refine_pose
 from dlcv.estimation.slam.place import Edge, Keyframe, PlaceMap
 from dlcv.estimation.slam.points import NOISE, in_camera, located, matches, rays_of
 from dlcv.geometry.frames import inverse
-from dlcv.geometry.trajectory import rigid
+from dlcv.geometry.trajectory import extent, rigid, scaled
 from dlcv.types import Camera, FloatArray
 
 Matrix = npt.NDArray[np.float64]
@@ -34,28 +33,37 @@ _SCALE_UNKNOWN = 1.0  # standard deviation of a logarithm of which nothing is kn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LoopSettings:
-    """When a place counts as seen again.
+class Guards:
+    """When a picture counts as one of a keyframe's place.
 
     Attributes:
-        recent: Newest keyframes that are none of them looked for.
         candidates: Keyframes that are tried, at most.
         likeness: Cosine of two places' descriptors from which on they may be one.
-        votes: Keyframes in a row that must have candidates near each other.
         near: Keyframes that are near each other, by their numbers.
         inliers: Landmarks that must agree on the pose.
-        share: Of the matches, that must.
+        share: Of the matches with a keyframe, that must.
         area: Of the picture, that the inliers must span.
     """
 
-    recent: int = 15
     candidates: int = 3
     likeness: float = 0.5
-    votes: int = 2
     near: int = 4
     inliers: int = 30
     share: float = 0.3
     area: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoopSettings(Guards):
+    """When a place counts as seen again.
+
+    Attributes:
+        recent: Newest keyframes that are none of them looked for.
+        votes: Keyframes in a row that must have candidates near each other.
+    """
+
+    recent: int = 15
+    votes: int = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -100,7 +108,7 @@ class Candidates:
         return np.array(supported[: s.candidates], np.int64)
 
 
-def alike(places: FloatArray, place: FloatArray, settings: LoopSettings) -> Indices:
+def alike(places: FloatArray, place: FloatArray, settings: Guards) -> Indices:
     """Return the most alike of places ``(K, P)``, the best first; one of each neighbourhood."""
     likeness = places @ place
     kept: list[int] = []
@@ -112,7 +120,7 @@ def alike(places: FloatArray, place: FloatArray, settings: LoopSettings) -> Indi
     return np.array(kept, np.int64)
 
 
-def find(place: PlaceMap, keyframe: int, picture: Keyframe, settings: LoopSettings) -> Found | str:
+def find(place: PlaceMap, keyframe: int, picture: Keyframe, settings: Guards) -> Found | str:
     """Look for a picture among the landmarks of a keyframe; say why it is not there.
 
     Args:
@@ -133,18 +141,12 @@ def find(place: PlaceMap, keyframe: int, picture: Keyframe, settings: LoopSettin
     a, b = matches(one.descriptors[theirs], picture.descriptors, _RATIO)
     if len(a) < max(_FEWEST, settings.inliers):
         return f'{len(a)} of its landmarks look like points of the picture'
-    focal = (picture.camera.fx + picture.camera.fy) / 2
+    focal = picture.camera.focal
     xy = rays_of(picture)[b]
     start = pose_of_matches(points[a], xy, focal)
     if start is None:
         return f'{len(a)} matches agree on no pose'
-    seen = Seen(
-        odom_from_anchor=np.eye(4)[None],
-        anchor=np.zeros(len(a), np.intp),
-        rays=points[a, :2] / points[a, 2:],
-        inverse_depth=1 / points[a, 2],
-        variance=variance[a],
-    )
+    seen = Seen.seen_by(np.eye(4), points[a], variance[a])
     refined = refine_pose(start, seen, xy, np.sqrt(2) * NOISE / focal, near=True)
     return _judged(refined, picture, (theirs[a], b), settings)
 
@@ -186,7 +188,7 @@ def around(place: PlaceMap, keyframe: int) -> Indices:
 
 
 def _judged(
-    refined: RefinedPose, picture: Keyframe, pairs: tuple[Indices, Indices], s: LoopSettings
+    refined: RefinedPose, picture: Keyframe, pairs: tuple[Indices, Indices], s: Guards
 ) -> Found | str:
     theirs, own = pairs
     agree = np.flatnonzero(refined.inliers)
@@ -199,7 +201,7 @@ def _judged(
         return f'what agrees spans {spanned:.0%} of the picture; {s.area:.0%} are needed'
     return Found(
         motion=refined.odom_from_camera,
-        covariance=max(1.0, refined.chi2) * refined.covariance,
+        covariance=refined.stated,
         matches=len(own),
         own=own[agree],
         theirs=theirs[agree],
@@ -213,7 +215,7 @@ def spanned_area(xy: FloatArray, camera: Camera) -> float:
 
 
 def agreed(
-    place: PlaceMap, keyframe: int, found: Found, picture: Keyframe, settings: LoopSettings
+    place: PlaceMap, keyframe: int, found: Found, picture: Keyframe, settings: Guards
 ) -> bool:
     """Whether a keyframe beside one sees a picture at the same place."""
     beside = [
@@ -226,9 +228,8 @@ def agreed(
         if isinstance(again, str):
             continue
         between = inverse(place.poses[keyframe]) @ place.poses[other]
-        between[:3, 3] /= np.exp(place.log_scale[keyframe])
-        motion = again.motion.copy()
-        motion[:3, 3] *= np.exp(place.log_scale[other] - place.log_scale[keyframe])
+        between = scaled(between, np.exp(-place.log_scale[keyframe]))
+        motion = scaled(again.motion, np.exp(place.log_scale[other] - place.log_scale[keyframe]))
         if same(found.motion, between @ motion, found.covariance, again.covariance):
             return True
     return False
@@ -236,8 +237,7 @@ def agreed(
 
 def same(one: Matrix, other: Matrix, *covariances: Matrix) -> bool:
     """Whether two poses ``(4, 4)`` are one, given what both may be off by."""
-    turn = Rotation.from_matrix(one[:3, :3] @ other[:3, :3].T).magnitude()
-    shift = float(np.linalg.norm(one[:3, 3] - other[:3, 3]))
+    shift, turn = extent(inverse(one) @ other)
     total = np.sum(covariances, axis=0)
     doubt = np.sqrt(np.linalg.eigvalsh(total[:3, :3])[-1])
     turned = np.sqrt(np.linalg.eigvalsh(total[3:, 3:])[-1])
@@ -311,6 +311,9 @@ def merge(place: PlaceMap, keyframe: int, newest: int, found: Found) -> int:
     return merged
 
 
-def _lenient(settings: LoopSettings) -> LoopSettings:
-    return LoopSettings(inliers=max(_FEWEST, settings.inliers // 2), share=settings.share / 2,
-                        area=settings.area / 2)  # fmt: skip
+def _lenient(settings: Guards) -> Guards:
+    return Guards(
+        inliers=max(_FEWEST, settings.inliers // 2),
+        share=settings.share / 2,
+        area=settings.area / 2,
+    )

@@ -27,6 +27,7 @@ from dlcv.estimation.slam.loops import (
 from dlcv.estimation.slam.place import Edge, Keyframe, Landmarks, PlaceMap, encoded
 from dlcv.estimation.slam.points import in_camera, located, matches, plausible, rays_of
 from dlcv.geometry.frames import inverse
+from dlcv.geometry.trajectory import scaled
 from dlcv.types import Camera, FloatArray, Trajectory
 
 Matrix = npt.NDArray[np.float64]
@@ -118,7 +119,7 @@ class Mapper:
             stamp_ns: Its time.
             odom_from_camera: ``(4, 4)`` metres.
             covariance: ``(6, 6)`` of the motion since the last picture that was told, in that one's
-                axes: what of it adds up (`Motion.drift`).
+                axes.
         """
         pose = np.asarray(odom_from_camera, np.float64)
         motion = inverse(self._odom) @ pose
@@ -144,8 +145,7 @@ class Mapper:
         """Return where the pictures of this session were, by the map as it is now."""
         poses = []
         for _, keyframe, since in self._way:
-            moved = since.copy()
-            moved[:3, 3] *= np.exp(self.place.log_scale[keyframe])
+            moved = scaled(since, np.exp(self.place.log_scale[keyframe]))
             poses.append(self.place.poses[keyframe] @ moved)
         return Trajectory(
             stamps_ns=np.array([stamp for stamp, _, _ in self._way], np.int64),
@@ -164,7 +164,7 @@ class Mapper:
         """Whether much of what the newest keyframe shows is gone or elsewhere in the picture."""
         if not len(self._shown):
             return False
-        focal = (camera.fx + camera.fy) / 2
+        focal = camera.focal
         seen = (self._shown - self._since[:3, 3]) @ self._since[:3, :3]
         ahead = seen[:, 2] > 0
         xy = seen[:, :2] / np.where(ahead, seen[:, 2], 1.0)[:, None]
@@ -213,10 +213,8 @@ class Mapper:
         place = self.place
         if before is None:
             return place.add(frame, self._odom)
-        motion = self._since.copy()
-        unit = float(place.log_scale[before])
-        grown = motion.copy()
-        grown[:3, 3] *= np.exp(unit)
+        motion, unit = self._since, float(place.log_scale[before])
+        grown = scaled(motion, np.exp(unit))
         newest = place.add(frame, orthonormal(place.poses[before] @ grown), unit)
         covariance = np.zeros((7, 7))
         length = float(np.linalg.norm(motion[:3, 3]))
@@ -322,9 +320,7 @@ class Mapper:
         """Move what is mapped now to where the first loop with the map that was given has it."""
         place = self.place
         own = [k for k, one in enumerate(place.keyframes) if one.session == self._session]
-        scale = np.exp(place.log_scale[edge.older])
-        motion = edge.motion.copy()
-        motion[:3, 3] *= scale
+        motion = scaled(edge.motion, np.exp(place.log_scale[edge.older]))
         target = place.poses[edge.older] @ motion
         grown = place.log_scale[edge.older] + edge.log_scale - place.log_scale[edge.newer]
         change = target @ inverse(place.poses[edge.newer])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.estimation.odometry.landmarks import rows_among
 from dlcv.estimation.slam.equations import Edges
 from dlcv.types import Camera, FloatArray
 
@@ -110,10 +111,7 @@ class Landmarks:
 
     def rows_of(self, names: Indices) -> tuple[Indices, npt.NDArray[np.bool_]]:
         """Return ``(N,)`` the rows of some names, and which of them are there."""
-        if not len(self):
-            return np.zeros(len(names), np.int64), np.zeros(len(names), np.bool_)
-        rows = np.minimum(np.searchsorted(self.name, names), len(self) - 1)
-        return rows, self.name[rows] == names
+        return rows_among(self.name, names)
 
 
 @dataclass(kw_only=True, slots=True, eq=False)

@@ -68,7 +68,7 @@ class Observations:
             rays.append(rays_of(one)[seen])
             names.append(one.landmark[seen])
             which.append(np.full(len(names[-1]), k))
-            focal.append(np.full(len(names[-1]), (one.camera.fx + one.camera.fy) / 2))
+            focal.append(np.full(len(names[-1]), one.camera.focal))
             depth.append(one.inverse_depth[seen])
             stddev.append(one.inverse_stddev[seen])
         if not names:
@@ -136,7 +136,7 @@ def plausible(
     axis = axis / np.maximum(length, 1e-9)
     across = np.abs(axis[:, 0] * off[:, 1] - axis[:, 1] * off[:, 0])
     near = np.linalg.norm(off, axis=1)
-    focal = (new.camera.fx + new.camera.fy) / 2
+    focal = new.camera.focal
     miss = np.where(known | (length[:, 0] < 1e-6), near, across)
     return np.asarray(ahead & (miss * focal < _PIXELS))
 

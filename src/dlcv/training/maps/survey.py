@@ -7,14 +7,16 @@ take the place of odometry: its steps are theirs.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from dlcv.estimation.load import load_features, load_visual_odometry
-from dlcv.estimation.odometry.metre import depth_camera_stddev, depths_at, stereo_depths
+from dlcv.estimation.odometry.metre import depths_at, inverse_depths, stereo_depths
 from dlcv.estimation.pictures import grey
 from dlcv.estimation.slam.mapping import Mapper, MapSettings, View
 from dlcv.estimation.slam.place import PlaceMap
@@ -108,6 +110,11 @@ def survey(
         TrainError: Too little of it could be followed.
     """
     config = config or SurveyConfig()
+    if place is not None and place.described != describer.name:
+        raise TrainError(
+            f'the map describes places by {place.described}, which cannot be compared with '
+            f'{describer.name}'
+        )
     features = load_features(
         weights, FeatureSettings(max_keypoints=config.max_keypoints), device=device
     )
@@ -116,12 +123,9 @@ def survey(
         max_frame_interval=np.inf,
         camera_height=config.camera_height,
     )
-    follower = _Follower(load_visual_odometry(weights, settings, device=device), config)
-    if place is not None and place.described != describer.name:
-        raise TrainError(
-            f'the map describes places by {place.described}, which cannot be compared with '
-            f'{describer.name}'
-        )
+    follower = _Follower(
+        lambda: load_visual_odometry(weights, settings, device=device), given=config.given
+    )
     walk = _Walk(config, features, follower, describer, recording.baseline, place)
     for number, snapshot in enumerate(recording):
         if number % config.every == 0:
@@ -133,15 +137,25 @@ def survey(
 class _Follower:
     """Where the camera is: by poses that are given, else by visual odometry."""
 
-    def __init__(self, odometry: VisualOdometry, config: SurveyConfig) -> None:
-        self.odometry, self.config = odometry, config
+    def __init__(self, load: Callable[[], VisualOdometry], *, given: bool) -> None:
+        self._load, self._wanted = load, given
         self.given: bool | None = None  # whether the poses are those of the recording
+
+    @cached_property
+    def odometry(self) -> VisualOdometry:
+        """Visual odometry, for recordings without poses."""
+        return self._load()
+
+    @property
+    def metre(self) -> str:
+        """What lengths come from."""
+        return 'poses' if self.given else self.odometry.tracking.scale_source
 
     def follow(self, snapshot: Snapshot, aids: Aids) -> tuple[Matrix, Matrix] | str:
         """Return pose and covariance of the step to a picture; or why there is none."""
         pose = snapshot.world_from_camera
         if self.given is None:
-            self.given = self.config.given and pose is not None
+            self.given = self._wanted and pose is not None
         if self.given:
             if pose is None:
                 return 'the recording has no pose of it'
@@ -211,7 +225,6 @@ class _Walk:
             raise TrainError(f'{name}: none of it was recognised in the map that it is added to')
         source = f'{name} ({self.pictures} pictures)'
         place.source = f'{place.source}, {source}' if place.source else source
-        metre = self.follower.odometry.tracking.scale_source
         return Survey(
             place=place,
             path=mapper.path(),
@@ -219,7 +232,7 @@ class _Walk:
             pictures=self.pictures,
             lost=dict(self.lost),
             refused=dict(mapper.refused),
-            metre='poses' if self.follower.given else metre,
+            metre=self.follower.metre,
         )
 
     def _settings(self, aids: Aids) -> MapSettings:
@@ -263,8 +276,7 @@ class _Walk:
             )
         elif aids.depth is not None:
             rays = np.asarray(pixel_rays(frame.camera, keypoints.xy)[:, :2], np.float64)
-            metres, spread = depths_at(aids.depth, frame.camera, rays)
-            inverse, stddev = 1 / metres, depth_camera_stddev(metres, spread) / np.square(metres)
+            inverse, stddev = inverse_depths(*depths_at(aids.depth, frame.camera, rays))
         return View(
             stamp_ns=frame.stamp_ns,
             camera=frame.camera,
