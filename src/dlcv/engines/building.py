@@ -33,22 +33,20 @@ def ready(part: nn.Module, shapes: Shapes, choice: Choice) -> Engine:
     Raises:
         EngineError: Its outputs for a made-up picture are not those of PyTorch.
     """
+    key = _key(part, shapes, choice)
+    kept = cache.read_engine(key)
     with _quiet():
         inputs = examples(part, shapes)
-    key = _key(part, shapes, choice)
-    if (kept := cache.read_engine(key)) is not None:
-        content, beside = kept
-        with _quiet():
-            engine = load(content, choice)
-        expected = [beside[f'output.{i}'] for i in range(len(beside))]
-        _check([sample(x) for x in engine(*inputs)], expected, choice)
-        return engine
-    with _quiet():
-        content = convert(part, inputs, choice)
+        if kept is None:
+            content = convert(part, inputs, choice)
+            expected = [sample(x) for x in flat(part(*inputs))]
+        else:
+            content, beside = kept
+            expected = [beside[f'output.{i}'] for i in range(len(beside))]
         engine = load(content, choice)
-        expected = [sample(x) for x in flat(part(*inputs))]
     _check([sample(x) for x in engine(*inputs)], expected, choice)
-    cache.write_engine(key, content, {f'output.{i}': x for i, x in enumerate(expected)})
+    if kept is None:
+        cache.write_engine(key, content, {f'output.{i}': x for i, x in enumerate(expected)})
     return engine
 
 

@@ -56,20 +56,18 @@ def choose(
         )
     wanted = 'fp32' if precision == 'auto' else precision
     there = [name for name in installed() if engine in ('auto', name) and name in kinds]
-    pairs = [(name, wanted) for name in there if wanted in kinds[name]]
-    if ranges is None:
-        pairs = [pair for pair in pairs if pair[1] != 'int8']
-    if device == 'cuda':  # TensorRT where it is named: nobody has measured it here
-        return _made(*(pairs or [_refuse(engine, precision, device, ranges, there)])[0], ranges)
-    if not pairs and found and precision in ('fp16', 'bf16'):
+    able = [name for name in there if wanted in kinds[name]]
+    if wanted == 'int8' and ranges is None:
+        able = []
+    if not able and device != 'cuda' and found and precision in ('fp16', 'bf16'):
         _LOG.warning('no CUDA device found: precision fp32 on the CPU instead of %s', precision)
         return choose(engine, 'fp32', device=device)
-    if not pairs:
-        _refuse(engine, precision, device, ranges, there)
-    if len(pairs) == 1:
-        return _made(*pairs[0], ranges)
-    measured = speeds()
-    return _made(*min(pairs, key=lambda pair: measured.get(pair, float('inf'))), ranges)
+    if not able:
+        raise _refusal(engine, precision, device, ranges, there)
+    if device == 'cuda' or len(able) == 1:  # TensorRT where it is named: nobody has measured it
+        return _made(able[0], wanted, ranges)
+    measured = speeds(wanted)
+    return _made(min(able, key=lambda name: measured.get(name, float('inf'))), wanted, ranges)
 
 
 def _made(engine: str, precision: str, ranges: Ranges | None) -> Choice:
@@ -81,21 +79,21 @@ def _made(engine: str, precision: str, ranges: Ranges | None) -> Choice:
     )
 
 
-def _refuse(
+def _refusal(
     engine: str, precision: str, device: str, ranges: Ranges | None, there: list[str]
-) -> tuple[str, str]:
+) -> EngineError:
     """Say why there is nothing to choose from."""
     if precision == 'int8' and ranges is None:
-        raise EngineError(
+        return EngineError(
             "precision 'int8' needs the measured ranges of the weights, and there are none: "
             '`dlcv weights optimize` makes them'
         )
     if device == 'cpu' and precision in ('fp16', 'bf16'):
         also = ' or engine openvino' if precision == 'bf16' else ''
-        raise EngineError(
+        return EngineError(
             f'precision {precision!r} needs a CUDA device{also}; in PyTorch on the CPU it is 10 to '
             "50 times slower than 'fp32'"
         )
     kinds = _ON_GPU if device == 'cuda' else _ON_CPU
     known = '; '.join(f'{name}: {", ".join(kinds[name])}' for name in there)
-    raise EngineError(f'no engine {engine!r} with precision {precision!r} on {device} ({known})')
+    return EngineError(f'no engine {engine!r} with precision {precision!r} on {device} ({known})')

@@ -15,33 +15,29 @@ from dlcv.engines.building import convert, load
 from dlcv.engines.catalogue import Choice, installed, version
 from dlcv.engines.quantised import measure
 
-Pair = tuple[str, str]
-"""Engine and precision."""
-
 _SHAPE = (1, 64, 60, 80)  # a stage in the middle of SuperPoint at 320 x 240
 _REPEATS = 5
 _WORTH = 0.9  # of PyTorch's time: what gains less is not worth another library in the process
-_KNOWN: dict[str, dict[Pair, float]] = {}
+_KNOWN: dict[str, dict[str, float]] = {}
 
 
-def speeds() -> dict[Pair, float]:
-    """Return the seconds that a few convolutions take in each engine and precision.
+def speeds(precision: str) -> dict[str, float]:
+    """Return the seconds that a few convolutions take in each engine, in PyTorch in fp32.
 
     Those of engines that gain next to nothing over PyTorch are infinite.
     """
-    name = f'speed-{key()}'
+    name = f'speed-{precision}-{key()}'
     if name not in _KNOWN:
         noted = cache.read_note(name)
         try:
-            _KNOWN[name] = {(e, p): float(s) for e, p, s in noted['seconds']}
-        except (TypeError, KeyError, ValueError):  # nothing noted, or not by us
-            _KNOWN[name] = _measured()
-            seconds = [[*pair, value] for pair, value in _KNOWN[name].items()]
-            cache.write_note(name, {'host': host.host(), 'seconds': seconds})
-    plain = _KNOWN[name].get(('torch', 'fp32'), float('inf'))
+            _KNOWN[name] = {str(e): float(s) for e, s in noted['seconds'].items()}
+        except (AttributeError, TypeError, KeyError, ValueError):  # nothing noted, or not by us
+            _KNOWN[name] = _measured(precision)
+            cache.write_note(name, {'host': host.host(), 'seconds': _KNOWN[name]})
+    plain = _KNOWN[name].get('torch', float('inf'))
     return {
-        pair: value if pair[0] == 'torch' or value < _WORTH * plain else float('inf')
-        for pair, value in _KNOWN[name].items()
+        engine: value if engine == 'torch' or value < _WORTH * plain else float('inf')
+        for engine, value in _KNOWN[name].items()
     }
 
 
@@ -57,24 +53,23 @@ def key() -> str:
     )
 
 
-def _measured() -> dict[Pair, float]:
+def _measured(precision: str) -> dict[str, float]:
     draw = torch.Generator().manual_seed(0)
     layers = [nn.Conv2d(64, 64, 3, padding=1) for _ in range(4)]
     part = nn.Sequential(*(step for conv in layers for step in (conv, nn.ReLU())))
     part = part.eval().requires_grad_(False)
     x = torch.rand(_SHAPE, generator=draw)
-    ranges = measure(part, [(x,)])
-    found = {('torch', 'fp32'): _seconds(part, x)}
+    ranges = measure(part, [(x,)]) if precision == 'int8' else None
+    found = {'torch': _seconds(part, x)}
     for name in ('openvino', 'onnxruntime'):
         if name not in installed():
             continue
-        for precision in ('fp32', 'int8'):
-            choice = Choice(engine=name, precision=precision, ranges=ranges)
-            try:
-                engine = load(convert(part, (x,), choice), choice)
-            except Exception:  # noqa: BLE001, S112 - what cannot be measured is not chosen
-                continue
-            found[name, precision] = _seconds(engine, x)
+        choice = Choice(engine=name, precision=precision, ranges=ranges)
+        try:
+            engine = load(convert(part, (x,), choice), choice)
+        except Exception:  # noqa: BLE001, S112 - what cannot be measured is not chosen
+            continue
+        found[name] = _seconds(engine, x)
     return found
 
 

@@ -176,7 +176,6 @@ def plain_program(subject: str, film: Film) -> Callable[[ByteImage], object]:
     from dlcv.evaluation.speed.plain.monodepth import PlainMonodepth
     from dlcv.evaluation.speed.plain.superpoint import PlainSuperPoint
     from dlcv.networks.weights import load_network
-    from dlcv.networks.weights.shipped import chosen
 
     programs: dict[str, tuple[str, Callable[..., Callable[[ByteImage], object]]]] = {
         'superpoint': ('superpoint', PlainSuperPoint),
@@ -188,10 +187,7 @@ def plain_program(subject: str, film: Film) -> Callable[[ByteImage], object]:
     if subject not in programs:
         raise BenchError(f'no plain program for {subject!r}; there are {", ".join(programs)}')
     network, program = programs[subject]
-    path = chosen(network, subject)
-    if path is None:
-        raise BenchError(f'{subject}: no weights are shipped')
-    return program(load_network(network, path).requires_grad_(False))
+    return program(load_network(network, subject).requires_grad_(False))
 
 
 if __name__ == '__main__':
