@@ -16,6 +16,8 @@ from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
+from dlcv.engines.signal_stack import kept_signal_stack
+
 _ARITHMETIC = {'fp32': 'f32', 'bf16': 'bf16', 'int8': 'f32'}
 """Of what is not in integers: OpenVINO's own choice is bf16 where the processor has it."""
 
@@ -31,16 +33,17 @@ def build(part: nn.Module, inputs: tuple[Tensor, ...], precision: str) -> bytes:
     apply_moc_transformations(model, cf=False, smart_reshape=True)
     compress_quantize_weights_transformation(model)
     model.reshape({port: list(x.shape) for port, x in zip(model.inputs, inputs, strict=True)})
-    compiled = ov.Core().compile_model(model, 'CPU', _settings(precision))
     stream = io.BytesIO()
-    compiled.export_model(stream)
+    with kept_signal_stack():
+        ov.Core().compile_model(model, 'CPU', _settings(precision)).export_model(stream)
     return stream.getvalue()
 
 
 def load(content: bytes, precision: str) -> _Engine:
     """Load what `build` made."""
-    compiled = ov.Core().import_model(io.BytesIO(content), 'CPU', _settings(precision))
-    return _Engine(compiled.create_infer_request())
+    with kept_signal_stack():
+        compiled = ov.Core().import_model(io.BytesIO(content), 'CPU', _settings(precision))
+        return _Engine(compiled.create_infer_request())
 
 
 class _Engine:
@@ -52,6 +55,10 @@ class _Engine:
         # what it returns is its own memory, which the next call writes to
         found = self._request.infer(arrays, share_inputs=True, share_outputs=True)
         return tuple(torch.from_numpy(np.array(value)) for value in found.values())
+
+    def __del__(self) -> None:
+        with kept_signal_stack():
+            del self._request
 
 
 def _settings(precision: str) -> dict[str, Any]:
