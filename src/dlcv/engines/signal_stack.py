@@ -1,4 +1,4 @@
-"""The stack on which a thread handles its signals, kept from a library that leaves a freed one behind."""
+"""The stack on which a thread handles signals, kept from a library that leaves a freed one."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class _Stack(ctypes.Structure):
 def kept_signal_stack() -> Iterator[None]:
     """Give the calling thread the alternate signal stack back that it had before the block.
 
-    OpenVINO's CPU plugin installs one of its own with each compiled model, and puts back the one before when that model goes:
-    right as long as models go in the reverse order of their coming, and in the thread they came in. Otherwise the thread
-    keeps a stack that is unmapped, and the next signal, Ctrl-C above all, ends the process with a segmentation fault.
+    OpenVINO's CPU plugin installs one of its own with each compiled model, and puts back the one
+    before when that model goes: right as long as models go in the reverse order of their coming,
+    and in the thread they came in. Otherwise the thread keeps a stack that is unmapped, and the
+    next signal, Ctrl-C above all, ends the process with a segmentation fault.
     """
     if sys.platform != 'linux':
         yield
