@@ -98,8 +98,9 @@ class Localizer:
         settings = self.settings
         found: list[tuple[int, Found]] = []
         reasons = []
+        marks = self.place.landmarks if len(self.place.landmarks) else None
         for one in alike(self.place.places(), looks, settings)[: settings.candidates].tolist():
-            answer = find(self.place, one, picture, settings)
+            answer = find(self.place, one, picture, settings, marks)
             if isinstance(answer, str):
                 reasons.append(answer)
             else:

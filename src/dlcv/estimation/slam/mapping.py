@@ -23,6 +23,7 @@ from dlcv.estimation.slam.loops import (
     edge_of,
     find,
     merge,
+    same,
 )
 from dlcv.estimation.slam.place import Edge, Keyframe, Landmarks, PlaceMap, encoded
 from dlcv.estimation.slam.points import in_camera, located, matches, plausible, rays_of
@@ -50,12 +51,15 @@ class MapSettings:
         shift: Share of the picture's width that points move from one to the next.
         loops: When a place counts as seen again.
         scaled: Whether each keyframe has a unit of its own: nothing measures the metre.
+        held: Whether poses of odometry are those of the map, as where others measured them: loops
+            merge landmarks and move nothing.
     """
 
     overlap: float = 0.75
     shift: float = 0.12
     loops: LoopSettings = field(default_factory=LoopSettings)
     scaled: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -300,7 +304,11 @@ class Mapper:
             return 'too few landmarks agree on a pose'
         if not agreed(place, candidate, found, frame, settings):
             return 'the keyframe beside it does not see the same'
-        if not self._possible(edge_of(place, candidate, newest, found)):
+        if self.settings.held:
+            given = inverse(place.poses[candidate]) @ place.poses[newest]
+            if not same(found.motion, given, found.covariance):
+                return 'the poses that are given rule it out'
+        elif not self._possible(edge_of(place, candidate, newest, found)):
             return 'odometry rules it out'
         return found
 
@@ -335,6 +343,8 @@ class Mapper:
     def optimise(self) -> None:
         """Move the keyframes until they agree with all edges that are no false loops."""
         place = self.place
+        if self.settings.held:
+            return
         solved = solve(place.poses, place.graph(), log_scale=place.log_scale, scaled=place.scaled)
         place.poses, place.log_scale = solved.poses, solved.log_scale
         place.trusted = [bool(weight > 0) for weight in solved.weights]
