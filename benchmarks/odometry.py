@@ -8,7 +8,8 @@ The points come beside the pictures (as from the node ``superpoint``), so what i
 visual odometry adds. Beside it, in turn: SuperPoint on such a picture, and OpenCV's five-point
 method with its recovered pose on the mutual nearest neighbours of the same points. Without
 ``--lockstep`` the window is adjusted beside the answers, as in the node; with ``--rate 0`` pictures
-come without a pause, so that it always competes with the next one. On a machine that others use, the processor time of the asking thread says more than the wall time: both are printed.
+come without a pause, so that it always competes with the next one. On a machine that others use,
+the processor time of the asking thread says more than the wall time: both are printed.
 """
 
 from __future__ import annotations

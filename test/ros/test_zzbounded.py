@@ -140,14 +140,25 @@ def test_half_an_hour_of_too_many_pictures(ros: Any, odometry: Any, minutes: int
         matches.clear()
         if (index + 1) % MINUTE == 0:
             import tracemalloc, sys
-            m=_memory_mb()
-            print(index+1, round(m,2), len(gc.get_objects()), file=sys.__stderr__, flush=True)
-            if index+1==MINUTE: after_a_minute = m
-            if index+1==2*MINUTE: tracemalloc.start(8); 
-            if index+1==3*MINUTE: snap=tracemalloc.take_snapshot()
-            if index+1 in (6*MINUTE,9*MINUTE):
-                for x in tracemalloc.take_snapshot().compare_to(snap,'traceback')[:12]:
-                    print(x.size_diff,x.count_diff,*x.traceback.format()[-6:],sep='\n  ', file=sys.__stderr__, flush=True)
+
+            m = _memory_mb()
+            print(index + 1, round(m, 2), len(gc.get_objects()), file=sys.__stderr__, flush=True)
+            if index + 1 == MINUTE:
+                after_a_minute = m
+            if index + 1 == 2 * MINUTE:
+                tracemalloc.start(8)
+            if index + 1 == 3 * MINUTE:
+                snap = tracemalloc.take_snapshot()
+            if index + 1 in (6 * MINUTE, 9 * MINUTE):
+                for x in tracemalloc.take_snapshot().compare_to(snap, 'traceback')[:12]:
+                    print(
+                        x.size_diff,
+                        x.count_diff,
+                        *x.traceback.format()[-6:],
+                        sep='\n  ',
+                        file=sys.__stderr__,
+                        flush=True,
+                    )
     grown = _memory_mb() / after_a_minute - 1
     told = node.health.values()
     values = {key: int(told[key]) for key in ('received', 'processed', 'superseded')}
