@@ -15,7 +15,7 @@ import numpy.typing as npt
 from dlcv.estimation.odometry.pose import Landmarks as Seen
 from dlcv.estimation.odometry.pose import refine_pose
 from dlcv.estimation.slam.loops import Found, Guards, alike, find, same, spanned_area
-from dlcv.estimation.slam.place import Keyframe, Landmarks, PlaceMap, decoded, encoded
+from dlcv.estimation.slam.place import Keyframe, Landmarks, Looks, PlaceMap, decoded, encoded
 from dlcv.estimation.slam.points import NOISE, in_camera, located, matches, rays_of
 from dlcv.geometry.trajectory import scaled
 from dlcv.types import Camera, FloatArray, Keypoints
@@ -78,6 +78,7 @@ class Localizer:
     def __init__(self, place: PlaceMap, settings: LocateSettings | None = None) -> None:
         self.place = place
         self.settings = settings or LocateSettings()
+        self._looks = Looks()
 
     def locate(self, keypoints: Keypoints, camera: Camera, looks: FloatArray) -> Located:
         """Find a picture.
@@ -98,7 +99,9 @@ class Localizer:
         settings = self.settings
         found: list[tuple[int, Found]] = []
         reasons = []
-        for one in alike(self.place.places(), looks, settings)[: settings.candidates].tolist():
+        for one in alike(self._looks.of(self.place), looks, settings)[
+            : settings.candidates
+        ].tolist():
             answer = find(self.place, one, picture, settings)
             if isinstance(answer, str):
                 reasons.append(answer)
