@@ -66,6 +66,10 @@ class Estimator(Generic[N]):
 
     pairs: ClassVar[bool] = False
 
+    proven: ClassVar[frozenset[str]] = frozenset()
+    """Arithmetic coarser than fp32 that costs the task less than a hundredth with the shipped
+    weights (docs/speed.md); what precision ``auto`` may take."""
+
     def __init__(self, network: N, device: str = 'auto', precision: str = 'fp32') -> None:
         self.device = pick_device(device)
         self.precision = pick_precision(precision, self.device, fallback=device == 'auto')
