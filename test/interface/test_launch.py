@@ -153,3 +153,21 @@ def test_the_height_of_the_camera_is_a_number():
     assert launch.overrides(spec, {'camera_height': '1.65'})['camera_height'] == 1.65
     with pytest.raises(LaunchError, match="camera_height: 'tall' is no number"):
         checked(ARGUMENTS, {'camera_height': 'tall'})
+
+
+def test_slam_goes_by_the_odometry_that_is_started_wherever_that_goes():
+    spec = NODES['slam']
+
+    def odometry(**values):
+        return dict(launch.remappings(spec, values)).get('odometry')
+
+    assert odometry(nodes='slam') is None
+    assert odometry(nodes='visual_odometry,slam') == 'visual_odometry/odometry'
+    assert odometry(nodes='deepvo,slam') == 'deepvo/odometry'
+    assert odometry(nodes='visual_odometry,slam', nav2='true') == 'camera_odom'
+    assert odometry(nodes='visual_odometry,slam', odom_topic='/odom') == '/odom'
+    assert odometry(nodes='slam', odom_topic='/wheel/odom') == '/wheel/odom'
+    names = dict(launch.remappings(spec, {'depth_topic': '/d/image', 'imu_topic': '/imu'}))
+    assert names['depth/image'] == '/d/image'
+    assert names['depth/camera_info'] == '/d/camera_info'
+    assert 'imu' not in names

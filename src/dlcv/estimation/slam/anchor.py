@@ -221,7 +221,7 @@ class Correction:
         if known is None:
             return None
         begun, target, body, since, for_ns = known
-        if now_ns >= since + for_ns:
+        if not for_ns or now_ns >= since + for_ns:
             return target
         share = max(now_ns - since, 0) / for_ns
         return between(begun @ body, target @ body, share) @ inverse(body)

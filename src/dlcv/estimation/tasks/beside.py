@@ -164,7 +164,9 @@ class Beside:
                 self._counts[name, 'unsynchronised'] += 1
             return None
 
-    def span(self, name: str, begin_ns: int, end_ns: int, until: float) -> list[Stamped]:
+    def span(
+        self, name: str, begin_ns: int, end_ns: int, until: float, *, hoped: bool = False
+    ) -> list[Stamped]:
         """Return the messages from one picture to the next, with those just outside.
 
         Args:
@@ -172,13 +174,16 @@ class Beside:
             begin_ns: Stamp of the last picture.
             end_ns: Stamp of this one.
             until: Time of `time.monotonic` up to which one after it is waited for.
+            hoped: Wait also where nothing has come so far: the first may be on its way.
         """
         with self._arrived:
             stream = self._streams[name]
 
             def settled() -> bool:
                 newest = stream.newest_ns
-                return newest is None or newest >= end_ns or not stream.alive(end_ns)
+                if newest is None:
+                    return not hoped
+                return newest >= end_ns or not stream.alive(end_ns)
 
             self._wait(stream, settled, until)
             return stream.around(begin_ns, end_ns)

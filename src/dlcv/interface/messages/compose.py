@@ -58,6 +58,10 @@ class Composer:
         """Make a message of a type such as ``std_msgs/msg/Header`` of all its fields."""
         return self._words.type(kind)(**fields)
 
+    def octets(self, values: npt.NDArray[Any]) -> Any:
+        """Return the memory of values as a list of bytes."""
+        return self._words.octets(values)
+
     # time and headers
 
     def header(self, stamp_ns: int, frame_id: str) -> Any:
