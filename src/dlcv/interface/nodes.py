@@ -490,6 +490,11 @@ SLAM = NodeSpec(
             'Of each image: stamp (s), state (mapping, paused, localizing, lost), reason, '
             'keyframes, sessions, loops, jumps, and refused: why what is how often.',
         ),
+        _out(
+            'map', 'nav_msgs/msg/OccupancyGrid', 'latched',
+            'What depth/image shows of the ground, from above: 0 free, 100 occupied, -1 unknown.',
+            'publish_grid',
+        ),
         _out('/tf', 'tf2_msgs/msg/TFMessage', 'tf', 'map_frame -> odom_frame.', 'publish_tf'),
         HANDLED,
         DIAGNOSTICS,
@@ -499,7 +504,7 @@ SLAM = NodeSpec(
         Service(
             name='~/save',
             type='std_srvs/srv/Trigger',
-            doc='Write the map to map_file, whole or not at all.',
+            doc='Write the map to map_file, whole or not at all, and the grid beside it.',
         ),
         Service(
             name='~/load',

@@ -122,6 +122,22 @@ class SlamParameters(CommonParameters):
         1.0, 'The same, for the keypoints of another node and the depth of a network.', 's',
         low=0, high=5, dynamic=True,
     )  # fmt: skip
+    publish_grid: bool = parameter(
+        True, 'Publish what depth/image shows of the ground on map, for planners.'
+    )
+    grid_resolution: float = parameter(0.05, 'Side of a cell.', 'm', low=0.01, high=1)
+    grid_lowest: float = parameter(
+        0.12, 'Height over the ground from which on something is an obstacle.', 'm',
+        low=0.01, high=5,
+    )  # fmt: skip
+    grid_highest: float = parameter(1.8, 'Height up to which it is one.', 'm', low=0.05, high=20)
+    grid_range: float = parameter(6.0, 'Depth is believed up to here.', 'm', low=0.5, high=100)
+    grid_period: float = parameter(
+        2.0, 'Most often that the grid is published.', 's', low=0.1, high=60, dynamic=True
+    )
+    camera_height: float = parameter(
+        0.0, 'Height of the camera over the ground; 0 finds it.', 'm', low=0, high=10
+    )
     lockstep: bool = parameter(
         False, 'Solve loops before the answer, not beside it: the same input, the same map.'
     )
@@ -130,6 +146,16 @@ class SlamParameters(CommonParameters):
         super().__post_init__()
         if self.map_file and not self.map_file.endswith('.safetensors'):
             raise ParameterError(f"map_file: {self.map_file!r} does not end in '.safetensors'")
+        if not self.grid_lowest < self.grid_highest:
+            raise ParameterError(
+                f'grid_lowest: {self.grid_lowest} m is not below grid_highest, '
+                f'{self.grid_highest} m'
+            )
+        if not self.grid_resolution < self.grid_range:
+            raise ParameterError(
+                f'grid_resolution: {self.grid_resolution} m is not below grid_range, '
+                f'{self.grid_range} m'
+            )
         if self.localize_only and not self.map_file:
             raise ParameterError('map_file: localize_only needs a map to be localized in')
 

@@ -9,7 +9,8 @@ import pytest
 
 from dlcv.estimation.slam.closing import Closing
 from dlcv.estimation.slam.files import load_place, save_place
-from dlcv.estimation.slam.online import Online, OnlineSettings
+from dlcv.estimation.slam.online import Online
+from dlcv.estimation.slam.online_settings import OnlineSettings
 from dlcv.estimation.slam.place import PlaceMap
 from dlcv.estimation.slam.points import with_landmarks
 

@@ -12,7 +12,7 @@ from dlcv.data.bags.vocabulary import COMPOSER
 from dlcv.estimation.slam.files import PlaceError, load_place, save_place
 from dlcv.estimation.slam.place import PlaceMap
 from dlcv.estimation.tasks.beside import Handed
-from dlcv.estimation.tasks.slam import GRAPH, INFO, LANDMARKS, PATH, POSE, TF, SlamTask
+from dlcv.estimation.tasks.slam import GRAPH, GRID, INFO, LANDMARKS, PATH, POSE, TF, SlamTask
 from dlcv.geometry.frames import BODY_FROM_OPTICAL
 from dlcv.geometry.trajectory import rigid
 from dlcv.interface import messages
@@ -64,7 +64,7 @@ def drive(room, walked):
         task.reset()
         return task
 
-    def show(task, k, odom_from_map=None, odometry=True, at=None):
+    def show(task, k, odom_from_map=None, odometry=True, at=None, depth=None):
         stamp = START + k * STEP
         pose = walked(STRIDE * (k if at is None else at))
         frame, keypoints = room.look(pose, stamp)
@@ -78,7 +78,7 @@ def drive(room, walked):
             )
             task.beside.put('odometry', message)
         task.beside.put('keypoints', Handed(header, keypoints))
-        depth = np.nan_to_num(room.depth(pose).depth)
+        depth = np.nan_to_num(room.depth(pose).depth) if depth is None else depth
         task.beside.put('depth/image', COMPOSER.image(header, depth.astype(np.float32)))
         object.__setattr__(frame, 'frame_id', 'optical')
         task.gather(frame)
@@ -142,6 +142,43 @@ def test_a_walk_is_mapped_told_and_saved_and_the_robot_found_in_it_again(drive, 
     assert not found.unsaved
     assert found.open() == f'{found.values()["keyframes"]} keyframes of {file}'
     assert drive.show(found, 110, away, at=5) is None  # it is looked for again
+
+
+def test_the_ground_that_depth_shows_is_a_grid_on_map_and_is_saved_beside_it(drive, tmp_path):
+    file = tmp_path / 'room.safetensors'
+    task = drive.make(map_file=str(file), grid_period=0.1, camera_height=0.5)
+    below = np.tile(np.arange(240)[:, None] - 119.5, 320)
+    floor = np.where(below > 0, 0.5 * 260 / np.abs(below), np.inf)  # 0.5 m below the camera
+    depth = np.minimum(floor, 2.52).astype(np.float32)  # and a wall
+    drive.show(task, 0, depth=depth)
+    (grid,) = task.host.all(GRID)
+    assert grid.header.frame_id == 'map'
+    size, corner = grid.info.resolution, grid.info.origin.position
+    assert size == pytest.approx(0.05)
+    values = np.reshape(grid.data, (grid.info.height, grid.info.width))
+
+    def cell(at_x, at_y):
+        return values[int((at_y - corner.y) / size), int((at_x - corner.x) / size)]
+
+    ahead = 0.3 + 2.52  # the camera sits 0.3 m before the body
+    assert [cell(ahead - 1.0, 0.0), cell(ahead, 0.0)] == [0, 100]
+    assert set(np.unique(values).tolist()) == {-1, 0, 100}
+    drive.show(task, 1, depth=depth)
+    assert len(task.host.all(GRID)) == 1  # nothing is new
+    task.save()
+    assert (tmp_path / 'room.pgm').is_file()
+    found = drive.make(map_file=str(file), localize_only=True)
+    drive.show(found, 9, depth=depth)
+    (again,) = found.host.all(GRID)
+    assert again.info.width == grid.info.width
+    assert np.array_equal(again.data, grid.data)
+    found.renew()
+    drive.show(found, 30)
+    assert len(found.host.all(GRID)) == 2
+    with pytest.raises(
+        ParameterError, match=r'grid_lowest: 2\.0 m is not below grid_highest, 1\.8'
+    ):
+        SlamParameters(grid_lowest=2.0)
 
 
 def test_images_without_odometry_are_not_mapped_and_that_is_said(drive):

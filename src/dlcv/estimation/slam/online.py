@@ -10,17 +10,18 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.estimation.slam.anchor import Anchor, AnchorSettings, Fix
+from dlcv.estimation.slam.anchor import Anchor, Fix
 from dlcv.estimation.slam.cloud import Cloud
-from dlcv.estimation.slam.locate import Localizer, LocateSettings
-from dlcv.estimation.slam.mapping import Mapper, MapSettings, Tie, View
+from dlcv.estimation.slam.locate import Localizer
+from dlcv.estimation.slam.mapping import Mapper, Tie, View
+from dlcv.estimation.slam.online_settings import OnlineSettings
 from dlcv.estimation.slam.place import Edge, PlaceMap
+from dlcv.estimation.slam.stable import StableNumbers
 from dlcv.geometry.frames import inverse
 from dlcv.types import FloatArray, Keypoints, Trajectory
 
@@ -32,31 +33,6 @@ _LEAP = 0.5  # m that odometry may be off in a step beyond what the speed allows
 _ANYWHERE = np.repeat((30.0, 1.0), 3)  # m and rad by which a robot may be elsewhere after a break
 _CRUMB_NS = 500_000_000  # between two poses of the way while nothing is mapped
 _CRUMBS = 2000
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OnlineSettings:
-    """How a map is made and used.
-
-    Attributes:
-        keyframes: When a picture becomes one, and when a place is seen again.
-        found: When a picture is found in the map.
-        anchor: When that is believed.
-        rate: Of fixes while the robot is known to be somewhere, Hz.
-        lost_after: Seconds without a fix after which it is not known any more.
-        max_speed: Of the robot, m/s: what goes faster is a jump of odometry.
-        max_keyframes: Of the map; beyond, those that say least are left out.
-        lockstep: Solve loops before the answer: the same pictures, the same map.
-    """
-
-    keyframes: MapSettings = field(default_factory=MapSettings)
-    found: LocateSettings = field(default_factory=LocateSettings)
-    anchor: AnchorSettings = field(default_factory=AnchorSettings)
-    rate: float = 2.0
-    lost_after: float = 10.0
-    max_speed: float = 40.0
-    max_keyframes: int = 2000
-    lockstep: bool = False
 
 
 class Online:
@@ -97,6 +73,7 @@ class Online:
             )
             self._first = place.sessions  # of this run
             self._cloud = Cloud(place)
+            self._numbers = StableNumbers(place)
             self._localizer = Localizer(place, self.settings.found)
             self._anchor = Anchor(self.settings.anchor)
             self._mapping = not len(place)
@@ -161,9 +138,12 @@ class Online:
             closed = self._mapper.keep(view)
             newest, outlook = self.place.keyframes[-1], self._mapper.outlook
             self._cloud.add(outlook.names, outlook.landmarks, newest.landmark)
+            self._numbers.add()
             self._told(closed)
+            before = self.place.poses
             gone = self._mapper.leave_out(self.settings.max_keyframes)
             self._cloud.leave_out(gone)
+            self._numbers.leave_out(gone, before)
             self.version += bool(len(gone))
 
     # what is known --------------------------------------------------------------------------
@@ -200,6 +180,25 @@ class Online:
     def jumps(self) -> int:
         """How often the robot was found elsewhere than it was believed to be."""
         return self._anchor.jumps
+
+    def perch(self) -> tuple[int, Matrix] | None:
+        """Return on which keyframe the last picture hangs; None where nobody knows where it is.
+
+        Returns:
+            A number that stays with the keyframe, and ``(4, 4)`` keyframe_from_camera.
+        """
+        with self._lock:
+            known = self.map_from_odom
+            keyframe = len(self.place) - 1 if self._mapping else self._anchor.keyframe
+            if self._last is None or known is None or keyframe < 0 or self.state == 'lost':
+                return None
+            there = inverse(self.place.poses[keyframe]) @ known @ self._last[1]
+            return self._numbers.of(keyframe), there
+
+    def poses(self) -> Matrix:
+        """Return ``(N, 4, 4)`` map_from_keyframe by the numbers of `perch`."""
+        with self._lock:
+            return self._numbers.poses(self.place.poses)
 
     def path(self) -> Trajectory:
         """Return the way of this run, by the map as it is now: its keyframes, or its fixes."""

@@ -94,6 +94,11 @@ class MapFile:
         return f'{len(whole)} keyframes and {len(whole.landmarks)} landmarks in {path}'
 
 
+def grid_file(parameters: SlamParameters) -> Path:
+    """Return the name of the occupancy grid beside a map."""
+    return expanded(parameters.map_file).with_suffix('.yaml')
+
+
 def _mark(place: PlaceMap) -> tuple[int, ...]:
     """Return what tells a map from an earlier one."""
     newest = place.keyframes[-1].stamp_ns if len(place) else 0

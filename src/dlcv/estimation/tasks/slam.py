@@ -10,18 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.estimation.body import flattened, on_body, swung
-from dlcv.estimation.slam.anchor import AnchorSettings, Correction
+from dlcv.estimation.slam.anchor import Correction
 from dlcv.estimation.slam.files import PlaceError
-from dlcv.estimation.slam.locate import LocateSettings
-from dlcv.estimation.slam.loops import LoopSettings
-from dlcv.estimation.slam.mapping import MapSettings
-from dlcv.estimation.slam.online import Online, OnlineSettings
+from dlcv.estimation.slam.online import Online
 from dlcv.estimation.slam.places import Describer, HashedVlad
 from dlcv.estimation.slam.views import strongest, view_of
 from dlcv.estimation.tasks.aids import AidReader
 from dlcv.estimation.tasks.base import Estimator, Host, Level, Task, Verdict, settings
-from dlcv.estimation.tasks.map_file import MapFile
 from dlcv.estimation.tasks.odometry_topic import OdometryReader, Told
+from dlcv.estimation.tasks.slam_map import SlamMap
 from dlcv.geometry.frames import Mount, TransformBuffer, inverse
 from dlcv.interface import messages
 from dlcv.interface.messages import Composer
@@ -29,8 +26,8 @@ from dlcv.interface.nodes import SLAM, Topic
 from dlcv.interface.slam_parameters import SlamParameters
 from dlcv.types import Aids, Frame
 
-POSE, PATH, LANDMARKS, GRAPH, INFO, TF = (
-    '~/pose', '~/path', '~/landmarks', '~/graph', '~/info', '/tf',
+POSE, PATH, LANDMARKS, GRAPH, GRID, INFO, TF = (
+    '~/pose', '~/path', '~/landmarks', '~/graph', 'map', '~/info', '/tf',
 )  # fmt: skip
 PATH_NS, LANDMARKS_NS, GRAPH_NS = 10**9, 2 * 10**9, 10**9  # between two messages
 
@@ -77,8 +74,7 @@ class SlamTask(Task[SlamParameters, Placed]):
         self._reader = AidReader(
             self.beside, self.frames, self._mount, lambda: self.parameters, host.complain
         )
-        self._online: Online | None = None
-        self._file = MapFile(self.describer.name)
+        self._map: SlamMap | None = None
         self._told: Told | None = None
         self._wanted, self._aids = False, Aids()
         self._seat: Matrix = np.eye(4)
@@ -89,15 +85,25 @@ class SlamTask(Task[SlamParameters, Placed]):
     # the map ------------------------------------------------------------------------------------
 
     @property
-    def online(self) -> Online:
+    def map(self) -> SlamMap:
         """The map, between configure and the end.
 
         Raises:
             PlaceError: There is none.
         """
-        if self._online is None:
+        if self._map is None:
             raise PlaceError('the node is not configured')
-        return self._online
+        return self._map
+
+    @property
+    def online(self) -> Online:
+        """What makes or uses it; raises as `map`."""
+        return self.map.online
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether there is a file for what was mapped since it was written."""
+        return self._map is not None and self._map.unsaved
 
     def load(self, device: str, precision: str) -> Estimator:
         """Build the estimator of keypoints."""
@@ -115,50 +121,28 @@ class SlamTask(Task[SlamParameters, Placed]):
             PlaceError: The map cannot be read, or is of no use.
         """
         self.close()
-        p = self.parameters
-        place = self._file.open(p)
-        self._online = Online(_settings(p, self.describer), place, localize_only=p.localize_only)
+        self._map = SlamMap(lambda: self.parameters, self.describer, self.host.warn)
         self.correction.clear()
 
     def close(self) -> None:
         """Give the map back."""
-        if self._online is not None:
-            self._online.close()
-        self._online = None
+        if self._map is not None:
+            self._map.close()
+        self._map = None
 
     def save(self) -> str:
-        """Write the map, in any thread; return what was written, in words.
-
-        Raises:
-            PlaceError: It has no file, or is empty.
-            OSError: It cannot be written.
-        """
-        return self._file.save(self.online, self.parameters)
-
-    @property
-    def unsaved(self) -> bool:
-        """Whether there is a file for what was mapped since it was written."""
-        known = self._online is not None and bool(self.parameters.map_file)
-        return known and self._file.differs(self.online)
+        """See `SlamMap.save`."""
+        return self.map.save()
 
     def open(self) -> str:
-        """Go on with the map of the file, in any thread; return what it holds, in words.
-
-        Raises:
-            PlaceError: It cannot be read, or is of no use.
-        """
-        place = self._file.open(self.parameters, must=True)
-        self.online.renew(place, localize_only=self.online.localize_only)
+        """See `SlamMap.open`."""
+        said = self.map.open()
         self.correction.clear()
-        return f'{len(place)} keyframes of {self.parameters.map_file}'
+        return said
 
     def renew(self) -> None:
-        """Forget all that was mapped; with localize_only, where the robot is in the map."""
-        online = self.online
-        if online.localize_only:
-            online.renew(online.place, localize_only=True)
-        else:
-            online.renew(self._file.empty(self.parameters))
+        """See `SlamMap.renew`."""
+        self.map.renew()
         self.correction.clear()
 
     # pictures -----------------------------------------------------------------------------------
@@ -233,6 +217,12 @@ class SlamTask(Task[SlamParameters, Placed]):
             self.send(LANDMARKS, make.cloud(in_map, points))
         if self.wanted(GRAPH) and self._period(GRAPH, stamp, GRAPH_NS):
             self.send(GRAPH, messages.graph_markers(make, in_map, *online.graph()))
+        every = round(1e9 * self.parameters.grid_period)
+        if self.wanted(GRID) and self._period(GRID, stamp, every):
+            found = self.map.grid()
+            if found is not None:
+                grid = make.occupancy_grid(in_map, found.values, found.resolution, found.origin)
+                self.send(GRID, grid)
 
     def publish(self, frame: Frame, header: Any, result: Placed) -> None:
         """Send where the body is, and where odometry began."""
@@ -250,8 +240,8 @@ class SlamTask(Task[SlamParameters, Placed]):
         self._sent.clear()
         self._odometry.clear()
         self.correction.clear()
-        if self._online is not None:
-            self._online.forget_odometry()
+        if self._map is not None:
+            self._map.online.forget_odometry()
         self.host.judge(None)
 
     def interrupt(self) -> None:
@@ -259,7 +249,7 @@ class SlamTask(Task[SlamParameters, Placed]):
 
     def values(self) -> dict[str, str]:
         """Return what the map is, and what became of what was measured beside the images."""
-        known = {} if self._online is None else self._counts()
+        known = {} if self._map is None else self._counts()
         return {**known, **super().values()}
 
     # --------------------------------------------------------------------------------------------
@@ -281,7 +271,7 @@ class SlamTask(Task[SlamParameters, Placed]):
         if keypoints is None:
             return
         keypoints = strongest(keypoints, p.max_keypoints, aids.mask)
-        self.online.show(view_of(frame, keypoints, aids, self.describer))
+        self.map.show(view_of(frame, keypoints, aids, self.describer), aids)
 
     def _placed(self, frame: Frame, told: Told) -> Placed | None:
         online, p = self.online, self.parameters
@@ -335,22 +325,3 @@ class SlamTask(Task[SlamParameters, Placed]):
             **counts,
             'used': ' '.join(self._reader.used) if self._wanted else '',
         }
-
-
-def _settings(p: SlamParameters, describer: Describer) -> OnlineSettings:
-    loops = LoopSettings(likeness=describer.likeness, inliers=p.loop_inliers, votes=p.loop_votes)
-    return OnlineSettings(
-        keyframes=MapSettings(
-            overlap=p.keyframe_overlap,
-            shift=p.keyframe_shift,
-            loops=loops,
-            scaled=p.scale_drifts,
-        ),
-        found=LocateSettings(inliers=p.localization_inliers),
-        anchor=AnchorSettings(confirmations=p.confirmations, elsewhere=p.elsewhere_confirmations),
-        rate=p.localization_rate,
-        lost_after=p.lost_after,
-        max_speed=p.max_linear_speed,
-        max_keyframes=p.max_keyframes,
-        lockstep=p.lockstep,
-    )
