@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.estimation.load import load_features, load_visual_odometry
-from dlcv.estimation.odometry.metre import depths_at, inverse_depths, stereo_depths
+from dlcv.estimation.odometry.disparity import stereo_depths
+from dlcv.estimation.odometry.metre import depths_at, inverse_depths
 from dlcv.estimation.pictures import grey
 from dlcv.estimation.slam.mapping import Mapper, MapSettings, View
 from dlcv.estimation.slam.place import PlaceMap
