@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.estimation.odometry.metre import depths_at, inverse_depths, stereo_depths
+from dlcv.estimation.odometry.disparity import stereo_depths
+from dlcv.estimation.odometry.metre import depths_at, inverse_depths
 from dlcv.estimation.pictures import grey
 from dlcv.estimation.slam.mapping import View
 from dlcv.estimation.slam.places import Describer

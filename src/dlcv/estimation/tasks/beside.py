@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from time import monotonic
@@ -193,6 +193,24 @@ class Beside:
         with self._arrived:
             kept = self._streams[name].kept
             return kept[-1][1] if kept else None
+
+    def newest_of(self, name: str, moments: Sequence[int]) -> int | None:
+        """Return which of some moments is the last that an input has something of.
+
+        Args:
+            name: Of the input.
+            moments: Stamps in ns, oldest first.
+
+        Returns:
+            Its index, that of the last moment where the input has been silent for long, or has said
+            nothing yet; None where something may still come.
+        """
+        with self._arrived:
+            stream = self._streams[name]
+            if not self.patient or not stream.alive(moments[-1]):
+                return len(moments) - 1
+            said = {stamp for stamp, _ in stream.kept}
+            return next((i for i in reversed(range(len(moments))) if moments[i] in said), None)
 
     def count(self, name: str, what: str) -> None:
         """Note what became of a message, such as ``used`` or ``unusable``."""
