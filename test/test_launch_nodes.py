@@ -69,7 +69,8 @@ PARAMS = """
 """
 NAMESPACE = 'launched'
 SIZE = (128, 256)  # height, width
-PATIENCE = 150.0  # seconds: six networks on whatever machine this is
+PATIENCE = 150.0  # seconds: seven networks on whatever machine this is
+MORE = {'map'}  # outputs that need more than a camera
 
 
 def arguments() -> dict[str, str]:
@@ -125,7 +126,12 @@ class TestOutputs(unittest.TestCase):
         )
         cls.sent: set[int] = set()
         cls.heard: dict[str, set[int]] = {}
-        cls.ears = [cls.listen(start, t) for start in cls.nodes for t in start.spec.outputs]
+        cls.ears = [
+            cls.listen(start, topic)
+            for start in cls.nodes
+            for topic in start.spec.outputs
+            if topic.name not in MORE
+        ]
 
     @classmethod
     def tearDownClass(cls):

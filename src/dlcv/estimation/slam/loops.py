@@ -25,7 +25,8 @@ Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 _AROUND = 4  # keyframes before and after one that say where its landmarks are
-_FEWEST = 12  # matches that are tried at all
+FEWEST = 12
+"""Matches that are tried at all."""
 _LEAST = 8  # of them, that must agree on a pose for it to be refined
 _TRIES, _CONFIDENCE, _PIXELS = 500, 0.999, 2.0  # of the consensus
 _RATIO = 0.95  # seen from elsewhere patches look less alike
@@ -145,7 +146,7 @@ def find(place: PlaceMap, keyframe: int, picture: Keyframe, settings: Guards) ->
     ahead = points[:, 2] > 0 if len(points) else np.zeros(0, np.bool_)
     points, variance, theirs = points[ahead], variance[ahead], theirs[ahead]
     a, b = matches(one.descriptors[theirs], picture.descriptors, _RATIO)
-    if len(a) < max(_FEWEST, settings.inliers):
+    if len(a) < max(FEWEST, settings.inliers):
         return f'{len(a)} of its landmarks look like points of the picture'
     focal = picture.camera.focal
     xy = rays_of(picture)[b]
@@ -288,7 +289,7 @@ def _ratio(place: PlaceMap, keyframe: int, newest: int, found: Found) -> tuple[f
         depths.append(np.where(there & (z > 0), z, np.nan))
     ratio = np.log(depths[0] / depths[1])
     ratio = ratio[np.isfinite(ratio)]
-    if len(ratio) < _FEWEST:
+    if len(ratio) < FEWEST:
         return 0.0, _SCALE_UNKNOWN
     middle = float(np.median(ratio))
     spread = 1.4826 * float(np.median(np.abs(ratio - middle)))
@@ -330,7 +331,7 @@ def _holders(place: PlaceMap, names: Indices) -> dict[int, list[int]]:
 
 def _lenient(settings: Guards) -> Guards:
     return Guards(
-        inliers=max(_FEWEST, settings.inliers // 2),
+        inliers=max(FEWEST, settings.inliers // 2),
         share=settings.share / 2,
         area=settings.area / 2,
     )

@@ -1,8 +1,8 @@
 """A map that is made, or used, while pictures come in.
 
-One picture after the other: `Online.step` says where odometry has it, and is told whether the
-picture itself is wanted; then `Online.show` brings what it shows. Loops are solved in a thread
-beside the pictures. However long it goes on, memory and the time of a step stay bounded.
+`Online.step` says where odometry has a picture, and is told whether it is wanted; then
+`Online.show` brings what it shows. Loops are solved in a thread beside the pictures. However long
+it goes on, memory and the time of a step stay bounded.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ class Online:
 
     @property
     def jumps(self) -> int:
-        """How often the robot was found elsewhere than it was believed to be."""
+        """See `Anchor.jumps`."""
         return self._anchor.jumps
 
     def perch(self) -> tuple[int, Matrix] | None:
@@ -310,7 +310,8 @@ class Online:
             scores=np.ones(len(view.xy), np.float32),
             descriptors=view.descriptors,
         )
-        found = self._localizer.locate(keypoints, view.camera, view.place)
+        near = self._anchor.map_from_camera if self._anchor.sure else None
+        found = self._localizer.locate(keypoints, view.camera, view.place, near)
         if found.map_from_camera is None or found.covariance is None:
             self.reason = found.reason
             self._refused['the picture was not found in the map'] += 1

@@ -22,6 +22,7 @@ from dlcv.estimation.slam.places import Describer
 from dlcv.estimation.slam.views import view_of
 from dlcv.estimation.superpoint import FeatureEstimator, FeatureSettings
 from dlcv.estimation.visual_odometry import VisualOdometry, VisualOdometrySettings
+from dlcv.geometry.frames import BODY_FROM_OPTICAL
 from dlcv.training.maps.learning import Report
 from dlcv.training.recipe import TrainError
 from dlcv.types import Aids, DepthMap, FloatArray, Keypoints, Lost, Recording, Snapshot, Trajectory
@@ -161,7 +162,8 @@ class _Follower:
         answer = self.odometry.push(snapshot.frame, aids)
         if isinstance(answer, Lost):
             return answer.reason
-        at = np.array(self.odometry.odom_from_camera, np.float64)
+        # z of a map is up, as the node slam has it: the camera is taken to be level at first
+        at = BODY_FROM_OPTICAL @ np.array(self.odometry.odom_from_camera, np.float64)
         if answer is None:
             return at, np.zeros((6, 6))
         return at, np.asarray(answer.covariance, np.float64)
