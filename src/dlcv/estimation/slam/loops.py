@@ -321,11 +321,14 @@ def merge(place: PlaceMap, keyframe: int, newest: int, found: Found) -> int:
 
 def _holders(place: PlaceMap, names: Indices) -> dict[int, list[int]]:
     """Return the keyframes that see each of some landmarks."""
-    wanted = np.unique(names[names >= 0])
+    seen = np.concatenate([one.landmark for one in place.keyframes])
+    ends = np.cumsum([len(one) for one in place.keyframes])
+    rows = np.flatnonzero(np.isin(seen, names[names >= 0]))
     found: dict[int, list[int]] = {}
-    for k, one in enumerate(place.keyframes):
-        for name in np.intersect1d(one.landmark, wanted).tolist():
-            found.setdefault(name, []).append(k)
+    for name, k in zip(
+        seen[rows].tolist(), np.searchsorted(ends, rows, side='right').tolist(), strict=True
+    ):
+        found.setdefault(name, []).append(k)
     return found
 
 

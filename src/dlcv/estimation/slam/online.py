@@ -89,8 +89,6 @@ class Online:
         if self._beside is not None:
             self._beside.shutdown(cancel_futures=True)
 
-    # pictures -------------------------------------------------------------------------------
-
     def step(
         self,
         stamp_ns: int,
@@ -133,20 +131,20 @@ class Online:
             if not self._mapping:
                 self._locate(view)
                 return
-            closing = self._mapper.closing
-            closing.reason = ''
-            closed = self._mapper.keep(view)
-            newest, outlook = self.place.keyframes[-1], self._mapper.outlook
+            mapper, most = self._mapper, self.settings.max_keyframes
+            mapper.closing.reason = ''
+            closed = mapper.keep(view)
+            outlook, newest = mapper.outlook, self.place.keyframes[-1]
             self._cloud.add(outlook.names, outlook.landmarks, newest.landmark)
             self._numbers.add()
+            if len(self.place) > most:  # which is seldom: some more are left out each time
+                closed += mapper.closing.settle(wait=True)
             self._told(closed)
             before = self.place.poses
-            gone = self._mapper.leave_out(self.settings.max_keyframes)
+            gone = mapper.leave_out(most)
             self._cloud.leave_out(gone)
             self._numbers.leave_out(gone, before)
             self.version += bool(len(gone))
-
-    # what is known --------------------------------------------------------------------------
 
     @property
     def state(self) -> State:
@@ -234,8 +232,6 @@ class Online:
         """Return the map as it is now, for another thread to look at."""
         with self._lock:
             return self.place.copied()
-
-    # what it is told to do --------------------------------------------------------------------
 
     def pause(self, paused: bool) -> None:
         """Map nothing for a while, or go on."""
