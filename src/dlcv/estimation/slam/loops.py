@@ -115,12 +115,22 @@ class Candidates:
         return np.array(supported[: s.candidates], np.int64)
 
 
-def alike(places: FloatArray, place: FloatArray, settings: Guards) -> Indices:
-    """Return the most alike of places ``(K, P)``, the best first; one of each neighbourhood."""
+def alike(
+    places: FloatArray, place: FloatArray, settings: Guards, most: int | None = None
+) -> Indices:
+    """Return the most alike of places ``(K, P)``, the best first; one of each neighbourhood.
+
+    Args:
+        places: What they look like.
+        place: The same of the picture.
+        settings: How alike they must be.
+        most: That are returned; twice the candidates by default.
+    """
+    most = 2 * settings.candidates if most is None else most
     likeness = places @ place
     kept: list[int] = []
     for one in np.argsort(-likeness, kind='stable'):
-        if likeness[one] < settings.likeness or len(kept) == 2 * settings.candidates:
+        if likeness[one] < settings.likeness or len(kept) == most:
             break
         if all(abs(int(one) - other) > settings.near for other in kept):
             kept.append(int(one))

@@ -80,6 +80,7 @@ class Online:
             self._unsure = False  # whether what is mapped now hangs on a guess
             self._last: tuple[int, Matrix] | None = None
             self._forgotten = False
+            self._vain = 0  # fixes that were tried in vain
             self._tried_ns: int | None = None
             self._crumbs: deque[tuple[int, Matrix]] = deque(maxlen=_CRUMBS)
             self.version = 0  # of where keyframes are
@@ -307,8 +308,11 @@ class Online:
             descriptors=view.descriptors,
         )
         near = self._anchor.map_from_camera if self._anchor.sure else None
-        found = self._localizer.locate(keypoints, view.camera, view.place, near)
+        # every other time those less like it are tried: who stands still sees the same again
+        skip = self.settings.found.candidates * ((self._vain + 1) // 2) * (self._vain % 2)
+        found = self._localizer.locate(keypoints, view.camera, view.place, near, skip)
         if found.map_from_camera is None or found.covariance is None:
+            self._vain = 0 if skip > len(self.place) else self._vain + 1
             self.reason = found.reason
             self._refused['the picture was not found in the map'] += 1
             return
@@ -327,7 +331,6 @@ class Online:
             self.show(view)
 
     def _settle(self) -> None:
-        """Take what was solved beside the pictures."""
         if self._mapper.closing.busy:
             self._told(self._mapper.closing.settle())
 
