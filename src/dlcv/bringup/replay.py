@@ -222,6 +222,8 @@ def _node(node: NodeStart, mode: Mode, images: str, info: str, compressed: bool)
     changed['image_transport'] = 'compressed' if compressed else 'raw'
     if mode != 'real-time' and getattr(node.settings, 'depth_source', '') == 'network':
         changed['depth_source'] = 'own'  # as for keypoints
+    if mode != 'real-time' and getattr(node.settings, 'depth_source', '') == 'stereo':
+        changed['scale_source'] = 'stereo'
     known = {p.name for p in describe(node.spec.parameters)}
     settings = replace(node.settings, **{k: v for k, v in changed.items() if k in known})
     camera = {IMAGE.name: images, COMPRESSED.name: images, CAMERA_INFO.name: info}

@@ -151,14 +151,15 @@ class DispNet(nn.Module):
                 skips.append(x)
         return _Encoded(skips[:-1], x, half, matches)
 
-    def _compared(self, features: Tensor) -> tuple[Tensor, ...]:
+    def _compared(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Return features ``(2B, C, h, w)`` of left and right as they are compared.
 
         Where it refines, by their cosine: the light of no two cameras is the same.
         """
         if self.config.refines:
             features = features * torch.rsqrt(features.square().mean(1, keepdim=True) + _FAINT)
-        return features.chunk(2)
+        left, right = features.chunk(2)
+        return left, right
 
     def _refined(self, seen: _Encoded) -> Disparities:
         coarse = seen.coarse

@@ -14,6 +14,7 @@ from dlcv.interface.messages.measured import (
     keypoints,
     mask,
     numbers,
+    rotation,
 )
 from dlcv.interface.messages.read import (
     AMBIGUOUS,
@@ -71,6 +72,7 @@ __all__ = [
     'points_of',
     'pose_matrix',
     'restamped',
+    'rotation',
     'stamp_ns',
     'take_transforms',
     'transform_matrix',
