@@ -23,6 +23,7 @@ from dlcv.estimation.dsac import RelocalizationEstimator
 from dlcv.estimation.flownet import FlowEstimator
 from dlcv.estimation.monodepth import DepthEstimator
 from dlcv.estimation.netvlad import PlaceEstimator
+from dlcv.estimation.stereo import StereoEstimator
 from dlcv.estimation.superpoint import FeatureEstimator
 from dlcv.estimation.visual_odometry import VisualOdometry, VisualOdometrySettings
 from dlcv.networks.weights import WeightsError, chosen, load, untrained
@@ -68,12 +69,16 @@ def load_estimator(
         EngineError: If the engine or the precision is not to be had.
     """
     loaded, origin = _network(network, weights, sha256, allow_untrained)
-    rounds = engine != 'torch' and precision == 'int8'
+    proven: frozenset[str] = getattr(kind, 'proven', frozenset())
+    rounds = engine != 'torch' and (
+        precision == 'int8' or (precision == 'auto' and 'int8' in proven)
+    )
     choice = choose(
         engine,
         precision,
         device=pick_device(device).type,
         ranges=read_ranges(origin.path, origin.sha256) if rounds and origin.path else None,
+        proven=proven,
         found=device == 'auto',
     )
     made = kind(loaded, settings, device, choice.torch_precision)
@@ -88,6 +93,7 @@ load_depth = partial(load_estimator, DepthEstimator, 'monodepth')
 load_match_weigher = partial(load_estimator, MatchWeigher, 'deep_fundamental')
 load_odometry = partial(load_estimator, OdometryEstimator, 'deepvo')
 load_places = partial(load_estimator, PlaceEstimator, 'netvlad')
+load_stereo = partial(load_estimator, StereoEstimator, 'dispnet')
 load_relocalization = partial(load_estimator, RelocalizationEstimator, 'dsac')
 LOADERS: dict[str, Callable[..., Estimator[Any]]] = {
     'superpoint': load_features,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Literal
 
@@ -118,7 +118,7 @@ ARGUMENTS: tuple[Argument, ...] = (
         name='right_image_topic',
         default='',
         doc='Rectified images of the right camera of a stereo pair, camera_info beside them; empty '
-        'is right/image.',
+        'is right/image. The stereo node takes raw ones too, if the left ones are raw.',
         form='topic',
     ),
     Argument(
@@ -160,9 +160,25 @@ ARGUMENTS: tuple[Argument, ...] = (
     Argument(
         name='nodes',
         default='',
-        doc=f'Comma-separated subset of {", ".join(NODES)}; empty is all, dsac with a map only.',
+        doc=f'Comma-separated subset of {", ".join(NODES)}; empty is all but those that need more: '
+        'dsac (a map), netvlad (places), stereo (two cameras).',
     ),
-    Argument(name='map', default='', doc='Map file (DSAC weights of the scene); starts dsac.'),
+    _switch(
+        'stereo',
+        'false',
+        'Start the stereo node in place of monodepth; visual_odometry takes its depth for the '
+        'metre. Needs the right camera (right_image_topic).',
+    ),
+    Argument(
+        name='map',
+        default='',
+        doc='Map file: the scene of dsac, which it starts; of slam where that is among nodes.',
+    ),
+    _switch(
+        'localize_only',
+        '',
+        'slam finds the robot in the map and changes nothing of it; empty as in params_file.',
+    ),
     Argument(
         name='places',
         default='',
@@ -255,8 +271,17 @@ ARGUMENTS: tuple[Argument, ...] = (
 )
 BESIDE_ARGUMENTS = (
     'right_image_topic', 'depth_topic', 'wheel_topic', 'imu_topic', 'mask_topic', 'camera_height',
+    'stereo',
 )  # fmt: skip
-"""Those about what helps visual odometry."""
+"""Those about what helps visual odometry, and stereo."""
+
+
+def preset(**defaults: str) -> tuple[Argument, ...]:
+    """Return the launch arguments with other defaults, by their names."""
+    return tuple(
+        replace(one, default=defaults[one.name]) if one.name in defaults else one
+        for one in ARGUMENTS
+    )
 
 
 def checked(arguments: Iterable[Argument], given: Mapping[str, str]) -> dict[str, str]:

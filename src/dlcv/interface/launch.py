@@ -14,28 +14,35 @@ from dlcv.interface.nodes import (
     MONODEPTH,
     NODES,
     ODOMETRY_NODES,
+    SLAM,
+    STEREO,
     SUPERPOINT,
     VISUAL_ODOMETRY,
     NodeSpec,
 )
 from dlcv.interface.odometry_parameters import VisualOdometryParameters
-from dlcv.interface.parameters import CommonParameters, Value, describe
+from dlcv.interface.parameters import CommonParameters, StereoParameters, Value, describe
+from dlcv.interface.slam_parameters import SlamParameters
 
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """Where Fast DDS is told its profile: Jazzy reads the first one, later releases the second."""
 DEFAULT_NODES = tuple(spec.name for spec in NODES.values() if spec.starts)
+SLAM_NODES = 'superpoint,visual_odometry,slam'
+"""What slam.launch.py and localize.launch.py start: keypoints are computed once for both."""
 # launch arguments that are parameters of the nodes, where they have them
 PARAMETER_ARGUMENTS = (
     'use_sim_time', 'rectified', 'device', 'image_qos', 'autostart', 'publish_tf', 'odom_frame',
-    'base_frame', 'map_frame', 'camera_height', 'places',
+    'base_frame', 'map_frame', 'camera_height', 'places', 'localize_only',
 )  # fmt: skip
+MAP_PARAMETERS = {'dsac': 'weights', 'slam': 'map_file'}
+"""Parameter of each node that has a map, which the argument ``map`` names."""
 
 
-def selected(nodes: str, map_file: str) -> list[NodeSpec]:
-    """Return the nodes that the arguments ``nodes`` and ``map`` start.
+def selected(nodes: str, map_file: str, *, stereo: bool = False) -> list[NodeSpec]:
+    """Return the nodes that the arguments ``nodes``, ``map`` and ``stereo`` start.
 
     Raises:
-        LaunchError: If a name is none of the nodes.
+        LaunchError: If a name is none of the nodes, or two of them publish the same depth.
     """
     names = [name.strip() for name in nodes.split(',') if name.strip()]
     for name in names:
@@ -43,6 +50,14 @@ def selected(nodes: str, map_file: str) -> list[NodeSpec]:
             raise LaunchError(f'no node {name!r}; there are {", ".join(NODES)}')
     if not names:
         names = [*DEFAULT_NODES, *(['dsac'] if map_file else [])]
+        if stereo:
+            names.remove(MONODEPTH.name)
+    if stereo:
+        names.append(STEREO.name)
+    if {MONODEPTH.name, STEREO.name} <= set(names):
+        raise LaunchError(
+            f'nodes: monodepth and stereo both publish {STEREO.answer}; name one of them'
+        )
     return [NODES[name] for name in dict.fromkeys(names)]
 
 
@@ -61,15 +76,18 @@ def overrides(spec: NodeSpec, values: Mapping[str, str]) -> dict[str, Any]:
         if text == '' or (name not in known and name != 'use_sim_time'):
             continue
         set_by[name] = _typed(text, True if name == 'use_sim_time' else known[name].default)
-    if spec.name == 'dsac':
+    if (map_parameter := MAP_PARAMETERS.get(spec.name)) is not None:
         # the argument is about the odometry: a localizer's own transform is asked for in YAML
         set_by.pop('publish_tf', None)
         if values.get('map'):
-            set_by['weights'] = values['map']
+            set_by[map_parameter] = values['map']
     elif spec in ODOMETRY_NODES and (nav2 or spec in _odometry_nodes(values)[1:]):
         set_by['publish_tf'] = False  # one transform has one publisher
     if spec is VISUAL_ODOMETRY and values.get('depth_topic'):
         set_by['depth_source'] = 'camera'
+    elif spec is VISUAL_ODOMETRY and _stereo(values):
+        # not auto: that would match points of the right images, and the dense depth be for nothing
+        set_by |= {'depth_source': 'stereo', 'scale_source': 'depth'}
     if values.get('bag'):
         set_by['use_sim_time'] = True
     return set_by
@@ -81,8 +99,17 @@ def owner(values: Mapping[str, str]) -> NodeSpec | None:
 
 
 def _odometry_nodes(values: Mapping[str, str]) -> list[NodeSpec]:
-    started = selected(values.get('nodes', ''), values.get('map', ''))
+    started = chosen(values)
     return [spec for spec in ODOMETRY_NODES if spec in started]
+
+
+def chosen(values: Mapping[str, str]) -> list[NodeSpec]:
+    """Return the nodes that launch arguments start; raises as `selected`."""
+    return selected(values.get('nodes', ''), values.get('map', ''), stereo=_stereo(values))
+
+
+def _stereo(values: Mapping[str, str]) -> bool:
+    return _true(values.get('stereo') or 'false')
 
 
 def remappings(
@@ -105,26 +132,30 @@ def remappings(
         (COMPRESSED.name, f'{image}/compressed'),
         (CAMERA_INFO.name, info),
     ]
-    if isinstance(settings := settings or spec.parameters(), VisualOdometryParameters):
-        pairs += _beside(values, settings)
+    settings = settings or spec.parameters()
+    if isinstance(settings, VisualOdometryParameters | SlamParameters):
+        inputs = {topic.name for topic in spec.inputs}
+        pairs += [pair for pair in _beside(values, settings) if pair[0] in inputs]
+    elif isinstance(settings, StereoParameters):
+        pairs += _camera_beside('right', values.get('right_image_topic', ''))
+    if spec is SLAM and (odometry := _odometry_of(values)):
+        pairs.append(('odometry', odometry))
     if spec is owner(values) and (odometry := _odometry(values)):
         pairs.append((spec.answer, odometry))
     return pairs
 
 
 def _beside(
-    values: Mapping[str, str], settings: VisualOdometryParameters
+    values: Mapping[str, str], settings: VisualOdometryParameters | SlamParameters
 ) -> Iterator[tuple[str, str]]:
-    """Give the names of what visual odometry listens to beside the camera."""
+    """Give the names of what visual odometry and slam listen to beside the camera."""
     yield 'keypoints', SUPERPOINT.answer.replace('~', SUPERPOINT.name)
     depth = '' if settings.depth_source == 'camera' else MONODEPTH.answer
     for place, topic in (
         ('right', values.get('right_image_topic')),
         ('depth', values.get('depth_topic') or depth),
     ):
-        if topic:
-            yield f'{place}/image', topic
-            yield f'{place}/camera_info', '/'.join((*topic.split('/')[:-1], 'camera_info'))
+        yield from _camera_beside(place, topic or '')
     for name, topic in (
         ('wheel/odometry', values.get('wheel_topic')),
         ('imu', values.get('imu_topic')),
@@ -134,10 +165,24 @@ def _beside(
             yield name, topic
 
 
+def _camera_beside(place: str, topic: str) -> Iterator[tuple[str, str]]:
+    """Give the names of another camera's images and calibration; none for no topic."""
+    if topic:
+        yield f'{place}/image', topic
+        yield f'{place}/camera_info', '/'.join((*topic.split('/')[:-1], 'camera_info'))
+
+
 def _odometry(values: Mapping[str, str]) -> str:
     """Return where the owner's odometry goes instead of its own topic; empty for nowhere else."""
     filtered = FILTERED_ODOMETRY if _true(values.get('nav2') or 'false') else ''
     return values.get('odom_topic') or filtered
+
+
+def _odometry_of(values: Mapping[str, str]) -> str:
+    """Return where odometry is that others may go by; empty where nobody says."""
+    node = owner(values)
+    own = '' if node is None else node.answer.replace('~', node.name)
+    return _odometry(values) or own
 
 
 def full_name(name: str, node: str, namespace: str) -> str:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dlcv.estimation.odometry.pose import Landmarks as Seen
 from dlcv.estimation.odometry.pose import RefinedPose, refine_pose
-from dlcv.estimation.slam.place import Edge, Keyframe, Landmarks, PlaceMap
+from dlcv.estimation.slam.place import Edge, Keyframe, Landmarks, Looks, PlaceMap
 from dlcv.estimation.slam.points import NOISE, in_camera, located, matches, rays_of
 from dlcv.geometry.frames import inverse
 from dlcv.geometry.trajectory import extent, rigid, scaled
@@ -25,7 +25,8 @@ Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 _AROUND = 4  # keyframes before and after one that say where its landmarks are
-_FEWEST = 12  # matches that are tried at all
+FEWEST = 12
+"""Matches that are tried at all."""
 _LEAST = 8  # of them, that must agree on a pose for it to be refined
 _TRIES, _CONFIDENCE, _PIXELS = 500, 0.999, 2.0  # of the consensus
 _RATIO = 0.95  # seen from elsewhere patches look less alike
@@ -86,19 +87,25 @@ class Found:
 
 
 class Candidates:
-    """Keyframes that look like the newest one, and have done so for some keyframes in a row."""
+    """Keyframes that look like the newest one, and have done so for some keyframes in a row.
 
-    def __init__(self, settings: LoopSettings) -> None:
-        self.settings = settings
+    Args:
+        settings: When they do.
+        first: Keyframe that the newest one's session began with: all before it are of others.
+    """
+
+    def __init__(self, settings: LoopSettings, first: int = 0) -> None:
+        self.settings, self._first = settings, first
         self._before: list[Indices] = []
+        self._looks = Looks()
 
     def of(self, place: PlaceMap, newest: int) -> Indices:
         """Return candidates, the likeliest first."""
         s = self.settings
-        until = newest - s.recent
+        until = max(newest - s.recent, self._first)
         found: Indices = np.empty(0, np.int64)
         if until > 0:
-            found = alike(place.places()[:until], place.keyframes[newest].place, s)
+            found = alike(self._looks.of(place)[:until], place.keyframes[newest].place, s)
         supported = [
             one
             for one in found
@@ -108,12 +115,22 @@ class Candidates:
         return np.array(supported[: s.candidates], np.int64)
 
 
-def alike(places: FloatArray, place: FloatArray, settings: Guards) -> Indices:
-    """Return the most alike of places ``(K, P)``, the best first; one of each neighbourhood."""
+def alike(
+    places: FloatArray, place: FloatArray, settings: Guards, most: int | None = None
+) -> Indices:
+    """Return the most alike of places ``(K, P)``, the best first; one of each neighbourhood.
+
+    Args:
+        places: What they look like.
+        place: The same of the picture.
+        settings: How alike they must be.
+        most: That are returned; twice the candidates by default.
+    """
+    most = 2 * settings.candidates if most is None else most
     likeness = places @ place
     kept: list[int] = []
     for one in np.argsort(-likeness, kind='stable'):
-        if likeness[one] < settings.likeness or len(kept) == 2 * settings.candidates:
+        if likeness[one] < settings.likeness or len(kept) == most:
             break
         if all(abs(int(one) - other) > settings.near for other in kept):
             kept.append(int(one))
@@ -147,7 +164,7 @@ def find(
     ahead = points[:, 2] > 0 if len(points) else np.zeros(0, np.bool_)
     points, variance, theirs = points[ahead], variance[ahead], theirs[ahead]
     a, b = matches(one.descriptors[theirs], picture.descriptors, _RATIO)
-    if len(a) < max(_FEWEST, settings.inliers):
+    if len(a) < max(FEWEST, settings.inliers):
         return f'{len(a)} of its landmarks look like points of the picture'
     focal = picture.camera.focal
     xy = rays_of(picture)[b]
@@ -290,7 +307,7 @@ def _ratio(place: PlaceMap, keyframe: int, newest: int, found: Found) -> tuple[f
         depths.append(np.where(there & (z > 0), z, np.nan))
     ratio = np.log(depths[0] / depths[1])
     ratio = ratio[np.isfinite(ratio)]
-    if len(ratio) < _FEWEST:
+    if len(ratio) < FEWEST:
         return 0.0, _SCALE_UNKNOWN
     middle = float(np.median(ratio))
     spread = 1.4826 * float(np.median(np.abs(ratio - middle)))
@@ -300,6 +317,7 @@ def _ratio(place: PlaceMap, keyframe: int, newest: int, found: Found) -> tuple[f
 def merge(place: PlaceMap, keyframe: int, newest: int, found: Found) -> int:
     """Let two keyframes see the same landmarks where they agree; return how many became one."""
     older, newer = place.keyframes[keyframe], place.keyframes[newest]
+    holders = _holders(place, newer.landmark[found.own])
     merged = 0
     for theirs, own in zip(found.theirs.tolist(), found.own.tolist(), strict=True):
         kept, gone = int(older.landmark[theirs]), int(newer.landmark[own])
@@ -310,18 +328,31 @@ def merge(place: PlaceMap, keyframe: int, newest: int, found: Found) -> int:
                 newer.landmark[own] = kept
                 merged += 1
             continue
-        holders = [one for one in place.keyframes if (one.landmark == gone).any()]
-        if any((one.landmark == kept).any() for one in holders):
+        seen_by = [place.keyframes[k] for k in holders.get(gone, ())]
+        if any((one.landmark == kept).any() for one in seen_by):
             continue  # one picture shows both: they are two
-        for one in holders:
+        for one in seen_by:
             one.landmark[one.landmark == gone] = kept
         merged += 1
     return merged
 
 
+def _holders(place: PlaceMap, names: Indices) -> dict[int, list[int]]:
+    """Return the keyframes that see each of some landmarks."""
+    seen = np.concatenate([one.landmark for one in place.keyframes])
+    ends = np.cumsum([len(one) for one in place.keyframes])
+    rows = np.flatnonzero(np.isin(seen, names[names >= 0]))
+    found: dict[int, list[int]] = {}
+    for name, k in zip(
+        seen[rows].tolist(), np.searchsorted(ends, rows, side='right').tolist(), strict=True
+    ):
+        found.setdefault(name, []).append(k)
+    return found
+
+
 def _lenient(settings: Guards) -> Guards:
     return Guards(
-        inliers=max(_FEWEST, settings.inliers // 2),
+        inliers=max(FEWEST, settings.inliers // 2),
         share=settings.share / 2,
         area=settings.area / 2,
     )

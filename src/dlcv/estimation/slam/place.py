@@ -5,7 +5,7 @@ Letters in this file: K keyframes, N keypoints of one, D numbers of a descriptor
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -181,9 +181,96 @@ class PlaceMap:
             doubted=np.array([e.loop for e in self.edges], np.bool_),
         )
 
+    def links(self) -> dict[str, Indices]:
+        """Return the ends ``(E, 2)`` of each kind of edge: ``way``, ``loops`` and ``refused``."""
+        ends: dict[str, list[tuple[int, int]]] = {'way': [], 'loops': [], 'refused': []}
+        for edge, good in zip(self.edges, self.trusted, strict=True):
+            kind = ('loops' if good else 'refused') if edge.loop else 'way'
+            ends[kind].append((edge.older, edge.newer))
+        return {kind: np.array(pairs, np.int64).reshape(-1, 2) for kind, pairs in ends.items()}
+
     def places(self) -> FloatArray:
         """Return ``(K, P)`` float32 what the keyframes look like as wholes."""
         return np.array([one.place for one in self.keyframes], np.float32)
+
+    def copied(self) -> PlaceMap:
+        """Return a map that stays as it is when this one goes on growing."""
+        return replace(
+            self,
+            keyframes=[replace(one, landmark=one.landmark.copy()) for one in self.keyframes],
+            poses=self.poses.copy(),
+            log_scale=self.log_scale.copy(),
+            edges=list(self.edges),
+            trusted=list(self.trusted),
+        )
+
+
+class Looks:
+    """What the keyframes of a growing map look like as wholes, without collecting them each time.
+
+    Numbers of one map; a keyframe that is no longer where it was lets it collect all again.
+    """
+
+    def __init__(self) -> None:
+        self._last: Keyframe | None = None
+        self._count = 0
+        self._rows: FloatArray = np.empty((0, 0), np.float32)
+
+    def of(self, place: PlaceMap) -> FloatArray:
+        """Return ``(K, P)`` float32, not to be changed; see `PlaceMap.places`."""
+        frames = place.keyframes
+        if not frames:
+            return np.empty((0, 0), np.float32)
+        count = self._count
+        if count > len(frames) or not count or frames[count - 1] is not self._last:
+            count = 0
+        if len(frames) > len(self._rows):
+            grown = np.empty((2 * len(frames), len(frames[0].place)), np.float32)
+            if count:
+                grown[:count] = self._rows[:count]
+            self._rows = grown
+        for k in range(count, len(frames)):
+            self._rows[k] = frames[k].place
+        self._count, self._last = len(frames), frames[-1]
+        return self._rows[: self._count]
+
+
+class EdgeTable:
+    """The edges of a growing map as the solver takes them, without collecting them each time."""
+
+    def __init__(self) -> None:
+        self._last: Edge | None = None
+        self._count = 0
+        self._rows = _rows(0)
+
+    def of(self, place: PlaceMap) -> Edges:
+        """Return what `PlaceMap.graph` does; views that are not to be changed."""
+        edges, count = place.edges, self._count
+        if count > len(edges) or (count and edges[count - 1] is not self._last):
+            count = 0
+        if len(edges) > len(self._rows):
+            grown = _rows(2 * len(edges))
+            for one in fields(grown):
+                getattr(grown, one.name)[:count] = getattr(self._rows, one.name)[:count]
+            self._rows = grown
+        rows = self._rows
+        for k, e in enumerate(edges[count:], count):
+            rows.older[k], rows.newer[k] = e.older, e.newer
+            rows.motion[k], rows.log_scale[k] = e.motion, e.log_scale
+            rows.covariance[k], rows.doubted[k] = e.covariance, e.loop
+        self._count, self._last = len(edges), edges[-1] if edges else None
+        return Edges(**{one.name: getattr(rows, one.name)[: len(edges)] for one in fields(rows)})
+
+
+def _rows(count: int) -> Edges:
+    return Edges(
+        older=np.zeros(count, np.int64),
+        newer=np.zeros(count, np.int64),
+        motion=np.zeros((count, 4, 4)),
+        log_scale=np.zeros(count),
+        covariance=np.zeros((count, 7, 7)),
+        doubted=np.zeros(count, np.bool_),
+    )
 
 
 def encoded(descriptors: FloatArray) -> Codes:

@@ -21,6 +21,7 @@ from dlcv.geometry.gyroscope import turn_between
 from dlcv.geometry.trajectory import pose_at
 from dlcv.interface import messages
 from dlcv.interface.odometry_parameters import VisualOdometryParameters
+from dlcv.interface.slam_parameters import SlamParameters
 from dlcv.types import Aids, DepthMap, FloatArray, Frame, Keypoints, Trajectory
 
 KEYPOINTS, MASK = 'keypoints', 'mask'
@@ -66,7 +67,7 @@ class AidReader:
     """Reads the aids of one picture after the other.
 
     Args:
-        beside: The messages.
+        beside: The messages; of inputs that the node does not have there are none.
         frames: Where camera, wheels and IMU sit.
         mount: The same, with an assumption for a body that nobody tells of.
         parameters: Gives them as they are now.
@@ -83,7 +84,7 @@ class AidReader:
         beside: Beside,
         frames: TransformBuffer,
         mount: Mount,
-        parameters: Callable[[], VisualOdometryParameters],
+        parameters: Callable[[], VisualOdometryParameters | SlamParameters],
         say: Callable[[str], None],
     ) -> None:
         self._beside, self._frames, self._mount = beside, frames, mount
@@ -104,7 +105,7 @@ class AidReader:
         soon, late = begin + p.sync_patience, begin + p.network_patience
         every = frame.stamp_ns - last_ns if last_ns is not None else USUAL_NS
         within = min(round(1e9 * p.sync_tolerance), every // 2)
-        camera = p.depth_source == 'camera'
+        measured = p.measures_depth
         first = last_ns is None  # its depths make the unit of all that follows
         self.used = []
 
@@ -115,23 +116,27 @@ class AidReader:
 
         # the longest wait first: what comes meanwhile is not waited for
         keypoints = self._try(KEYPOINTS, lambda: self._keypoints(frame, at(KEYPOINTS, late, 0)))
-        until = soon if camera else late if self.depth_is_old(frame) else begin
+        until = late if self.depth_is_old(frame) else begin
+        if p.depth_source == 'camera':
+            until = soon
         depth = self._try(
-            DEPTH, lambda: self._depth(frame, at(DEPTH, until, hoped=first and camera))
+            DEPTH, lambda: self._depth(frame, at(DEPTH, until, hoped=first and measured))
         )
         exact = min(within, STEREO_NS)
         hoped = first and p.scale_source in ('auto', 'stereo')
         right = self._try(RIGHT, lambda: self._right(frame, at(RIGHT, within=exact, hoped=hoped)))
         wheels = turn = None
         if last_ns is not None:
-            wheels = self._try(WHEELS, lambda: self._wheels(frame, last_ns, soon))
-            turn = self._try(IMU, lambda: self._turn(frame, last_ns, soon))
+            if WHEELS in self._beside.topics:
+                wheels = self._try(WHEELS, lambda: self._wheels(frame, last_ns, soon))
+            if IMU in self._beside.topics:
+                turn = self._try(IMU, lambda: self._turn(frame, last_ns, soon))
         return Aids(
             keypoints=keypoints,
             right=right[0] if right else None,
             baseline=right[1] if right else 0.0,
             depth=depth,
-            depth_source='camera' if camera else 'network',
+            depth_source='camera' if measured else 'network',
             wheels=wheels,
             turn=turn,
             mask=self._try(MASK, lambda: self._masked(frame, at(MASK))),

@@ -6,6 +6,7 @@ and a converter share one decoder and one composer.
 """
 
 from dlcv.interface.messages.compose import Composer, Vocabulary
+from dlcv.interface.messages.graph import graph_markers
 from dlcv.interface.messages.measured import (
     NUMBERS,
     angular_velocity,
@@ -14,6 +15,7 @@ from dlcv.interface.messages.measured import (
     keypoints,
     mask,
     numbers,
+    rotation,
 )
 from dlcv.interface.messages.read import (
     AMBIGUOUS,
@@ -64,6 +66,7 @@ __all__ = [
     'depth',
     'frame',
     'frame_of',
+    'graph_markers',
     'header_stamp_ns',
     'keypoints',
     'mask',
@@ -71,6 +74,7 @@ __all__ = [
     'points_of',
     'pose_matrix',
     'restamped',
+    'rotation',
     'stamp_ns',
     'take_transforms',
     'transform_matrix',
