@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dlcv.cli.main import main
+from dlcv.estimation.slam.files import load_place, save_place
 from dlcv.estimation.slam.merge import MergeError, merged
 
 
@@ -42,6 +44,19 @@ def test_what_both_show_joins_them(lab, halves):
     assert sum(len(first & later) for later in names[len(one) :]) > 50
     assert len(one) + len(other) == len(place)
     assert one.sessions == 1  # the maps that were given are as they were
+
+
+def test_the_command_writes_one_map(halves, tmp_path, capsys):
+    _, parts = halves
+    files = [tmp_path / name for name in ('one.safetensors', 'other.safetensors')]
+    for part, file in zip(parts, files, strict=True):
+        save_place(part, file)
+    both = tmp_path / 'both.safetensors'
+    assert main(['map', 'merge', *map(str, files), '-o', str(both)]) == 0
+    assert 'joined where' in capsys.readouterr().out
+    assert len(load_place(both)) == len(parts[0]) + len(parts[1])
+    assert main(['map', 'merge', str(files[0]), '-o', str(tmp_path / 'c.safetensors')]) == 2
+    assert 'merge takes two maps, got 1' in capsys.readouterr().err
 
 
 def test_maps_of_two_places_are_refused_and_why_is_said(lab, halves):
