@@ -7,7 +7,7 @@ of them, each as exactly as it is known, and what could be a chance is refused.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ Indices = npt.NDArray[np.int64]
 _NEIGHBOURS = 6  # keyframes whose landmarks are tried
 _TURN = 2.0  # metres that another direction of sight counts as, for each 1 of its cosine
 _RATIO = 0.95
+_FIRST = 0.6  # of the landmarks that must agree, that one keyframe must know
 _EXPECTED = 0.5  # of the landmarks that must agree, where they are looked for
 _NOISIEST = 2.5  # times the usual deviation of a keypoint, that is believed of all
 _COVISIBLE = 15.0  # pixels from where it should be within which a landmark is looked for again
@@ -116,6 +117,7 @@ class Localizer:
             )
         picture = _picture(keypoints, camera, looks)
         settings = self.settings
+        first = replace(settings, inliers=round(_FIRST * settings.inliers))
         if near is not None:
             expected = self._near(picture, np.asarray(near, np.float64))
             if expected.map_from_camera is not None:
@@ -125,7 +127,7 @@ class Localizer:
         marks = self.place.landmarks if len(self.place.landmarks) else None
         most = skip + settings.candidates
         for one in alike(self._looks.of(self.place), looks, settings, most)[skip:].tolist():
-            answer = find(self.place, one, picture, settings, marks)
+            answer = find(self.place, one, picture, first, marks)
             if isinstance(answer, str):
                 reasons.append(answer)
             else:

@@ -31,7 +31,7 @@ Matrix = npt.NDArray[np.float64]
 
 _GIVEN = np.repeat((0.005, 0.002), 3)  # m and rad by which a step of given poses is off
 _FEWEST = 6  # keyframes that make a map
-_DENSER = 0.9, 0.06  # overlap and shift of keyframes where each pose has an error of its own
+_DENSER = 0.93, 0.05  # overlap and shift of keyframes where each pose has an error of its own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
