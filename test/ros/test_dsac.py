@@ -139,6 +139,53 @@ def test_a_map_of_another_frame_is_refused(ros: Any, tmp_path: Any) -> None:
     assert ros.run(DsacNode, weights=kitchen, map_frame='kitchen').estimator.place.pictures == 9
 
 
+def test_a_map_of_landmarks_of_another_frame_is_refused(ros: Any, tmp_path: Any) -> None:
+    node = ros.make(DsacNode, weights=_landmarks(tmp_path))
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert "the map is in frame 'kitchen', asked for is 'map'" in node.verdict().text
+
+
+def _landmarks(folder: Any) -> str:
+    """Write a map of landmarks of one keyframe; return its path."""
+    from dlcv.estimation.slam.files import save_place
+    from dlcv.estimation.slam.place import Keyframe, PlaceMap, encoded
+    from dlcv.estimation.slam.places import HashedVlad
+    from dlcv.types import Camera, Keypoints
+
+    rng = np.random.default_rng(0)
+    xy, looks = rng.uniform(0, 60, (80, 2)), rng.normal(size=(80, 256))
+    looks = (looks / np.linalg.norm(looks, axis=1, keepdims=True)).astype(np.float32)
+    points = Keypoints(stamp_ns=0, xy=xy, scores=np.ones(80, np.float32), descriptors=looks)
+    frame = Frame(stamp_ns=0, image=np.zeros((48, 64, 3), np.uint8))
+    one = Keyframe(
+        stamp_ns=0,
+        session=0,
+        camera=Camera(width=64, height=48, fx=60.0, fy=60.0, cx=31.5, cy=23.5),
+        odom_from_camera=np.eye(4),
+        xy=xy.astype(np.float32),
+        codes=encoded(looks),
+        inverse_depth=np.full(80, 0.5, np.float32),
+        inverse_stddev=np.full(80, 0.01, np.float32),
+        landmark=np.arange(80),
+        place=HashedVlad().describe(frame, points),
+    )
+    place = PlaceMap(frame='kitchen', described=HashedVlad.name, named=80)
+    place.add(one, np.eye(4))
+    save_place(place, folder / 'landmarks.safetensors')
+    return str(folder / 'landmarks.safetensors')
+
+
+def test_a_map_of_landmarks_is_read_and_says_why_it_refuses(ros: Any, tmp_path: Any) -> None:
+    node = ros.run(DsacNode, weights=_landmarks(tmp_path), map_frame='kitchen')
+    future = _trigger(ros)
+    ros.until(lambda: node._asked)
+    ros.show(1)
+    answer = _answered(ros, future)
+    assert not answer.success
+    assert answer.message == 'rejected: no keyframe of the map looks like it'
+    assert answer.message.removeprefix('rejected: ') in node.verdict().text
+
+
 def test_without_images_the_trigger_gives_up(ros: Any, with_fake: Any) -> None:
     ros.run(with_fake(DsacNode), input_timeout=0.1)
     answer = _answered(ros, _trigger(ros))
