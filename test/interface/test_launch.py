@@ -28,6 +28,31 @@ def test_an_unknown_node_is_answered_with_the_known():
         launch.selected('orb', '')
 
 
+def test_stereo_takes_the_place_of_monodepth():
+    names = [n.name for n in launch.selected('', '', stereo=True)]
+    assert 'stereo' in names
+    assert 'monodepth' not in names
+    asked = [n.name for n in launch.selected('visual_odometry', '', stereo=True)]
+    assert asked == ['visual_odometry', 'stereo']
+    with pytest.raises(LaunchError, match='both publish depth/image_rect; name one of them'):
+        launch.selected('monodepth,stereo', '')
+
+
+def test_visual_odometry_takes_the_depth_of_stereo():
+    values = {'stereo': 'true', 'right_image_topic': 'right/image_rect'}
+    odometry, stereo = NODES['visual_odometry'], NODES['stereo']
+    set_by = launch.overrides(odometry, values)
+    settings = odometry.parameters(**set_by)
+    assert (settings.depth_source, settings.scale_source) == ('stereo', 'depth')
+    names = dict(launch.remappings(odometry, values, settings))
+    assert names['depth/image'] == stereo.answer
+    names = dict(launch.remappings(stereo, values))
+    assert names['right/image'] == 'right/image_rect'
+    assert names['right/camera_info'] == 'right/camera_info'
+    camera = launch.overrides(odometry, {**values, 'depth_topic': 'tof/depth'})
+    assert camera['depth_source'] == 'camera'
+
+
 def test_only_parameters_that_a_node_has_are_set():
     values = {'odom_frame': 'odom2', 'autostart': 'true', 'device': ''}
     assert launch.overrides(NODES['flownet'], values) == {'autostart': True}

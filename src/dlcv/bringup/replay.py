@@ -231,6 +231,8 @@ def _node(node: NodeStart, mode: Mode, images: str, info: str, compressed: bool)
     own = node.spec is VISUAL_ODOMETRY
     if mode != 'real-time' and own and getattr(node.settings, 'depth_source', '') == 'network':
         changed['depth_source'] = 'own'  # as for keypoints
+    if mode != 'real-time' and getattr(node.settings, 'depth_source', '') == 'stereo':
+        changed['scale_source'] = 'stereo'
     known = {p.name for p in describe(node.spec.parameters)}
     settings = replace(node.settings, **{k: v for k, v in changed.items() if k in known})
     camera = {IMAGE.name: images, COMPRESSED.name: images, CAMERA_INFO.name: info}

@@ -23,6 +23,7 @@ from dlcv.estimation.dsac import RelocalizationEstimator
 from dlcv.estimation.flownet import FlowEstimator
 from dlcv.estimation.monodepth import DepthEstimator
 from dlcv.estimation.netvlad import PlaceEstimator
+from dlcv.estimation.stereo import StereoEstimator
 from dlcv.estimation.superpoint import FeatureEstimator
 from dlcv.estimation.visual_odometry import VisualOdometry, VisualOdometrySettings
 from dlcv.networks.weights import WeightsError, chosen, load, untrained
@@ -92,6 +93,7 @@ load_depth = partial(load_estimator, DepthEstimator, 'monodepth')
 load_match_weigher = partial(load_estimator, MatchWeigher, 'deep_fundamental')
 load_odometry = partial(load_estimator, OdometryEstimator, 'deepvo')
 load_places = partial(load_estimator, PlaceEstimator, 'netvlad')
+load_stereo = partial(load_estimator, StereoEstimator, 'dispnet')
 load_relocalization = partial(load_estimator, RelocalizationEstimator, 'dsac')
 LOADERS: dict[str, Callable[..., Estimator[Any]]] = {
     'superpoint': load_features,

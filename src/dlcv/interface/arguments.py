@@ -118,7 +118,7 @@ ARGUMENTS: tuple[Argument, ...] = (
         name='right_image_topic',
         default='',
         doc='Rectified images of the right camera of a stereo pair, camera_info beside them; empty '
-        'is right/image.',
+        'is right/image. The stereo node takes raw ones too, if the left ones are raw.',
         form='topic',
     ),
     Argument(
@@ -160,7 +160,14 @@ ARGUMENTS: tuple[Argument, ...] = (
     Argument(
         name='nodes',
         default='',
-        doc=f'Comma-separated subset of {", ".join(NODES)}; empty is all, dsac with a map only.',
+        doc=f'Comma-separated subset of {", ".join(NODES)}; empty is all but those that need more: '
+        'dsac (a map), netvlad (places), stereo (two cameras).',
+    ),
+    _switch(
+        'stereo',
+        'false',
+        'Start the stereo node in place of monodepth; visual_odometry takes its depth for the '
+        'metre. Needs the right camera (right_image_topic).',
     ),
     Argument(
         name='map',
@@ -264,8 +271,9 @@ ARGUMENTS: tuple[Argument, ...] = (
 )
 BESIDE_ARGUMENTS = (
     'right_image_topic', 'depth_topic', 'wheel_topic', 'imu_topic', 'mask_topic', 'camera_height',
+    'stereo',
 )  # fmt: skip
-"""Those about what helps visual odometry."""
+"""Those about what helps visual odometry, and stereo."""
 
 
 def preset(**defaults: str) -> tuple[Argument, ...]:

@@ -101,8 +101,10 @@ class SlamParameters(CommonParameters):
         choices=('auto', 'stereo', 'depth', 'none'),
     )  # fmt: skip
     depth_source: str = parameter(
-        'camera', 'Who measures depth/image: a depth camera, or a network, whose unit is doubtful.',
-        choices=('camera', 'network'),
+        'camera',
+        'Who measures depth/image: a depth camera, the stereo node, or a network of one camera, '
+        'whose unit is doubtful.',
+        choices=('camera', 'stereo', 'network'),
     )  # fmt: skip
     odometry_patience: float = parameter(
         1.0, 'Each image waits at most so long for its odometry.', 's',
@@ -158,6 +160,11 @@ class SlamParameters(CommonParameters):
             )
         if self.localize_only and not self.map_file:
             raise ParameterError('map_file: localize_only needs a map to be localized in')
+
+    @property
+    def measures_depth(self) -> bool:
+        """Whether the depth is measured, so that its unit is the metre."""
+        return self.depth_source in ('camera', 'stereo')
 
     @property
     def uses_depth(self) -> bool:
