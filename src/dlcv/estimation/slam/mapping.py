@@ -252,20 +252,20 @@ class Mapper:
         return self.place
 
     def leave_out(self, most: int) -> Indices:
-        """Make the map smaller if it has more keyframes and nothing is being solved.
+        """Make the map smaller if it has more keyframes, once nothing is being solved.
 
         Returns:
             Those that are gone, by the numbers that all had before.
         """
-        place = self.place
-        if len(place) <= most or self.closing.busy:
+        place, closing = self.place, self.closing
+        closing.held = len(place) > most and closing.busy
+        if len(place) <= most or closing.busy:
             return np.empty(0, np.int64)
         count = len(place) - most + round(_SPARE * most)
         gone = superfluous(place, count, self.settings.loops.recent)
         if len(gone):
             self._hear()
-            leave_out(place, gone)
-            self.closing.forget_numbers()
+            closing.renumber(*leave_out(place, gone))
             self._certainty.forget_numbers()
         return gone
 
