@@ -23,6 +23,7 @@ from dlcv.estimation.slam.loops import (
     edge_of,
     find,
     merge,
+    same,
 )
 from dlcv.estimation.slam.place import Edge, EdgeTable, Landmarks, PlaceMap
 from dlcv.geometry.frames import inverse
@@ -84,6 +85,8 @@ class Closing:
         place: The map, which is changed.
         settings: When a place counts as seen again.
         beside: Runs the solver; at once by default, before the loops are told.
+        measured: Whether keyframes stay where they are: loops must agree with that, and only merge
+            landmarks.
 
     Attributes:
         refused: Why candidates were no loops -> how often.
@@ -95,13 +98,18 @@ class Closing:
     """
 
     def __init__(
-        self, place: PlaceMap, settings: LoopSettings, beside: Executor | None = None
+        self,
+        place: PlaceMap,
+        settings: LoopSettings,
+        beside: Executor | None = None,
+        *,
+        measured: bool = False,
     ) -> None:
         self.place, self.settings = place, settings
         self.refused: Counter[str] = Counter()
         self.reason, self.held = '', False
         self.solved: tuple[int, Matrix] | None = None
-        self._beside = beside
+        self._beside, self._measured = beside, measured
         self._table = EdgeTable()
         self._run: _Run | None = None
         self._waiting: list[_Loop] = []
@@ -162,6 +170,9 @@ class Closing:
             wait: Until nothing waits.
         """
         closed: list[Edge] = []
+        if self._measured:
+            loops, self._waiting = self._waiting, []
+            return self._believe(loops)
         while self._run is not None or (self._waiting and not self.held):
             if self._run is None:
                 self._run = self._begin()
@@ -182,7 +193,11 @@ class Closing:
             return 'too few landmarks agree on a pose'
         if not agreed(place, candidate, found, frame, settings):
             return 'the keyframe beside it does not see the same'
-        if not self._possible(edge_of(place, candidate, newest, found)):
+        if self._measured:
+            given = inverse(place.poses[candidate]) @ place.poses[newest]
+            if not same(found.motion, given, found.covariance):
+                return 'the poses that are given rule it out'
+        elif not self._possible(edge_of(place, candidate, newest, found)):
             return 'odometry rules it out'
         return found
 
@@ -242,8 +257,12 @@ class Closing:
         place.trusted[: len(solved.weights)] = [bool(weight > 0) for weight in solved.weights]
         place.landmarks = Landmarks.none()  # they are where they were
         self.solved = last, solved.covariance
-        closed = []
-        for loop in run.loops:
+        return self._believe(run.loops)
+
+    def _believe(self, loops: list[_Loop]) -> list[Edge]:
+        """Merge landmarks of the loops that are trusted; return these."""
+        place, closed = self.place, []
+        for loop in loops:
             if place.trusted[loop.edge]:
                 merge(place, loop.candidate, loop.newest, loop.seen)
                 closed.append(place.edges[loop.edge])
