@@ -1,14 +1,15 @@
 """What visual odometry adds to SuperPoint's own time, and whether it stays flat, memory too.
 
-    python benchmarks/odometry.py [--frames 10000] [--threads 2] [--aid depth] [--lockstep]
+    python benchmarks/odometry.py [--frames 10000] [--threads 2] [--rate 30] [--aid depth]
 
 A camera goes round in a made-up room of points that are drawn as small patches: 640x480 pictures,
 1,000 points with descriptors, of which a tenth have nothing to do with those of any other picture.
 The points come beside the pictures (as from the node ``superpoint``), so what is timed is all that
 visual odometry adds. Beside it, in turn: SuperPoint on such a picture, and OpenCV's five-point
 method with its recovered pose on the mutual nearest neighbours of the same points. Without
-``--lockstep`` the window is adjusted beside the answers, as in the node. On a machine that others
-use, the processor time of the asking thread says more than the wall time: both are printed.
+``--lockstep`` the window is adjusted beside the answers, as in the node; with ``--rate 0`` pictures
+come without a pause, so that it always competes with the next one. On a machine that others use,
+the processor time of the asking thread says more than the wall time: both are printed.
 """
 
 from __future__ import annotations
@@ -178,6 +179,14 @@ def five_points(older: Keypoints, newer: Keypoints) -> Callable[[], object]:
     return solve
 
 
+def wait_until(due: float) -> float:
+    """Wait until this time; return it, or the present one if it has passed."""
+    now = time.perf_counter()
+    if now < due:
+        time.sleep(due - now)
+    return max(now, due)
+
+
 def seconds(work: Callable[[], Any]) -> tuple[tuple[float, float], Any]:
     """Return how long some work takes, by the wall and of this thread, and what it gives."""
     begin, own = time.perf_counter(), time.thread_time()
@@ -204,9 +213,11 @@ def measure(args: argparse.Namespace) -> Times:
     every = max(1, args.frames // BESIDE)
     edges = np.linspace(0, args.frames, BLOCKS + 1).astype(int)[1:]
     print(f'{"frames":>16}{"median":>9}{"95 %":>8}{"processor":>11}{"95 %":>8}{"memory MB":>11}')
+    due = time.perf_counter()
     for i in range(args.frames + LAP):
         view, stamp = round_trip[i % LAP], i * 10**8
         frame, aids = picture(room, view, stamp, depth=args.aid == 'depth')
+        due = wait_until(due) + (1 / args.rate if args.rate else 0)
         took, answer = seconds(lambda f=frame, a=aids: odometry.push(f, a))
         if i < LAP:  # warm up
             continue
@@ -258,6 +269,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--frames', type=int, default=10_000, help='after a round to warm up')
     parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--rate', type=float, default=30.0, help='pictures a second; 0: no pauses')
     parser.add_argument('--aid', choices=('none', 'depth'), default='none')
     parser.add_argument('--lockstep', action='store_true', help='adjust the window at once')
     args = parser.parse_args()
@@ -270,7 +282,8 @@ def main() -> None:
         f'{torch.__version__}, OpenCV {cv2.__version__}, NumPy {np.__version__}'
     )
     lockstep = ', lock-step' if args.lockstep else ''
-    print(f'{WIDTH}x{HEIGHT}, {POINTS} points, aid: {args.aid}{lockstep}\n')
+    rate = f'{args.rate:g} Hz' if args.rate else 'no pauses'
+    print(f'{WIDTH}x{HEIGHT}, {POINTS} points, {rate}, aid: {args.aid}{lockstep}\n')
     report(measure(args))
 
 

@@ -250,3 +250,31 @@ def test_the_users_own_prefix_is_left(description):
     prefix = perform_substitutions(context, action.process_description.prefix)
     assert prefix == 'gdb --args'
     assert action.process_description._Executable__prefix_filter is not None
+
+
+def test_slam_and_localize_start_odometry_with_a_map_that_grows_or_stays(tmp_path):
+    new, old = tmp_path / 'new.safetensors', tmp_path / 'old.safetensors'
+    old.touch()
+    for name, path, only in (('slam', new, None), ('slam', old, None), ('localize', old, True)):
+        description = described(ROOT / f'launch/{name}.launch.py')
+        defaults = {
+            e.name: perform_substitutions(LaunchContext(), e.default_value)
+            for e in description.entities
+            if isinstance(e, DeclareLaunchArgument)
+        }
+        actions, context = evaluated(description, {**defaults, 'map': str(path), 'camera': '/a'})
+        nodes = [a for a in actions if isinstance(a, Node)]
+        assert [n.node_executable for n in nodes] == [
+            'superpoint_node', 'visual_odometry_node', 'slam_node',
+        ]  # fmt: skip
+        words = command_of(nodes[-1], context)
+        parameters = given_parameters(words)
+        assert parameters['map_file'] == str(path)
+        assert parameters.get('localize_only') is only
+        assert {'odometry:=visual_odometry/odometry', 'keypoints:=superpoint/keypoints'} <= {
+            *options(words, '-r')
+        }
+    with pytest.raises(ValueError, match='map: no file'):
+        evaluated(description, {**defaults, 'map': str(new)})
+    with pytest.raises(ValueError, match='map_file: localize_only needs a map'):
+        evaluated(description, defaults)

@@ -16,7 +16,8 @@ LIBRARIES = ('numpy', 'torch', 'cv2', 'scipy', 'rclpy')
 SCRIPTS = Path(sys.executable).parent
 TELL = """
 import os
-print('first', __name__, os.environ.get('OMP_WAIT_POLICY'), os.environ.get('GOMP_SPINCOUNT'))
+names = 'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'OPENBLAS_NUM_THREADS'
+print('first', __name__, *map(os.environ.get, names))
 os.sys.stdout.flush()
 os._exit(7)
 """
@@ -47,7 +48,8 @@ def ends(tmp_path):
             pytest.skip(f'{command[0]} is not installed')
         for name in LIBRARIES:
             (tmp_path / f'{name}.py').write_text(library)
-        plain = {k: v for k, v in os.environ.items() if k not in process.WAITING}
+        decided = *process.WAITING, *process.COUNTING
+        plain = {k: v for k, v in os.environ.items() if k not in decided}
         return subprocess.run(
             command,
             env={**plain, 'PYTHONPATH': str(tmp_path), **variables},
@@ -63,18 +65,20 @@ def ends(tmp_path):
 @pytest.mark.parametrize('command', MODULES.values(), ids=list(MODULES))
 def test_waiting_threads_sleep_before_any_library_is_loaded(ends, command):
     done = ends(command, TELL)
-    assert (done.returncode, done.stdout.split()[2:]) == (7, ['PASSIVE', 'None']), done.stderr
+    assert (done.returncode, done.stdout.split()[2:]) == (7, ['PASSIVE', 'None', '1']), done.stderr
 
 
 @pytest.mark.parametrize(
     ('variables', 'seen'),
     [
-        ({'OMP_WAIT_POLICY': 'ACTIVE'}, ['ACTIVE', 'None']),
-        ({'GOMP_SPINCOUNT': '5'}, ['None', '5']),
-        ({'KMP_BLOCKTIME': '200'}, ['None', 'None']),
+        ({'OMP_WAIT_POLICY': 'ACTIVE'}, ['ACTIVE', 'None', '1']),
+        ({'GOMP_SPINCOUNT': '5'}, ['None', '5', '1']),
+        ({'KMP_BLOCKTIME': '200'}, ['None', 'None', '1']),
+        ({'OPENBLAS_NUM_THREADS': '4'}, ['PASSIVE', 'None', '4']),
+        ({'OMP_NUM_THREADS': '2'}, ['PASSIVE', 'None', 'None']),
     ],
 )
-def test_what_the_user_says_of_waiting_is_left(ends, variables, seen):
+def test_what_the_user_says_of_threads_is_left(ends, variables, seen):
     assert ends(MODULES['infer'], TELL, **variables).stdout.split()[2:] == seen
 
 
@@ -85,7 +89,7 @@ def test_a_program_of_someone_elses_is_left_as_it_is(ends, tmp_path):
         'assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n'
         'import numpy\n'
     )
-    assert ends((sys.executable, str(program)), TELL).stdout.split()[2:] == ['None', 'None']
+    assert ends((sys.executable, str(program)), TELL).stdout.split()[2:] == ['None'] * 3
 
 
 @pytest.mark.parametrize('command', MODULES.values(), ids=list(MODULES))

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from dlcv import __version__
 
+_BFLOAT16_FLAGS = {'avx512_bf16', 'amx_bf16', 'bf16'}  # the last is that of ARM
+
 
 def command() -> str:
     """Return the command line of this process, as it is typed."""
@@ -60,6 +62,11 @@ def processor_flags() -> frozenset[str]:
     named = (line.partition(':') for line in lines)
     lists = (words for name, _, words in named if name.strip() in ('flags', 'Features'))
     return frozenset(next(lists, '').split())
+
+
+def has_bfloat16() -> bool:
+    """Return whether the processor multiplies numbers of 16 bits (bfloat16) itself."""
+    return bool(_BFLOAT16_FLAGS & processor_flags())
 
 
 def versions(*libraries: str) -> dict[str, str]:

@@ -6,7 +6,8 @@ else's that imports us is left as it is.
 
 Threads. OpenMP's threads spin while they wait for each other, each on a core that they think is
 theirs. Beside one other busy process that takes several times the time of a single thread; asleep
-they cost next to nothing. The libraries read how to wait when they are loaded.
+they cost next to nothing. Those of OpenBLAS, which NumPy brings, spin whatever they are told, so
+there is one. The libraries read how to wait, and with how many, when they are loaded.
 
 Ctrl-C. Python answers with a traceback of whatever was being imported, and a second Ctrl-C breaks
 off the cleaning up after the first: shared memory of the middleware stays behind, and half a bag.
@@ -27,6 +28,13 @@ PASSIVE = {'OMP_WAIT_POLICY': 'PASSIVE'}
 """With this waiting threads sleep, whichever OpenMP PyTorch comes with."""
 
 WAITING = ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'KMP_BLOCKTIME')
+"""With one of these the user has decided himself."""
+
+ALONE = {'OPENBLAS_NUM_THREADS': '1'}
+"""With this NumPy's products of matrices are computed by the thread that asks for them. Ours are of
+some hundred rows: another thread gains nothing there, and spins until the next one."""
+
+COUNTING = ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS')
 """With one of these the user has decided himself."""
 
 ANEW = 1.0  # seconds after which another Ctrl-C is no echo of the last
@@ -65,6 +73,8 @@ def begin() -> None:
         return
     if not any(variable in os.environ for variable in WAITING):
         os.environ.update(PASSIVE)
+    if not any(variable in os.environ for variable in COUNTING):
+        os.environ.update(ALONE)
     _INTERRUPTS.phase = 'starting'
     _INTERRUPTS.code = 0 if _is_node(name) else _CODE_OF_INTERRUPT
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else somebody decided

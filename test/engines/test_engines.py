@@ -192,7 +192,7 @@ def test_an_engine_that_is_not_installed_is_named_with_what_there_is(monkeypatch
 RANGES = Ranges(values=torch.zeros(1, 2), tolerance=0.2)
 SPEEDS = {
     ('torch', 'fp32'): 9.0, ('openvino', 'fp32'): 6.0, ('openvino', 'int8'): 2.0,
-    ('onnxruntime', 'fp32'): 5.0, ('onnxruntime', 'int8'): 3.0,
+    ('openvino', 'bf16'): 2.5, ('onnxruntime', 'fp32'): 5.0, ('onnxruntime', 'int8'): 3.0,
 }  # fmt: skip
 
 
@@ -217,6 +217,37 @@ def test_the_fastest_that_is_asked_for_is_taken(engine, precision, ranges, expec
         choice, 'speeds', lambda asked: {e: s for (e, p), s in SPEEDS.items() if p == asked}
     )
     assert str(choose(engine, precision, device='cpu', ranges=ranges)) == expected
+
+
+@pytest.mark.parametrize(
+    ('proven', 'native', 'ranges', 'expected'),
+    [
+        ((), True, RANGES, 'onnxruntime fp32'),
+        (('bf16', 'int8'), True, RANGES, 'openvino int8'),
+        (('bf16', 'int8'), True, None, 'openvino bf16'),
+        (('bf16', 'int8'), False, None, 'onnxruntime fp32'),
+        (('bf16',), True, RANGES, 'openvino bf16'),
+    ],
+)
+def test_auto_takes_what_is_proven_and_worth_it(proven, native, ranges, expected, monkeypatch):
+    monkeypatch.setattr(choice, 'installed', lambda: ('torch', 'openvino', 'onnxruntime'))
+    monkeypatch.setattr(choice, 'require', lambda _: None)
+    monkeypatch.setattr(choice.host, 'has_bfloat16', lambda: native)
+    monkeypatch.setattr(
+        choice, 'speeds', lambda asked: {e: s for (e, p), s in SPEEDS.items() if p == asked}
+    )
+    made = choose('auto', 'auto', device='cpu', ranges=ranges, proven=proven)
+    assert str(made) == expected
+    assert str(choose('torch', 'auto', device='cpu', ranges=ranges, proven=proven)) == 'torch fp32'
+
+
+def test_what_gains_next_to_nothing_is_not_rounded_for(monkeypatch):
+    monkeypatch.setattr(choice, 'installed', lambda: ('torch', 'openvino'))
+    monkeypatch.setattr(choice, 'require', lambda _: None)
+    monkeypatch.setattr(choice.host, 'has_bfloat16', lambda: True)
+    seconds = {'fp32': {'torch': 9.0, 'openvino': 5.0}, 'bf16': {'torch': 9.0, 'openvino': 4.8}}
+    monkeypatch.setattr(choice, 'speeds', seconds.get)
+    assert str(choose('auto', 'auto', device='cpu', proven=('bf16',))) == 'openvino fp32'
 
 
 @pytest.mark.parametrize(

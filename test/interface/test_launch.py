@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from dlcv.interface import launch
 from dlcv.interface.arguments import ARGUMENTS, LaunchError, checked
 from dlcv.interface.nodes import NODES
+from dlcv.interface.share import share_file
 
 
 def test_every_argument_is_described_and_its_default_allowed():
@@ -178,3 +180,41 @@ def test_the_height_of_the_camera_is_a_number():
     assert launch.overrides(spec, {'camera_height': '1.65'})['camera_height'] == 1.65
     with pytest.raises(LaunchError, match="camera_height: 'tall' is no number"):
         checked(ARGUMENTS, {'camera_height': 'tall'})
+
+
+def test_slam_goes_by_the_odometry_that_is_started_wherever_that_goes():
+    spec = NODES['slam']
+
+    def odometry(**values):
+        return dict(launch.remappings(spec, values)).get('odometry')
+
+    assert odometry(nodes='slam') is None
+    assert odometry(nodes='visual_odometry,slam') == 'visual_odometry/odometry'
+    assert odometry(nodes='deepvo,slam') == 'deepvo/odometry'
+    assert odometry(nodes='visual_odometry,slam', nav2='true') == 'camera_odom'
+    assert odometry(nodes='visual_odometry,slam', odom_topic='/odom') == '/odom'
+    assert odometry(nodes='slam', odom_topic='/wheel/odom') == '/wheel/odom'
+    names = dict(launch.remappings(spec, {'depth_topic': '/d/image', 'imu_topic': '/imu'}))
+    assert names['depth/image'] == '/d/image'
+    assert names['depth/camera_info'] == '/d/camera_info'
+    assert 'imu' not in names
+
+
+def test_the_file_for_nav2_fits_what_slam_publishes():
+    spec, nav2 = NODES['slam'], yaml.safe_load(share_file('config/nav2.yaml').read_text())
+    given = {name: one.get('ros__parameters') for name, one in nav2.items()}
+    whole, near = (nav2[f'{name}_costmap'][f'{name}_costmap']['ros__parameters']
+                   for name in ('global', 'local'))  # fmt: skip
+    p = spec.parameters()
+    assert whole['grid']['map_topic'] in {f'/{topic.name}' for topic in spec.outputs}
+    assert (whole['global_frame'], near['global_frame']) == (p.map_frame, p.odom_frame)
+    assert {whole['robot_base_frame'], near['robot_base_frame']} == {p.base_frame}
+    for one in (whole, near):
+        assert one['transform_tolerance'] > p.transform_tolerance
+        assert set(one['plugins']) <= set(one)
+        seen = one['obstacles']['depth']
+        assert (seen['min_obstacle_height'], seen['max_obstacle_height']) == (
+            p.grid_lowest, p.grid_highest,
+        )  # fmt: skip
+    asked = {one['odom_topic'] for one in given.values() if one and 'odom_topic' in one}
+    assert asked == {'/odom'}

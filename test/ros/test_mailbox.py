@@ -6,11 +6,39 @@ from dlcv.ros.mailbox import Mailbox
 
 
 def test_the_newest_item_takes_the_place_of_the_older() -> None:
-    box: Mailbox[int] = Mailbox()
-    assert [box.put(1), box.put(2), box.put(3)] == [None, 1, 2]
+    superseded: list[int] = []
+    box: Mailbox[int] = Mailbox(superseded.append)
+    for item in (1, 2, 3):
+        box.put(item)
+    assert superseded == [1, 2]
     assert box.take(0) == 3
     assert box.take(0) is None
-    assert box.put(4) is None
+    box.put(4)
+    assert superseded == [1, 2]
+
+
+def test_which_is_next_may_hang_on_something_else() -> None:
+    superseded: list[int] = []
+    ready: set[int] = set()
+    box: Mailbox[int] = Mailbox(
+        superseded.append,
+        lambda items: next((i for i, item in enumerate(items) if item in ready), None),
+    )
+    box.kept = 3
+    for item in (1, 2, 3, 4):
+        box.put(item)
+    assert superseded == [1]
+    assert box.take(0) is None
+    taken: list[int | None] = []
+    worker = threading.Thread(target=lambda: taken.append(box.take(20)))
+    worker.start()
+    ready.add(3)
+    box.look()
+    worker.join(20)
+    assert taken == [3]
+    assert superseded == [1, 2]
+    ready.add(4)
+    assert box.take(0) == 4
 
 
 def test_take_waits_for_put() -> None:
@@ -32,6 +60,6 @@ def test_close_wakes_who_waits_and_takes_nothing_more() -> None:
     worker.join(20)
     assert not worker.is_alive()
     assert taken == [None]
-    assert box.put('too late') is None
+    box.put('too late')
     assert box.take(0) is None
     assert box.closed

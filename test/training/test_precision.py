@@ -19,7 +19,7 @@ def decide(run: RunConfig, file: Path, *, resume: bool = False, alone: bool = Tr
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, *, flags: set[str], faster: bool = True) -> None:
-    monkeypatch.setattr(precision, 'processor_flags', lambda: frozenset(flags))
+    monkeypatch.setattr(precision.host, 'processor_flags', lambda: frozenset(flags))
     monkeypatch.setattr(precision, 'is_faster', lambda _kind: faster)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from dlcv.files import expanded
 from dlcv.interface import files, launch
 from dlcv.interface.arguments import ARGUMENTS, LaunchError, checked
-from dlcv.interface.nodes import NodeSpec
+from dlcv.interface.nodes import DSAC, SLAM, NodeSpec
 from dlcv.interface.parameters import CommonParameters, ParameterError
 from dlcv.interface.share import share_file
 
@@ -159,8 +159,10 @@ def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: b
     """
     values = checked(ARGUMENTS, given)
     values |= {name: str(expanded(values[name])) for name in PATHS if values[name]}
-    _check_file('map', values['map'])
-    nodes = tuple(_node(spec, values) for spec in launch.chosen(values))
+    specs = launch.chosen(values)
+    if not (SLAM in specs and DSAC not in specs and values['localize_only'] != 'true'):
+        _check_file('map', values['map'])  # else one that is not there yet is begun
+    nodes = tuple(_node(spec, values) for spec in specs)
     kept = _look_into_bag(nodes, values)
     profile = values['fastdds_profile'] or str(share_file('config/fastdds_shm.xml'))
     if values['fastdds_profile']:

@@ -23,6 +23,7 @@ examples:
   dlcv up --bag drive.mcap --record outputs.mcap     play a bag, record all outputs, end with it
   dlcv up --composed                                 all in one process: less memory, less time
   dlcv up my.yaml --nodes deepvo,monodepth           own parameters, two of the nodes
+  dlcv up --nodes superpoint,visual_odometry,slam --map house.safetensors      a map of the way
 """
 ONLY_LAUNCH = ('params_file', 'points', 'rviz')  # the first is positional, the others are C++
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
+from dlcv import host
 from dlcv.engines.catalogue import Choice, EngineError, Ranges, installed, require
 from dlcv.engines.probe import speeds
 from dlcv.interface.engines import PRECISIONS
@@ -17,6 +19,7 @@ _ON_GPU: dict[str, tuple[str, ...]] = {
     'torch': ('fp32', 'fp16', 'bf16'),
     'tensorrt': ('fp32', 'fp16', 'bf16', 'int8'),
 }
+_WORTH = 0.9  # of the time in a finer arithmetic: what gains less is not worth the rounding
 _LOG = logging.getLogger(__name__)
 
 
@@ -30,16 +33,18 @@ def choose(
     *,
     device: str,
     ranges: Ranges | None = None,
+    proven: Collection[str] = (),
     found: bool = False,
 ) -> Choice:
     """Return the engine that is asked for; ``auto`` takes the fastest that is installed.
 
     Args:
         engine: One of `dlcv.interface.engines.ENGINES`.
-        precision: One of `dlcv.interface.engines.PRECISIONS`. ``auto`` is fp32: what rounding to
-            int8 costs a task is for people to weigh.
+        precision: One of `dlcv.interface.engines.PRECISIONS`. ``auto`` is fp32, or a coarser one
+            that is proven and takes a tenth less time.
         device: Kind of the device, ``cpu`` or ``cuda``.
         ranges: Of the weights.
+        proven: What else than fp32 was measured to serve the task as well.
         found: Whether the device was found, not asked for: where it cannot do 16 bits, they become
             fp32 with a logged warning.
 
@@ -54,20 +59,51 @@ def choose(
         raise EngineError(
             f'engine {engine!r} does not run on {device}; there are {", ".join(kinds)}'
         )
-    wanted = 'fp32' if precision == 'auto' else precision
     there = [name for name in installed() if engine in ('auto', name) and name in kinds]
-    able = [name for name in there if wanted in kinds[name]]
-    if wanted == 'int8' and ranges is None:
-        able = []
+    exact = 'fp32' if precision == 'auto' else precision
+    able = [] if exact == 'int8' and ranges is None else _able(exact, there, kinds)
     if not able and device != 'cuda' and found and precision in ('fp16', 'bf16'):
         _LOG.warning('no CUDA device found: precision fp32 on the CPU instead of %s', precision)
         return choose(engine, 'fp32', device=device)
     if not able:
         raise _refusal(engine, precision, device, ranges, there)
-    if device == 'cuda' or len(able) == 1:  # TensorRT where it is named: nobody has measured it
-        return _made(able[0], wanted, ranges)
-    measured = speeds(wanted)
-    return _made(min(able, key=lambda name: measured.get(name, float('inf'))), wanted, ranges)
+    if device == 'cuda':  # TensorRT where it is named: nobody has measured it
+        return _made(able[0], exact, ranges)
+    coarser = _native(proven, ranges) if precision == 'auto' else []
+    rivals = {exact: able, **{name: _able(name, there, kinds) for name in coarser}}
+    return _made(*_fastest({p: e for p, e in rivals.items() if e}), ranges)
+
+
+def _able(precision: str, there: list[str], kinds: dict[str, tuple[str, ...]]) -> list[str]:
+    return [name for name in there if precision in kinds[name]]
+
+
+def _native(proven: Collection[str], ranges: Ranges | None) -> list[str]:
+    """Return what this processor computes in and the weights can, the least coarse first."""
+    can = {'bf16': host.has_bfloat16(), 'int8': ranges is not None}
+    return [name for name, able in can.items() if able and name in proven]
+
+
+def _fastest(rivals: dict[str, list[str]]) -> tuple[str, str]:
+    """Return engine and precision; of the coarser ones only what is worth it.
+
+    Args:
+        rivals: Precision, the finest first -> engines that have it.
+    """
+    (precision, engines), *coarser = rivals.items()
+    if not coarser and len(engines) == 1:
+        return engines[0], precision
+    engine, least = _quickest(precision, engines)
+    for rounded, able in coarser:
+        other, seconds = _quickest(rounded, able)
+        if seconds < _WORTH * least:
+            engine, precision, least = other, rounded, seconds
+    return engine, precision
+
+
+def _quickest(precision: str, engines: list[str]) -> tuple[str, float]:
+    measured = speeds(precision)
+    return min(((e, measured.get(e, float('inf'))) for e in engines), key=lambda one: one[1])
 
 
 def _made(engine: str, precision: str, ranges: Ranges | None) -> Choice:

@@ -98,7 +98,7 @@ class BodyOdometry:
         """Go on from a pose that is known from elsewhere."""
         pose, spread = np.asarray(odom_from_base, np.float64), np.asarray(covariance, np.float64)
         if self.settings.two_d_mode:
-            pose, spread = _flattened(pose), _flat_covariance(spread)
+            pose, spread = flattened(pose), _flat_covariance(spread)
         spread = spread + _lacking(spread, LEAST_VARIANCE)
         self._state = replace(self._state, odom_from_base=pose, covariance=spread)
 
@@ -126,7 +126,7 @@ class BodyOdometry:
             base_from_camera_before,
         )
         if self.settings.two_d_mode:
-            step, spread = _flattened(step), _flat_covariance(spread)
+            step, spread = flattened(step), _flat_covariance(spread)
         seconds = (motion.stamp_ns - motion.previous_stamp_ns) / 1e9
         pose, covariance = compounded(
             self._state.odom_from_base, self._state.covariance, step, spread
@@ -309,8 +309,8 @@ def orthonormal(pose: Matrix) -> Matrix:
     return clean
 
 
-def _flattened(pose: Matrix) -> Matrix:
-    """Keep x, y and yaw of a rigid motion."""
+def flattened(pose: Matrix) -> Matrix:
+    """Return x, y and yaw of a rigid motion ``(4, 4)``, the rest at zero."""
     yaw = float(np.arctan2(pose[1, 0], pose[0, 0]))
     flat = np.eye(4)
     flat[:3, :3] = Rotation.from_euler('z', yaw).as_matrix()

@@ -97,6 +97,8 @@ class OdometryEstimator(Estimator[DeepVO]):
 
     pairs = True
 
+    proven = frozenset({'bf16'})
+
     def __init__(
         self,
         network: DeepVO,

@@ -65,6 +65,8 @@ class FlowEstimator(Estimator[FlowNet]):
 
     pairs = True
 
+    proven = frozenset({'bf16'})
+
     def __init__(
         self,
         network: FlowNet,

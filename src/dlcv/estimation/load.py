@@ -69,12 +69,16 @@ def load_estimator(
         EngineError: If the engine or the precision is not to be had.
     """
     loaded, origin = _network(network, weights, sha256, allow_untrained)
-    rounds = engine != 'torch' and precision == 'int8'
+    proven: frozenset[str] = getattr(kind, 'proven', frozenset())
+    rounds = engine != 'torch' and (
+        precision == 'int8' or (precision == 'auto' and 'int8' in proven)
+    )
     choice = choose(
         engine,
         precision,
         device=pick_device(device).type,
         ranges=read_ranges(origin.path, origin.sha256) if rounds and origin.path else None,
+        proven=proven,
         found=device == 'auto',
     )
     made = kind(loaded, settings, device, choice.torch_precision)

@@ -66,6 +66,8 @@ class DepthEstimator(Estimator[Monodepth]):
 
     part = staticmethod(finest_disparity)
 
+    proven = frozenset({'bf16'})
+
     def __init__(
         self,
         network: Monodepth,

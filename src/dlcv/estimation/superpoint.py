@@ -58,6 +58,8 @@ class FeatureEstimator(Estimator[SuperPoint]):
         precision: See `Estimator`.
     """
 
+    proven = frozenset({'bf16'})
+
     def __init__(
         self,
         network: SuperPoint,

@@ -75,6 +75,8 @@ class VisualOdometry(Estimator[SuperPoint]):
             those alone that do not: nothing is got ready for it.
     """
 
+    proven = FeatureEstimator.proven
+
     def __init__(
         self,
         network: SuperPoint,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Literal
 
@@ -169,7 +169,16 @@ ARGUMENTS: tuple[Argument, ...] = (
         'Start the stereo node in place of monodepth; visual_odometry takes its depth for the '
         'metre. Needs the right camera (right_image_topic).',
     ),
-    Argument(name='map', default='', doc='Map file (DSAC weights of the scene); starts dsac.'),
+    Argument(
+        name='map',
+        default='',
+        doc='Map file: the scene of dsac, which it starts; of slam where that is among nodes.',
+    ),
+    _switch(
+        'localize_only',
+        '',
+        'slam finds the robot in the map and changes nothing of it; empty as in params_file.',
+    ),
     Argument(
         name='places',
         default='',
@@ -265,6 +274,14 @@ BESIDE_ARGUMENTS = (
     'stereo',
 )  # fmt: skip
 """Those about what helps visual odometry, and stereo."""
+
+
+def preset(**defaults: str) -> tuple[Argument, ...]:
+    """Return the launch arguments with other defaults, by their names."""
+    return tuple(
+        replace(one, default=defaults[one.name]) if one.name in defaults else one
+        for one in ARGUMENTS
+    )
 
 
 def checked(arguments: Iterable[Argument], given: Mapping[str, str]) -> dict[str, str]:

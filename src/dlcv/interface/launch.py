@@ -14,6 +14,7 @@ from dlcv.interface.nodes import (
     MONODEPTH,
     NODES,
     ODOMETRY_NODES,
+    SLAM,
     STEREO,
     SUPERPOINT,
     VISUAL_ODOMETRY,
@@ -21,15 +22,20 @@ from dlcv.interface.nodes import (
 )
 from dlcv.interface.odometry_parameters import VisualOdometryParameters
 from dlcv.interface.parameters import CommonParameters, StereoParameters, Value, describe
+from dlcv.interface.slam_parameters import SlamParameters
 
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """Where Fast DDS is told its profile: Jazzy reads the first one, later releases the second."""
 DEFAULT_NODES = tuple(spec.name for spec in NODES.values() if spec.starts)
+SLAM_NODES = 'superpoint,visual_odometry,slam'
+"""What slam.launch.py and localize.launch.py start: keypoints are computed once for both."""
 # launch arguments that are parameters of the nodes, where they have them
 PARAMETER_ARGUMENTS = (
     'use_sim_time', 'rectified', 'device', 'image_qos', 'autostart', 'publish_tf', 'odom_frame',
-    'base_frame', 'map_frame', 'camera_height', 'places',
+    'base_frame', 'map_frame', 'camera_height', 'places', 'localize_only',
 )  # fmt: skip
+MAP_PARAMETERS = {'dsac': 'weights', 'slam': 'map_file'}
+"""Parameter of each node that has a map, which the argument ``map`` names."""
 
 
 def selected(nodes: str, map_file: str, *, stereo: bool = False) -> list[NodeSpec]:
@@ -70,16 +76,16 @@ def overrides(spec: NodeSpec, values: Mapping[str, str]) -> dict[str, Any]:
         if text == '' or (name not in known and name != 'use_sim_time'):
             continue
         set_by[name] = _typed(text, True if name == 'use_sim_time' else known[name].default)
-    if spec.name == 'dsac':
+    if (map_parameter := MAP_PARAMETERS.get(spec.name)) is not None:
         # the argument is about the odometry: a localizer's own transform is asked for in YAML
         set_by.pop('publish_tf', None)
         if values.get('map'):
-            set_by['weights'] = values['map']
+            set_by[map_parameter] = values['map']
     elif spec in ODOMETRY_NODES and (nav2 or spec in _odometry_nodes(values)[1:]):
         set_by['publish_tf'] = False  # one transform has one publisher
     if spec is VISUAL_ODOMETRY and values.get('depth_topic'):
         set_by['depth_source'] = 'camera'
-    elif spec is VISUAL_ODOMETRY and _stereo(values):
+    elif spec in (VISUAL_ODOMETRY, SLAM) and _stereo(values):
         # not auto: that would match points of the right images, and the dense depth be for nothing
         set_by |= {'depth_source': 'stereo', 'scale_source': 'depth'}
     if values.get('bag'):
@@ -126,19 +132,23 @@ def remappings(
         (COMPRESSED.name, f'{image}/compressed'),
         (CAMERA_INFO.name, info),
     ]
-    if isinstance(settings := settings or spec.parameters(), VisualOdometryParameters):
-        pairs += _beside(values, settings)
+    settings = settings or spec.parameters()
+    if isinstance(settings, VisualOdometryParameters | SlamParameters):
+        inputs = {topic.name for topic in spec.inputs}
+        pairs += [pair for pair in _beside(values, settings) if pair[0] in inputs]
     elif isinstance(settings, StereoParameters):
         pairs += _camera_beside('right', values.get('right_image_topic', ''))
+    if spec is SLAM and (odometry := _odometry_of(values)):
+        pairs.append(('odometry', odometry))
     if spec is owner(values) and (odometry := _odometry(values)):
         pairs.append((spec.answer, odometry))
     return pairs
 
 
 def _beside(
-    values: Mapping[str, str], settings: VisualOdometryParameters
+    values: Mapping[str, str], settings: VisualOdometryParameters | SlamParameters
 ) -> Iterator[tuple[str, str]]:
-    """Give the names of what visual odometry listens to beside the camera."""
+    """Give the names of what visual odometry and slam listen to beside the camera."""
     yield 'keypoints', SUPERPOINT.answer.replace('~', SUPERPOINT.name)
     depth = '' if settings.depth_source == 'camera' else MONODEPTH.answer
     for place, topic in (
@@ -166,6 +176,13 @@ def _odometry(values: Mapping[str, str]) -> str:
     """Return where the owner's odometry goes instead of its own topic; empty for nowhere else."""
     filtered = FILTERED_ODOMETRY if _true(values.get('nav2') or 'false') else ''
     return values.get('odom_topic') or filtered
+
+
+def _odometry_of(values: Mapping[str, str]) -> str:
+    """Return where odometry is that others may go by; empty where nobody says."""
+    node = owner(values)
+    own = '' if node is None else node.answer.replace('~', node.name)
+    return _odometry(values) or own
 
 
 def full_name(name: str, node: str, namespace: str) -> str:

@@ -18,6 +18,7 @@ from dlcv.interface.parameters import (
     StereoParameters,
     SuperPointParameters,
 )
+from dlcv.interface.slam_parameters import SlamParameters
 
 Qos = Literal['image', 'sensor', 'stream', 'R1', 'R10', 'latched', 'tf', 'tf_static']
 Beside = Literal['', 'moment', 'span', 'latest']
@@ -218,7 +219,7 @@ FLOWNET = NodeSpec(
     answer='~/flow',
     weights=('flownet_s', 'flownet_c'),
 )  # fmt: skip
-DEPTH = (
+DEPTH_OUTPUTS = (
     _out(
         'depth/image_rect', 'sensor_msgs/msg/Image', 'R1',
         '32FC1 metres along z of the rectified image; NaN unknown, +inf far, -inf near.',
@@ -239,7 +240,7 @@ MONODEPTH = NodeSpec(
     parameters=MonodepthParameters,
     inputs=CAMERA,
     outputs=(
-        *DEPTH,
+        *DEPTH_OUTPUTS,
         HANDLED,
         DIAGNOSTICS,
     ),
@@ -280,7 +281,7 @@ STEREO = NodeSpec(
             '~/disparity', 'stereo_msgs/msg/DisparityImage', 'R1',
             'Pixels of the rectified left image; what is below min_disparity is unknown.',
         ),
-        *DEPTH,
+        *DEPTH_OUTPUTS,
         HANDLED,
         DIAGNOSTICS,
     ),
@@ -298,6 +299,54 @@ ODOMETRY = (
     _out('~/path', 'nav_msgs/msg/Path', 'latched', 'The poses so far, at 2 Hz.'),
     _out('/tf', 'tf2_msgs/msg/TFMessage', 'tf', 'odom_frame -> base_frame.', 'publish_tf'),
 )  # fmt: skip
+KEYPOINTS = Topic(
+    name='keypoints',
+    type='sensor_msgs/msg/PointCloud2',
+    qos='R10',
+    doc='~/keypoints of the superpoint node, so that they are not computed twice.',
+    when='keypoints is not own',
+    beside='moment',
+)
+RIGHT = Topic(
+    name='right/image',
+    type='sensor_msgs/msg/Image',
+    qos='image',
+    doc='The right camera of a stereo pair; both rectified.',
+    when='scale_source is auto or stereo',
+    beside='moment',
+)
+RIGHT_INFO = Topic(
+    name='right/camera_info',
+    type='sensor_msgs/msg/CameraInfo',
+    qos='sensor',
+    doc='Its calibration; P tells the baseline.',
+    when='scale_source is auto or stereo',
+    beside='latest',
+)
+DEPTH = Topic(
+    name='depth/image',
+    type='sensor_msgs/msg/Image',
+    qos='image',
+    doc='Depth of the pixels of the image: 32FC1 in metres or 16UC1 in millimetres.',
+    when='scale_source is auto, depth or network, and depth_source is not own',
+    beside='moment',
+)
+DEPTH_INFO = Topic(
+    name='depth/camera_info',
+    type='sensor_msgs/msg/CameraInfo',
+    qos='sensor',
+    doc='Its calibration; that of the image where there is none and the sizes agree.',
+    when='scale_source is auto, depth or network, and depth_source is not own',
+    beside='latest',
+)
+MASK = Topic(
+    name='mask',
+    type='sensor_msgs/msg/Image',
+    qos='image',
+    doc='mono8 of the size of the image; where it is 0, nothing is looked at. One without '
+    'a stamp holds until the next.',
+    beside='moment',
+)
 VISUAL_ODOMETRY = NodeSpec(
     name='visual_odometry',
     doc='Visual odometry by learned features and geometry between them.',
@@ -305,46 +354,11 @@ VISUAL_ODOMETRY = NodeSpec(
     parameters=VisualOdometryParameters,
     inputs=(
         *CAMERA,
-        Topic(
-            name='keypoints',
-            type='sensor_msgs/msg/PointCloud2',
-            qos='R10',
-            doc='~/keypoints of the superpoint node, so that they are not computed twice.',
-            when='keypoints is not own',
-            beside='moment',
-        ),
-        Topic(
-            name='right/image',
-            type='sensor_msgs/msg/Image',
-            qos='image',
-            doc='The right camera of a stereo pair; both rectified.',
-            when='scale_source is auto or stereo',
-            beside='moment',
-        ),
-        Topic(
-            name='right/camera_info',
-            type='sensor_msgs/msg/CameraInfo',
-            qos='sensor',
-            doc='Its calibration; P tells the baseline.',
-            when='scale_source is auto or stereo',
-            beside='latest',
-        ),
-        Topic(
-            name='depth/image',
-            type='sensor_msgs/msg/Image',
-            qos='image',
-            doc='Depth of the pixels of the image: 32FC1 in metres or 16UC1 in millimetres.',
-            when='scale_source is auto, depth or network, and depth_source is not own',
-            beside='moment',
-        ),
-        Topic(
-            name='depth/camera_info',
-            type='sensor_msgs/msg/CameraInfo',
-            qos='sensor',
-            doc='Its calibration; that of the image where there is none and the sizes agree.',
-            when='scale_source is auto, depth or network, and depth_source is not own',
-            beside='latest',
-        ),
+        KEYPOINTS,
+        RIGHT,
+        RIGHT_INFO,
+        DEPTH,
+        DEPTH_INFO,
         Topic(
             name='wheel/odometry',
             type='nav_msgs/msg/Odometry',
@@ -360,14 +374,7 @@ VISUAL_ODOMETRY = NodeSpec(
             doc='Its angular velocity turns the camera between two images.',
             beside='span',
         ),
-        Topic(
-            name='mask',
-            type='sensor_msgs/msg/Image',
-            qos='image',
-            doc='mono8 of the size of the image; where it is 0, nothing is looked at. One without '
-            'a stamp holds until the next.',
-            beside='moment',
-        ),
+        MASK,
         SET_POSE,
         TF_STATIC,
         BODY,
@@ -485,6 +492,88 @@ NETVLAD = NodeSpec(
     starts=False,  # without places it has little to say
 )  # fmt: skip
 
+_DEPTH_WHEN = 'scale_source is auto or depth'
+SLAM = NodeSpec(
+    name='slam',
+    doc='A map of landmarks from visual odometry, its loops, and where the robot is in it.',
+    task='slam:SlamTask',
+    parameters=SlamParameters,
+    inputs=(
+        *CAMERA,
+        Topic(
+            name='odometry',
+            type='nav_msgs/msg/Odometry',
+            qos='R10',
+            doc='~/odometry of visual_odometry, or any other of base_frame.',
+            beside='span',
+        ),
+        KEYPOINTS,
+        RIGHT,
+        RIGHT_INFO,
+        replace(DEPTH, when=_DEPTH_WHEN),
+        replace(DEPTH_INFO, when=_DEPTH_WHEN),
+        MASK,
+        TF_STATIC,
+    ),
+    outputs=(
+        _out(
+            '~/pose', 'geometry_msgs/msg/PoseWithCovarianceStamped', 'R10',
+            'Pose of base_frame in map_frame at the time of the image, while it is known.',
+        ),
+        _out(
+            '~/path', 'nav_msgs/msg/Path', 'latched',
+            'The way of this run by the map as it is now, once a second.',
+        ),
+        _out(
+            '~/landmarks', 'sensor_msgs/msg/PointCloud2', 'R1',
+            'x y z: landmarks in map_frame (m), every two seconds.',
+        ),
+        _out(
+            '~/graph', 'visualization_msgs/msg/MarkerArray', 'R1',
+            'Keyframes, the way between them, loops that are believed (green) and others (red).',
+        ),
+        _out(
+            '~/info', 'diagnostic_msgs/msg/DiagnosticStatus', 'R10',
+            'Of each image: stamp (s), state (mapping, paused, localizing, lost), reason, '
+            'keyframes, sessions, loops, jumps, and refused: why what is how often.',
+        ),
+        _out(
+            'map', 'nav_msgs/msg/OccupancyGrid', 'latched',
+            'What depth/image shows of the ground, from above: 0 free, 100 occupied, -1 unknown.',
+            'publish_grid',
+        ),
+        _out('/tf', 'tf2_msgs/msg/TFMessage', 'tf', 'map_frame -> odom_frame.', 'publish_tf'),
+        HANDLED,
+        DIAGNOSTICS,
+    ),
+    services=(
+        *COMMON_SERVICES,
+        Service(
+            name='~/save',
+            type='std_srvs/srv/Trigger',
+            doc='Write the map to map_file, whole or not at all, and the grid beside it.',
+        ),
+        Service(
+            name='~/load',
+            type='std_srvs/srv/Trigger',
+            doc='Go on with the map of map_file, in which the robot is looked for.',
+        ),
+        Service(
+            name='~/pause_mapping',
+            type='std_srvs/srv/SetBool',
+            doc='Map nothing for a while (true), or go on (false).',
+        ),
+        Service(
+            name='~/localize_only',
+            type='std_srvs/srv/SetBool',
+            doc='Change nothing of the map any more (true), or go on mapping (false).',
+        ),
+    ),
+    answer='~/pose',
+    weights=('superpoint',),
+    starts=False,  # a map is made when somebody wants one
+)  # fmt: skip
+
 NODES: dict[str, NodeSpec] = {
     n.name: n
     for n in (
@@ -496,6 +585,7 @@ NODES: dict[str, NodeSpec] = {
         DEEPVO,
         DSAC,
         NETVLAD,
+        SLAM,
     )
 }
 

@@ -179,8 +179,9 @@ class CommonParameters:
     )  # fmt: skip
     precision: str = parameter(
         'auto',
-        'Arithmetic of the network; auto: fp32. fp16 is for GPUs, bf16 for them and openvino, '
-        'int8 for engines and weights with measured ranges (SuperPoint).',
+        'Arithmetic of the network; auto: fp32, on CPUs the fastest that was measured to serve as '
+        'well. fp16 is for GPUs, bf16 for them and openvino, int8 for engines and weights with '
+        'measured ranges (SuperPoint).',
         choices=PRECISIONS,
     )  # fmt: skip
     num_threads: int = parameter(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from time import monotonic
 from typing import Any
 
+import numpy as np
 from rclpy.node import Node
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo
@@ -25,12 +27,18 @@ from dlcv.ros.mailbox import Mailbox
 from dlcv.ros.qos import profile
 from dlcv.ros.vocabulary import message_class
 
+Choose = Callable[[Sequence[int], float], int | None]
+WAITING_BYTES = 32_000_000
+"""Of images that wait until it is clear which of them is next."""
+WAITING = 4, 32
+"""The same, how many at least and at most."""
+
 
 class Intake:
     """The subscriptions of one activation; all but `inbox` and `calibration` is the executor's.
 
     Attributes:
-        inbox: The newest image that nobody has taken.
+        inbox: The newest image that nobody has taken, or several.
         calibration: Of its camera.
         losses: What did not arrive.
     """
@@ -43,6 +51,7 @@ class Intake:
         drop: Callable[[Any, str], None],
         depth: int,
         exchange: Exchange,
+        choose: Choose | None = None,
     ) -> None:
         """Make an intake that is not open yet.
 
@@ -53,6 +62,9 @@ class Intake:
             drop: Told of each image that is dropped here: its header and why.
             depth: Length of the queue of images.
             exchange: Where what other nodes of this process answer is to be had.
+            choose: Says which image is next, of several that wait: given their stamps (ns), oldest
+                first, and the seconds since the last came; None for none yet. Without it the newest
+                is, and no other is kept.
         """
         self._node, self._health, self._enabled, self._drop = node, health, enabled, drop
         self._images: ImageInput | None = None
@@ -61,7 +73,9 @@ class Intake:
         self._take_info: Take | None = None
         self._exchange = exchange
         self._handed: list[tuple[str, Take]] = []
-        self.inbox: Mailbox[Arrived] = Mailbox()
+        self._choose, self._last_came = choose, 0.0
+        next_one = {} if choose is None else {'choose': self._next}
+        self.inbox: Mailbox[Arrived] = Mailbox(self._supersede, **next_one)
         self.calibration = Calibration()
         self.losses = Losses(node.get_logger().warning, depth)
 
@@ -93,7 +107,7 @@ class Intake:
             put: Called with the name of an input and each of its messages.
         """
         for topic in topics:
-            take: Take = partial(put, topic.name)
+            take: Take = partial(self._put, put, topic.name)
             if topic.name == CAMERA_INFO.name:  # there is a subscription already
                 self._take_info = take
                 continue
@@ -107,6 +121,10 @@ class Intake:
                 continue
             kind, qos = message_class(topic.type), profile(topic.qos)
             self._others.append(self._node.create_subscription(kind, topic.name, take, qos))
+
+    def _put(self, put: Callable[[str, Any], None], name: str, message: Any) -> None:
+        put(name, message)
+        self.inbox.look()
 
     def _open_pictures(self, topic: Topic, parameters: CommonParameters, take: Take) -> None:
         def unpack(arrived: Arrived) -> None:
@@ -194,6 +212,19 @@ class Intake:
             self._drop(message.header, 'disabled')
             return
         self._health.count('received')
-        if (older := self.inbox.put(arrived)) is not None:
-            self._health.count('superseded')
-            self._drop(older.message.header, 'superseded')
+        self._last_came = monotonic()
+        if self._choose is not None:
+            self.inbox.kept = int(np.clip(WAITING_BYTES // len(message.data), *WAITING))
+        self.inbox.put(arrived)
+
+    def _next(self, waiting: Sequence[Arrived]) -> int | None:
+        assert self._choose is not None
+        return self._choose([_stamp(one) for one in waiting], monotonic() - self._last_came)
+
+    def _supersede(self, older: Arrived) -> None:
+        self._health.count('superseded')
+        self._drop(older.message.header, 'superseded')
+
+
+def _stamp(arrived: Arrived) -> int:
+    return messages.stamp_ns(arrived.message.header.stamp)

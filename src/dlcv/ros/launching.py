@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterable
 from typing import Any
 
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, LogInfo, RegisterEventHandler
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+    Shutdown,
+)
 from launch.event_handlers import OnProcessExit
+from launch.events import matches_action
+from launch.events.process import SignalProcess
+from launch.launch_description import LaunchDescription
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
+from launch_ros.actions import ComposableNodeContainer, Node
+from launch_ros.descriptions import ComposableNode
 from launch_ros.parameter_descriptions import ParameterValue
 
-from dlcv.bringup.plan import COMPOSED, NodeStart, Plan, members
-from dlcv.interface.arguments import SWITCH, Argument
-from dlcv.ros.environment import interpreter
+from dlcv.bringup.plan import COMPOSED, NodeStart, Plan, make_plan, members
+from dlcv.interface.arguments import ARGUMENTS, SWITCH, Argument
+from dlcv.ros.environment import interpreter, see_its_packages
+
+
+def description(arguments: Iterable[Argument]) -> Any:
+    """Return what a launch file describes that starts nodes by the launch arguments.
+
+    Args:
+        arguments: `dlcv.interface.arguments.ARGUMENTS`, or the same with other defaults.
+    """
+    return LaunchDescription([*map(declared, arguments), OpaqueFunction(function=_started)])
 
 
 def declared(argument: Argument) -> Any:
@@ -127,3 +152,70 @@ def then(action: Any, after: Any, *, anyhow: bool = False, earlier: Iterable[Any
 def _typed(parameters: dict[str, Any]) -> dict[str, Any]:
     # or launch reads a text such as 007 as a number
     return {k: ParameterValue(v, value_type=type(v)) for k, v in parameters.items()}
+
+
+def _started(context: Any) -> list[Any]:
+    see_its_packages()  # of the environment that the nodes run in: a bag is read here
+    values = given(context, ARGUMENTS)
+    plan = make_plan(values, context.environment, colour=os.isatty(sys.stdout.fileno()))
+    prefix = patience(context)
+    return [
+        *(SetEnvironmentVariable(name, value) for name, value in plan.environment.items()),
+        # first what may not be installed: an error here comes before any process is started
+        *([_points(plan)] if plan.points else []),
+        *([_rviz(plan)] if plan.rviz else []),
+        *nodes(plan, prefix),
+        *_recording_and_replay(plan, prefix),
+    ]
+
+
+def _points(plan: Plan) -> Any:
+    names = [
+        ('image_rect', 'depth/image_rect'),
+        ('camera_info', 'depth/camera_info'),
+        ('points', 'depth/points'),
+    ]
+    cloud = ComposableNode(
+        package='depth_image_proc',
+        plugin='depth_image_proc::PointCloudXyzNode',
+        name='points',
+        namespace=plan.namespace,
+        remappings=names,
+    )
+    return ComposableNodeContainer(
+        package='rclcpp_components',
+        executable='component_container',
+        name='points_container',
+        namespace=plan.namespace,
+        composable_node_descriptions=[cloud],
+        output='screen',
+    )
+
+
+def _rviz(plan: Plan) -> Any:
+    return Node(
+        package='rviz2',
+        executable='rviz2',
+        name='rviz',
+        namespace=plan.namespace,
+        arguments=['-d', str(plan.rviz)],
+        remappings=[('camera/image_raw', plan.nodes[0].resolve('image'))],
+    )
+
+
+def _recording_and_replay(plan: Plan, prefix: str | None) -> list[Any]:
+    """The bag's end ends the recording, that starts the report, and its end is everyone's."""
+    recorder = python('recorder', plan.recorder, prefix)
+    player = python('player', plan.player, prefix)
+    report = python('report', plan.report, prefix)
+    complete_recording = EmitEvent(
+        event=SignalProcess(signal_number=signal.SIGINT, process_matcher=matches_action(recorder))
+    )
+    done = Shutdown(reason='the bag is done')
+    chain = [
+        (player, complete_recording if plan.recorder else done),
+        (recorder, report if plan.report else done),
+        (report, done),
+    ]
+    there = [player] * bool(plan.player) + [recorder] * bool(plan.recorder)
+    return [*(then(action, after) for action, after in chain), *there]

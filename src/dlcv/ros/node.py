@@ -224,7 +224,15 @@ class VisionNode(LifecycleNode, Generic[P, R]):
         self.judge(None)
         self.resume()
         p, depth = self.parameters, self.parameters.image_qos_depth
-        intake = Intake(self, self.health, lambda: self.enabled, self.tell, depth, self.exchange)
+        intake = Intake(
+            self,
+            self.health,
+            lambda: self.enabled,
+            self.tell,
+            depth,
+            self.exchange,
+            self.task.choose if self.task.chooses else None,
+        )
         worker = Worker(
             self.spec.name,
             intake.inbox,

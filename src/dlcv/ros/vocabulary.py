@@ -46,6 +46,10 @@ class RosVocabulary:
         """Return numbers as a list."""
         return [float(value) for value in values]
 
+    def signed(self, values: npt.NDArray[np.int8]) -> array[int]:
+        """Return numbers as an array, which rclpy takes as it is."""
+        return array('b', np.ascontiguousarray(values, np.int8).tobytes())
+
     def singles(self, values: npt.NDArray[Any]) -> array[float]:
         """Return numbers as an array, which rclpy takes as it is."""
         return array('f', np.asarray(values, np.float32).tobytes())

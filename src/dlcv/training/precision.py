@@ -11,13 +11,12 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from dlcv import host
 from dlcv.config import load_yaml
-from dlcv.host import processor_flags
 from dlcv.training.recipe import Precision, RunConfig
 
 EXACT: Precision = '32-true'
 MIXED: Precision = 'bf16-mixed'
-_BFLOAT16_FLAGS = {'avx512_bf16', 'amx_bf16', 'bf16'}  # the last is that of ARM
 _ROUNDS = 4  # of both kinds by turns; the best of each counts, so that other work matters little
 _SECONDS = 1.0  # after which no further round is begun
 
@@ -49,7 +48,7 @@ def has_bfloat16(kind: str) -> bool:
     """Return whether the processor (``cpu``) or the GPU (``cuda``) multiplies bfloat16 itself."""
     if kind == 'cuda':
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return kind == 'cpu' and bool(_BFLOAT16_FLAGS & processor_flags())
+    return kind == 'cpu' and host.has_bfloat16()
 
 
 def is_faster(kind: str) -> bool:

@@ -101,6 +101,19 @@ def test_light_and_season_leave_the_geometry_as_it_is(walled):
         assert np.allclose(of_it, of_it[:1])
 
 
+def test_an_overcast_place_without_lamps_has_another_light_too(walled):
+    scene = replace(
+        walled,
+        sun=np.zeros(3),
+        lamps=np.zeros((0, 3)),
+        lamp_colour=np.zeros((0, 3)),
+        sky_colour=np.ones(3),
+    )
+    changed = other_light(scene, np.random.default_rng(0))
+    assert len(changed.lamps) == 0
+    assert not np.array_equal(changed.sky_colour, scene.sky_colour)
+
+
 def test_fog_takes_contrast_with_distance():
     image = np.zeros((1, 3, 3), np.uint8)
     seen = through_air(image, np.array([[0.0, 50.0, np.inf]]), 50.0)[0, :, 0]

@@ -82,6 +82,7 @@ def sighting(points, k, rows):
         pixels=(50 * xy + 30).astype(np.float32),
         stddev=np.full(len(rows), 0.01),
         links=np.ones(len(rows), np.int64),
+        away=np.zeros(len(rows)),
     )
 
 

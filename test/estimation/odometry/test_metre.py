@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dlcv.estimation.odometry.adjustment import Adjuster
-from dlcv.estimation.odometry.metre import Metre, depth_camera_stddev, depths_at, stereo_depths
+from dlcv.estimation.odometry.metre import Metre, depth_camera_stddev, depths_at
 from dlcv.estimation.odometry.sight import look
 from dlcv.estimation.odometry.tracker import Tracker
 from dlcv.types import Aids, Camera, DepthMap
@@ -45,26 +45,6 @@ def test_a_slope_is_a_doubt():
     metres, spread = depths_at(depth_map(depth), LENS, rays([(20, 15)]))
     flat, tilted = depth_camera_stddev(metres, np.zeros(1)), depth_camera_stddev(metres, spread)
     assert tilted[0] > flat[0] > 0
-
-
-def test_stereo_depths_are_those_of_the_scene(room):
-    baseline, aside = 0.2, np.eye(4)
-    aside[0, 3] = baseline
-    left, keypoints = room.look(np.eye(4), noise=0.0)
-    right, _ = room.look(aside)
-    _, _, depth = room.seen(np.eye(4))
-    inverse, stddev = stereo_depths(left.image, right.image, keypoints.xy, room.camera.fx, baseline)
-    found = np.isfinite(inverse)
-    assert found.mean() > 0.5
-    off = np.abs(inverse - 1 / depth)[found] / stddev[found]
-    assert np.median(off) < 1.5  # there is something nearer or farther in many a patch
-
-
-def test_stereo_pictures_that_have_nothing_in_common_give_none(room, rooms):
-    left, keypoints = room.look(np.eye(4))
-    right, _ = rooms.made(room.points, seed=5).look(np.eye(4))
-    inverse, _ = stereo_depths(left.image, right.image, keypoints.xy, room.camera.fx, 0.2)
-    assert np.isfinite(inverse).mean() < 0.2
 
 
 @pytest.fixture

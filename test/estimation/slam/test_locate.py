@@ -82,3 +82,20 @@ def test_hashed_descriptors_are_alike_where_keypoints_are(lab):
     none = Keypoints(stamp_ns=0, xy=np.empty((0, 2)), scores=np.empty(0),
                      descriptors=np.empty((0, 32), np.float32))  # fmt: skip
     assert np.isfinite(describer.describe(None, none)).all()
+
+
+def test_a_picture_with_few_points_is_found_where_it_is_believed_to_be_and_nowhere_else(
+    lab, asides
+):
+    localizer = Localizer(lab.mapper.place)
+    keypoints, camera, looks = seen(lab, asides[0][3], 5)
+    few = Keypoints(stamp_ns=0, xy=keypoints.xy[::7], scores=keypoints.scores[::7],
+                    descriptors=keypoints.descriptors[::7])  # fmt: skip
+    assert localizer.locate(few, camera, looks).map_from_camera is None
+    expected = asides[1][3]
+    near = expected.copy()
+    near[:3, 3] += 0.1
+    answer = localizer.locate(few, camera, looks, near)
+    assert answer.map_from_camera is not None, answer.reason
+    assert np.linalg.norm((answer.map_from_camera - expected)[:3, 3]) < 0.05
+    assert localizer.locate(few, camera, looks, asides[1][9]).map_from_camera is None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Timer
 from time import monotonic
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -268,6 +269,22 @@ def test_in_mode_topic_images_without_keypoints_are_passed_by(task_of):
     assert task.estimator.frames == []
     assert task.host.sent == []
     assert task.values()['passed_by'] == '3'
+
+
+def test_the_newest_image_whose_keypoints_have_come_is_next(task_of):
+    task = task_of(network_patience=0.5)
+    task.beside.patient = True
+    stamps = [START + index * STEP for index in range(4)]
+    assert task.chooses
+    assert task.choose(stamps, 0.0) == 3  # nobody has sent any so far
+    second = SimpleNamespace(sec=stamps[1] // 10**9, nanosec=stamps[1] % 10**9)
+    task.beside.put('keypoints', SimpleNamespace(header=SimpleNamespace(stamp=second)))
+    assert task.choose(stamps, 0.0) == 1
+    assert task.choose(stamps[2:], 0.0) is None  # they may be on their way
+    assert task.choose(stamps[2:], 0.6) == 1  # not any more
+    later = [START + 10**10, START + 10**10 + STEP]
+    assert task.choose(later, 0.0) == 1  # whoever sent them is silent
+    assert not task_of(keypoints='own').chooses
 
 
 def test_own_depth_is_estimated_now_and_then(task_of):

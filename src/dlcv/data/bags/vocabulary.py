@@ -49,6 +49,10 @@ class BagVocabulary:
         """Return numbers as an array."""
         return np.array(list(values), np.float64)
 
+    def signed(self, values: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+        """Return numbers as an array."""
+        return np.ascontiguousarray(values, np.int8)
+
     def singles(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return numbers as an array."""
         return np.asarray(values, np.float32)

@@ -204,7 +204,8 @@ def other_light(scene: Scene, rng: Rng) -> Scene:
             sky_colour=scene.sky_colour * rng.uniform(0.5, 1.2),
         )
     lit = rng.random(len(scene.lamps)) < rng.uniform(0.5, 1.0)
-    lit[int(rng.integers(len(scene.lamps)))] = True
+    if len(lit):  # one burns at least; under an overcast sky there may be none
+        lit[int(rng.integers(len(lit)))] = True
     return replace(
         scene,
         lamps=scene.lamps[lit],

@@ -29,7 +29,7 @@ GUESSED = 1.0
 
 _FREE = 3  # newest keyframes that move
 _FIRST = 4  # keyframes of a window that has just begun
-_STEPS = 5
+_STEPS = 3
 _ROUGH = 2.0  # how many times its deviation a depth is off, between keyframes that are not adjusted
 _HELD = 0.6  # of the landmarks with which a camera was found, that must agree again
 _UNIT = 0.3  # of the way through the window, that keyframes must span to hold its unit

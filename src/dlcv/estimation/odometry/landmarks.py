@@ -121,6 +121,8 @@ class Sighting:
         pixels: ``(M, 2)`` where, in pixels.
         stddev: ``(M,)`` how exactly, in units of ``xy``.
         links: ``(M,)`` through how many pictures they were fitted since their anchors.
+        away: ``(M,)`` how far from where they were expected they were detected, in the larger
+            coordinate of ``xy``; infinite where nothing was expected.
     """
 
     rows: Indices
@@ -129,6 +131,7 @@ class Sighting:
     pixels: FloatArray
     stddev: Matrix
     links: Indices
+    away: Matrix
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -137,7 +140,15 @@ class Sighting:
     def none(cls) -> Sighting:
         """Return nothing found."""
         whole, real = np.empty(0, np.int64), np.empty((0, 2))
-        return cls(rows=whole, points=whole, xy=real, pixels=real, stddev=np.empty(0), links=whole)
+        return cls(
+            rows=whole,
+            points=whole,
+            xy=real,
+            pixels=real,
+            stddev=np.empty(0),
+            links=whole,
+            away=np.empty(0),
+        )
 
     def only(self, which: npt.NDArray[Any]) -> Sighting:
         """Return some of them."""

@@ -10,6 +10,7 @@ from dlcv.types import FloatArray
 Indices = npt.NDArray[np.int64]
 
 _SIDE = 2  # of a cell whose landmarks are compared at once, in reaches
+_CELLS = 6  # most cells across all places: each costs as much as comparing some thousand pairs
 
 
 def matched(reference: FloatArray, descriptors: FloatArray, distance: float) -> Indices:
@@ -42,8 +43,8 @@ def matched_near(
 ) -> Indices:
     """Return the mutual nearest neighbours among what is where it is expected.
 
-    A comparison of all with all takes many times as long. What is farther off than three times
-    ``reach`` is not compared, what is nearer than ``reach`` is.
+    A comparison of all with all takes many times as long. What is nearer than ``reach`` is
+    compared, and what is farther off where it costs nothing.
 
     Args:
         reference: ``(R, D)`` float32, each of length 1.
@@ -58,19 +59,25 @@ def matched_near(
     """
     if not len(reference) or not len(descriptors):
         return np.empty((0, 2), np.int64)
-    low, high, side = places.min(axis=0) - reach, places.max(axis=0) + reach, _SIDE * reach
+    low, high = places.min(axis=0) - reach, places.max(axis=0) + reach
+    side = max(_SIDE * reach, float((high - low).max()) / _CELLS)
     rows = np.flatnonzero(((expected > low) & (expected < high)).all(axis=1))
     cells = np.floor((expected[rows] - low) / side).astype(np.int64)
-    columns = int(cells[:, 0].max(initial=0)) + 1
-    number = cells @ (1, columns)
+    size = cells.max(axis=0, initial=0) + 1
+    number = cells @ (1, size[0])
     order = np.argsort(number, kind='stable')
     starts = np.flatnonzero(np.diff(number[order])) + 1
+    reached = [
+        np.abs(places[:, i] - (low[i] + (np.arange(size[i])[:, None] + 0.5) * side))
+        < side / 2 + reach
+        for i in (0, 1)
+    ]  # by a column of cells, by a row
     best = np.zeros(len(reference), np.int64)
     value = np.full(len(reference), -np.inf, np.float32)
     top = np.full(len(descriptors), -np.inf, np.float32)
     for own in np.split(order, starts) if len(order) else ():
-        centre = low + (cells[own[0]] + 0.5) * side
-        near = np.flatnonzero((np.abs(places - centre) < side / 2 + reach).all(axis=1))
+        column, row = cells[own[0]]
+        near = np.flatnonzero(reached[0][column] & reached[1][row])
         if not len(near):
             continue
         here = rows[own]

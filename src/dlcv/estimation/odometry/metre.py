@@ -31,9 +31,6 @@ METRIC: tuple[ScaleSource, ...] = ('stereo', 'depth')
 _DEPTH = 0.01, 0.002  # standard deviation of a depth camera: share of the depth, and of its square
 _NETWORK = 0.25  # the same of a network
 _EVEN = 0.3  # of the depth, that its neighbours may differ by
-_STEREO = 0.3  # pixels of disparity
-_ROWS = 1.0  # pixels by which rows of a stereo pair may miss each other
-_LEVELS, _SIDE = 4, 15  # pyramid levels and side of a patch, from the left picture to the right
 _FAR = 40.0  # metres beyond which a network's depth is not compared
 _STEPS = 20  # pictures over which wheels are compared
 _EXACT = 1e-3  # standard deviation of the ratio of a unit that is the source's metre already
@@ -198,39 +195,3 @@ def depth_camera_stddev(metres: FloatArray, spread: FloatArray) -> Matrix:
 def inverse_depths(metres: FloatArray, spread: FloatArray) -> tuple[Matrix, Matrix]:
     """Return what a depth camera says, as `depths_at` has it, as ``(N,)`` 1/m and deviations."""
     return 1 / metres, depth_camera_stddev(metres, spread) / np.square(metres)
-
-
-def stereo_depths(
-    left: npt.NDArray[np.uint8],
-    right: npt.NDArray[np.uint8],
-    pixels: FloatArray,
-    focal: float,
-    baseline: float,
-) -> tuple[Matrix, Matrix]:
-    """Return the inverse depth of points of a rectified pair, by fitting patches to the right.
-
-    Args:
-        left: ``(H, W)`` grey.
-        right: ``(H, W)`` grey.
-        pixels: ``(N, 2)`` in the left picture.
-        focal: Pixels.
-        baseline: Metres.
-
-    Returns:
-        ``(N,)`` 1/m, NaN where the patch does not fit; ``(N,)`` its standard deviation.
-    """
-    start = np.ascontiguousarray(pixels, np.float32)[:, None]
-    side = _SIDE, _SIDE
-    there, found, _ = cv2.calcOpticalFlowPyrLK(
-        left, right, start, start.copy(), winSize=side, maxLevel=_LEVELS
-    )
-    back, returned, _ = cv2.calcOpticalFlowPyrLK(
-        right, left, there, start.copy(),
-        winSize=side, maxLevel=_LEVELS, flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
-    )  # fmt: skip
-    shift = (start - there)[:, 0].astype(np.float64)
-    good = (found[:, 0] > 0) & (returned[:, 0] > 0)
-    good &= (np.abs(back - start).max(axis=(1, 2)) < _ROWS / 2) & (np.abs(shift[:, 1]) < _ROWS)
-    good &= shift[:, 0] > -_STEREO
-    inverse = np.where(good, np.maximum(shift[:, 0], 0.01) / (focal * baseline), np.nan)
-    return inverse, np.full(len(inverse), _STEREO / (focal * baseline))

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.estimation.odometry.metre import Metre, depths_at, inverse_depths, stereo_depths
+from dlcv.estimation.odometry.disparity import stereo_depths
+from dlcv.estimation.odometry.metre import Metre, depths_at, inverse_depths
 from dlcv.estimation.odometry.scale import ScaleSource
 from dlcv.estimation.odometry.view import Points
 from dlcv.estimation.pictures import grey

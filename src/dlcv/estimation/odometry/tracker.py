@@ -25,7 +25,7 @@ from dlcv.estimation.odometry.pose import RefinedPose
 from dlcv.estimation.odometry.resection import FEWEST, Location, Resection, Weigh
 from dlcv.estimation.odometry.start import Start
 from dlcv.estimation.odometry.step import Step
-from dlcv.estimation.odometry.tracks import found_again
+from dlcv.estimation.odometry.tracks import Expectation, found_again
 from dlcv.estimation.odometry.view import Points
 from dlcv.types import FloatArray
 
@@ -35,6 +35,8 @@ Indices = npt.NDArray[np.int64]
 _SHARE = 0.3  # of the matches that must agree
 _LEFT = 0.1  # of the landmarks that agreed in the last picture, that must agree in this one
 _NEARBY = 0.5  # of these, that must be found where they are expected, or anywhere else is looked
+_HERE = 0.8  # of these, that must be found as near as they were of late, or farther off is looked
+_MARGIN, _MOST = 3.0, 0.95  # times what that share of landmarks was off where it was expected
 _STILL, _STEADY = 0.15, 0.6  # median shift in pixels, and share of points that must stand
 _SHIFT = 0.4  # pixels that a standing point may seem to move
 _REMEMBERED, _UNCONFIRMED = 8, 3  # pictures without which landmarks are forgotten
@@ -98,6 +100,7 @@ class Tracker:
         self._turns = False  # whether the last picture showed no more than a turn
         self._found_so_far = 0  # pictures that were found
         self._agreed = 0  # landmarks that agreed in the last picture
+        self._reach = np.inf  # how far off in the last picture these may have been, and then some
         self._shared = 0  # landmarks of the last keyframe that the picture after it showed too
         self._keep(points, Sighting.none())
         if np.count_nonzero(np.isfinite(self.window.landmarks.prior_stddev)) < FEWEST:
@@ -160,13 +163,9 @@ class Tracker:
         if self._start is not None:
             self._start.watch()
         predicted = self.pose @ (self._motion if motion is None else motion)
-        seen = found_again(
-            self.window,
-            self._last,
-            points,
-            predicted if self._agreed and not self.fruitless else None,
-            _NEARBY * self._agreed,
-        )
+        expected = Expectation(predicted, self._reach, _HERE * self._agreed, _NEARBY * self._agreed)
+        follows = self._agreed and not self.fruitless
+        seen = found_again(self.window, self._last, points, expected if follows else None)
         if self._stands(seen):
             self._motion = np.eye(4)
             return self._step('standing', seen, seen)
@@ -212,6 +211,7 @@ class Tracker:
         if len(agree) < _LEFT * self._agreed:  # blurred points agree too, on something else
             return self._lost(seen, f'{len(agree)} landmarks are left of {self._agreed}')
         self._agreed = len(agree)
+        self._reach = _MARGIN * float(np.quantile(agree.away, _MOST, method='higher'))
         self._found_so_far += 1
         step = self._step('tracking', seen, agree)
         self.window.landmarks.note(agree, points.descriptors[agree.points], points.number)

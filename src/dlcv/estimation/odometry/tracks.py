@@ -6,6 +6,8 @@ patch around it, moved until it fits (Lucas and Kanade 1981), says where in that
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,7 @@ from dlcv.types import ByteImage, FloatArray
 
 Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Matrix = npt.NDArray[np.float64]
 
 FINE, COARSE = 0.25, 2.0  # standard deviations in pixels: of a fitted point, of a detected one
 
@@ -31,14 +34,31 @@ _LOOSE = 50  # links of a chain that is broken
 _DISTANCE = 0.8  # of descriptors that may be one point's
 _ENOUGH = 60  # landmarks that fit, with which the others are not needed
 _REACH = 0.1  # of the picture's width, that a landmark may be off where it is expected
+_NEAREST = 0.02  # the same at least, however well they were expected of late
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expectation:
+    """Where a picture may have been taken.
+
+    Attributes:
+        window_from_camera: ``(4, 4)``.
+        reach: How far off landmarks may be, in units of ``xy``.
+        near: Landmarks that must be found within reach, or farther off is looked.
+        fewest: Landmarks without which it must have been taken elsewhere.
+    """
+
+    window_from_camera: FloatArray
+    reach: float
+    near: float
+    fewest: float
 
 
 def found_again(
     window: Keyframes,
     last: Points,
     points: Points,
-    predicted: FloatArray | None = None,
-    fewest: float = 0.0,
+    expected: Expectation | None = None,
 ) -> Sighting:
     """Find landmarks in a picture.
 
@@ -49,11 +69,12 @@ def found_again(
         window: The landmarks, and the keyframes that show them.
         last: The last picture that showed some.
         points: The picture.
-        predicted: ``(4, 4)`` where it may have been taken, window_from_camera; None for anywhere.
-        fewest: Landmarks without which it must have been taken elsewhere.
+        expected: Where it may have been taken; None for anywhere.
     """
     marks = window.landmarks
-    rows, at = _matched(window, points, predicted, fewest).T
+    places = points.rays(points.pixels)
+    there = None if expected is None else window.seen_from(expected.window_from_camera)
+    rows, at = _matched(window, points, places, there, expected).T
     pixels = points.pixels[at].copy()
     links = np.full(len(rows), _LOOSE)
     recent = np.flatnonzero(marks.last_seen[rows] == last.number)
@@ -77,26 +98,40 @@ def found_again(
         pixels=pixels,
         stddev=np.where(fine, FINE * np.sqrt(links), COARSE) / points.focal,
         links=links,
+        away=_away(places[at], there, rows),
     )
     return seen.only(fine) if np.count_nonzero(fine) >= _ENOUGH else seen
 
 
+def _away(places: Matrix, there: Matrix | None, rows: Indices) -> Matrix:
+    if there is None:
+        return np.full(len(rows), np.inf)
+    away = np.abs(places - there[rows]).max(axis=1)
+    return np.where(np.isnan(away), np.inf, away)
+
+
 def _matched(
-    window: Keyframes, points: Points, predicted: FloatArray | None, fewest: float
+    window: Keyframes,
+    points: Points,
+    places: Matrix,
+    there: Matrix | None,
+    expected: Expectation | None,
 ) -> Indices:
-    """Return ``(M, 2)`` rows of landmarks, and the points of a picture that are most like them."""
+    """Return ``(M, 2)`` rows of landmarks, and the points of a picture that are most like them.
+
+    What is compared takes the time, so it is looked for where it is expected first, then wider.
+    """
     marks = window.landmarks
-    if predicted is not None:
-        near = matched_near(
-            marks.descriptors,
-            window.seen_from(predicted),
-            points.descriptors,
-            points.rays(points.pixels),
-            _DISTANCE,
-            _REACH * points.camera.width / points.focal,
-        )
-        if len(near) >= fewest:
-            return near
+    if expected is not None and there is not None:
+        widest = _REACH * points.camera.width / points.focal
+        nearest = _NEAREST * points.camera.width / points.focal
+        reach = min(max(expected.reach, nearest), widest)
+        for distance, enough in ((reach, expected.near), (widest, expected.fewest)):
+            found = matched_near(
+                marks.descriptors, there, points.descriptors, places, _DISTANCE, distance
+            )
+            if len(found) >= enough:
+                return found
     return matched(marks.descriptors, points.descriptors, _DISTANCE)
 
 

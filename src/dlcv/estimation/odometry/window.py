@@ -21,8 +21,8 @@ from dlcv.types import FloatArray
 
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
-_COARSE, _FINE = 1.0, 1e-3  # squared steps, over their covariance, that end a descent
-_POLISH = 3  # steps on inliers only
+_COARSE, _FINE = 1.0, 0.1  # squared steps, over their covariance, that end a descent
+_POLISH = 2  # steps on inliers only
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from dlcv.estimation.odometry.pose import Landmarks as Seen
 from dlcv.estimation.odometry.pose import refine_pose
-from dlcv.estimation.slam.loops import Found, Guards, alike, find, same, spanned_area
-from dlcv.estimation.slam.place import Keyframe, Landmarks, PlaceMap, decoded, encoded
+from dlcv.estimation.slam.loops import FEWEST, Found, Guards, alike, find, same, spanned_area
+from dlcv.estimation.slam.place import Keyframe, Landmarks, Looks, PlaceMap, decoded, encoded
 from dlcv.estimation.slam.points import NOISE, in_camera, located, matches, rays_of
 from dlcv.geometry.trajectory import scaled
 from dlcv.types import Camera, FloatArray, Keypoints
@@ -26,6 +26,7 @@ Indices = npt.NDArray[np.int64]
 _NEIGHBOURS = 6  # keyframes whose landmarks are tried
 _TURN = 2.0  # metres that another direction of sight counts as, for each 1 of its cosine
 _RATIO = 0.95
+_EXPECTED = 0.5  # of the landmarks that must agree, where they are looked for
 _COVISIBLE = 15.0  # pixels from where it should be within which a landmark is looked for again
 
 
@@ -78,14 +79,23 @@ class Localizer:
     def __init__(self, place: PlaceMap, settings: LocateSettings | None = None) -> None:
         self.place = place
         self.settings = settings or LocateSettings()
+        self._looks = Looks()
 
-    def locate(self, keypoints: Keypoints, camera: Camera, looks: FloatArray) -> Located:
+    def locate(
+        self,
+        keypoints: Keypoints,
+        camera: Camera,
+        looks: FloatArray,
+        near: FloatArray | None = None,
+    ) -> Located:
         """Find a picture.
 
         Args:
             keypoints: Of it.
             camera: What took it.
             looks: ``(P,)`` what it looks like as a whole, by what described the map's.
+            near: ``(4, 4)`` map_from_camera where it is believed to be: landmarks are looked for
+                where they must be then, so that fewer make it sure; None for anywhere.
         """
         if not len(self.place):
             return Located(reason='the map has no keyframes')
@@ -96,9 +106,15 @@ class Localizer:
             )
         picture = _picture(keypoints, camera, looks)
         settings = self.settings
+        if near is not None:
+            expected = self._near(picture, np.asarray(near, np.float64))
+            if expected.map_from_camera is not None:
+                return expected
         found: list[tuple[int, Found]] = []
         reasons = []
-        for one in alike(self.place.places(), looks, settings)[: settings.candidates].tolist():
+        for one in alike(self._looks.of(self.place), looks, settings)[
+            : settings.candidates
+        ].tolist():
             answer = find(self.place, one, picture, settings)
             if isinstance(answer, str):
                 reasons.append(answer)
@@ -114,7 +130,12 @@ class Localizer:
                 reason=f'two places look like it: {len(best.own)} landmarks agree on one, '
                 f'{rival} on another'
             )
-        return self._refined(keyframe, best, picture)
+        return self._refined(keyframe, self._pose(keyframe, best), picture, settings.inliers)
+
+    def _near(self, picture: Keyframe, start: Matrix) -> Located:
+        """Find a picture where it is believed to be."""
+        fewest = max(FEWEST, round(_EXPECTED * self.settings.inliers))
+        return self._refined(int(self._nearest(start)[0]), start, picture, fewest)
 
     def _agree(self, one: int, first: Found, other: int, second: Found) -> bool:
         poses = [self._pose(k, f) for k, f in ((one, first), (other, second))]
@@ -124,10 +145,9 @@ class Localizer:
         motion = scaled(found.motion, np.exp(self.place.log_scale[keyframe]))
         return np.asarray(self.place.poses[keyframe] @ motion)
 
-    def _refined(self, keyframe: int, found: Found, picture: Keyframe) -> Located:
+    def _refined(self, keyframe: int, start: Matrix, picture: Keyframe, fewest: int) -> Located:
         """Fit the pose to the landmarks of all keyframes around."""
         place, s = self.place, self.settings
-        start = self._pose(keyframe, found)
         marks, codes = self._around(start)
         seen, _ = in_camera(marks, np.arange(len(marks)), start, 0.0)
         a, b = matches(codes, picture.descriptors, _RATIO)
@@ -137,11 +157,11 @@ class Localizer:
         off = np.linalg.norm(seen[a, :2] / z[:, None] - xy[b], axis=1) * focal
         near = (seen[a, 2] > 0) & (off < _COVISIBLE)
         a, b = a[near], b[near]
-        if len(a) < s.inliers:
+        if len(a) < fewest:
             return Located(
                 keyframe=keyframe,
                 matches=len(a),
-                reason=f'{len(a)} landmarks are where the pose says; {s.inliers} are needed',
+                reason=f'{len(a)} landmarks are where the pose says; {fewest} are needed',
             )
         anchor = place.poses[keyframe]
         points, variance = in_camera(marks, a, anchor, 0.0)
@@ -156,12 +176,12 @@ class Localizer:
         )
         agree = int(np.count_nonzero(refined.inliers))
         area = spanned_area(picture.xy[b[refined.inliers]], picture.camera) if agree else 0.0
-        if agree < s.inliers or area < s.area:
+        if agree < fewest or area < s.area:
             return Located(
                 keyframe=keyframe,
                 inliers=agree,
                 matches=len(b),
-                reason=f'{agree} landmarks on {area:.0%} of the picture agree; {s.inliers} on '
+                reason=f'{agree} landmarks on {area:.0%} of the picture agree; {fewest} on '
                 f'{s.area:.0%} are needed',
             )
         away = float(np.median(points[refined.inliers, 2]))
@@ -181,9 +201,7 @@ class Localizer:
         Of several sightings of a landmark that by the nearest keyframe counts.
         """
         place = self.place
-        apart = np.linalg.norm(place.poses[:, :3, 3] - pose[:3, 3], axis=1)
-        aside = 1 - place.poses[:, :3, 2] @ pose[:3, 2]
-        nearest = np.argsort(apart + _TURN * aside, kind='stable')[:_NEIGHBOURS]
+        nearest = self._nearest(pose)[:_NEIGHBOURS]
         names = np.concatenate([place.keyframes[k].landmark for k in nearest])
         codes = np.concatenate([place.keyframes[k].codes for k in nearest])
         every, first = np.unique(names, return_index=True)
@@ -192,6 +210,13 @@ class Localizer:
             marks = located(place, nearest, every[every >= 0])
         rows, there = marks.rows_of(every)
         return marks.only(rows[there]), decoded(codes[first[there]])
+
+    def _nearest(self, pose: Matrix) -> Indices:
+        """Return the keyframes, those first that are nearest to a pose and look where it does."""
+        poses = self.place.poses
+        apart = np.linalg.norm(poses[:, :3, 3] - pose[:3, 3], axis=1)
+        aside = 1 - poses[:, :3, 2] @ pose[:3, 2]
+        return np.asarray(np.argsort(apart + _TURN * aside, kind='stable'), np.int64)
 
 
 def _picture(keypoints: Keypoints, camera: Camera, looks: FloatArray) -> Keyframe:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dlcv.estimation.odometry.pose import Landmarks as Seen
 from dlcv.estimation.odometry.pose import RefinedPose, refine_pose
-from dlcv.estimation.slam.place import Edge, Keyframe, PlaceMap
+from dlcv.estimation.slam.place import Edge, Keyframe, Looks, PlaceMap
 from dlcv.estimation.slam.points import NOISE, in_camera, located, matches, rays_of
 from dlcv.geometry.frames import inverse
 from dlcv.geometry.trajectory import extent, rigid, scaled
@@ -25,7 +25,8 @@ Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 _AROUND = 4  # keyframes before and after one that say where its landmarks are
-_FEWEST = 12  # matches that are tried at all
+FEWEST = 12
+"""Matches that are tried at all."""
 _LEAST = 8  # of them, that must agree on a pose for it to be refined
 _TRIES, _CONFIDENCE, _PIXELS = 500, 0.999, 2.0  # of the consensus
 _RATIO = 0.95  # seen from elsewhere patches look less alike
@@ -86,19 +87,25 @@ class Found:
 
 
 class Candidates:
-    """Keyframes that look like the newest one, and have done so for some keyframes in a row."""
+    """Keyframes that look like the newest one, and have done so for some keyframes in a row.
 
-    def __init__(self, settings: LoopSettings) -> None:
-        self.settings = settings
+    Args:
+        settings: When they do.
+        first: Keyframe that the newest one's session began with: all before it are of others.
+    """
+
+    def __init__(self, settings: LoopSettings, first: int = 0) -> None:
+        self.settings, self._first = settings, first
         self._before: list[Indices] = []
+        self._looks = Looks()
 
     def of(self, place: PlaceMap, newest: int) -> Indices:
         """Return candidates, the likeliest first."""
         s = self.settings
-        until = newest - s.recent
+        until = max(newest - s.recent, self._first)
         found: Indices = np.empty(0, np.int64)
         if until > 0:
-            found = alike(place.places()[:until], place.keyframes[newest].place, s)
+            found = alike(self._looks.of(place)[:until], place.keyframes[newest].place, s)
         supported = [
             one
             for one in found
@@ -139,7 +146,7 @@ def find(place: PlaceMap, keyframe: int, picture: Keyframe, settings: Guards) ->
     ahead = points[:, 2] > 0 if len(points) else np.zeros(0, np.bool_)
     points, variance, theirs = points[ahead], variance[ahead], theirs[ahead]
     a, b = matches(one.descriptors[theirs], picture.descriptors, _RATIO)
-    if len(a) < max(_FEWEST, settings.inliers):
+    if len(a) < max(FEWEST, settings.inliers):
         return f'{len(a)} of its landmarks look like points of the picture'
     focal = picture.camera.focal
     xy = rays_of(picture)[b]
@@ -282,7 +289,7 @@ def _ratio(place: PlaceMap, keyframe: int, newest: int, found: Found) -> tuple[f
         depths.append(np.where(there & (z > 0), z, np.nan))
     ratio = np.log(depths[0] / depths[1])
     ratio = ratio[np.isfinite(ratio)]
-    if len(ratio) < _FEWEST:
+    if len(ratio) < FEWEST:
         return 0.0, _SCALE_UNKNOWN
     middle = float(np.median(ratio))
     spread = 1.4826 * float(np.median(np.abs(ratio - middle)))
@@ -292,6 +299,7 @@ def _ratio(place: PlaceMap, keyframe: int, newest: int, found: Found) -> tuple[f
 def merge(place: PlaceMap, keyframe: int, newest: int, found: Found) -> int:
     """Let two keyframes see the same landmarks where they agree; return how many became one."""
     older, newer = place.keyframes[keyframe], place.keyframes[newest]
+    holders = _holders(place, newer.landmark[found.own])
     merged = 0
     for theirs, own in zip(found.theirs.tolist(), found.own.tolist(), strict=True):
         kept, gone = int(older.landmark[theirs]), int(newer.landmark[own])
@@ -302,18 +310,28 @@ def merge(place: PlaceMap, keyframe: int, newest: int, found: Found) -> int:
                 newer.landmark[own] = kept
                 merged += 1
             continue
-        holders = [one for one in place.keyframes if (one.landmark == gone).any()]
-        if any((one.landmark == kept).any() for one in holders):
+        seen_by = [place.keyframes[k] for k in holders.get(gone, ())]
+        if any((one.landmark == kept).any() for one in seen_by):
             continue  # one picture shows both: they are two
-        for one in holders:
+        for one in seen_by:
             one.landmark[one.landmark == gone] = kept
         merged += 1
     return merged
 
 
+def _holders(place: PlaceMap, names: Indices) -> dict[int, list[int]]:
+    """Return the keyframes that see each of some landmarks."""
+    wanted = np.unique(names[names >= 0])
+    found: dict[int, list[int]] = {}
+    for k, one in enumerate(place.keyframes):
+        for name in np.intersect1d(one.landmark, wanted).tolist():
+            found.setdefault(name, []).append(k)
+    return found
+
+
 def _lenient(settings: Guards) -> Guards:
     return Guards(
-        inliers=max(_FEWEST, settings.inliers // 2),
+        inliers=max(FEWEST, settings.inliers // 2),
         share=settings.share / 2,
         area=settings.area / 2,
     )

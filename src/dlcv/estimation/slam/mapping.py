@@ -7,25 +7,20 @@ What odometry says is never changed: the map says where odometry's frame is in i
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from dlcv.estimation.body import compounded, orthonormal
-from dlcv.estimation.slam.graph import GATE, solve, surprises
-from dlcv.estimation.slam.loops import (
-    Candidates,
-    Found,
-    LoopSettings,
-    agreed,
-    around,
-    edge_of,
-    find,
-    merge,
-)
-from dlcv.estimation.slam.place import Edge, Keyframe, Landmarks, PlaceMap, encoded
-from dlcv.estimation.slam.points import in_camera, located, matches, plausible, rays_of
+from dlcv.estimation.slam.certainty import Certainty
+from dlcv.estimation.slam.closing import Closing
+from dlcv.estimation.slam.loops import LoopSettings
+from dlcv.estimation.slam.outlook import Outlook
+from dlcv.estimation.slam.place import Edge, Keyframe, PlaceMap, encoded
+from dlcv.estimation.slam.points import located, matches, plausible
+from dlcv.estimation.slam.thin import leave_out, superfluous
 from dlcv.geometry.frames import inverse
 from dlcv.geometry.trajectory import scaled
 from dlcv.types import Camera, FloatArray, Trajectory
@@ -33,12 +28,11 @@ from dlcv.types import Camera, FloatArray, Trajectory
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
-_GUESS = 5.0  # metres that points are away of which nothing is known
-_OVERCONFIDENT = 3.0  # times the deviations that odometry states, by which a loop may contradict it
 _FLOOR = np.repeat((1e-3, 5e-4), 3)  # m and rad by which a way between keyframes is off at least
 _SHARE = 0.002  # of a way's length, by which it is off at least
 _SCALE_DRIFT = 0.01  # change of the unit between two keyframes where nothing measures it
 _FIRM = 1e-3  # the same where something does
+_SPARE = 0.05  # of the most keyframes, that are left out at once
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +75,19 @@ class View:
     place: FloatArray
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Tie:
+    """How the first keyframe of a session hangs on the rest of the map.
+
+    Attributes:
+        keyframe: Of the rest.
+        covariance: ``(6, 6)`` of where the first one is, in the map's axes.
+    """
+
+    keyframe: int
+    covariance: Matrix
+
+
 class Mapper:
     """Makes a map, or goes on making one, of what odometry says and keyframes show.
 
@@ -90,25 +97,60 @@ class Mapper:
     Args:
         settings: How.
         place: A map to go on with, which is changed; a new one by default.
+        beside: Runs the solver of loops; at once by default.
+        whole_way: Whether all pictures are remembered, for `path`.
 
     Attributes:
         place: The map.
-        refused: Why candidates for loops were none -> how often.
-        joined: Whether it is known how what is mapped now lies in the map that was given.
+        closing: What closes its loops.
+        outlook: What the newest keyframe shows.
     """
 
-    def __init__(self, settings: MapSettings | None = None, place: PlaceMap | None = None) -> None:
+    def __init__(
+        self,
+        settings: MapSettings | None = None,
+        place: PlaceMap | None = None,
+        *,
+        beside: Executor | None = None,
+        whole_way: bool = True,
+    ) -> None:
         self.settings = settings or MapSettings()
-        self.place = place or PlaceMap(scaled=self.settings.scaled)
-        self.refused: Counter[str] = Counter()
+        # an empty map is false
+        self.place = PlaceMap(scaled=self.settings.scaled) if place is None else place
+        self.closing = Closing(self.place, self.settings.loops, beside)
+        self._whole_way = whole_way
+        self.outlook = Outlook(self.settings.overlap, self.settings.shift)
+        self._certainty = Certainty()
+        self.begin()
+
+    @property
+    def refused(self) -> Counter[str]:
+        """Why candidates for loops were none -> how often."""
+        return self.closing.refused
+
+    @property
+    def joined(self) -> bool:
+        """Whether it is known how what is mapped now lies in the map that was given."""
+        return self.closing.joined
+
+    def begin(self, map_from_odom: FloatArray | None = None, tie: Tie | None = None) -> None:
+        """Let what comes be a session of its own: odometry has begun anew, or was lost.
+
+        Args:
+            map_from_odom: ``(4, 4)`` where its frame is; by default nobody knows, and a loop with
+                the rest of the map is to tell.
+            tie: What says so.
+        """
         self._session = self.place.sessions
-        self.joined = not self._session
-        self._candidates = Candidates(self.settings.loops)
+        self._start: Matrix = np.eye(4) if map_from_odom is None else np.array(map_from_odom)
+        self._tie = tie
         self._odom: Matrix = np.eye(4)  # of the last picture
         self._since: Matrix = np.eye(4)  # keyframe_from_camera
         self._spread: Matrix = np.zeros((6, 6))  # of that, in the keyframe's axes
-        self._shown: Matrix = np.empty((0, 3))  # points before the newest keyframe
+        self.outlook.clear()
         self._way: list[tuple[int, int, Matrix]] = []
+        self._heard = self.closing.solved
+        self.closing.begin(self._session, joined=not self._session or tie is not None)
 
     # every picture --------------------------------------------------------------------------
 
@@ -129,17 +171,32 @@ class Mapper:
         if newest is None:
             self._since, self._spread = np.eye(4), np.zeros((6, 6))
             return True
-        self._way.append((stamp_ns, newest, self._since))
-        return self._due(self.place.keyframes[newest].camera)
+        if self._whole_way:
+            self._way.append((stamp_ns, newest, self._since))
+        return self.outlook.due(self._since, self.place.keyframes[newest].camera)
 
     @property
     def map_from_odom(self) -> Matrix:
-        """``(4, 4)`` by the newest keyframe; the identity before the first."""
+        """``(4, 4)`` by the newest keyframe; before the first, where the session is to begin."""
         newest = self._newest
         if newest is None:
-            return np.eye(4)
+            return self._start
         frame = self.place.keyframes[newest]
         return np.asarray(self.place.poses[newest] @ inverse(frame.odom_from_camera))
+
+    @property
+    def covariance(self) -> Matrix:
+        """``(6, 6)`` of where the camera is, in the map's axes, given the first keyframe."""
+        newest = self._newest
+        if newest is None:
+            return np.zeros((6, 6)) if self._tie is None else self._tie.covariance
+        self._hear()
+        unit = np.exp(self.place.log_scale[newest])
+        lengths = np.repeat((unit, 1.0), 3)
+        spread = self._spread * np.outer(lengths, lengths)
+        since = scaled(self._since, unit)
+        pose = self.place.poses[newest]
+        return compounded(pose, self._certainty.covariance, since, spread)[1]
 
     def path(self) -> Trajectory:
         """Return where the pictures of this session were, by the map as it is now."""
@@ -160,22 +217,6 @@ class Mapper:
         own = last >= 0 and self.place.keyframes[last].session == self._session
         return last if own else None
 
-    def _due(self, camera: Camera) -> bool:
-        """Whether much of what the newest keyframe shows is gone or elsewhere in the picture."""
-        if not len(self._shown):
-            return False
-        focal = camera.focal
-        seen = (self._shown - self._since[:3, 3]) @ self._since[:3, :3]
-        ahead = seen[:, 2] > 0
-        xy = seen[:, :2] / np.where(ahead, seen[:, 2], 1.0)[:, None]
-        limits = np.array((camera.width / camera.fx, camera.height / camera.fy)) / 2
-        inside = ahead & (np.abs(xy) < limits).all(axis=1)
-        if inside.mean() < self.settings.overlap:
-            return True
-        before = self._shown[:, :2] / self._shown[:, 2:]
-        moved = np.median(np.linalg.norm(xy - before, axis=1)[inside])
-        return bool(moved * focal > self.settings.shift * camera.width)
-
     # keyframes ------------------------------------------------------------------------------
 
     def keep(self, view: View) -> list[Edge]:
@@ -195,43 +236,92 @@ class Mapper:
         )
         newest = self._add(frame, before)
         self._since, self._spread = np.eye(4), np.zeros((6, 6))
-        if before is None:
+        if self._whole_way:
+            del self._way[-1:]  # this picture's, if it is not the first
             self._way.append((view.stamp_ns, newest, np.eye(4)))
-        else:
-            self._way[-1] = (view.stamp_ns, newest, np.eye(4))
+        if before is not None:
             self._associate(before, newest)
         self._name(frame)
-        self._show(newest)
-        return self._close(newest)
+        self.outlook.show(self.place, newest)
+        return self.closing.look(newest)
 
     def finish(self) -> PlaceMap:
-        """Find where all landmarks are; return the map."""
+        """Wait for loops, and find where all landmarks are; return the map."""
+        self.closing.settle(wait=True)
         self.place.landmarks = located(self.place, np.arange(len(self.place)))
         return self.place
+
+    def leave_out(self, most: int) -> Indices:
+        """Make the map smaller if it has more keyframes, and nothing is being solved.
+
+        Returns:
+            Those that are gone, by the numbers that all had before.
+        """
+        place = self.place
+        if len(place) <= most or self.closing.busy:
+            return np.empty(0, np.int64)
+        count = len(place) - most + round(_SPARE * most)
+        gone = superfluous(place, count, self.settings.loops.recent)
+        if len(gone):
+            self._hear()
+            leave_out(place, gone)
+            self.closing.forget_numbers()
+            self._certainty.forget_numbers()
+        return gone
 
     def _add(self, frame: Keyframe, before: int | None) -> int:
         place = self.place
         if before is None:
-            return place.add(frame, self._odom)
+            newest = place.add(frame, self._start @ self._odom)
+            self._hang(newest)
+            return newest
         motion, unit = self._since, float(place.log_scale[before])
         grown = scaled(motion, np.exp(unit))
         newest = place.add(frame, orthonormal(place.poses[before] @ grown), unit)
-        covariance = np.zeros((7, 7))
         length = float(np.linalg.norm(motion[:3, 3]))
         floor = np.hypot(_FLOOR, np.repeat((_SHARE * length, 0.0), 3))
-        covariance[:6, :6] = self._spread + np.diag(np.square(floor))
-        covariance[6, 6] = (_SCALE_DRIFT if place.scaled else _FIRM) ** 2
-        place.connect(
-            Edge(
-                older=before,
-                newer=newest,
-                motion=motion,
-                log_scale=0.0,
-                covariance=covariance,
-                loop=False,
-            )
-        )
+        covariance = self._spread + np.diag(np.square(floor))
+        edge = self._edge(before, newest, motion, 0.0, covariance)
+        place.connect(edge)
+        self._certainty.step(place, edge)
         return newest
+
+    def _hang(self, newest: int) -> None:
+        """Tie the first keyframe of a session to the rest of the map."""
+        place, tie = self.place, self._tie
+        self._certainty.begin(np.zeros((6, 6)) if tie is None else tie.covariance)
+        if tie is None:
+            return
+        older = place.poses[tie.keyframe]
+        unit = float(place.log_scale[tie.keyframe])
+        motion = scaled(inverse(older) @ place.poses[newest], np.exp(-unit))
+        into = np.kron(np.diag((np.exp(-unit), 1.0)), older[:3, :3].T)
+        covariance = into @ tie.covariance @ into.T
+        place.connect(self._edge(tie.keyframe, newest, motion, -unit, covariance))
+
+    def _edge(
+        self, older: int, newer: int, motion: Matrix, log_scale: float, covariance: Matrix
+    ) -> Edge:
+        whole = np.zeros((7, 7))
+        whole[:6, :6] = covariance
+        whole[6, 6] = (_SCALE_DRIFT if self.place.scaled else _FIRM) ** 2
+        return Edge(
+            older=older,
+            newer=newer,
+            motion=motion,
+            log_scale=log_scale,
+            covariance=whole,
+            loop=False,
+        )
+
+    def _hear(self) -> None:
+        """Take note of what solutions say of how certain keyframes are."""
+        heard, solved = self._heard, self.closing.solved
+        self._heard = solved
+        if solved is None or solved is heard:
+            return
+        if self.place.keyframes[solved[0]].session == self._session:
+            self._certainty.know(self.place, *solved)
 
     def _associate(self, before: int, newest: int) -> None:
         """Let the newest keyframe see again what the one before it saw."""
@@ -250,92 +340,3 @@ class Mapper:
         alone = np.flatnonzero((frame.landmark < 0) & np.isfinite(frame.inverse_depth))
         frame.landmark[alone] = self.place.named + np.arange(len(alone))
         self.place.named += len(alone)
-
-    def _show(self, newest: int) -> None:
-        """Remember points before the newest keyframe, for when it is to be followed by another."""
-        frame = self.place.keyframes[newest]
-        near = around(self.place, newest)
-        marks = located(self.place, near, frame.landmark[frame.landmark >= 0])
-        rows, there = marks.rows_of(frame.landmark)
-        pose, unit = self.place.poses[newest], float(self.place.log_scale[newest])
-        points, _ = in_camera(marks, rows[there], pose, unit)
-        points = points[points[:, 2] > 0]
-        guess = float(np.median(points[:, 2])) if len(points) else _GUESS
-        rest = np.column_stack((rays_of(frame)[~there], np.ones(int((~there).sum()))))
-        self._shown = np.concatenate((points, guess * rest))
-
-    # loops ----------------------------------------------------------------------------------
-
-    def _close(self, newest: int) -> list[Edge]:
-        """Look for the newest keyframe elsewhere in the map; return what was found."""
-        place, found = self.place, []
-        for candidate in self._candidates.of(place, newest).tolist():
-            seen = self._seen(candidate, newest)
-            if isinstance(seen, str):
-                self.refused[seen] += 1
-                continue
-            edge = edge_of(place, candidate, newest, seen)
-            place.connect(edge)
-            if not self.joined and place.keyframes[candidate].session != self._session:
-                self._join(edge)
-            found.append((len(place.edges) - 1, candidate, seen))
-        if not found:
-            return []
-        self.optimise()
-        closed = []
-        for number, candidate, seen in found:
-            if place.trusted[number]:
-                merge(place, candidate, newest, seen)
-                closed.append(place.edges[number])
-            else:
-                self.refused['the rest of the map contradicts it'] += 1
-        return closed
-
-    def _seen(self, candidate: int, newest: int) -> Found | str:
-        """Return where a candidate sees the newest keyframe, if every guard lets it pass."""
-        place, settings = self.place, self.settings.loops
-        frame = place.keyframes[newest]
-        found = find(place, candidate, frame, settings)
-        if isinstance(found, str):
-            return 'too few landmarks agree on a pose'
-        if not agreed(place, candidate, found, frame, settings):
-            return 'the keyframe beside it does not see the same'
-        if not self._possible(edge_of(place, candidate, newest, found)):
-            return 'odometry rules it out'
-        return found
-
-    def _possible(self, edge: Edge) -> bool:
-        """Whether odometry allows a loop, if it is off by a few times what it states."""
-        place = self.place
-        place.connect(edge)
-        edges = place.graph()
-        place.edges.pop()
-        place.trusted.pop()
-        size = 7 if place.scaled else 6
-        wide = np.where(edges.doubted, 1.0, _OVERCONFIDENT**2)[:, None, None]
-        edges = replace(edges, covariance=edges.covariance * wide)
-        return bool(surprises(place.poses, place.log_scale, edges, size)[-1] < GATE[size])
-
-    def _join(self, edge: Edge) -> None:
-        """Move what is mapped now to where the first loop with the map that was given has it."""
-        place = self.place
-        own = [k for k, one in enumerate(place.keyframes) if one.session == self._session]
-        motion = scaled(edge.motion, np.exp(place.log_scale[edge.older]))
-        target = place.poses[edge.older] @ motion
-        grown = place.log_scale[edge.older] + edge.log_scale - place.log_scale[edge.newer]
-        change = target @ inverse(place.poses[edge.newer])
-        middle = place.poses[edge.newer][:3, 3].copy()
-        for k in own:
-            pose = place.poses[k].copy()
-            pose[:3, 3] = middle + np.exp(grown) * (pose[:3, 3] - middle)
-            place.poses[k] = change @ pose
-            place.log_scale[k] += grown
-        self.joined = True
-
-    def optimise(self) -> None:
-        """Move the keyframes until they agree with all edges that are no false loops."""
-        place = self.place
-        solved = solve(place.poses, place.graph(), log_scale=place.log_scale, scaled=place.scaled)
-        place.poses, place.log_scale = solved.poses, solved.log_scale
-        place.trusted = [bool(weight > 0) for weight in solved.weights]
-        place.landmarks = Landmarks.none()  # they are where they were

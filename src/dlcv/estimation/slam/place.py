@@ -5,7 +5,7 @@ Letters in this file: K keyframes, N keypoints of one, D numbers of a descriptor
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -181,9 +181,58 @@ class PlaceMap:
             doubted=np.array([e.loop for e in self.edges], np.bool_),
         )
 
+    def links(self) -> dict[str, Indices]:
+        """Return the ends ``(E, 2)`` of each kind of edge: ``way``, ``loops`` and ``refused``."""
+        ends: dict[str, list[tuple[int, int]]] = {'way': [], 'loops': [], 'refused': []}
+        for edge, good in zip(self.edges, self.trusted, strict=True):
+            kind = ('loops' if good else 'refused') if edge.loop else 'way'
+            ends[kind].append((edge.older, edge.newer))
+        return {kind: np.array(pairs, np.int64).reshape(-1, 2) for kind, pairs in ends.items()}
+
     def places(self) -> FloatArray:
         """Return ``(K, P)`` float32 what the keyframes look like as wholes."""
         return np.array([one.place for one in self.keyframes], np.float32)
+
+    def copied(self) -> PlaceMap:
+        """Return a map that stays as it is when this one goes on growing."""
+        return replace(
+            self,
+            keyframes=[replace(one, landmark=one.landmark.copy()) for one in self.keyframes],
+            poses=self.poses.copy(),
+            log_scale=self.log_scale.copy(),
+            edges=list(self.edges),
+            trusted=list(self.trusted),
+        )
+
+
+class Looks:
+    """What the keyframes of a growing map look like as wholes, without collecting them each time.
+
+    Numbers of one map; a keyframe that is no longer where it was lets it collect all again.
+    """
+
+    def __init__(self) -> None:
+        self._last: Keyframe | None = None
+        self._count = 0
+        self._rows: FloatArray = np.empty((0, 0), np.float32)
+
+    def of(self, place: PlaceMap) -> FloatArray:
+        """Return ``(K, P)`` float32, not to be changed; see `PlaceMap.places`."""
+        frames = place.keyframes
+        if not frames:
+            return np.empty((0, 0), np.float32)
+        count = self._count
+        if count > len(frames) or not count or frames[count - 1] is not self._last:
+            count = 0
+        if len(frames) > len(self._rows):
+            grown = np.empty((2 * len(frames), len(frames[0].place)), np.float32)
+            if count:
+                grown[:count] = self._rows[:count]
+            self._rows = grown
+        for k in range(count, len(frames)):
+            self._rows[k] = frames[k].place
+        self._count, self._last = len(frames), frames[-1]
+        return self._rows[: self._count]
 
 
 def encoded(descriptors: FloatArray) -> Codes:

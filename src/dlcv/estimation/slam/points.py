@@ -7,7 +7,7 @@ observations of L landmarks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -183,6 +183,11 @@ def located(place: PlaceMap, keyframes: Indices, only: Indices | None = None) ->
         covariance=covariance[good],
         sightings=np.bincount(seen.landmark, minlength=count)[good],
     )
+
+
+def with_landmarks(place: PlaceMap) -> PlaceMap:
+    """Return a map with all its landmarks, as it is saved; the given one stays as it is."""
+    return replace(place, landmarks=located(place, np.arange(len(place))))
 
 
 def in_camera(

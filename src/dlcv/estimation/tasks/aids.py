@@ -21,6 +21,7 @@ from dlcv.geometry.gyroscope import turn_between
 from dlcv.geometry.trajectory import pose_at
 from dlcv.interface import messages
 from dlcv.interface.odometry_parameters import VisualOdometryParameters
+from dlcv.interface.slam_parameters import SlamParameters
 from dlcv.types import Aids, DepthMap, FloatArray, Frame, Keypoints, Trajectory
 
 KEYPOINTS, MASK = 'keypoints', 'mask'
@@ -66,7 +67,7 @@ class AidReader:
     """Reads the aids of one picture after the other.
 
     Args:
-        beside: The messages.
+        beside: The messages; of inputs that the node does not have there are none.
         frames: Where camera, wheels and IMU sit.
         mount: The same, with an assumption for a body that nobody tells of.
         parameters: Gives them as they are now.
@@ -83,7 +84,7 @@ class AidReader:
         beside: Beside,
         frames: TransformBuffer,
         mount: Mount,
-        parameters: Callable[[], VisualOdometryParameters],
+        parameters: Callable[[], VisualOdometryParameters | SlamParameters],
         say: Callable[[str], None],
     ) -> None:
         self._beside, self._frames, self._mount = beside, frames, mount
@@ -126,8 +127,10 @@ class AidReader:
         right = self._try(RIGHT, lambda: self._right(frame, at(RIGHT, within=exact, hoped=hoped)))
         wheels = turn = None
         if last_ns is not None:
-            wheels = self._try(WHEELS, lambda: self._wheels(frame, last_ns, soon))
-            turn = self._try(IMU, lambda: self._turn(frame, last_ns, soon))
+            if WHEELS in self._beside.topics:
+                wheels = self._try(WHEELS, lambda: self._wheels(frame, last_ns, soon))
+            if IMU in self._beside.topics:
+                turn = self._try(IMU, lambda: self._turn(frame, last_ns, soon))
         return Aids(
             keypoints=keypoints,
             right=right[0] if right else None,

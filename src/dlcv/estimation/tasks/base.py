@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
 from enum import IntEnum
 from importlib import import_module
@@ -111,6 +112,23 @@ class Task(ABC, Generic[P, R]):
             device: The parameter's, or ``cpu`` after a GPU error.
             precision: The parameter's, or ``fp32`` after a GPU error.
         """
+
+    @property
+    def chooses(self) -> bool:
+        """Whether `choose` is to be asked, of several pictures that wait, which one is next."""
+        return False
+
+    def choose(self, waiting: Sequence[int], seconds: float) -> int | None:
+        """Return which picture is next: by default the newest. May be called in any thread.
+
+        Args:
+            waiting: Stamps in ns, oldest first; those before the chosen one are superseded.
+            seconds: Since the last of them came.
+
+        Returns:
+            Its index; None to wait for what belongs to one of them.
+        """
+        return len(waiting) - 1
 
     def gather(self, frame: Frame) -> None:
         """Wait for what belongs to a frame; the time that it takes is not that of the estimator."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from time import monotonic
@@ -164,7 +164,9 @@ class Beside:
                 self._counts[name, 'unsynchronised'] += 1
             return None
 
-    def span(self, name: str, begin_ns: int, end_ns: int, until: float) -> list[Stamped]:
+    def span(
+        self, name: str, begin_ns: int, end_ns: int, until: float, *, hoped: bool = False
+    ) -> list[Stamped]:
         """Return the messages from one picture to the next, with those just outside.
 
         Args:
@@ -172,13 +174,16 @@ class Beside:
             begin_ns: Stamp of the last picture.
             end_ns: Stamp of this one.
             until: Time of `time.monotonic` up to which one after it is waited for.
+            hoped: Wait also where nothing has come so far: the first may be on its way.
         """
         with self._arrived:
             stream = self._streams[name]
 
             def settled() -> bool:
                 newest = stream.newest_ns
-                return newest is None or newest >= end_ns or not stream.alive(end_ns)
+                if newest is None:
+                    return not hoped
+                return newest >= end_ns or not stream.alive(end_ns)
 
             self._wait(stream, settled, until)
             return stream.around(begin_ns, end_ns)
@@ -188,6 +193,24 @@ class Beside:
         with self._arrived:
             kept = self._streams[name].kept
             return kept[-1][1] if kept else None
+
+    def newest_of(self, name: str, moments: Sequence[int]) -> int | None:
+        """Return which of some moments is the last that an input has something of.
+
+        Args:
+            name: Of the input.
+            moments: Stamps in ns, oldest first.
+
+        Returns:
+            Its index, that of the last moment where the input has been silent for long, or has said
+            nothing yet; None where something may still come.
+        """
+        with self._arrived:
+            stream = self._streams[name]
+            if not self.patient or not stream.alive(moments[-1]):
+                return len(moments) - 1
+            said = {stamp for stamp, _ in stream.kept}
+            return next((i for i in reversed(range(len(moments))) if moments[i] in said), None)
 
     def count(self, name: str, what: str) -> None:
         """Note what became of a message, such as ``used`` or ``unusable``."""

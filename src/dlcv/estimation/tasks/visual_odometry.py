@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlcv.estimation.body import BodyState, swung
-from dlcv.estimation.tasks.aids import AidReader, Mask
+from dlcv.estimation.tasks.aids import KEYPOINTS, AidReader, Mask
 from dlcv.estimation.tasks.base import Estimator, Host, Level, settings
 from dlcv.estimation.tasks.odometry import Matrix, OdometryTask
 from dlcv.geometry.frames import inverse
@@ -78,6 +79,21 @@ class VisualOdometryTask(OdometryTask[VisualOdometryParameters]):
                 return p.scale_source in ('auto', 'wheels')
             case _:
                 return True
+
+    @property
+    def chooses(self) -> bool:
+        """Whether keypoints come from another node, which may pass pictures by."""
+        return self.parameters.keypoints != 'own'
+
+    def choose(self, waiting: Sequence[int], seconds: float) -> int | None:
+        """Return the newest picture whose keypoints have come.
+
+        Which of them another node looks at is not known before: one that is slower than the camera
+        passes most by. Where it has been silent for long, the newest is next, as without it.
+        """
+        if seconds >= self.parameters.network_patience:
+            return len(waiting) - 1
+        return self.beside.newest_of(KEYPOINTS, waiting)
 
     def gather(self, frame: Frame) -> None:
         """Wait for what is measured beside the image, and for where the camera is."""

@@ -6,6 +6,7 @@ and a converter share one decoder and one composer.
 """
 
 from dlcv.interface.messages.compose import Composer, Vocabulary
+from dlcv.interface.messages.graph import graph_markers
 from dlcv.interface.messages.measured import (
     NUMBERS,
     angular_velocity,
@@ -65,6 +66,7 @@ __all__ = [
     'depth',
     'frame',
     'frame_of',
+    'graph_markers',
     'header_stamp_ns',
     'keypoints',
     'mask',

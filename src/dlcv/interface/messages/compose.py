@@ -40,6 +40,9 @@ class Vocabulary(Protocol):
     def doubles(self, values: Iterable[float]) -> Any:
         """Return numbers as the class wants a list of float64 without a fixed length."""
 
+    def signed(self, values: npt.NDArray[np.int8]) -> Any:
+        """Return numbers as the class wants a list of int8."""
+
     def singles(self, values: npt.NDArray[Any]) -> Any:
         """Return numbers as the class wants a list of float32."""
 
@@ -57,6 +60,10 @@ class Composer:
     def make(self, kind: str, /, **fields: object) -> Any:
         """Make a message of a type such as ``std_msgs/msg/Header`` of all its fields."""
         return self._words.type(kind)(**fields)
+
+    def octets(self, values: npt.NDArray[Any]) -> Any:
+        """Return the memory of values as a list of bytes."""
+        return self._words.octets(values)
 
     # time and headers
 
@@ -402,6 +409,38 @@ class Composer:
             'std_msgs/msg/Float32MultiArray',
             layout=self.make('std_msgs/msg/MultiArrayLayout', dim=[one], data_offset=0),
             data=self._words.singles(values),
+        )
+
+    def occupancy_grid(
+        self,
+        header: Any,
+        values: npt.NDArray[np.int8],
+        resolution: float,
+        origin: tuple[float, float],
+    ) -> Any:
+        """Make a nav_msgs/OccupancyGrid.
+
+        Args:
+            header: The map's frame and the time.
+            values: ``(H, W)`` -1 for unknown, else 0 to 100; rows rise with y.
+            resolution: Side of a cell, metres.
+            origin: x and y of the corner of the first cell, metres.
+        """
+        corner = np.eye(4)
+        corner[:2, 3] = origin
+        height, width = values.shape
+        return self.make(
+            'nav_msgs/msg/OccupancyGrid',
+            header=header,
+            info=self.make(
+                'nav_msgs/msg/MapMetaData',
+                map_load_time=header.stamp,
+                resolution=resolution,
+                width=width,
+                height=height,
+                origin=self.pose(corner),
+            ),
+            data=self._words.signed(values.reshape(-1)),
         )
 
     def path(self, header: Any, poses: Sequence[Any]) -> Any:

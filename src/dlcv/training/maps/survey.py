@@ -16,14 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.estimation.load import load_features, load_visual_odometry
-from dlcv.estimation.odometry.metre import depths_at, inverse_depths, stereo_depths
-from dlcv.estimation.pictures import grey
-from dlcv.estimation.slam.mapping import Mapper, MapSettings, View
+from dlcv.estimation.slam.mapping import Mapper, MapSettings
 from dlcv.estimation.slam.place import PlaceMap
 from dlcv.estimation.slam.places import Describer
+from dlcv.estimation.slam.views import view_of
 from dlcv.estimation.superpoint import FeatureEstimator, FeatureSettings
 from dlcv.estimation.visual_odometry import VisualOdometry, VisualOdometrySettings
-from dlcv.geometry.camera import pixel_rays
+from dlcv.geometry.frames import BODY_FROM_OPTICAL
 from dlcv.training.maps.learning import Report
 from dlcv.training.recipe import TrainError
 from dlcv.types import Aids, DepthMap, FloatArray, Keypoints, Lost, Recording, Snapshot, Trajectory
@@ -163,7 +162,8 @@ class _Follower:
         answer = self.odometry.push(snapshot.frame, aids)
         if isinstance(answer, Lost):
             return answer.reason
-        at = np.array(self.odometry.odom_from_camera, np.float64)
+        # z of a map is up, as the node slam has it: the camera is taken to be level at first
+        at = BODY_FROM_OPTICAL @ np.array(self.odometry.odom_from_camera, np.float64)
         if answer is None:
             return at, np.zeros((6, 6))
         return at, np.asarray(answer.covariance, np.float64)
@@ -209,7 +209,7 @@ class _Walk:
         pose, covariance = found
         self.poses.append(pose)
         if self.mapper.step(frame.stamp_ns, pose, covariance):
-            self.mapper.keep(self._view(snapshot, keypoints, aids))
+            self.mapper.keep(view_of(frame, keypoints, aids, self.describer))
 
     def result(self, name: str) -> Survey:
         mapper = self.mapper
@@ -262,27 +262,4 @@ class _Walk:
             right=snapshot.right if stereo else None,
             baseline=self.baseline if stereo else 0.0,
             depth=None if stereo else depth,
-        )
-
-    def _view(self, snapshot: Snapshot, keypoints: Keypoints, aids: Aids) -> View:
-        frame = snapshot.frame
-        assert frame.camera is not None
-        inverse: Matrix = np.full(len(keypoints.xy), np.nan)
-        stddev: Matrix = inverse
-        if aids.right is not None:
-            left, right = grey(frame.image), grey(aids.right.image)
-            inverse, stddev = stereo_depths(
-                left, right, keypoints.xy, frame.camera.fx, aids.baseline
-            )
-        elif aids.depth is not None:
-            rays = np.asarray(pixel_rays(frame.camera, keypoints.xy)[:, :2], np.float64)
-            inverse, stddev = inverse_depths(*depths_at(aids.depth, frame.camera, rays))
-        return View(
-            stamp_ns=frame.stamp_ns,
-            camera=frame.camera,
-            xy=keypoints.xy,
-            descriptors=keypoints.descriptors,
-            inverse_depth=inverse,
-            inverse_stddev=stddev,
-            place=self.describer.describe(frame, keypoints),
         )
