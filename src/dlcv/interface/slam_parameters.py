@@ -162,6 +162,11 @@ class SlamParameters(CommonParameters):
             raise ParameterError('map_file: localize_only needs a map to be localized in')
 
     @property
+    def measures_depth(self) -> bool:
+        """Whether the depth is measured, so that its unit is the metre."""
+        return self.depth_source in ('camera', 'stereo')
+
+    @property
     def uses_depth(self) -> bool:
         """Whether depth pictures are of use."""
         return self.scale_source in ('auto', 'depth')

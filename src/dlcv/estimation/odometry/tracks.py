@@ -16,7 +16,7 @@ from dlcv.estimation.odometry.keyframes import Keyframes
 from dlcv.estimation.odometry.landmarks import Sighting
 from dlcv.estimation.odometry.matching import matched, matched_near
 from dlcv.estimation.odometry.view import Points
-from dlcv.types import ByteImage, FloatArray
+from dlcv.types import ByteImage, Camera, FloatArray
 
 Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -30,6 +30,7 @@ _STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 0.02)
 _BACK = 0.4  # pixels by which the way back may miss
 _AWAY = 3.0  # pixels by which a fitted point may leave the detected one
 _WANDERED = 1.5  # pixels by which it may leave it by having been fitted from picture to picture
+_TURNED = 1 + 2 * np.cos(0.04)  # trace of a turn of so many rad, below which patches look alike
 _LOOSE = 50  # links of a chain that is broken
 _DISTANCE = 0.8  # of descriptors that may be one point's
 _ENOUGH = 60  # landmarks that fit, with which the others are not needed
@@ -43,12 +44,14 @@ class Expectation:
 
     Attributes:
         window_from_camera: ``(4, 4)``.
+        window_from_last: ``(4, 4)`` where the last picture was taken.
         reach: How far off landmarks may be, in units of ``xy``.
         near: Landmarks that must be found within reach, or farther off is looked.
         fewest: Landmarks without which it must have been taken elsewhere.
     """
 
     window_from_camera: FloatArray
+    window_from_last: FloatArray
     reach: float
     near: float
     fewest: float
@@ -78,16 +81,19 @@ def found_again(
     pixels = points.pixels[at].copy()
     links = np.full(len(rows), _LOOSE)
     recent = np.flatnonzero(marks.last_seen[rows] == last.number)
-    pixels[recent], good = fitted(
-        last.grey, points.grey, marks.pixels[rows[recent]], pixels[recent], _AWAY
-    )
+    now = None if expected is None else expected.window_from_camera
+    before = None if expected is None else expected.window_from_last
+    grey, start = turned(last.grey, marks.pixels[rows[recent]], points.camera, before, now)
+    pixels[recent], good = fitted(grey, points.grey, start, pixels[recent], _AWAY)
     links[recent[good]] = marks.links[rows[recent[good]]] + 1
     anchors = window.anchors_of(rows)
     for number, frame in enumerate(window.frames):  # the anchor's own patch does not wander
         if frame.number == last.number:  # that was fitted just now
             continue
         of = np.flatnonzero((anchors == number) & (links < _LOOSE))
-        moved, good = fitted(frame.grey, points.grey, marks.origin[rows[of]], pixels[of], _WANDERED)
+        before = frame.window_from_camera
+        grey, start = turned(frame.grey, marks.origin[rows[of]], points.camera, before, now)
+        moved, good = fitted(grey, points.grey, start, pixels[of], _WANDERED)
         pixels[of[good]] = moved[good]
         links[of[good]] = 1
     fine = links < _LOOSE
@@ -133,6 +139,39 @@ def _matched(
             if len(found) >= enough:
                 return found
     return matched(marks.descriptors, points.descriptors, _DISTANCE)
+
+
+def turned(
+    earlier: ByteImage,
+    xy: FloatArray,
+    camera: Camera,
+    before: FloatArray | None,
+    now: FloatArray | None,
+) -> tuple[ByteImage, FloatArray]:
+    """Turn a picture as the camera has turned since, if it has.
+
+    What comes from the edge of a picture to its middle is stretched less: a patch that may only be
+    moved would fit beside it.
+
+    Args:
+        earlier: ``(H, W)`` grey picture.
+        xy: ``(N, 2)`` pixels in it.
+        camera: Of both pictures.
+        before: ``(4, 4)`` window_from_camera of it; None if nobody knows.
+        now: ``(4, 4)`` that of the later picture, as far as it is known; None if nobody knows.
+
+    Returns:
+        The picture as it would look from where the later one looks, and the pixels in that.
+    """
+    if before is None or now is None or camera.distorted or not len(xy):
+        return earlier, xy
+    turn = now[:3, :3].T @ before[:3, :3]
+    if np.trace(turn) > _TURNED:
+        return earlier, xy
+    bend = camera.matrix @ turn @ np.linalg.inv(camera.matrix)
+    moved = cv2.perspectiveTransform(np.asarray(xy, np.float64)[:, None], bend)[:, 0]
+    bent = cv2.warpPerspective(earlier, bend, earlier.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(bent, np.uint8), moved.astype(np.float32)
 
 
 def fitted(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from dlcv.estimation.slam.loops import (
     find,
     merge,
 )
-from dlcv.estimation.slam.place import Edge, Landmarks, PlaceMap
+from dlcv.estimation.slam.place import Edge, EdgeTable, Landmarks, PlaceMap
 from dlcv.geometry.frames import inverse
 from dlcv.geometry.trajectory import scaled
 
@@ -96,6 +96,7 @@ class Closing:
         self.reason = ''
         self.solved: tuple[int, Matrix] | None = None
         self._beside = beside
+        self._table = EdgeTable()
         self._run: _Run | None = None
         self._waiting: list[_Loop] = []
         self.begin(place.sessions, joined=not place.sessions)
@@ -166,14 +167,19 @@ class Closing:
 
     def _possible(self, edge: Edge) -> bool:
         """Whether odometry allows a loop, if it is off by a few times what it states."""
-        place = self.place
-        place.connect(edge)
-        edges = place.graph()
-        place.edges.pop()
-        place.trusted.pop()
+        place, graph = self.place, self._table.of(self.place)
         size = 7 if place.scaled else 6
-        wide = np.where(edges.doubted, 1.0, _OVERCONFIDENT**2)[:, None, None]
-        edges = replace(edges, covariance=edges.covariance * wide)
+        steps = np.flatnonzero(~graph.doubted & (graph.newer == graph.older + 1))
+        edges = Edges(
+            older=np.append(graph.older[steps], edge.older),
+            newer=np.append(graph.newer[steps], edge.newer),
+            motion=np.concatenate((graph.motion[steps], edge.motion[None])),
+            log_scale=np.append(graph.log_scale[steps], edge.log_scale),
+            covariance=np.concatenate(
+                (_OVERCONFIDENT**2 * graph.covariance[steps], edge.covariance[None])
+            ),
+            doubted=np.append(graph.doubted[steps], True),
+        )
         return bool(surprises(place.poses, place.log_scale, edges, size)[-1] < GATE[size])
 
     def _join(self, edge: Edge) -> None:
@@ -191,7 +197,9 @@ class Closing:
 
     def _begin(self) -> _Run:
         place = self.place
-        given = place.poses.copy(), place.graph(), place.log_scale.copy(), place.scaled
+        graph = self._table.of(place)
+        graph = Edges(**{one.name: getattr(graph, one.name).copy() for one in fields(graph)})
+        given = place.poses.copy(), graph, place.log_scale.copy(), place.scaled
         if self._beside is None:
             answer: Future[Agreement] = Future()
             answer.set_result(_agreement(*given))

@@ -87,6 +87,7 @@ class Localizer:
         camera: Camera,
         looks: FloatArray,
         near: FloatArray | None = None,
+        skip: int = 0,
     ) -> Located:
         """Find a picture.
 
@@ -96,6 +97,7 @@ class Localizer:
             looks: ``(P,)`` what it looks like as a whole, by what described the map's.
             near: ``(4, 4)`` map_from_camera where it is believed to be: landmarks are looked for
                 where they must be then, so that fewer make it sure; None for anywhere.
+            skip: So many of the likeliest places are passed over.
         """
         if not len(self.place):
             return Located(reason='the map has no keyframes')
@@ -112,9 +114,8 @@ class Localizer:
                 return expected
         found: list[tuple[int, Found]] = []
         reasons = []
-        for one in alike(self._looks.of(self.place), looks, settings)[
-            : settings.candidates
-        ].tolist():
+        most = skip + settings.candidates
+        for one in alike(self._looks.of(self.place), looks, settings, most)[skip:].tolist():
             answer = find(self.place, one, picture, settings)
             if isinstance(answer, str):
                 reasons.append(answer)

@@ -115,12 +115,22 @@ class Candidates:
         return np.array(supported[: s.candidates], np.int64)
 
 
-def alike(places: FloatArray, place: FloatArray, settings: Guards) -> Indices:
-    """Return the most alike of places ``(K, P)``, the best first; one of each neighbourhood."""
+def alike(
+    places: FloatArray, place: FloatArray, settings: Guards, most: int | None = None
+) -> Indices:
+    """Return the most alike of places ``(K, P)``, the best first; one of each neighbourhood.
+
+    Args:
+        places: What they look like.
+        place: The same of the picture.
+        settings: How alike they must be.
+        most: That are returned; twice the candidates by default.
+    """
+    most = 2 * settings.candidates if most is None else most
     likeness = places @ place
     kept: list[int] = []
     for one in np.argsort(-likeness, kind='stable'):
-        if likeness[one] < settings.likeness or len(kept) == 2 * settings.candidates:
+        if likeness[one] < settings.likeness or len(kept) == most:
             break
         if all(abs(int(one) - other) > settings.near for other in kept):
             kept.append(int(one))
@@ -321,11 +331,14 @@ def merge(place: PlaceMap, keyframe: int, newest: int, found: Found) -> int:
 
 def _holders(place: PlaceMap, names: Indices) -> dict[int, list[int]]:
     """Return the keyframes that see each of some landmarks."""
-    wanted = np.unique(names[names >= 0])
+    seen = np.concatenate([one.landmark for one in place.keyframes])
+    ends = np.cumsum([len(one) for one in place.keyframes])
+    rows = np.flatnonzero(np.isin(seen, names[names >= 0]))
     found: dict[int, list[int]] = {}
-    for k, one in enumerate(place.keyframes):
-        for name in np.intersect1d(one.landmark, wanted).tolist():
-            found.setdefault(name, []).append(k)
+    for name, k in zip(
+        seen[rows].tolist(), np.searchsorted(ends, rows, side='right').tolist(), strict=True
+    ):
+        found.setdefault(name, []).append(k)
     return found
 
 

@@ -252,7 +252,7 @@ class Mapper:
         return self.place
 
     def leave_out(self, most: int) -> Indices:
-        """Make the map smaller if it has more keyframes, and nothing is being solved.
+        """Make the map smaller if it has more keyframes and nothing is being solved.
 
         Returns:
             Those that are gone, by the numbers that all had before.

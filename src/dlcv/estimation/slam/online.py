@@ -80,6 +80,7 @@ class Online:
             self._unsure = False  # whether what is mapped now hangs on a guess
             self._last: tuple[int, Matrix] | None = None
             self._forgotten = False
+            self._vain = 0  # fixes that were tried in vain
             self._tried_ns: int | None = None
             self._crumbs: deque[tuple[int, Matrix]] = deque(maxlen=_CRUMBS)
             self.version = 0  # of where keyframes are
@@ -88,8 +89,6 @@ class Online:
         """Let the thread end."""
         if self._beside is not None:
             self._beside.shutdown(cancel_futures=True)
-
-    # pictures -------------------------------------------------------------------------------
 
     def step(
         self,
@@ -133,20 +132,20 @@ class Online:
             if not self._mapping:
                 self._locate(view)
                 return
-            closing = self._mapper.closing
-            closing.reason = ''
-            closed = self._mapper.keep(view)
-            newest, outlook = self.place.keyframes[-1], self._mapper.outlook
+            mapper, most = self._mapper, self.settings.max_keyframes
+            mapper.closing.reason = ''
+            closed = mapper.keep(view)
+            outlook, newest = mapper.outlook, self.place.keyframes[-1]
             self._cloud.add(outlook.names, outlook.landmarks, newest.landmark)
             self._numbers.add()
+            if len(self.place) > most:  # which is seldom: some more are left out each time
+                closed += mapper.closing.settle(wait=True)
             self._told(closed)
             before = self.place.poses
-            gone = self._mapper.leave_out(self.settings.max_keyframes)
+            gone = mapper.leave_out(most)
             self._cloud.leave_out(gone)
             self._numbers.leave_out(gone, before)
             self.version += bool(len(gone))
-
-    # what is known --------------------------------------------------------------------------
 
     @property
     def state(self) -> State:
@@ -235,8 +234,6 @@ class Online:
         with self._lock:
             return self.place.copied()
 
-    # what it is told to do --------------------------------------------------------------------
-
     def pause(self, paused: bool) -> None:
         """Map nothing for a while, or go on."""
         with self._lock:
@@ -311,8 +308,11 @@ class Online:
             descriptors=view.descriptors,
         )
         near = self._anchor.map_from_camera if self._anchor.sure else None
-        found = self._localizer.locate(keypoints, view.camera, view.place, near)
+        # every other time those less like it are tried: who stands still sees the same again
+        skip = self.settings.found.candidates * ((self._vain + 1) // 2) * (self._vain % 2)
+        found = self._localizer.locate(keypoints, view.camera, view.place, near, skip)
         if found.map_from_camera is None or found.covariance is None:
+            self._vain = 0 if skip > len(self.place) else self._vain + 1
             self.reason = found.reason
             self._refused['the picture was not found in the map'] += 1
             return
@@ -331,7 +331,6 @@ class Online:
             self.show(view)
 
     def _settle(self) -> None:
-        """Take what was solved beside the pictures."""
         if self._mapper.closing.busy:
             self._told(self._mapper.closing.settle())
 

@@ -235,6 +235,44 @@ class Looks:
         return self._rows[: self._count]
 
 
+class EdgeTable:
+    """The edges of a growing map as the solver takes them, without collecting them each time."""
+
+    def __init__(self) -> None:
+        self._last: Edge | None = None
+        self._count = 0
+        self._rows = _rows(0)
+
+    def of(self, place: PlaceMap) -> Edges:
+        """Return what `PlaceMap.graph` does; views that are not to be changed."""
+        edges, count = place.edges, self._count
+        if count > len(edges) or (count and edges[count - 1] is not self._last):
+            count = 0
+        if len(edges) > len(self._rows):
+            grown = _rows(2 * len(edges))
+            for one in fields(grown):
+                getattr(grown, one.name)[:count] = getattr(self._rows, one.name)[:count]
+            self._rows = grown
+        rows = self._rows
+        for k, e in enumerate(edges[count:], count):
+            rows.older[k], rows.newer[k] = e.older, e.newer
+            rows.motion[k], rows.log_scale[k] = e.motion, e.log_scale
+            rows.covariance[k], rows.doubted[k] = e.covariance, e.loop
+        self._count, self._last = len(edges), edges[-1] if edges else None
+        return Edges(**{one.name: getattr(rows, one.name)[: len(edges)] for one in fields(rows)})
+
+
+def _rows(count: int) -> Edges:
+    return Edges(
+        older=np.zeros(count, np.int64),
+        newer=np.zeros(count, np.int64),
+        motion=np.zeros((count, 4, 4)),
+        log_scale=np.zeros(count),
+        covariance=np.zeros((count, 7, 7)),
+        doubted=np.zeros(count, np.bool_),
+    )
+
+
 def encoded(descriptors: FloatArray) -> Codes:
     """Return descriptors ``(N, D)`` as whole numbers: a quarter of the bytes, the same matches."""
     high = np.abs(descriptors).max(axis=1, keepdims=True, initial=1e-12)
