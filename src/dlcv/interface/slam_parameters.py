@@ -170,8 +170,3 @@ class SlamParameters(CommonParameters):
     def uses_depth(self) -> bool:
         """Whether depth pictures are of use."""
         return self.scale_source in ('auto', 'depth')
-
-    @property
-    def measures_depth(self) -> bool:
-        """Whether the depth is measured, so that its unit is the metre."""
-        return self.depth_source in ('camera', 'stereo')
