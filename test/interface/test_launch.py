@@ -194,6 +194,10 @@ def test_slam_goes_by_the_odometry_that_is_started_wherever_that_goes():
     assert odometry(nodes='visual_odometry,slam', nav2='true') == 'camera_odom'
     assert odometry(nodes='visual_odometry,slam', odom_topic='/odom') == '/odom'
     assert odometry(nodes='slam', odom_topic='/wheel/odom') == '/wheel/odom'
+    given = launch.overrides(spec, {'nodes': launch.SLAM_NODES, 'stereo': 'true'})
+    assert (given['depth_source'], given['scale_source']) == ('stereo', 'depth')
+    dense = spec.parameters(depth_source='stereo')
+    assert dict(launch.remappings(spec, {}, dense))['depth/image'] == NODES['stereo'].answer
     names = dict(launch.remappings(spec, {'depth_topic': '/d/image', 'imu_topic': '/imu'}))
     assert names['depth/image'] == '/d/image'
     assert names['depth/camera_info'] == '/d/camera_info'
