@@ -81,9 +81,11 @@ def overrides(spec: NodeSpec, values: Mapping[str, str]) -> dict[str, Any]:
         set_by.pop('publish_tf', None)
         if values.get('map'):
             set_by[map_parameter] = values['map']
+            if spec is SLAM:  # whoever names a file wants it written
+                set_by['save_on_exit'] = not set_by.get('localize_only', False)
     elif spec in ODOMETRY_NODES and (nav2 or spec in _odometry_nodes(values)[1:]):
         set_by['publish_tf'] = False  # one transform has one publisher
-    if spec is VISUAL_ODOMETRY and values.get('depth_topic'):
+    if spec in (VISUAL_ODOMETRY, SLAM) and values.get('depth_topic'):
         set_by['depth_source'] = 'camera'
     elif spec in (VISUAL_ODOMETRY, SLAM) and _stereo(values):
         # not auto: that would match points of the right images, and the dense depth be for nothing

@@ -114,9 +114,10 @@ class Localizer:
                 return expected
         found: list[tuple[int, Found]] = []
         reasons = []
+        marks = self.place.landmarks if len(self.place.landmarks) else None
         most = skip + settings.candidates
         for one in alike(self._looks.of(self.place), looks, settings, most)[skip:].tolist():
-            answer = find(self.place, one, picture, settings)
+            answer = find(self.place, one, picture, settings, marks)
             if isinstance(answer, str):
                 reasons.append(answer)
             else:

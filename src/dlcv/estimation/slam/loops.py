@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dlcv.estimation.odometry.pose import Landmarks as Seen
 from dlcv.estimation.odometry.pose import RefinedPose, refine_pose
-from dlcv.estimation.slam.place import Edge, Keyframe, Looks, PlaceMap
+from dlcv.estimation.slam.place import Edge, Keyframe, Landmarks, Looks, PlaceMap
 from dlcv.estimation.slam.points import NOISE, in_camera, located, matches, rays_of
 from dlcv.geometry.frames import inverse
 from dlcv.geometry.trajectory import extent, rigid, scaled
@@ -137,7 +137,13 @@ def alike(
     return np.array(kept, np.int64)
 
 
-def find(place: PlaceMap, keyframe: int, picture: Keyframe, settings: Guards) -> Found | str:
+def find(
+    place: PlaceMap,
+    keyframe: int,
+    picture: Keyframe,
+    settings: Guards,
+    marks: Landmarks | None = None,
+) -> Found | str:
     """Look for a picture among the landmarks of a keyframe; say why it is not there.
 
     Args:
@@ -145,9 +151,11 @@ def find(place: PlaceMap, keyframe: int, picture: Keyframe, settings: Guards) ->
         keyframe: Which of its keyframes.
         picture: It may be one of them.
         settings: How much must agree.
+        marks: Where landmarks are; by default as the keyframes around see them.
     """
     one = place.keyframes[keyframe]
-    marks = located(place, around(place, keyframe), one.landmark[one.landmark >= 0])
+    if marks is None:
+        marks = located(place, around(place, keyframe), one.landmark[one.landmark >= 0])
     rows, there = marks.rows_of(one.landmark)
     points, variance = in_camera(
         marks, rows[there], place.poses[keyframe], float(place.log_scale[keyframe])

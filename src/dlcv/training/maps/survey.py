@@ -243,6 +243,7 @@ class _Walk:
             kept,
             loops=replace(kept.loops, likeness=self.describer.likeness),
             scaled=not (measured or self.follower.given),
+            held=bool(self.follower.given) and self.place is None,
         )
 
     def _aids(self, snapshot: Snapshot, keypoints: Keypoints) -> Aids:
