@@ -182,6 +182,16 @@ def test_the_height_of_the_camera_is_a_number():
         checked(ARGUMENTS, {'camera_height': 'tall'})
 
 
+@pytest.mark.parametrize('localize_only', [True, False])
+def test_a_map_that_is_named_is_written_unless_it_is_only_looked_at(localize_only):
+    given = launch.overrides(
+        NODES['slam'], {'map': 'a.safetensors', 'localize_only': str(localize_only).lower()}
+    )
+    assert given['map_file'] == 'a.safetensors'
+    assert given['save_on_exit'] is not localize_only
+    assert 'save_on_exit' not in launch.overrides(NODES['slam'], {})
+
+
 def test_slam_goes_by_the_odometry_that_is_started_wherever_that_goes():
     spec = NODES['slam']
 

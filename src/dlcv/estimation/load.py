@@ -23,10 +23,10 @@ from dlcv.estimation.dsac import RelocalizationEstimator
 from dlcv.estimation.flownet import FlowEstimator
 from dlcv.estimation.monodepth import DepthEstimator
 from dlcv.estimation.netvlad import PlaceEstimator
-from dlcv.estimation.stereo import StereoEstimator
+from dlcv.estimation.stereo import StereoEstimator, StereoSettings
 from dlcv.estimation.superpoint import FeatureEstimator
 from dlcv.estimation.visual_odometry import VisualOdometry, VisualOdometrySettings
-from dlcv.networks.weights import WeightsError, chosen, load, untrained
+from dlcv.networks.weights import WeightsError, chosen, describe, load, untrained
 
 S = TypeVar('S')
 E = TypeVar('E', bound=Estimator[Any])
@@ -93,7 +93,6 @@ load_depth = partial(load_estimator, DepthEstimator, 'monodepth')
 load_match_weigher = partial(load_estimator, MatchWeigher, 'deep_fundamental')
 load_odometry = partial(load_estimator, OdometryEstimator, 'deepvo')
 load_places = partial(load_estimator, PlaceEstimator, 'netvlad')
-load_stereo = partial(load_estimator, StereoEstimator, 'dispnet')
 load_relocalization = partial(load_estimator, RelocalizationEstimator, 'dsac')
 LOADERS: dict[str, Callable[..., Estimator[Any]]] = {
     'superpoint': load_features,
@@ -102,6 +101,22 @@ LOADERS: dict[str, Callable[..., Estimator[Any]]] = {
     'deepvo': load_odometry,
 }
 """Network of pictures -> its loader."""
+
+
+def load_stereo(
+    weights: str | Path = '', settings: StereoSettings | None = None, **loading: Any
+) -> StereoEstimator:
+    """Return stereo by DispNet, or by PSMNet where the file is one of it.
+
+    Args:
+        weights: As for `load_estimator`.
+        settings: Of the estimator.
+        **loading: What else `load_estimator` takes.
+    """
+    path = chosen('dispnet', weights)
+    other = path is not None and describe(path).network == 'psmnet'
+    network = 'psmnet' if other else 'dispnet'
+    return load_estimator(StereoEstimator, network, path or weights, settings, **loading)
 
 
 def load_visual_odometry(

@@ -172,7 +172,8 @@ ARGUMENTS: tuple[Argument, ...] = (
     Argument(
         name='map',
         default='',
-        doc='Map file: the scene of dsac, which it starts; of slam where that is among nodes.',
+        doc='Map file: the scene of dsac, which it starts; of slam where that is among nodes: it '
+        'is gone on with, or begun, and written at the end.',
     ),
     _switch(
         'localize_only',

@@ -81,6 +81,8 @@ def overrides(spec: NodeSpec, values: Mapping[str, str]) -> dict[str, Any]:
         set_by.pop('publish_tf', None)
         if values.get('map'):
             set_by[map_parameter] = values['map']
+            if spec is SLAM:  # whoever names a file wants it written
+                set_by['save_on_exit'] = not set_by.get('localize_only', False)
     elif spec in ODOMETRY_NODES and (nav2 or spec in _odometry_nodes(values)[1:]):
         set_by['publish_tf'] = False  # one transform has one publisher
     if spec in (VISUAL_ODOMETRY, SLAM) and values.get('depth_topic'):

@@ -250,7 +250,7 @@ MONODEPTH = NodeSpec(
 )
 STEREO = NodeSpec(
     name='stereo',
-    doc='Disparity and depth of every pixel from a stereo pair (DispNetC).',
+    doc='Disparity and depth of every pixel from a stereo pair (DispNetC, PSMNet).',
     task='stereo:StereoTask',
     parameters=StereoParameters,
     inputs=(

@@ -53,8 +53,7 @@ class UnsupervisedDispNetRecipe(DispNetRecipe):
         for answer in network(*both)[:_SCALES]:
             of_left, of_right = (answer[:, :1].float() / left.shape[3]).chunk(2)
             maps.append(torch.cat((of_left, of_right.flip(3)), 1))  # (B, 2, h, w), of the width
-        halves = [F.avg_pool2d(picture, 2) for picture in (left, right)]
-        loss = monodepth_loss(maps, *halves, self.terms)
+        loss = monodepth_loss(maps, F.avg_pool2d(left, 2), F.avg_pool2d(right, 2), self.terms)
         return {
             'loss': loss.total,
             'image': loss.image.detach(),
