@@ -322,7 +322,7 @@ def _everything(make: Any) -> dict[str, Any]:
             make,
             header,
             np.eye(3),
-            {'way': np.array([[0, 1], [1, 2]]), 'loops': np.zeros((0, 2), int)},
+            {'way': np.array([[0, 1], [1, 2]])},
         ),
     }
 
