@@ -94,8 +94,14 @@ _BENCHES = {
         ),
     ),
     'relocalization': _Bench(
-        summary='poses in a map: maps that learn beside SIFT and PnP',
-        extra=(('methods', str, 'what is measured: all, classical, or maps that learn (all)'),),
+        summary='poses in a map: landmarks and maps that learn beside SIFT and PnP',
+        extra=(
+            (
+                'methods',
+                str,
+                'what is measured: all, classical, landmarks, or maps that learn (all)',
+            ),
+        ),
     ),
 }
 

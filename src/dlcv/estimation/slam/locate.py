@@ -7,6 +7,7 @@ of them, each as exactly as it is known, and what could be a chance is refused.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +15,12 @@ import numpy.typing as npt
 
 from dlcv.estimation.odometry.pose import Landmarks as Seen
 from dlcv.estimation.odometry.pose import refine_pose
+from dlcv.estimation.odometry.robust import spread
 from dlcv.estimation.slam.loops import FEWEST, Found, Guards, alike, find, same, spanned_area
 from dlcv.estimation.slam.place import Keyframe, Landmarks, Looks, PlaceMap, decoded, encoded
 from dlcv.estimation.slam.points import NOISE, in_camera, located, matches, rays_of
-from dlcv.geometry.trajectory import scaled
+from dlcv.geometry.frames import inverse
+from dlcv.geometry.trajectory import moved, scaled
 from dlcv.types import Camera, FloatArray, Keypoints
 
 Matrix = npt.NDArray[np.float64]
@@ -27,6 +30,7 @@ _NEIGHBOURS = 6  # keyframes whose landmarks are tried
 _TURN = 2.0  # metres that another direction of sight counts as, for each 1 of its cosine
 _RATIO = 0.95
 _EXPECTED = 0.5  # of the landmarks that must agree, where they are looked for
+_NOISIEST = 2.5  # times the usual deviation of a keypoint, that is believed of all
 _COVISIBLE = 15.0  # pixels from where it should be within which a landmark is looked for again
 
 
@@ -41,9 +45,9 @@ class LocateSettings(Guards):
 
     candidates: int = 4
     likeness: float = 0.0
-    inliers: int = 40
+    inliers: int = 60
     share: float = 0.25
-    area: float = 0.05
+    area: float = 0.1
     common: float = 0.004
 
 
@@ -56,6 +60,7 @@ class Located:
         covariance: ``(6, 6)`` of that as (x, y, z, rx, ry, rz) in the map's axes; None likewise.
         inliers: Landmarks that agree.
         matches: Landmarks that were tried.
+        area: Share of the picture that the landmarks which agree span.
         keyframe: The one in which the picture was recognised; -1 for none.
         reason: Why it was accepted or refused, in words for a person.
     """
@@ -64,6 +69,7 @@ class Located:
     covariance: Matrix | None = None
     inliers: int = 0
     matches: int = 0
+    area: float = 0.0
     keyframe: int = -1
     reason: str
 
@@ -86,7 +92,7 @@ class Localizer:
         keypoints: Keypoints,
         camera: Camera,
         looks: FloatArray,
-        near: FloatArray | None = None,
+        near: Sequence[FloatArray] = (),
         skip: int = 0,
     ) -> Located:
         """Find a picture.
@@ -95,8 +101,8 @@ class Localizer:
             keypoints: Of it.
             camera: What took it.
             looks: ``(P,)`` what it looks like as a whole, by what described the map's.
-            near: ``(4, 4)`` map_from_camera where it is believed to be: landmarks are looked for
-                where they must be then, so that fewer make it sure; None for anywhere.
+            near: ``(4, 4)`` map_from_camera each where it may be: landmarks are looked for where
+                they must be then, so that fewer make it sure.
             skip: So many of the likeliest places are passed over.
         """
         if not len(self.place):
@@ -108,8 +114,8 @@ class Localizer:
             )
         picture = _picture(keypoints, camera, looks)
         settings = self.settings
-        if near is not None:
-            expected = self._near(picture, np.asarray(near, np.float64))
+        for guess in near:
+            expected = self._near(picture, np.asarray(guess, np.float64))
             if expected.map_from_camera is not None:
                 return expected
         found: list[tuple[int, Found]] = []
@@ -169,13 +175,12 @@ class Localizer:
         points, variance = in_camera(marks, a, anchor, 0.0)
         ahead = points[:, 2] > 0
         points, variance, b = points[ahead], variance[ahead], b[ahead]
-        refined = refine_pose(
-            start,
-            Seen.seen_by(anchor, points, variance),
-            xy[b],
-            NOISE / focal,
-            near=True,
-        )
+        landmarks = Seen.seen_by(anchor, points, variance)
+        refined = refine_pose(start, landmarks, xy[b], NOISE / focal, near=True)
+        noise = _noise(moved(inverse(refined.odom_from_camera) @ anchor, points), xy[b], focal)
+        if noise > NOISE:
+            begun = refined.odom_from_camera
+            refined = refine_pose(begun, landmarks, xy[b], noise / focal, near=True)
         agree = int(np.count_nonzero(refined.inliers))
         area = spanned_area(picture.xy[b[refined.inliers]], picture.camera) if agree else 0.0
         if agree < fewest or area < s.area:
@@ -193,6 +198,7 @@ class Localizer:
             covariance=refined.stated + np.diag(np.square(shared)),
             inliers=agree,
             matches=len(b),
+            area=area,
             keyframe=keyframe,
             reason=f'{agree} of {len(b)} landmarks agree',
         )
@@ -219,6 +225,22 @@ class Localizer:
         apart = np.linalg.norm(poses[:, :3, 3] - pose[:3, 3], axis=1)
         aside = 1 - poses[:, :3, 2] @ pose[:3, 2]
         return np.asarray(np.argsort(apart + _TURN * aside, kind='stable'), np.int64)
+
+
+def _noise(points: FloatArray, xy: Matrix, focal: float) -> float:
+    """Return the deviation in pixels of where landmarks are seen, by the better of the matches.
+
+    Where poses of the map and depth are a little off, all landmarks are: what is thought to be
+    wrong then is right.
+
+    Args:
+        points: ``(N, 3)`` landmarks in the camera.
+        xy: ``(N, 2)`` x/z and y/z where they are seen.
+        focal: Pixels per unit of ``xy``.
+    """
+    off = points[:, :2] / np.maximum(points[:, 2:], 1e-3) - xy
+    squared = np.square(off * (focal / NOISE)).sum(axis=1)
+    return float(NOISE * min(np.sqrt(spread(squared)), _NOISIEST))
 
 
 def _picture(keypoints: Keypoints, camera: Camera, looks: FloatArray) -> Keyframe:

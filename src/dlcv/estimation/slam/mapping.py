@@ -19,7 +19,7 @@ from dlcv.estimation.slam.closing import Closing
 from dlcv.estimation.slam.loops import LoopSettings
 from dlcv.estimation.slam.outlook import Outlook
 from dlcv.estimation.slam.place import Edge, Keyframe, PlaceMap, encoded
-from dlcv.estimation.slam.points import located, matches, plausible
+from dlcv.estimation.slam.points import every_landmark, matches, plausible
 from dlcv.estimation.slam.thin import leave_out, superfluous
 from dlcv.geometry.frames import inverse
 from dlcv.geometry.trajectory import scaled
@@ -251,7 +251,7 @@ class Mapper:
     def finish(self) -> PlaceMap:
         """Wait for loops, and find where all landmarks are; return the map."""
         self.closing.settle(wait=True)
-        self.place.landmarks = located(self.place, np.arange(len(self.place)))
+        self.place.landmarks = every_landmark(self.place)
         return self.place
 
     def leave_out(self, most: int) -> Indices:

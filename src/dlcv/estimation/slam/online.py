@@ -295,12 +295,12 @@ class Online:
             scores=np.ones(len(view.xy), np.float32),
             descriptors=view.descriptors,
         )
-        near = self._anchor.map_from_camera if self._anchor.sure else None
-        # every other time those less like it are tried: who stands still sees the same again
-        skip = self.settings.found.candidates * ((self._vain + 1) // 2) * (self._vain % 2)
+        # now and then those less like it are tried: who stands still sees the same again
+        skip = self.settings.found.candidates * (self._vain // 3 + 1) * (self._vain % 3 == 2)
+        near = self._anchor.guesses
         found = self._localizer.locate(keypoints, view.camera, view.place, near, skip)
         if found.map_from_camera is None or found.covariance is None:
-            self._vain = 0 if skip > len(self.place) else self._vain + 1
+            self._vain = 0 if skip * self.settings.found.near > len(self.place) else self._vain + 1
             self.reason = found.reason
             self._refused['the picture was not found in the map'] += 1
             return

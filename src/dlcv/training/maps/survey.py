@@ -31,6 +31,7 @@ Matrix = npt.NDArray[np.float64]
 
 _GIVEN = np.repeat((0.005, 0.002), 3)  # m and rad by which a step of given poses is off
 _FEWEST = 6  # keyframes that make a map
+_DENSER = 0.9, 0.06  # overlap and shift of keyframes where each pose has an error of its own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +110,38 @@ def survey(
         TrainError: Too little of it could be followed.
     """
     config = config or SurveyConfig()
+    walk = begun(
+        describer, config, baseline=recording.baseline, place=place, device=device, weights=weights
+    )
+    for number, snapshot in enumerate(recording):
+        if number % config.every == 0:
+            walk.take(snapshot)
+        report(f'follow {recording.name}', number + 1, len(recording))
+    return walk.result(recording.name)
+
+
+def begun(
+    describer: Describer,
+    config: SurveyConfig,
+    *,
+    baseline: float = 0.0,
+    place: PlaceMap | None = None,
+    device: str = 'cpu',
+    weights: str | Path = '',
+) -> Walk:
+    """Return what makes a map of one picture after the other; see `survey`.
+
+    Args:
+        describer: Says what pictures look like as wholes.
+        config: How.
+        baseline: Of the right pictures, metres.
+        place: A map to go on with, which is changed; a new one by default.
+        device: Where networks run.
+        weights: Of SuperPoint; the shipped ones by default.
+
+    Raises:
+        TrainError: The map to go on with describes places by something else.
+    """
     if place is not None and place.described != describer.name:
         raise TrainError(
             f'the map describes places by {place.described}, which cannot be compared with '
@@ -125,12 +158,7 @@ def survey(
     follower = _Follower(
         lambda: load_visual_odometry(weights, settings, device=device), given=config.given
     )
-    walk = _Walk(config, features, follower, describer, recording.baseline, place)
-    for number, snapshot in enumerate(recording):
-        if number % config.every == 0:
-            walk.take(snapshot)
-        report(f'follow {recording.name}', number + 1, len(recording))
-    return walk.result(recording.name)
+    return Walk(config, features, follower, describer, baseline, place)
 
 
 class _Follower:
@@ -169,8 +197,8 @@ class _Follower:
         return at, np.asarray(answer.covariance, np.float64)
 
 
-class _Walk:
-    """Takes one picture after the other."""
+class Walk:
+    """Makes a map of one picture after the other."""
 
     def __init__(
         self,
@@ -190,6 +218,11 @@ class _Walk:
         self.pictures = 0
 
     def take(self, snapshot: Snapshot) -> None:
+        """Take the next picture, with what was measured beside it.
+
+        Raises:
+            TrainError: It has no camera.
+        """
         self.pictures += 1
         frame = snapshot.frame
         if frame.camera is None:
@@ -212,6 +245,11 @@ class _Walk:
             self.mapper.keep(view_of(frame, keypoints, aids, self.describer))
 
     def result(self, name: str) -> Survey:
+        """Return the map of all pictures, which come from something of that name.
+
+        Raises:
+            TrainError: Too little could be followed.
+        """
         mapper = self.mapper
         if mapper is None or len(mapper.place) < _FEWEST:
             keyframes = 0 if mapper is None else len(mapper.place)
@@ -238,12 +276,17 @@ class _Walk:
     def _settings(self, aids: Aids) -> MapSettings:
         """Let each keyframe have a unit of its own where nothing measures one for all."""
         kept = self.config.keyframes
+        held = bool(self.follower.given) and self.place is None
+        if held:
+            kept = replace(
+                kept, overlap=max(kept.overlap, _DENSER[0]), shift=min(kept.shift, _DENSER[1])
+            )
         measured = aids.right is not None or aids.depth is not None or self.config.camera_height > 0
         return replace(
             kept,
             loops=replace(kept.loops, likeness=self.describer.likeness),
             scaled=not (measured or self.follower.given),
-            held=bool(self.follower.given) and self.place is None,
+            held=held,
         )
 
     def _aids(self, snapshot: Snapshot, keypoints: Keypoints) -> Aids:
