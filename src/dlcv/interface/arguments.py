@@ -272,9 +272,8 @@ ARGUMENTS: tuple[Argument, ...] = (
 )
 BESIDE_ARGUMENTS = (
     'right_image_topic', 'depth_topic', 'wheel_topic', 'imu_topic', 'mask_topic', 'camera_height',
-    'stereo',
 )  # fmt: skip
-"""Those about what helps visual odometry, and stereo."""
+"""Those about what helps visual odometry."""
 
 
 def preset(**defaults: str) -> tuple[Argument, ...]:

@@ -9,6 +9,7 @@ from dlcv.interface.arguments import SWITCH, LaunchError
 from dlcv.interface.nodes import (
     CAMERA_INFO,
     COMPRESSED,
+    DEPTH_NODES,
     FILTERED_ODOMETRY,
     IMAGE,
     MONODEPTH,
@@ -54,7 +55,7 @@ def selected(nodes: str, map_file: str, *, stereo: bool = False) -> list[NodeSpe
             names.remove(MONODEPTH.name)
     if stereo:
         names.append(STEREO.name)
-    if {MONODEPTH.name, STEREO.name} <= set(names):
+    if {spec.name for spec in DEPTH_NODES} <= set(names):
         raise LaunchError(
             f'nodes: monodepth and stereo both publish {STEREO.answer}; name one of them'
         )

@@ -589,6 +589,8 @@ NODES: dict[str, NodeSpec] = {
     )
 }
 
+DEPTH_NODES = (MONODEPTH, STEREO)
+"""Those whose answer is depth, on the same topic: one of them runs in a namespace."""
 ODOMETRY_NODES = (VISUAL_ODOMETRY, DEEPVO)
 """Those whose answer is odometry; of those that are started, the first owns the transform."""
 FILTERED_ODOMETRY = 'camera_odom'

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SUMMARY = 'stereo disparity: DispNet beside SGBM and BM'
 SETS = stereo_sets.SETS
 
+_HELD = 64  # pairs that are kept in memory, as they are looked at twice
 _D1 = next(q for q in QUANTITIES if q.name == 'D1')
 COLUMNS = (
     *QUANTITIES,
@@ -149,6 +150,9 @@ def _estimated(estimator: StereoEstimator) -> Stereo:
 
 
 def _table(pairs: PairSet, learned: list[Method], progress: Progress) -> Table:
+    if pairs.count <= _HELD:
+        kept = list(pairs.read())
+        pairs = replace(pairs, read=lambda: iter(kept))
     reach = max(float(np.nanmax(pair.disparity)) for pair in pairs.read())
     methods = [*classical(min(reach, _widest(pairs))), *learned]
     tallies = {method.name: _Tally() for method in methods}
