@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,9 +11,12 @@ import pytest
 import torch
 
 from dlcv.engines import TORCH, Part
+from dlcv.estimation.load import load_stereo
 from dlcv.estimation.stereo import StereoEstimator, StereoSettings
 from dlcv.geometry.stereo import RectifiedPair, StereoError
 from dlcv.networks.dispnet import DispNet, DispNetConfig
+from dlcv.networks.psmnet import PSMNet, PSMNetConfig
+from dlcv.networks.weights import WeightsError, save_network, shipped
 from dlcv.types import Camera, Frame
 
 WIDTH, HEIGHT = 192, 128
@@ -124,6 +128,27 @@ def test_the_network_itself_runs_on_both(estimator: StereoEstimator) -> None:
     network.load_state_dict(estimator.network.state_dict())
     part = Part(estimator.network, estimator.part)
     torch.testing.assert_close(part(left, right), network(left, right))
+
+
+def test_a_file_of_psmnet_is_as_good(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = PSMNet(PSMNetConfig(max_disparity=16, width=1 / 32))
+    file = save_network(network, tmp_path / 'psmnet.safetensors')
+    settings = StereoSettings(confidence_source='spread', resize_long_side=0)
+    made = load_stereo(file, settings, device='cpu')
+    assert isinstance(made.network, PSMNet)
+    found = made.push(pair(), confidence=True)  # too small a picture for it: padded
+    assert found.depth.shape == (HEIGHT, WIDTH)
+    assert 0 <= np.nanmin(found.disparity) * WIDTH < made.reach
+
+
+def test_without_weights_the_reason_is_said(tmp_path: Path) -> None:
+    if shipped('dispnet') is None:
+        with pytest.raises(WeightsError, match='no dispnet weights are shipped yet: name a file'):
+            load_stereo()
+    network = DispNet(replace(TINY, spread=False))
+    file = save_network(network, tmp_path / 'a.safetensors')
+    assert load_stereo(file, device='cpu').network.config == network.config
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,16 @@ def test_the_height_of_the_camera_is_a_number():
         checked(ARGUMENTS, {'camera_height': 'tall'})
 
 
+@pytest.mark.parametrize('localize_only', [True, False])
+def test_a_map_that_is_named_is_written_unless_it_is_only_looked_at(localize_only):
+    given = launch.overrides(
+        NODES['slam'], {'map': 'a.safetensors', 'localize_only': str(localize_only).lower()}
+    )
+    assert given['map_file'] == 'a.safetensors'
+    assert given['save_on_exit'] is not localize_only
+    assert 'save_on_exit' not in launch.overrides(NODES['slam'], {})
+
+
 def test_slam_goes_by_the_odometry_that_is_started_wherever_that_goes():
     spec = NODES['slam']
 
@@ -194,6 +204,10 @@ def test_slam_goes_by_the_odometry_that_is_started_wherever_that_goes():
     assert odometry(nodes='visual_odometry,slam', nav2='true') == 'camera_odom'
     assert odometry(nodes='visual_odometry,slam', odom_topic='/odom') == '/odom'
     assert odometry(nodes='slam', odom_topic='/wheel/odom') == '/wheel/odom'
+    given = launch.overrides(spec, {'nodes': launch.SLAM_NODES, 'stereo': 'true'})
+    assert (given['depth_source'], given['scale_source']) == ('stereo', 'depth')
+    dense = spec.parameters(depth_source='stereo')
+    assert dict(launch.remappings(spec, {}, dense))['depth/image'] == NODES['stereo'].answer
     names = dict(launch.remappings(spec, {'depth_topic': '/d/image', 'imu_topic': '/imu'}))
     assert names['depth/image'] == '/d/image'
     assert names['depth/camera_info'] == '/d/camera_info'

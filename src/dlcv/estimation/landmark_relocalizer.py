@@ -89,7 +89,8 @@ class LandmarkRelocalizer:
         looks = self._describer.describe(frame, keypoints)
         guess = None if self._head is None else self._head.push(frame)
         near = None if guess is None else guess.accepted_pose
-        found = self._localizer.locate(keypoints, frame.camera, looks, near)
+        beliefs = [] if near is None else [near]
+        found = self._localizer.locate(keypoints, frame.camera, looks, beliefs)
         how = 'by places' if near is None else 'from scene coordinates'
         return self._answer(frame, found, how, guess, prior)
 

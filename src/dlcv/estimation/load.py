@@ -28,11 +28,11 @@ from dlcv.estimation.monodepth import DepthEstimator
 from dlcv.estimation.netvlad import PlaceEstimator
 from dlcv.estimation.slam.files import is_place, load_place
 from dlcv.estimation.slam.places import HashedVlad
-from dlcv.estimation.stereo import StereoEstimator
+from dlcv.estimation.stereo import StereoEstimator, StereoSettings
 from dlcv.estimation.superpoint import FeatureEstimator, FeatureSettings
 from dlcv.estimation.visual_odometry import VisualOdometry, VisualOdometrySettings
 from dlcv.files import expanded
-from dlcv.networks.weights import WeightsError, chosen, load, untrained
+from dlcv.networks.weights import WeightsError, chosen, describe, load, untrained
 
 S = TypeVar('S')
 E = TypeVar('E', bound=Estimator[Any])
@@ -100,7 +100,6 @@ load_depth = partial(load_estimator, DepthEstimator, 'monodepth')
 load_match_weigher = partial(load_estimator, MatchWeigher, 'deep_fundamental')
 load_odometry = partial(load_estimator, OdometryEstimator, 'deepvo')
 load_places = partial(load_estimator, PlaceEstimator, 'netvlad')
-load_stereo = partial(load_estimator, StereoEstimator, 'dispnet')
 LOADERS: dict[str, Callable[..., Estimator[Any]]] = {
     'superpoint': load_features,
     'flownet': load_flow,
@@ -108,6 +107,22 @@ LOADERS: dict[str, Callable[..., Estimator[Any]]] = {
     'deepvo': load_odometry,
 }
 """Network of pictures -> its loader."""
+
+
+def load_stereo(
+    weights: str | Path = '', settings: StereoSettings | None = None, **loading: Any
+) -> StereoEstimator:
+    """Return stereo by DispNet, or by PSMNet where the file is one of it.
+
+    Args:
+        weights: As for `load_estimator`.
+        settings: Of the estimator.
+        **loading: What else `load_estimator` takes.
+    """
+    path = chosen('dispnet', weights)
+    other = path is not None and describe(path).network == 'psmnet'
+    network = 'psmnet' if other else 'dispnet'
+    return load_estimator(StereoEstimator, network, path or weights, settings, **loading)
 
 
 def load_relocalization(

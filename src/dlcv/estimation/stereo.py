@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -15,6 +15,7 @@ from dlcv.estimation.odometry.speechless import silence
 from dlcv.estimation.pictures import Fit, colour, size_of
 from dlcv.geometry.stereo import RectifiedPair, depth_of
 from dlcv.networks.dispnet import DispNet
+from dlcv.networks.psmnet import PSMNet
 from dlcv.types import Camera, DepthMap, FloatArray, Frame
 
 _REHEARSED = 0.1  # metres between the cameras of the made-up pair
@@ -30,7 +31,8 @@ class StereoSettings:
         resize_long_side: Larger pictures are shrunk to this before the network; 0 for never.
             Disparity is in pixels of the full size all the same.
         confidence_source: ``left_right``: the disparity of the right picture is computed too, at
-            twice the work, and compared. ``spread``: by the error that the network expects.
+            twice the work, and compared. ``spread``: by the error that the network expects, where
+            it says one.
         consistency_threshold: Difference of the two disparities in pixels at which the confidence
             of ``left_right`` is one half.
         confidence_threshold: What is of lower confidence becomes NaN; 0 for no such check.
@@ -44,8 +46,8 @@ class StereoSettings:
     confidence_threshold: float = 0.0
 
 
-class StereoEstimator(Estimator[DispNet]):
-    """DispNetC on one pair at a time.
+class StereoEstimator(Estimator[DispNet | PSMNet]):
+    """DispNetC or PSMNet on one pair at a time.
 
     Args:
         network: The network.
@@ -56,7 +58,7 @@ class StereoEstimator(Estimator[DispNet]):
 
     def __init__(
         self,
-        network: DispNet,
+        network: DispNet | PSMNet,
         settings: StereoSettings | None = None,
         device: str = 'auto',
         precision: str = 'fp32',
@@ -122,8 +124,9 @@ class StereoEstimator(Estimator[DispNet]):
         return self._fit(frame).scale[0]
 
     def _fit(self, frame: Frame) -> Fit:
-        limit = self.settings.resize_long_side
-        return Fit.long_side(size_of(frame), limit, self.network.multiple)
+        limit, least = self.settings.resize_long_side, getattr(self.network, 'least', 0)
+        fit = Fit.long_side(size_of(frame), limit, self.network.multiple)
+        return replace(fit, padded=(max(fit.padded[0], least), max(fit.padded[1], least)))
 
     def _matched(self, pair: RectifiedPair, *, checked: bool) -> tuple[FloatArray, FloatArray]:
         """Return disparity in pixels and confidence, ``(H, W)``; the last only if ``checked``."""
@@ -148,7 +151,8 @@ class StereoEstimator(Estimator[DispNet]):
 
     @property
     def _by_spread(self) -> bool:
-        return self.settings.confidence_source == 'spread' and self.network.config.spread
+        spread = getattr(self.network.config, 'spread', False)  # PSMNet has none
+        return self.settings.confidence_source == 'spread' and spread
 
     def _agreement(self, disparity: FloatArray, other: FloatArray) -> FloatArray:
         """Return the confidence of a disparity by that of the right picture's pixels."""

@@ -46,6 +46,7 @@ from dlcv.types import (
 Matrix = npt.NDArray[np.float64]
 
 _GUESS = 5.0  # metres that points are taken to be away before anything is known
+_HEIGHTS = 7.0  # heights of the camera, where that is known: floors, roads and what stands on them
 _TURN, _SURE = 0.01, 2.0  # rad that is a turn, and deviations by which a shift is none
 
 
@@ -202,7 +203,8 @@ class VisualOdometry(Estimator[SuperPoint]):
         self._way.settle(self._metre.filter)
         metric = self._metre.begin(points)
         points = replace(points, metric=metric)
-        guess = _GUESS / self._metre.filter.scale
+        height = self.settings.camera_height if self._metre.allowed('camera_height') else 0.0
+        guess = (_HEIGHTS * height or _GUESS) / self._metre.filter.scale
         self._adjuster.close()
         self._adjuster = Adjuster(lockstep=self.settings.lockstep)
         self._tracker = Tracker(points, self.settings.window, guess, self._adjuster, self._weigh)

@@ -172,7 +172,8 @@ ARGUMENTS: tuple[Argument, ...] = (
     Argument(
         name='map',
         default='',
-        doc='Map file: the scene of dsac, which it starts; of slam where that is among nodes.',
+        doc='Map file: the scene of dsac, which it starts; of slam where that is among nodes: it '
+        'is gone on with, or begun, and written at the end.',
     ),
     _switch(
         'localize_only',
@@ -271,9 +272,8 @@ ARGUMENTS: tuple[Argument, ...] = (
 )
 BESIDE_ARGUMENTS = (
     'right_image_topic', 'depth_topic', 'wheel_topic', 'imu_topic', 'mask_topic', 'camera_height',
-    'stereo',
 )  # fmt: skip
-"""Those about what helps visual odometry, and stereo."""
+"""Those about what helps visual odometry."""
 
 
 def preset(**defaults: str) -> tuple[Argument, ...]:

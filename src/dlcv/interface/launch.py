@@ -9,6 +9,7 @@ from dlcv.interface.arguments import SWITCH, LaunchError
 from dlcv.interface.nodes import (
     CAMERA_INFO,
     COMPRESSED,
+    DEPTH_NODES,
     FILTERED_ODOMETRY,
     IMAGE,
     MONODEPTH,
@@ -54,7 +55,7 @@ def selected(nodes: str, map_file: str, *, stereo: bool = False) -> list[NodeSpe
             names.remove(MONODEPTH.name)
     if stereo:
         names.append(STEREO.name)
-    if {MONODEPTH.name, STEREO.name} <= set(names):
+    if {spec.name for spec in DEPTH_NODES} <= set(names):
         raise LaunchError(
             f'nodes: monodepth and stereo both publish {STEREO.answer}; name one of them'
         )
@@ -81,11 +82,13 @@ def overrides(spec: NodeSpec, values: Mapping[str, str]) -> dict[str, Any]:
         set_by.pop('publish_tf', None)
         if values.get('map'):
             set_by[map_parameter] = values['map']
+            if spec is SLAM:  # whoever names a file wants it written
+                set_by['save_on_exit'] = not set_by.get('localize_only', False)
     elif spec in ODOMETRY_NODES and (nav2 or spec in _odometry_nodes(values)[1:]):
         set_by['publish_tf'] = False  # one transform has one publisher
-    if spec is VISUAL_ODOMETRY and values.get('depth_topic'):
+    if spec in (VISUAL_ODOMETRY, SLAM) and values.get('depth_topic'):
         set_by['depth_source'] = 'camera'
-    elif spec is VISUAL_ODOMETRY and _stereo(values):
+    elif spec in (VISUAL_ODOMETRY, SLAM) and _stereo(values):
         # not auto: that would match points of the right images, and the dense depth be for nothing
         set_by |= {'depth_source': 'stereo', 'scale_source': 'depth'}
     if values.get('bag'):

@@ -250,7 +250,7 @@ MONODEPTH = NodeSpec(
 )
 STEREO = NodeSpec(
     name='stereo',
-    doc='Disparity and depth of every pixel from a stereo pair (DispNetC).',
+    doc='Disparity and depth of every pixel from a stereo pair (DispNetC, PSMNet).',
     task='stereo:StereoTask',
     parameters=StereoParameters,
     inputs=(
@@ -589,6 +589,8 @@ NODES: dict[str, NodeSpec] = {
     )
 }
 
+DEPTH_NODES = (MONODEPTH, STEREO)
+"""Those whose answer is depth, on the same topic: one of them runs in a namespace."""
 ODOMETRY_NODES = (VISUAL_ODOMETRY, DEEPVO)
 """Those whose answer is odometry; of those that are started, the first owns the transform."""
 FILTERED_ODOMETRY = 'camera_odom'

@@ -19,6 +19,7 @@ def picture(number, count=COUNT):
         number=number,
         stamp_ns=number,
         grey=np.zeros((48, 64), np.uint8),
+        flat=np.zeros((48, 64), np.uint8),
         camera=LENS,
         pixels=np.zeros((count, 2), np.float32),
         descriptors=np.eye(count, 32, dtype=np.float32),

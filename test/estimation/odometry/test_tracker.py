@@ -55,7 +55,7 @@ def test_without_depths_the_way_has_its_shape(points, walked):
         step = it.track(points(i))
     found, true = step.window_from_camera, walked(15)
     assert angle(found[:3, 3], true[:3, 3]) < 2.0
-    assert np.abs(found[:3, :3] - true[:3, :3]).max() < 0.003
+    assert np.abs(found[:3, :3] - true[:3, :3]).max() < 0.005
 
 
 def test_a_mere_turn_moves_nothing(points):

@@ -95,10 +95,10 @@ def test_a_picture_with_few_points_is_found_where_it_is_believed_to_be_and_nowhe
     expected = asides[1][3]
     near = expected.copy()
     near[:3, 3] += 0.1
-    answer = localizer.locate(few, camera, looks, near)
+    answer = localizer.locate(few, camera, looks, [near])
     assert answer.map_from_camera is not None, answer.reason
     assert np.linalg.norm((answer.map_from_camera - expected)[:3, 3]) < 0.05
-    assert localizer.locate(few, camera, looks, asides[1][9]).map_from_camera is None
+    assert localizer.locate(few, camera, looks, [asides[1][9]]).map_from_camera is None
 
 
 def test_an_agreement_that_fixes_no_position_is_refused(lab, asides):

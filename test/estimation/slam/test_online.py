@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from dlcv.estimation.slam.closing import Closing
 from dlcv.estimation.slam.files import load_place, save_place
 from dlcv.estimation.slam.locate import LocateSettings
+from dlcv.estimation.slam.loops import LoopSettings
 from dlcv.estimation.slam.online import Online
 from dlcv.estimation.slam.online_settings import OnlineSettings
 from dlcv.estimation.slam.place import PlaceMap
@@ -201,3 +204,19 @@ def test_mapping_is_paused_stopped_and_gone_on_with(lab):
     online.renew(PlaceMap())
     assert online.map_from_odom is not None
     assert len(online.landmarks()) == 0
+
+
+def test_solving_beside_the_pictures_keeps_no_memory(lab):
+    place = lab.mapper.place
+
+    def resident():
+        return int(Path('/proc/self/statm').read_text().split()[1]) * 4096 / 2**20
+
+    with ThreadPoolExecutor(1) as beside:
+        closing = Closing(place.copied(), LoopSettings(), beside)
+        sizes = []
+        for _ in range(40):
+            closing._run = closing._begin()
+            closing.settle(wait=True)
+            sizes.append(resident())
+    assert sizes[-1] - sizes[9] < 2  # MB; the factors of thirty solutions are 5.6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from threading import Timer
 from types import SimpleNamespace
 
 import cv2
@@ -126,6 +127,16 @@ def test_what_is_missing_is_said_and_counted(task):
     assert task.beside.values()['right/image unsynchronised'] == '1'
     assert asked(task, left(SECOND + 2 * SECOND // 10)) is not None
     assert task.host.condition is None
+
+
+def test_the_first_calibration_is_waited_for(task):
+    info = shown(task, SECOND)
+    task.beside.open()
+    task.host.parameters = StereoParameters(sync_patience=5.0)
+    image = COMPOSER.image(header(SECOND), np.zeros((64, 96, 3), np.uint8))
+    task.beside.put(RIGHT, image)
+    Timer(0.05, lambda: task.beside.put(RIGHT_INFO, info)).start()
+    assert asked(task, left(SECOND)) is not None
 
 
 def test_a_left_camera_in_place_of_the_right_one_is_said(task):

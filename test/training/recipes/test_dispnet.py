@@ -13,7 +13,7 @@ from torch import nn
 from dlcv.data.augment.photometric import OFF
 from dlcv.data.synthetic.photos import PhotoPool
 from dlcv.data.synthetic.planes import PlaneScenes, PlanesConfig
-from dlcv.data.world import SampleConfig, WorldSamples
+from dlcv.data.world import SampleConfig
 from dlcv.metrics.baselines.disparity import semi_global_matching
 from dlcv.metrics.disparity import disparity_errors
 from dlcv.networks.dispnet import DispNetConfig
@@ -65,18 +65,26 @@ def batch_of(recipe: DispNetRecipe, count: int = 2) -> dict[str, torch.Tensor]:
     return {key: torch.from_numpy(np.stack([s[key] for s in drawn])) for key in drawn[0]}
 
 
-def test_pairs_are_of_worlds_and_of_planes_by_turns(recipe: DispNetRecipe) -> None:
-    worlds = WorldSamples(recipe.worlds, 0, photos=PhotoPool(recipe.photos))
-    recording = worlds.recording(0)
-    (view,) = recording
-    truth = recording.baseline * view.frame.camera.fx / view.depth
+def test_pairs_are_of_worlds_and_of_planes_by_turns(
+    recipe: DispNetRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worlds = [
+        {
+            'left': np.full((64, 128, 3), 30 + i, np.uint8),
+            'right': np.full((64, 128, 3), 60, np.uint8),
+            'inverse': np.full((2, 64, 128), 0.25, np.float16),
+            'baseline': np.float32(0.5),
+        }
+        for i in range(2)
+    ]
+    monkeypatch.setattr(dispnet, 'renewed_of_worlds', lambda *_, **__: worlds)
     samples = recipe.samples(0)
-    world, plane = samples[0], samples[1]
-    assert np.array_equal(world['left'], view.frame.image.transpose(2, 0, 1))
-    near = truth > 0.5  # the sky is learned to be at 200 m
-    np.testing.assert_allclose(world['disparity'][near], truth[near], rtol=2e-3)
-    alone = replace(recipe, worlds_every=0).samples(0)[1]
-    assert np.array_equal(plane['left'], alone['left'])
+    for number in range(2):
+        world, plane = samples[2 * number], samples[2 * number + 1]
+        assert (world['left'] == 30 + number).all()
+        assert (world['disparity'] == 0.25 * 0.5 * 128).all()
+        alone = replace(recipe, worlds_every=0).samples(0)[2 * number + 1]
+        assert np.array_equal(plane['left'], alone['left'])
 
 
 def test_a_zoomed_pair_has_larger_disparities(recipe: DispNetRecipe) -> None:

@@ -21,7 +21,7 @@ def new_depths(
 ) -> tuple[Matrix, Matrix, Mask]:
     """Return inverse depths of new points, their deviations, and which were measured.
 
-    What was not is guessed: as its neighbours in the picture, else as all others.
+    What was not is guessed: as its neighbours in the picture, landmarks or measured points.
 
     Args:
         window: The landmarks.
@@ -35,15 +35,15 @@ def new_depths(
         ``(M,)`` 1/unit, ``(M,)`` standard deviations, ``(M,)`` bool.
     """
     given, given_stddev = points.inverse_depth[new], points.inverse_stddev[new]
-    known = agree.only(known_depths(window, agree.rows)) if len(agree) else agree
-    inverse_depth = np.full(len(given), 1 / guess)
-    if len(known) >= FEWEST:
-        inverse = 1 / np.maximum(window.depths_in(pose, known.rows), 1e-3)
-        near = cKDTree(known.pixels).query(points.pixels[new], k=3)[1]
-        inverse_depth = np.median(inverse[near], axis=1)
     there = np.isfinite(given)
-    if len(known) < FEWEST <= np.count_nonzero(there):
-        inverse_depth[:] = np.median(given[there])
+    known = agree.only(known_depths(window, agree.rows)) if len(agree) else agree
+    pixels = np.concatenate((known.pixels, points.pixels[new][there]))
+    inverse_depth = np.full(len(given), 1 / guess)
+    if len(pixels) >= FEWEST:
+        seen = window.depths_in(pose, known.rows) if len(known) else np.empty(0)
+        inverse = 1 / np.maximum(seen, 1e-3)
+        near = cKDTree(pixels).query(points.pixels[new], k=3)[1]
+        inverse_depth = np.median(np.concatenate((inverse, given[there]))[near], axis=1)
     return (
         np.where(there, given, inverse_depth),
         np.where(there, given_stddev, GUESSED * inverse_depth),

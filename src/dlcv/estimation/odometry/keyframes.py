@@ -26,6 +26,7 @@ class Keyframe:
         number: Of the picture, rising.
         window_from_camera: ``(4, 4)`` its pose.
         grey: ``(H, W)`` its pixels.
+        flat: ``(H, W)`` the same for patches; see `Points`.
         landmarks: ``(M,)`` names of the landmarks seen in it, rising.
         xy: ``(M, 2)`` where, as x/z and y/z.
         stddev: ``(M,)`` how exactly.
@@ -35,6 +36,7 @@ class Keyframe:
     number: int
     window_from_camera: Matrix
     grey: ByteImage
+    flat: ByteImage
     landmarks: Indices
     xy: Matrix
     stddev: Matrix
@@ -121,6 +123,7 @@ class Keyframes:
                 number=points.number,
                 window_from_camera=window_from_camera.copy(),
                 grey=points.grey,
+                flat=points.flat,
                 landmarks=np.concatenate((self.landmarks.name[seen.rows[order]], names)),
                 xy=np.concatenate((seen.xy[order], fresh.xy)),
                 stddev=np.concatenate((seen.stddev[order], exact)),

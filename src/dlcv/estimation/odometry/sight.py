@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.estimation.odometry.disparity import stereo_depths
+from dlcv.estimation.odometry.flat import flat
 from dlcv.estimation.odometry.metre import Metre, depths_at, inverse_depths
 from dlcv.estimation.odometry.scale import ScaleSource
 from dlcv.estimation.odometry.view import Points
@@ -42,10 +43,12 @@ def look(
     """
     pixels, descriptors = _chosen(keypoints, aids, limit)
     unknown = np.full(len(pixels), np.nan)
+    picture = grey(frame.image)
     points = Points(
         number=number,
         stamp_ns=frame.stamp_ns,
-        grey=grey(frame.image),
+        grey=picture,
+        flat=flat(picture),
         camera=camera,
         pixels=pixels,
         descriptors=descriptors,
@@ -53,8 +56,8 @@ def look(
         inverse_stddev=unknown,
     )
     if aids.right is not None and aids.baseline > 0 and metre.allowed('stereo'):
-        right = grey(aids.right.image)
-        inverse, stddev = stereo_depths(points.grey, right, pixels, camera.fx, aids.baseline)
+        right = flat(grey(aids.right.image))
+        inverse, stddev = stereo_depths(points.flat, right, pixels, camera.fx, aids.baseline)
         return _measured(points, metre, 'stereo', inverse, stddev), unknown
     if aids.depth is None or aids.depth.depth is None:
         return points, unknown

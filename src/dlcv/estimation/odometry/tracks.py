@@ -83,8 +83,8 @@ def found_again(
     recent = np.flatnonzero(marks.last_seen[rows] == last.number)
     now = None if expected is None else expected.window_from_camera
     before = None if expected is None else expected.window_from_last
-    grey, start = turned(last.grey, marks.pixels[rows[recent]], points.camera, before, now)
-    pixels[recent], good = fitted(grey, points.grey, start, pixels[recent], _AWAY)
+    flat, start = turned(last.flat, marks.pixels[rows[recent]], points.camera, before, now)
+    pixels[recent], good = fitted(flat, points.flat, start, pixels[recent], _AWAY)
     links[recent[good]] = marks.links[rows[recent[good]]] + 1
     anchors = window.anchors_of(rows)
     for number, frame in enumerate(window.frames):  # the anchor's own patch does not wander
@@ -92,8 +92,8 @@ def found_again(
             continue
         of = np.flatnonzero((anchors == number) & (links < _LOOSE))
         before = frame.window_from_camera
-        grey, start = turned(frame.grey, marks.origin[rows[of]], points.camera, before, now)
-        moved, good = fitted(grey, points.grey, start, pixels[of], _WANDERED)
+        flat, start = turned(frame.flat, marks.origin[rows[of]], points.camera, before, now)
+        moved, good = fitted(flat, points.flat, start, pixels[of], _WANDERED)
         pixels[of[good]] = moved[good]
         links[of[good]] = 1
     fine = links < _LOOSE

@@ -20,6 +20,7 @@ class Points:
         number: Of the picture, rising by one.
         stamp_ns: Its time.
         grey: ``(H, W)`` its pixels.
+        flat: ``(H, W)`` the same, for patches to be fitted to; see `dlcv.estimation.odometry.flat`.
         camera: What took it.
         pixels: ``(N, 2)`` float32 where the points were detected.
         descriptors: ``(N, D)`` float32.
@@ -33,6 +34,7 @@ class Points:
     number: int
     stamp_ns: int
     grey: ByteImage
+    flat: ByteImage
     camera: Camera
     pixels: FloatArray
     descriptors: FloatArray

@@ -7,6 +7,7 @@ of them, each as exactly as it is known, and what could be a chance is refused.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -95,7 +96,7 @@ class Localizer:
         keypoints: Keypoints,
         camera: Camera,
         looks: FloatArray,
-        near: FloatArray | None = None,
+        near: Sequence[FloatArray] = (),
         skip: int = 0,
     ) -> Located:
         """Find a picture.
@@ -104,8 +105,8 @@ class Localizer:
             keypoints: Of it.
             camera: What took it.
             looks: ``(P,)`` what it looks like as a whole, by what described the map's.
-            near: ``(4, 4)`` map_from_camera where it is believed to be: landmarks are looked for
-                where they must be then, so that fewer make it sure; None for anywhere.
+            near: ``(4, 4)`` map_from_camera each where it may be: landmarks are looked for where
+                they must be then, so that fewer make it sure.
             skip: So many of the likeliest places are passed over.
         """
         if not len(self.place):
@@ -118,8 +119,8 @@ class Localizer:
         picture = _picture(keypoints, camera, looks)
         settings = self.settings
         first = replace(settings, inliers=round(_FIRST * settings.inliers))
-        if near is not None:
-            expected = self._near(picture, np.asarray(near, np.float64))
+        for guess in near:
+            expected = self._near(picture, np.asarray(guess, np.float64))
             if expected.map_from_camera is not None:
                 return expected
         found: list[tuple[int, Found]] = []

@@ -20,6 +20,7 @@ from dlcv.types import Camera, DepthMap, Frame
 
 INFO, RIGHT, RIGHT_INFO = 'camera_info', 'right/image', 'right/camera_info'
 DISPARITY = '~/disparity'
+EVER_NS = 2**62  # a calibration holds whenever it was said
 USUAL_NS = 100_000_000  # time between two pictures of which there was only one yet
 
 
@@ -50,6 +51,8 @@ class StereoTask(Task[StereoParameters, DepthMap]):
         within = min(round(1e9 * p.sync_tolerance), every // 2)
         until = monotonic() + p.sync_patience
         self._right = self.beside.moment(RIGHT, at, within, every, until, hoped=last is None)
+        if self._right is not None and self.beside.latest(RIGHT_INFO) is None:
+            self.beside.moment(RIGHT_INFO, at, EVER_NS, every, until, hoped=True)
         self._last_ns = at
 
     def infer(self, frame: Frame) -> DepthMap | None:
