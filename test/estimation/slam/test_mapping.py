@@ -11,6 +11,7 @@ from dlcv.estimation.slam.closing import Closing
 from dlcv.estimation.slam.files import load_place, save_place
 from dlcv.estimation.slam.loops import LoopSettings, find
 from dlcv.estimation.slam.mapping import Mapper, MapSettings
+from dlcv.estimation.slam.place import PlaceMap
 from dlcv.estimation.slam.points import every_landmark, located
 
 
@@ -132,3 +133,20 @@ def test_poses_that_were_measured_stay_and_loops_only_merge_what_is_seen(lab):
     odometry = np.stack([one.odom_from_camera for one in place.keyframes])
     assert np.allclose(place.poses, odometry, atol=1e-9)
     assert np.count_nonzero(place.landmarks.sightings > 8) > 50
+
+
+def test_a_direction_of_which_nothing_is_known_is_not_lost_beside_one_that_is_known_well(lab):
+    frame = lab.mapper.place.keyframes[0]
+    sharp = replace(frame.camera, fx=2.0**33, fy=2.0**33, cx=0.0, cy=0.0)
+    one = replace(
+        frame,
+        camera=sharp,
+        xy=np.array(((2.0**32, 2.0**31),), np.float32),  # whole powers of two: nothing is rounded
+        codes=frame.codes[:1],
+        inverse_depth=np.array((0.5,), np.float32),
+        inverse_stddev=np.array((1e12,), np.float32),
+        landmark=np.zeros(1, np.int64),
+    )
+    place = PlaceMap()
+    place.add(one, np.eye(4))
+    assert np.isfinite(located(place, np.array([0])).points).all()

@@ -30,6 +30,7 @@ _STEPS = 5
 _CHUNK = 50_000  # landmarks that are located together, of a few sightings each
 _SURE = 0.3  # of its depth, that a landmark may be off by to be one
 _LEAST = 1e-9  # information that keeps what is unknown from being singular
+_ROUNDING = 1e-12  # share of the information that counts as none
 _NEAREST = 0.05  # metres before a camera
 _PIXELS = 4.0  # by which a point may be off where the map says it is
 _RATIO = 0.9  # of distances to the nearest and the second nearest descriptor
@@ -170,7 +171,9 @@ def located(place: PlaceMap, keyframes: Indices, only: Indices | None = None) ->
         information = _summed(
             seen.landmark, (slope * weight[:, None, None]).swapaxes(1, 2) @ slope, count
         )
-        information += _LEAST * np.eye(3)
+        # beside a direction that is known very well another would be lost in rounding
+        least = _LEAST + _ROUNDING * np.trace(information, axis1=1, axis2=2)
+        information += least[:, None, None] * np.eye(3)
         if step == _STEPS:
             break
         pull = np.einsum('mki,mk,m->mi', slope, error, weight)
