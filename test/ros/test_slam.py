@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from tf2_msgs.msg import TFMessage
 from dlcv.estimation.slam.files import load_place
 from dlcv.geometry.frames import BODY_FROM_OPTICAL, TransformBuffer
 from dlcv.interface import messages
+from dlcv.ros.exchange import Exchange
 from dlcv.ros.nodes.slam import SlamNode
 from dlcv.ros.qos import profile
 from dlcv.ros.vocabulary import COMPOSER
@@ -38,6 +40,25 @@ def _body(step: float, begin: float = 0.0) -> Any:
     return pose
 
 
+def _seen(stamp: int, step: float) -> Keypoints:
+    """Return what the camera sees after some steps."""
+    pose = _body(step) @ BODY_FROM_OPTICAL
+    seen = (POINTS - pose[:3, 3]) @ pose[:3, :3]
+    xy = seen[:, :2] / seen[:, 2:] * CAMERA.fx + (CAMERA.cx, CAMERA.cy)
+    inside = ((xy > 0) & (xy < (159, 119))).all(axis=1)
+    return Keypoints(
+        stamp_ns=stamp,
+        xy=xy[inside].astype(np.float32),
+        scores=np.ones(int(inside.sum()), np.float32),
+        descriptors=LOOKS[inside],
+    )
+
+
+def _odometry(stamp: int, step: float, begin: float = 0.0) -> Any:
+    small, header = 1e-6 * np.eye(6), COMPOSER.header(stamp, 'odom')
+    return COMPOSER.odometry(header, 'base_link', _body(step, begin), small, np.zeros(6), small)
+
+
 class Walk:
     """Shows a node images of a walk aside, each after its odometry."""
 
@@ -50,29 +71,18 @@ class Walk:
         self.infos = ros.hears(node, '~/info')
 
     def keypoints(self, frame: Frame) -> Keypoints:
-        pose = _body(self.steps[frame.stamp_ns]) @ BODY_FROM_OPTICAL
-        seen = (POINTS - pose[:3, 3]) @ pose[:3, :3]
-        xy = seen[:, :2] / seen[:, 2:] * CAMERA.fx + (CAMERA.cx, CAMERA.cy)
-        inside = ((xy > 0) & (xy < (159, 119))).all(axis=1)
-        return Keypoints(
-            stamp_ns=frame.stamp_ns,
-            xy=xy[inside].astype(np.float32),
-            scores=np.ones(int(inside.sum()), np.float32),
-            descriptors=LOOKS[inside],
-        )
+        return _seen(frame.stamp_ns, self.steps[frame.stamp_ns])
 
     def show(self, *steps: float) -> None:
         for step in steps:
             stamp = self.ros.start_ns + (self.first + len(self.steps)) * 10**8
             self.steps[stamp] = step
-            small = 1e-6 * np.eye(6)
-            odom = _body(step, self.begin)
-            header = COMPOSER.header(stamp, 'odom')
-            message = COMPOSER.odometry(header, 'base_link', odom, small, np.zeros(6), small)
+            message = _odometry(stamp, step, self.begin)
+            odom = COMPOSER.transform(message.header, 'base_link', _body(step, self.begin))
             kept = self.node.task.beside._streams['odometry'].kept
             count = len(kept)
             self.odometry.publish(message)
-            self.tf.publish(TFMessage(transforms=[COMPOSER.transform(header, 'base_link', odom)]))
+            self.tf.publish(TFMessage(transforms=[odom]))
             self.ros.until(lambda: len(kept) > count, 'the odometry')  # noqa: B023
             told = len(self.infos)
             self.ros.show(self.first + len(self.steps) - 1, size=(160, 120), camera=CAMERA)
@@ -139,6 +149,18 @@ def test_the_transform_has_no_gap_without_images_and_odometry_is_left_alone(
     assert {(m.header.frame_id, m.child_frame_id) for m in steady()} == {('map', 'odom')}
     stamps = [messages.stamp_ns(m.header.stamp) for m in steady()]
     assert stamps == sorted(stamps)
+
+
+def test_odometry_of_the_same_process_comes_by_reference(ros: Any, with_fake: Any) -> None:
+    exchange = Exchange()
+    exchange.offer('/odometry')
+    node = _run(ros, lambda cls: partial(with_fake(cls), exchange=exchange))
+    node.estimator.answer = lambda frame: _seen(frame.stamp_ns, 0)
+    poses = ros.hears(node, '~/pose')
+    exchange.hand('/odometry', _odometry(ros.start_ns, 0))
+    ros.show(0, size=(160, 120), camera=CAMERA)
+    ros.until(lambda: poses, 'a pose')
+    assert ros.peer.count_subscribers('/odometry') == 0
 
 
 def test_services_pause_load_and_forget(ros: Any, with_fake: Any, tmp_path: Any) -> None:

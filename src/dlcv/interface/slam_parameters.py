@@ -65,8 +65,10 @@ class SlamParameters(CommonParameters):
         2, 'Keyframes in a row that must look like places near each other.', low=1, high=20
     )
     localization_inliers: int = parameter(
-        40, 'Landmarks that must agree on where a picture is in the map.', low=10, high=1000
-    )
+        60,
+        'Landmarks that must agree on where a picture is in the map; half where it is expected.',
+        low=10, high=1000,
+    )  # fmt: skip
     localization_rate: float = parameter(
         2.0, 'Most fixes in a second while nothing is mapped; more while the robot is not found.',
         'Hz', low=0.05, high=30,

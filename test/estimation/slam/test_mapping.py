@@ -119,3 +119,16 @@ def test_landmarks_are_where_they_are_however_many_are_located_at_a_time(lab):
     assert len(whole) > 500
     for one in ('name', 'points', 'covariance', 'sightings'):
         assert np.array_equal(getattr(some, one), getattr(whole, one)), one
+
+
+def test_poses_that_were_measured_stay_and_loops_only_merge_what_is_seen(lab):
+    rng = np.random.default_rng(4)
+    given = lab.truth.copy()
+    given[:, :3, 3] += rng.normal(0, 0.004, (len(given), 3))
+    mapper = Mapper(MapSettings(held=True))
+    lab.mapped(lab.scene, lab.truth, given, lab.covariance, mapper)
+    place = mapper.place
+    assert len(place.loops) >= 5
+    odometry = np.stack([one.odom_from_camera for one in place.keyframes])
+    assert np.allclose(place.poses, odometry, atol=1e-9)
+    assert np.count_nonzero(place.landmarks.sightings > 8) > 50

@@ -22,10 +22,10 @@ from dlcv.estimation.slam.loops import (
     agreed,
     edge_of,
     find,
-    merge,
     same,
 )
 from dlcv.estimation.slam.place import Edge, EdgeTable, Landmarks, PlaceMap
+from dlcv.estimation.slam.unite import merge
 from dlcv.geometry.frames import inverse
 from dlcv.geometry.trajectory import scaled
 

@@ -41,6 +41,8 @@ class LocateSettings(Guards):
     Attributes:
         common: Share of the landmarks' distance by which all of them are off together, as the
             keyframes are that saw them; what their agreement cannot tell.
+        vague: Deviation of the position by the landmarks that agree, as a share of their distance,
+            at most: chance agreements are of few things that fix no pose.
     """
 
     candidates: int = 4
@@ -49,6 +51,7 @@ class LocateSettings(Guards):
     share: float = 0.25
     area: float = 0.1
     common: float = 0.004
+    vague: float = 0.012
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -138,12 +141,15 @@ class Localizer:
                 reason=f'two places look like it: {len(best.own)} landmarks agree on one, '
                 f'{rival} on another'
             )
-        return self._refined(keyframe, self._pose(keyframe, best), picture, settings.inliers)
+        return self._refined(
+            keyframe, self._pose(keyframe, best), picture, settings.inliers, settings.vague
+        )
 
     def _near(self, picture: Keyframe, start: Matrix) -> Located:
         """Find a picture where it is believed to be."""
         fewest = max(FEWEST, round(_EXPECTED * self.settings.inliers))
-        return self._refined(int(self._nearest(start)[0]), start, picture, fewest)
+        vague = self.settings.vague / _EXPECTED**2
+        return self._refined(int(self._nearest(start)[0]), start, picture, fewest, vague)
 
     def _agree(self, one: int, first: Found, other: int, second: Found) -> bool:
         poses = [self._pose(k, f) for k, f in ((one, first), (other, second))]
@@ -153,7 +159,9 @@ class Localizer:
         motion = scaled(found.motion, np.exp(self.place.log_scale[keyframe]))
         return np.asarray(self.place.poses[keyframe] @ motion)
 
-    def _refined(self, keyframe: int, start: Matrix, picture: Keyframe, fewest: int) -> Located:
+    def _refined(
+        self, keyframe: int, start: Matrix, picture: Keyframe, fewest: int, most_vague: float
+    ) -> Located:
         """Fit the pose to the landmarks of all keyframes around."""
         place, s = self.place, self.settings
         marks, codes = self._around(start)
@@ -192,7 +200,19 @@ class Localizer:
                 f'{s.area:.0%} are needed',
             )
         away = float(np.median(points[refined.inliers, 2]))
-        shared = np.repeat((s.common * away, s.common), 3)
+        vague = float(np.sqrt(np.trace(refined.stated[:3, :3]))) / away
+        if vague > most_vague:
+            return Located(
+                keyframe=keyframe,
+                inliers=agree,
+                matches=len(b),
+                area=area,
+                reason=f'{agree} landmarks agree on a position to {vague:.1%} of their distance; '
+                f'{most_vague:.1%} are needed',
+            )
+        # what is farther off than keypoints are is so together, as poses of the map are
+        common = s.common * (noise / NOISE) ** 2
+        shared = np.repeat((common * away, common), 3)
         return Located(
             map_from_camera=refined.odom_from_camera,
             covariance=refined.stated + np.diag(np.square(shared)),

@@ -130,6 +130,7 @@ class PlaceMap:
         trusted: For each edge, whether the graph believes it.
         landmarks: What they see.
         named: How many landmarks were named so far.
+        head: Bytes of a weight file of scene coordinates of the place; empty for none.
     """
 
     frame: str = 'map'
@@ -143,6 +144,7 @@ class PlaceMap:
     trusted: list[bool] = field(default_factory=list)
     landmarks: Landmarks = field(default_factory=Landmarks.none)
     named: int = 0
+    head: bytes = b''
 
     def __len__(self) -> int:
         return len(self.keyframes)
