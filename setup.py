@@ -16,6 +16,7 @@ JAZZY = (  # the wheels of ROS 2 Jazzy; where ROS is installed these are there a
     'ros-rosgraph-msgs==2.0.3',
     'ros-sensor-msgs==5.3.6',
     'ros-std-srvs==5.3.6',
+    'ros-stereo-msgs==5.3.6',
     'ros-visualization-msgs==5.3.6',
 )
 # what pip installs is a wheel, which gets its own `dlcv` from the entry point

@@ -37,7 +37,8 @@ FILE = ROOT / 'launch/vo.launch.py'
 REPLAY = ROOT / 'launch/replay.launch.py'
 CASES = {
     'nothing': {},
-    'all nodes': {'nodes': ','.join(NODES)},
+    'all nodes': {'nodes': ','.join(name for name in NODES if name != 'stereo')},
+    'a stereo pair': {'stereo': 'true', 'right_image_topic': '/right/image_rect'},
     'another robot': {
         'namespace': 'robot', 'camera': '/front', 'device': 'cpu', 'base_frame': '007',
         'log_level': 'debug', 'params_file': str(ROOT / 'config/demo.yaml'),

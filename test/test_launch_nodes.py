@@ -69,12 +69,13 @@ PARAMS = """
 """
 NAMESPACE = 'launched'
 SIZE = (128, 256)  # height, width
-PATIENCE = 150.0  # seconds: six networks on whatever machine this is
+PATIENCE = 150.0  # seconds: seven networks on whatever machine this is
+MORE = {'map'}  # outputs that need more than a camera
 
 
 def arguments() -> dict[str, str]:
     return {
-        'nodes': ','.join(NODES),
+        'nodes': ','.join(name for name in NODES if name != 'stereo'),  # it or monodepth
         'namespace': NAMESPACE,
         'params_file': os.environ['DLCV_TEST_PARAMS'],
         'device': 'cpu',
@@ -125,7 +126,12 @@ class TestOutputs(unittest.TestCase):
         )
         cls.sent: set[int] = set()
         cls.heard: dict[str, set[int]] = {}
-        cls.ears = [cls.listen(start, t) for start in cls.nodes for t in start.spec.outputs]
+        cls.ears = [
+            cls.listen(start, topic)
+            for start in cls.nodes
+            for topic in start.spec.outputs
+            if topic.name not in MORE
+        ]
 
     @classmethod
     def tearDownClass(cls):
@@ -186,7 +192,7 @@ class TestOutputs(unittest.TestCase):
         assert undated <= {'/diagnostics', '/tf'}
 
     def test_resets_are_answered(self):
-        for name in NODES:
+        for name in (start.spec.name for start in self.nodes):
             client = self.node.create_client(Trigger, f'{name}/reset')
             self.spin_until(client.service_is_ready, lambda name=name: f'{name}/reset')
             answer = client.call_async(Trigger.Request())

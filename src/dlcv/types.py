@@ -213,6 +213,7 @@ class DepthMap:
             -inf nearer than the minimum (REP 117). None when the camera is unknown.
         confidence: ``(H, W)`` float32 in [0, 1], when it was asked for.
         camera: Intrinsics of the rectified image, when known.
+        baseline: Metres between the two cameras whose disparity it is; 0 for one camera.
         reason: Why no depth is known anywhere, in words for a person; empty where some is.
     """
 
@@ -221,6 +222,7 @@ class DepthMap:
     depth: FloatArray | None = None
     confidence: FloatArray | None = None
     camera: Camera | None = None
+    baseline: float = 0.0
     reason: str = ''
 
 
@@ -438,6 +440,30 @@ class FlowPair:
     second: ByteImage
     flow: FloatArray
     backward: FloatArray | None = None
+    occluded: npt.NDArray[np.bool_] | None = None
+    name: str = ''
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class StereoPair:
+    """Two rectified pictures and the true disparity between them.
+
+    Attributes:
+        left: ``(H, W, 3)`` uint8 RGB.
+        right: The same of the right camera.
+        disparity: ``(H, W)`` float32 pixels: the point at x in ``left`` is at x - disparity in
+            ``right``; NaN where unknown.
+        right_disparity: The same on the pixels of ``right``, whose point is at x + disparity in
+            ``left``; when known.
+        occluded: ``(H, W)`` bool; pixels of ``left`` whose point ``right`` does not show. When
+            known.
+        name: Where the pair comes from, for tables and messages.
+    """
+
+    left: ByteImage
+    right: ByteImage
+    disparity: FloatArray
+    right_disparity: FloatArray | None = None
     occluded: npt.NDArray[np.bool_] | None = None
     name: str = ''
 

@@ -102,7 +102,8 @@ def test_arguments_reach_the_nodes_that_have_them():
 
 
 def test_all_nodes_listen_to_the_camera():
-    for node in plan(camera='/front', nodes=','.join(NODES)).nodes:
+    for name in NODES:
+        (node,) = plan(camera='/front', nodes=name).nodes
         assert node.resolve('image') == '/front/image_raw'
         assert node.resolve('image/compressed') == '/front/image_raw/compressed'
         assert node.resolve('camera_info') == '/front/camera_info'

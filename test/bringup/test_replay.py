@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dlcv.bringup.replay import ARGUMENTS, options_of
+from dlcv.bringup.replay import ARGUMENTS, changes, options_of
 from dlcv.interface.arguments import LaunchError
 
 
@@ -42,3 +42,11 @@ def test_nonsense_is_refused(given, message):
 
 def test_switches_may_have_capitals():
     assert options(bag='drive.mcap', peak='True').peak
+
+
+def test_slam_is_replayed_to_the_same_map_each_time():
+    assert changes('lock-step', 'slam') == {
+        'use_sim_time': True, 'diagnostic_period': 1.0, 'image_qos': 'default',
+        'max_input_age': 0.0, 'lockstep': True, 'keypoints': 'own', 'odometry_patience': 5.0,
+    }  # fmt: skip
+    assert 'lockstep' not in changes('real-time', 'slam')

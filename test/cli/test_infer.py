@@ -17,6 +17,7 @@ from dlcv.cli.main import CommandError, main
 from dlcv.estimation.places import PlaceIndex
 from dlcv.geometry.camera import read_camera, write_camera
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig
+from dlcv.networks.dispnet import DispNet, DispNetConfig
 from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
 from dlcv.networks.flownet import FlowNet, FlowNetConfig
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig
@@ -38,6 +39,8 @@ def tiny(name):
             return FlowNet(FlowNetConfig(width=0.0625))
         case 'monodepth':
             return Monodepth(MonodepthConfig(width=0.0625, input_size=(128, 128)))
+        case 'stereo':
+            return DispNet(DispNetConfig(width=0.0625, max_disparity=32, spread=True))
         case 'deepvo':
             network = DeepVO(DeepVOConfig(input_size=(64, 96), width=0.0625, memory=8))
             torch.nn.init.normal_(network.linear.weight, std=1e-3)  # a motion that is believed
@@ -141,6 +144,29 @@ def test_monodepth_without_a_camera_says_what_is_missing(infer, capsys):
     assert code == 0
     assert shapes(arrays) == {'disparity': (2, HEIGHT, WIDTH)}
     assert 'no --camera: disparity only, no depth in metres' in capsys.readouterr().err
+
+
+def test_stereo(infer, capsys):
+    rectified = ('--rectified', '--baseline', 0.2, '--confidence')
+    code, arrays, pictures = infer('stereo', *rectified, count=2)
+    assert code == 0
+    assert shapes(arrays) == dict.fromkeys(('disparity', 'depth', 'confidence'), (HEIGHT, WIDTH))
+    finite = np.isfinite(arrays['depth'])
+    depth = 80 * 0.2 / arrays['disparity']
+    np.testing.assert_allclose(arrays['depth'][finite], depth[finite], rtol=1e-4)
+    assert 'px in the median, depth' in capsys.readouterr().out
+    assert len(pictures) == 1
+
+
+def test_stereo_says_what_it_lacks(infer, capsys):
+    assert infer('stereo', count=3)[0] == 2
+    assert 'as many right images as left ones, got 3' in capsys.readouterr().err
+    assert infer('stereo', count=2)[0] == 2
+    assert 'stereo needs rectified images' in capsys.readouterr().err
+    code, arrays, _ = infer('stereo', count=2, camera=False)
+    assert code == 0
+    assert set(arrays) == {'disparity'}
+    assert 'no --camera with --baseline: disparity only' in capsys.readouterr().err
 
 
 def test_deepvo(infer, capsys):
@@ -305,6 +331,7 @@ def test_every_option_is_a_setting_of_its_estimator():
     from dlcv.estimation import flownet as flow
     from dlcv.estimation import monodepth as depth
     from dlcv.estimation import netvlad as places
+    from dlcv.estimation import stereo
     from dlcv.estimation import superpoint as features
     from dlcv.estimation import visual_odometry as geometry
 
@@ -312,6 +339,7 @@ def test_every_option_is_a_setting_of_its_estimator():
         'superpoint': features.FeatureSettings,
         'flownet': flow.FlowSettings,
         'monodepth': depth.DepthSettings,
+        'stereo': stereo.StereoSettings,
         'visual_odometry': geometry.VisualOdometrySettings,
         'deepvo': odometry.OdometrySettings,
         'dsac': relocalization.RelocalizationSettings,

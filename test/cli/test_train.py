@@ -25,7 +25,7 @@ pytest.importorskip('lightning_fabric', reason='lightning-fabric is not installe
 
 ONE_OF_EACH = (  # others vary these
     'magicpoint', 'superpoint', 'flownet_s', 'flownet_c', 'unflow', 'monodepth', 'sfmlearner',
-    'deepvo', 'ace_encoder', 'deep_fundamental', 'netvlad',
+    'deepvo', 'ace_encoder', 'deep_fundamental', 'netvlad', 'dispnet',
 )  # fmt: skip
 
 FURTHER = ('deepvo_still', 'flownet_s_long', 'flownet_c_long', 'superpoint_wide')
@@ -92,7 +92,7 @@ def weights_of(folder):
 
 def _costly(name):
     """Leave those that take ten seconds and more to the nightly run."""
-    costly = name in ('deepvo', 'sfmlearner', 'monodepth', 'netvlad')
+    costly = name in ('deepvo', 'sfmlearner', 'monodepth', 'netvlad', 'dispnet')
     return pytest.param(name, marks=pytest.mark.slow) if costly else name
 
 

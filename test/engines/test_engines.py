@@ -21,6 +21,7 @@ from dlcv.engines import (
 )
 from dlcv.engines.quantised import Quantised, measure
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig, codes
+from dlcv.networks.dispnet import DispNet, DispNetConfig
 from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
 from dlcv.networks.flownet import FlowNet, FlowNetConfig, finest_flow
 from dlcv.networks.layers.folding import optimise
@@ -42,6 +43,10 @@ PARTS = {
     'monodepth': lambda: (
         Part(Monodepth(MonodepthConfig(width=0.0625, input_size=(128, 128))), finest_disparity),
         ((2, 3, 128, 128),),
+    ),
+    'dispnet': lambda: (
+        Part(DispNet(DispNetConfig(width=0.0625, max_disparity=32, spread=True, refines=True))),
+        ((2, 3, 64, 128), (2, 3, 64, 128)),
     ),
     'deepvo': lambda: (
         Part(DeepVO(DeepVOConfig(input_size=(64, 96), width=0.0625, memory=8)), codes),

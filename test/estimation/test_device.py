@@ -78,3 +78,27 @@ def test_read_only_and_cut_out_pictures_are_taken_without_being_changed():
     image.flags.writeable = False
     tensor = dev.to_tensor(image[:, ::-2], CPU)
     np.testing.assert_allclose(tensor[0, 1].numpy() * 255, image[:, ::-2, 1], atol=1e-4)
+
+
+def test_a_picture_waits_until_the_one_before_has_arrived(monkeypatch):
+    """As on a GPU, whose memory and events are ordinary ones here."""
+    said = []
+
+    class Event:
+        def record(self):
+            said.append('sent')
+
+        def synchronize(self):
+            said.append('waited')
+
+    monkeypatch.setattr(dev.torch.cuda, 'Event', Event)
+    plain = torch.empty_like
+    monkeypatch.setattr(dev.torch, 'empty_like', lambda x, pin_memory: plain(x))
+    staging = dev.Staging(torch.device('cpu'))
+    picture = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    first = dev.to_tensor(picture, torch.device('cpu'), staging=staging)
+    assert said == ['sent']
+    second = dev.to_tensor(picture + 1, torch.device('cpu'), staging=staging)
+    assert said == ['sent', 'waited', 'sent']
+    torch.testing.assert_close(first[0, :, 0, 1], torch.tensor([3.0, 4, 5]) / 255)
+    torch.testing.assert_close(second[0, :, 0, 1], torch.tensor([4.0, 5, 6]) / 255)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from dlcv.interface import launch
 from dlcv.interface.arguments import ARGUMENTS, LaunchError, checked
 from dlcv.interface.nodes import NODES
+from dlcv.interface.share import share_file
 
 
 def test_every_argument_is_described_and_its_default_allowed():
@@ -24,6 +26,31 @@ def test_dsac_starts_with_a_map_only():
 def test_an_unknown_node_is_answered_with_the_known():
     with pytest.raises(LaunchError, match="no node 'orb'; there are superpoint, flownet"):
         launch.selected('orb', '')
+
+
+def test_stereo_takes_the_place_of_monodepth():
+    names = [n.name for n in launch.selected('', '', stereo=True)]
+    assert 'stereo' in names
+    assert 'monodepth' not in names
+    asked = [n.name for n in launch.selected('visual_odometry', '', stereo=True)]
+    assert asked == ['visual_odometry', 'stereo']
+    with pytest.raises(LaunchError, match='both publish depth/image_rect; name one of them'):
+        launch.selected('monodepth,stereo', '')
+
+
+def test_visual_odometry_takes_the_depth_of_stereo():
+    values = {'stereo': 'true', 'right_image_topic': 'right/image_rect'}
+    odometry, stereo = NODES['visual_odometry'], NODES['stereo']
+    set_by = launch.overrides(odometry, values)
+    settings = odometry.parameters(**set_by)
+    assert (settings.depth_source, settings.scale_source) == ('stereo', 'depth')
+    names = dict(launch.remappings(odometry, values, settings))
+    assert names['depth/image'] == stereo.answer
+    names = dict(launch.remappings(stereo, values))
+    assert names['right/image'] == 'right/image_rect'
+    assert names['right/camera_info'] == 'right/camera_info'
+    camera = launch.overrides(odometry, {**values, 'depth_topic': 'tof/depth'})
+    assert camera['depth_source'] == 'camera'
 
 
 def test_only_parameters_that_a_node_has_are_set():
@@ -155,6 +182,16 @@ def test_the_height_of_the_camera_is_a_number():
         checked(ARGUMENTS, {'camera_height': 'tall'})
 
 
+@pytest.mark.parametrize('localize_only', [True, False])
+def test_a_map_that_is_named_is_written_unless_it_is_only_looked_at(localize_only):
+    given = launch.overrides(
+        NODES['slam'], {'map': 'a.safetensors', 'localize_only': str(localize_only).lower()}
+    )
+    assert given['map_file'] == 'a.safetensors'
+    assert given['save_on_exit'] is not localize_only
+    assert 'save_on_exit' not in launch.overrides(NODES['slam'], {})
+
+
 def test_slam_goes_by_the_odometry_that_is_started_wherever_that_goes():
     spec = NODES['slam']
 
@@ -167,7 +204,31 @@ def test_slam_goes_by_the_odometry_that_is_started_wherever_that_goes():
     assert odometry(nodes='visual_odometry,slam', nav2='true') == 'camera_odom'
     assert odometry(nodes='visual_odometry,slam', odom_topic='/odom') == '/odom'
     assert odometry(nodes='slam', odom_topic='/wheel/odom') == '/wheel/odom'
+    given = launch.overrides(spec, {'nodes': launch.SLAM_NODES, 'stereo': 'true'})
+    assert (given['depth_source'], given['scale_source']) == ('stereo', 'depth')
+    dense = spec.parameters(depth_source='stereo')
+    assert dict(launch.remappings(spec, {}, dense))['depth/image'] == NODES['stereo'].answer
     names = dict(launch.remappings(spec, {'depth_topic': '/d/image', 'imu_topic': '/imu'}))
     assert names['depth/image'] == '/d/image'
     assert names['depth/camera_info'] == '/d/camera_info'
     assert 'imu' not in names
+
+
+def test_the_file_for_nav2_fits_what_slam_publishes():
+    spec, nav2 = NODES['slam'], yaml.safe_load(share_file('config/nav2.yaml').read_text())
+    given = {name: one.get('ros__parameters') for name, one in nav2.items()}
+    whole, near = (nav2[f'{name}_costmap'][f'{name}_costmap']['ros__parameters']
+                   for name in ('global', 'local'))  # fmt: skip
+    p = spec.parameters()
+    assert whole['grid']['map_topic'] in {f'/{topic.name}' for topic in spec.outputs}
+    assert (whole['global_frame'], near['global_frame']) == (p.map_frame, p.odom_frame)
+    assert {whole['robot_base_frame'], near['robot_base_frame']} == {p.base_frame}
+    for one in (whole, near):
+        assert one['transform_tolerance'] > p.transform_tolerance
+        assert set(one['plugins']) <= set(one)
+        seen = one['obstacles']['depth']
+        assert (seen['min_obstacle_height'], seen['max_obstacle_height']) == (
+            p.grid_lowest, p.grid_highest,
+        )  # fmt: skip
+    asked = {one['odom_topic'] for one in given.values() if one and 'odom_topic' in one}
+    assert asked == {'/odom'}

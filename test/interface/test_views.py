@@ -18,6 +18,7 @@ DRAWN = (  # what a person looks at; the rest is for programs, or the same in ot
     '/superpoint/overlay', '/superpoint/keypoints', '/flownet/color', '/depth/color',
     '/visual_odometry/odometry', '/visual_odometry/path', '/visual_odometry/landmarks',
     '/visual_odometry/tracks', '/deepvo/path', '/dsac/pose', '/dsac/hypotheses',
+    '/map', '/slam/path', '/slam/graph', '/slam/landmarks', '/slam/pose',
 )  # fmt: skip
 
 
@@ -60,6 +61,7 @@ def test_the_displays_of_rviz_fit_the_types():
         topic = '/' + display.get('Topic', {}).get('Value', '')
         if topic in OUTPUTS:
             kind = display['Class'].removeprefix('rviz_default_plugins/')
+            kind = {'Map': 'OccupancyGrid'}.get(kind, kind)
             assert OUTPUTS[topic].rpartition('/')[2].startswith(kind), display['Name']
 
 

@@ -1,9 +1,10 @@
-"""What superpoint, flownet and monodepth publish: types, stamps, frames, units."""
+"""What superpoint, flownet, monodepth and stereo publish: types, stamps, frames, units."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,8 +15,10 @@ from dlcv.interface import messages
 from dlcv.interface.nodes import DIAGNOSTICS, HANDLED
 from dlcv.ros.nodes.flownet import FlowNetNode
 from dlcv.ros.nodes.monodepth import MonodepthNode
+from dlcv.ros.nodes.stereo import StereoNode
 from dlcv.ros.nodes.superpoint import SuperPointNode
-from dlcv.types import DepthMap, FlowField, Frame, Keypoints, Matches
+from dlcv.ros.vocabulary import COMPOSER
+from dlcv.types import Camera, DepthMap, FlowField, Frame, Keypoints, Matches
 
 pytestmark = pytest.mark.ros
 SIZE = 66, 48  # a width that 4 does not divide
@@ -204,3 +207,31 @@ def test_the_real_estimator_runs_and_follows_its_parameters(
     ros.until(lambda: heard)
     if cls is SuperPointNode:
         assert heard[-1].width <= 7
+
+
+def test_stereo_joins_two_cameras(ros: Any) -> None:
+    from sensor_msgs.msg import CameraInfo, Image
+
+    node = ros.run(StereoNode, sync_patience=2.0)
+    heard = _outputs(ros, node)
+    right, info = ros.speak(Image, 'right/image'), ros.speak(CameraInfo, 'right/camera_info')
+    size = 128, 64
+    camera = Camera(width=128, height=64, fx=50.0, fy=50.0, cx=64.0, cy=32.0)
+    noise = np.random.default_rng(0).integers(0, 256, (8, 16, 3), np.uint8)
+    soft = np.asarray(cv2.resize(noise, size), np.uint8)
+    for index in range(2):
+        header = COMPOSER.header(ros.start_ns + index * 10**8, 'right_optical')
+        info.publish(COMPOSER.camera_info(header, camera, baseline=0.1))
+        right.publish(COMPOSER.image(header, soft))
+        stamp = ros.show(index, size=size, data=COMPOSER.image(header, soft).data)
+        ros.until(lambda: int(node.health.values()['processed']) == index + 1)  # noqa: B023
+    ros.until(lambda: all(heard.values()), f'all of {list(heard)}')
+    made = heard['~/disparity'][-1]
+    assert messages.stamp_ns(made.header.stamp) == stamp
+    assert made.header.frame_id == 'camera_optical'
+    assert (made.f, made.image.encoding) == (50, '32FC1')
+    assert made.t == pytest.approx(0.1)
+    pixels, depth = _pixels(made.image, 'f4'), _pixels(heard['depth/image_rect'][-1], 'f4')
+    near = np.isfinite(depth)
+    np.testing.assert_allclose(depth[near], 50 * 0.1 / pixels[near], rtol=1e-4)
+    assert node.task.beside.values()['right/image used'] == '2'

@@ -159,7 +159,7 @@ def make_plan(given: Mapping[str, str], present: Mapping[str, str], *, colour: b
     """
     values = checked(ARGUMENTS, given)
     values |= {name: str(expanded(values[name])) for name in PATHS if values[name]}
-    specs = launch.selected(values['nodes'], values['map'])
+    specs = launch.chosen(values)
     if not (SLAM in specs and DSAC not in specs and values['localize_only'] != 'true'):
         _check_file('map', values['map'])  # else one that is not there yet is begun
     nodes = tuple(_node(spec, values) for spec in specs)
@@ -239,7 +239,7 @@ def _recorder(
 def _beside(node: NodeStart) -> Iterator[str]:
     """Give the topics beside the camera that somebody named: no other node's of ours."""
     named = {old for old, _ in node.remappings} - {'keypoints'}
-    if getattr(node.settings, 'depth_source', 'camera') != 'camera':
+    if getattr(node.settings, 'depth_source', 'camera') != 'camera':  # of a node of ours
         named -= {'depth/image', 'depth/camera_info'}
     return (node.resolve(t.name) for t in node.spec.inputs if t.beside and t.name in named)
 

@@ -23,7 +23,13 @@ from dlcv.evaluation.replay.shown import Shown
 from dlcv.files import expanded
 from dlcv.interface.arguments import ARGUMENTS as LAUNCH_ARGUMENTS
 from dlcv.interface.arguments import BESIDE_ARGUMENTS, SWITCH, Argument, Form, LaunchError, checked
-from dlcv.interface.nodes import CAMERA_INFO, COMPRESSED, IMAGE, ODOMETRY_NODES
+from dlcv.interface.nodes import (
+    CAMERA_INFO,
+    COMPRESSED,
+    IMAGE,
+    ODOMETRY_NODES,
+    VISUAL_ODOMETRY,
+)
 from dlcv.interface.parameters import describe
 
 Mode = Literal['lock-step', 'real-time', 'in-process']
@@ -208,8 +214,10 @@ def changes(mode: Mode, node: str) -> dict[str, Any]:
         changed |= {'image_qos': 'default', 'max_input_age': 0.0}
     if node in {spec.name for spec in ODOMETRY_NODES}:
         changed['resume_within'] = 0.0  # another replay's last pose is none of this one's
-    if node == 'visual_odometry' and mode != 'real-time':
+    if node in ('visual_odometry', 'slam') and mode != 'real-time':
         changed |= {'lockstep': True, 'keypoints': 'own'}  # nobody's answer comes sooner or later
+    if node == 'slam' and mode != 'real-time':
+        changed['odometry_patience'] = 5.0
     if node == 'dsac':
         changed['mode'] = 'continuous'
         if mode != 'real-time':  # a limit in time would make answers depend on the machine
@@ -220,8 +228,11 @@ def changes(mode: Mode, node: str) -> dict[str, Any]:
 def _node(node: NodeStart, mode: Mode, images: str, info: str, compressed: bool) -> NodeStart:
     changed = changes(mode, node.spec.name)
     changed['image_transport'] = 'compressed' if compressed else 'raw'
-    if mode != 'real-time' and getattr(node.settings, 'depth_source', '') == 'network':
+    own = node.spec is VISUAL_ODOMETRY
+    if mode != 'real-time' and own and getattr(node.settings, 'depth_source', '') == 'network':
         changed['depth_source'] = 'own'  # as for keypoints
+    if mode != 'real-time' and getattr(node.settings, 'depth_source', '') == 'stereo':
+        changed['scale_source'] = 'stereo'
     known = {p.name for p in describe(node.spec.parameters)}
     settings = replace(node.settings, **{k: v for k, v in changed.items() if k in known})
     camera = {IMAGE.name: images, COMPRESSED.name: images, CAMERA_INFO.name: info}

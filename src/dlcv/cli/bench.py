@@ -21,6 +21,7 @@ EXAMPLES = """\
   dlcv bench features --weights mine.safetensors --limit 20
   dlcv bench features --data oxford_affine hpatches-sequences-release -o features.json
   dlcv bench flow -o docs/models/flownet.json --card docs/models/flownet_s.md
+  dlcv bench stereo --data motorcycle aloe kitti_stereo -o docs/models/dispnet.json
   dlcv bench places --data pitts30k monday.mcap+tuesday.mcap
   dlcv bench cards README.md docs/models/*.md
 """
@@ -46,6 +47,7 @@ _BENCHES = {
         ),
     ),
     'flow': _Bench(summary='optical flow: FlowNetS and FlowNetC beside DIS and Farneback'),
+    'stereo': _Bench(summary='stereo disparity: DispNet beside SGBM and BM'),
     'depth': _Bench(
         summary='depth from one picture: monodepth beside the mean depth',
         extra=(
@@ -92,8 +94,14 @@ _BENCHES = {
         ),
     ),
     'relocalization': _Bench(
-        summary='poses in a map: maps that learn beside SIFT and PnP',
-        extra=(('methods', str, 'what is measured: all, classical, or maps that learn (all)'),),
+        summary='poses in a map: landmarks and maps that learn beside SIFT and PnP',
+        extra=(
+            (
+                'methods',
+                str,
+                'what is measured: all, classical, landmarks, or maps that learn (all)',
+            ),
+        ),
     ),
 }
 

@@ -37,6 +37,8 @@ examples:
   dlcv map walk.mcap -o place.safetensors                # no poses: a map of landmarks
   dlcv map info place.safetensors
   dlcv map prune place.safetensors -o small.safetensors
+  dlcv map merge monday.safetensors friday.safetensors -o both.safetensors
+  dlcv map head place.safetensors kitchen.safetensors -o whole.safetensors
 
 All recordings must have their poses in one frame. Of a folder with lists (train.txt and test.txt;
 TrainSplit.txt and TestSplit.txt of 7-Scenes; dataset_train.txt and dataset_test.txt of Cambridge
@@ -60,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         type=expanded,
         metavar='SRC',
-        help='bags, or folders of data sets; or info or prune, and maps of landmarks',
+        help='bags, or folders of data sets; or info, prune, merge or head, and maps',
     )
     add('-o', '--output', type=expanded, metavar='MAP', help='NAME.safetensors')
     add_recording_arguments(parser)

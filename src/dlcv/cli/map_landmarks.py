@@ -86,7 +86,8 @@ def info(paths: list[Path]) -> int:
             f'  {len(place)} keyframes of {place.sessions} recordings, {points} keypoints, '
             f'{len(place.landmarks)} landmarks ({many} seen by three keyframes or more)\n'
             f'  {len(place.loops)} loops, {len(place.trusted) - sum(place.trusted)} found wrong; '
-            f'{scale}; places by {place.described}; {path.stat().st_size / 1e6:.1f} MB\n'
+            f'{scale}; places by {place.described}; {path.stat().st_size / 1e6:.1f} MB'
+            f'{"; with scene coordinates" if place.head else ""}\n'
         )
     return 0
 
@@ -109,8 +110,51 @@ def prune(args: argparse.Namespace, paths: list[Path]) -> int:
     return 0
 
 
+def merge(args: argparse.Namespace, paths: list[Path]) -> int:
+    """Write two maps as one."""
+    from dlcv.estimation.slam.files import load_place, save_place
+    from dlcv.estimation.slam.loops import LoopSettings
+    from dlcv.estimation.slam.merge import merged
+    from dlcv.estimation.slam.places import HashedVlad
+
+    if len(paths) != 2:
+        raise CommandError(f'merge takes two maps, got {len(paths)}')
+    one, other = (load_place(path) for path in paths)
+    settings = LoopSettings(likeness=HashedVlad.likeness)
+    with bars(lines=True) as progress:
+        place, joints = merged(one, other, settings, progress)
+    save_place(place, args.output)
+    sys.stdout.write(
+        f'joined where {len(joints)} keyframes of {paths[1]} show what {paths[0]} knows: '
+        f'{len(place)} keyframes, {len(place.landmarks)} landmarks (of {len(one.landmarks)} and '
+        f'{len(other.landmarks)})\nwrote {args.output}\n'
+    )
+    return 0
+
+
+def head(args: argparse.Namespace, paths: list[Path]) -> int:
+    """Write a map of landmarks with a map of scene coordinates of the same place in it."""
+    from dataclasses import replace
+
+    from dlcv.estimation.slam.files import load_place, save_place
+    from dlcv.training.maps.calibrate import open_map
+
+    if len(paths) != 2:
+        raise CommandError(
+            f'head takes a map of landmarks and one of scene coordinates, got {len(paths)}'
+        )
+    known, (_, place) = load_place(paths[0]), open_map(paths[1])
+    if problem := place.frame_misfit(known.frame):
+        raise CommandError(f'{paths[1]}: {problem}')
+    save_place(replace(known, head=paths[1].read_bytes()), args.output)
+    sys.stdout.write(f'wrote {args.output}, with the scene coordinates of {paths[1]}\n')
+    return 0
+
+
 ACTIONS: dict[str, Callable[[argparse.Namespace, list[Path]], int]] = {
     'info': lambda _args, paths: info(paths),
     'prune': prune,
+    'merge': merge,
+    'head': head,
 }
 """What ``dlcv map ACTION MAP...`` does instead of making one."""

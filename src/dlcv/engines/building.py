@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -44,7 +44,7 @@ def ready(part: nn.Module, shapes: Shapes, choice: Choice) -> Engine:
             content, beside = kept
             expected = [beside[f'output.{i}'] for i in range(len(beside))]
         engine = load(content, choice)
-    _check([sample(x) for x in engine(*inputs)], expected, choice)
+    check_alike(engine(*inputs), expected, choice)
     if kept is None:
         cache.write_engine(key, content, {f'output.{i}': x for i, x in enumerate(expected)})
     return engine
@@ -96,10 +96,21 @@ def flat(found: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return (found,) if isinstance(found, Tensor) else tuple(found)
 
 
-def _check(found: list[Tensor], expected: list[Tensor], choice: Choice) -> None:
-    if len(found) != len(expected):
-        raise EngineError(f'{choice} gives {len(found)} outputs, PyTorch {len(expected)}')
-    apart = max(deviation(a, b) for a, b in zip(found, expected, strict=True))
+def check_alike(found: Iterable[Tensor], expected: Iterable[Tensor], choice: Choice) -> None:
+    """Return if an engine computes what PyTorch does.
+
+    Args:
+        found: Its outputs.
+        expected: Those of PyTorch, or a `sample` of each.
+        choice: The engine; says how far they may be off.
+
+    Raises:
+        EngineError: They are not alike.
+    """
+    samples, wanted = ([sample(x) for x in outputs] for outputs in (found, expected))
+    if len(samples) != len(wanted):
+        raise EngineError(f'{choice} gives {len(samples)} outputs, PyTorch {len(wanted)}')
+    apart = max(deviation(a, b) for a, b in zip(samples, wanted, strict=True))
     if not apart <= choice.tolerance:
         raise EngineError(
             f'the outputs of {choice} are off by {apart:.2g} of their spread, more than '

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dlcv.engines.building import flat, ready
 from dlcv.engines.catalogue import TORCH, Choice, Engine, Shapes
+from dlcv.engines.graphed import Graphed
 
 Outputs = Tensor | tuple[Tensor, ...]
 Say = Callable[[str], None]
@@ -53,32 +54,47 @@ class Runner:
         choice: The engine; PyTorch after that failed.
         part: The part.
         say: Takes a warning.
+        graphs: Whether PyTorch on a GPU runs it as a recorded graph; False after that failed.
     """
 
     def __init__(self, part: nn.Module, choice: Choice = TORCH) -> None:
         self.choice = choice
         self.say: Say = logging.getLogger(__name__).warning
         self.part = part
+        self.graphs = True
         self._engines: dict[Shapes, Engine] = {}
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs for inputs of any shape; a new shape makes a new engine."""
-        if self.choice.engine == 'torch':
+        graphed = self.choice.engine == 'torch' and self.graphs and inputs[0].is_cuda
+        if self.choice.engine == 'torch' and not graphed:
             return self._eager(*inputs)
         shapes = tuple(tuple(x.shape) for x in inputs)
         engine = self._engines.get(shapes)
         if engine is None:
-            engine = self._engines[shapes] = self._ready(shapes)
+            engine = self._recorded(inputs) if graphed else self._ready(shapes)
+            self._engines[shapes] = engine
         return engine(*inputs)
 
     def _ready(self, shapes: Shapes) -> Engine:
         try:
             return ready(self.part, shapes, self.choice)
         except Exception as err:  # noqa: BLE001 - whatever a foreign library raises
-            first = (str(err).strip() or type(err).__name__).splitlines()[0]
-            self.say(f'PyTorch instead of {self.choice}: {first}')
+            self.say(f'PyTorch instead of {self.choice}: {_first_line(err)}')
             self.choice = TORCH  # what fails at one size is not trusted at another
+            return self._eager
+
+    def _recorded(self, inputs: tuple[Tensor, ...]) -> Engine:
+        try:
+            return Graphed(self.part, inputs, self.choice)
+        except Exception as err:  # noqa: BLE001 - whatever cannot be recorded is run
+            self.say(f'PyTorch without a CUDA graph: {_first_line(err)}')
+            self.graphs = False
             return self._eager
 
     def _eager(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         return flat(self.part(*inputs))
+
+
+def _first_line(err: Exception) -> str:
+    return (str(err).strip() or type(err).__name__).splitlines()[0]

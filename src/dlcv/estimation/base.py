@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dlcv.engines import Choice, Part, Runner, whole
 from dlcv.estimation import rehearsal
-from dlcv.estimation.device import dtype_of, pick_device, pick_precision, to_tensor
+from dlcv.estimation.device import Staging, dtype_of, pick_device, pick_precision, to_tensor
 from dlcv.estimation.pictures import check_image
 from dlcv.networks.layers.folding import optimise
 from dlcv.types import ByteImage, Camera, FloatArray, Frame
@@ -75,6 +75,7 @@ class Estimator(Generic[N]):
         self.precision = pick_precision(precision, self.device, fallback=device == 'auto')
         self.network: N = optimise(network).to(self.device)
         self.origin = Origin()
+        self._staging = Staging(self.device) if self.device.type == 'cuda' else None
         self.runner = Runner(Part(self.network, self.part))
 
     def use(self, choice: Choice) -> None:
@@ -107,7 +108,7 @@ class Estimator(Generic[N]):
         channels_last = self.runner.choice.engine == 'torch' and bool(
             getattr(self.network, 'channels_last', False)
         )
-        return to_tensor(image, self.device, channels_last=channels_last)
+        return to_tensor(image, self.device, channels_last=channels_last, staging=self._staging)
 
     @contextmanager
     def _inference(self) -> Iterator[None]:

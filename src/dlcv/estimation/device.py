@@ -95,7 +95,47 @@ def gpu_memory_mb(device: torch.device) -> float:
     return torch.cuda.memory_reserved(device) / 1e6 if device.type == 'cuda' else 0.0
 
 
-def to_tensor(image: ByteImage, device: torch.device, *, channels_last: bool = False) -> Tensor:
+class Staging:
+    """Memory of a GPU's own reach, from which pictures go there while the processor goes on.
+
+    From other memory the processor copies them itself, piece by piece. Each caller has its own: a
+    picture stands in it until it has arrived.
+
+    Args:
+        device: The GPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._held = torch.empty(0, dtype=torch.uint8)
+        self._arrived: torch.cuda.Event | None = None
+
+    def upload(self, pixels: Tensor) -> Tensor:
+        """Return a tensor of uint8 on the GPU, or what will be there when its stream gets to it."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        if self._held.shape != pixels.shape:
+            self._held = torch.empty_like(pixels, pin_memory=True)
+        self._held.copy_(pixels)
+        there = self._held.to(self._device, non_blocking=True)
+        self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        self._arrived.record()
+        return there
+
+
+def own_stream() -> None:
+    """Let what this thread computes on a GPU not wait for what others compute there."""
+    if torch.cuda.is_available():
+        torch.cuda.set_stream(torch.cuda.Stream())  # type: ignore[no-untyped-call]
+
+
+def to_tensor(
+    image: ByteImage,
+    device: torch.device,
+    *,
+    channels_last: bool = False,
+    staging: Staging | None = None,
+) -> Tensor:
     """Return a picture as a network takes it.
 
     Args:
@@ -103,12 +143,14 @@ def to_tensor(image: ByteImage, device: torch.device, *, channels_last: bool = F
         device: Where it is wanted.
         channels_last: Memory format of the result; that of the picture itself. Convolutions hand
             the format on, and a network that is not made for it loses up to half of its speed.
+        staging: Takes it to a GPU.
 
     Returns:
         ``(1, 1 or 3, H, W)`` float32 in [0, 1].
     """
     if not image.flags.writeable or not image.flags.c_contiguous:  # PyTorch takes neither
         image = np.array(image, order='C')
-    hwc = torch.from_numpy(image.reshape(*image.shape[:2], -1)).to(device)
+    hwc = torch.from_numpy(image.reshape(*image.shape[:2], -1))
+    hwc = hwc.to(device) if staging is None else staging.upload(hwc)
     form = torch.channels_last if channels_last else torch.contiguous_format
     return hwc.permute(2, 0, 1)[None].to(torch.float32, memory_format=form).div_(255)

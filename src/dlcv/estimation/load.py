@@ -6,9 +6,11 @@ caller must say that this is all right (``allow_untrained``): the results mean n
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from torch import nn
@@ -19,18 +21,24 @@ from dlcv.estimation.base import Estimator, Origin
 from dlcv.estimation.deep_fundamental import MatchWeigher
 from dlcv.estimation.deepvo import OdometryEstimator
 from dlcv.estimation.device import pick_device
-from dlcv.estimation.dsac import RelocalizationEstimator
+from dlcv.estimation.dsac import RelocalizationEstimator, RelocalizationSettings
 from dlcv.estimation.flownet import FlowEstimator
+from dlcv.estimation.landmark_relocalizer import LandmarkRelocalizer
 from dlcv.estimation.monodepth import DepthEstimator
 from dlcv.estimation.netvlad import PlaceEstimator
-from dlcv.estimation.superpoint import FeatureEstimator
+from dlcv.estimation.slam.files import is_place, load_place
+from dlcv.estimation.slam.places import HashedVlad
+from dlcv.estimation.stereo import StereoEstimator, StereoSettings
+from dlcv.estimation.superpoint import FeatureEstimator, FeatureSettings
 from dlcv.estimation.visual_odometry import VisualOdometry, VisualOdometrySettings
-from dlcv.networks.weights import WeightsError, chosen, load, untrained
+from dlcv.files import expanded
+from dlcv.networks.weights import WeightsError, chosen, describe, load, untrained
 
 S = TypeVar('S')
 E = TypeVar('E', bound=Estimator[Any])
 
 _NOT_SHIPPED = 'no {} weights are shipped yet: name a file, or allow random ones'
+_POINTS = 800  # of a picture that is looked for in a map of landmarks
 _LACKING = {
     'dsac': 'dsac needs a map of its place: make one with `dlcv map`, or allow random weights',
 }
@@ -92,7 +100,6 @@ load_depth = partial(load_estimator, DepthEstimator, 'monodepth')
 load_match_weigher = partial(load_estimator, MatchWeigher, 'deep_fundamental')
 load_odometry = partial(load_estimator, OdometryEstimator, 'deepvo')
 load_places = partial(load_estimator, PlaceEstimator, 'netvlad')
-load_relocalization = partial(load_estimator, RelocalizationEstimator, 'dsac')
 LOADERS: dict[str, Callable[..., Estimator[Any]]] = {
     'superpoint': load_features,
     'flownet': load_flow,
@@ -100,6 +107,63 @@ LOADERS: dict[str, Callable[..., Estimator[Any]]] = {
     'deepvo': load_odometry,
 }
 """Network of pictures -> its loader."""
+
+
+def load_stereo(
+    weights: str | Path = '', settings: StereoSettings | None = None, **loading: Any
+) -> StereoEstimator:
+    """Return stereo by DispNet, or by PSMNet where the file is one of it.
+
+    Args:
+        weights: As for `load_estimator`.
+        settings: Of the estimator.
+        **loading: What else `load_estimator` takes.
+    """
+    path = chosen('dispnet', weights)
+    other = path is not None and describe(path).network == 'psmnet'
+    network = 'psmnet' if other else 'dispnet'
+    return load_estimator(StereoEstimator, network, path or weights, settings, **loading)
+
+
+def load_relocalization(
+    weights: str | Path = '', settings: RelocalizationSettings | None = None, **loading: Any
+) -> RelocalizationEstimator | LandmarkRelocalizer:
+    """Return what finds frames in a map, of scene coordinates or of landmarks.
+
+    Args:
+        weights: The map; see `load_estimator`.
+        settings: Of the estimator.
+        **loading: What else `load_estimator` takes.
+
+    Raises:
+        PlaceError: A map of landmarks is damaged.
+        WeightsError: The map is refused, or there is none.
+    """
+    path = expanded(weights)
+    if not (str(weights) and path.is_file() and is_place(path)):
+        made: RelocalizationEstimator = load_estimator(
+            RelocalizationEstimator, 'dsac', weights, settings, **loading
+        )
+        return made
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if (wanted := loading.pop('sha256', '')) and wanted.lower() != digest:
+        raise WeightsError(f'{path} has sha256 {digest}, asked for is {wanted}')
+    known = load_place(path)
+    describer = HashedVlad()
+    if known.described != describer.name:
+        raise WeightsError(
+            f'{path} describes places by {known.described}; {describer.name} is had here'
+        )
+    head = None
+    if known.head:
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / 'head.safetensors'
+            file.write_bytes(known.head)
+            head = load_estimator(RelocalizationEstimator, 'dsac', file, settings, **loading)
+    features = load_features('', FeatureSettings(max_keypoints=_POINTS), **loading)
+    found = LandmarkRelocalizer(known, features, describer, settings, head)
+    found.origin = Origin(path=path, sha256=digest, trained=True)
+    return found
 
 
 def load_visual_odometry(

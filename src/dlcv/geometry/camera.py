@@ -92,13 +92,16 @@ def check_camera(camera: Camera) -> Camera:
     return replace(camera, distortion_model=model, distortion=distortion)
 
 
-def rectify_maps(source: Camera, target: Camera | None = None) -> tuple[FloatArray, FloatArray]:
+def rectify_maps(
+    source: Camera, target: Camera | None = None, rotation: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Return where in the picture of ``source`` each pixel of an ideal camera lies.
 
     Args:
         source: The camera that took the picture, distorted or not.
         target: The ideal camera to look through; default ``source.undistorted()``. Another focal
             length, principal point or size makes this the homography ``K_target K_source^-1``.
+        rotation: ``(3, 3)`` target_from_source, such as R of a stereo camera; none when left out.
 
     Returns:
         x and y, each ``(target.height, target.width)`` float32 pixels, ready for ``cv2.remap``.
@@ -109,13 +112,14 @@ def rectify_maps(source: Camera, target: Camera | None = None) -> tuple[FloatArr
         raise CameraError(f'the target of a rectification must be ideal, got {to}')
     size = (to.width, to.height)
     d = np.asarray(source.distortion, np.float64)
+    turn = np.eye(3) if rotation is None else np.asarray(rotation, np.float64)
     if source.distorted and source.distortion_model == 'equidistant':
         maps = cv2.fisheye.initUndistortRectifyMap(
-            source.matrix, d, np.eye(3), to.matrix, size, cv2.CV_32FC1
+            source.matrix, d, turn, to.matrix, size, cv2.CV_32FC1
         )
     else:
         maps = cv2.initUndistortRectifyMap(
-            source.matrix, d if d.size else None, np.eye(3), to.matrix, size, cv2.CV_32FC1
+            source.matrix, d if d.size else None, turn, to.matrix, size, cv2.CV_32FC1
         )
     return np.asarray(maps[0], np.float32), np.asarray(maps[1], np.float32)
 
@@ -129,10 +133,12 @@ class Rectifier:
         valid: ``(target.height, target.width)`` bool: whether the source sees this pixel.
     """
 
-    def __init__(self, source: Camera, target: Camera | None = None) -> None:
+    def __init__(
+        self, source: Camera, target: Camera | None = None, rotation: FloatArray | None = None
+    ) -> None:
         self.source = source
         self.target = target or source.undistorted()
-        x, y = rectify_maps(source, self.target)
+        x, y = rectify_maps(source, self.target, rotation)
         inside_x = (x >= -0.5) & (x <= source.width - 0.5)
         self.valid: npt.NDArray[np.bool_] = inside_x & (y >= -0.5) & (y <= source.height - 0.5)
         # Fixed-point maps: twice as fast as float ones, exact to 1/32 pixel.

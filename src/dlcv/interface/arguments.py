@@ -118,7 +118,7 @@ ARGUMENTS: tuple[Argument, ...] = (
         name='right_image_topic',
         default='',
         doc='Rectified images of the right camera of a stereo pair, camera_info beside them; empty '
-        'is right/image.',
+        'is right/image. The stereo node takes raw ones too, if the left ones are raw.',
         form='topic',
     ),
     Argument(
@@ -160,12 +160,20 @@ ARGUMENTS: tuple[Argument, ...] = (
     Argument(
         name='nodes',
         default='',
-        doc=f'Comma-separated subset of {", ".join(NODES)}; empty is all, dsac with a map only.',
+        doc=f'Comma-separated subset of {", ".join(NODES)}; empty is all but those that need more: '
+        'dsac (a map), netvlad (places), stereo (two cameras).',
+    ),
+    _switch(
+        'stereo',
+        'false',
+        'Start the stereo node in place of monodepth; visual_odometry takes its depth for the '
+        'metre. Needs the right camera (right_image_topic).',
     ),
     Argument(
         name='map',
         default='',
-        doc='Map file: the scene of dsac, which it starts; of slam where that is among nodes.',
+        doc='Map file: the scene of dsac, which it starts; of slam where that is among nodes: it '
+        'is gone on with, or begun, and written at the end.',
     ),
     _switch(
         'localize_only',

@@ -9,18 +9,20 @@ from dlcv.interface.arguments import SWITCH, LaunchError
 from dlcv.interface.nodes import (
     CAMERA_INFO,
     COMPRESSED,
+    DEPTH_NODES,
     FILTERED_ODOMETRY,
     IMAGE,
     MONODEPTH,
     NODES,
     ODOMETRY_NODES,
     SLAM,
+    STEREO,
     SUPERPOINT,
     VISUAL_ODOMETRY,
     NodeSpec,
 )
 from dlcv.interface.odometry_parameters import VisualOdometryParameters
-from dlcv.interface.parameters import CommonParameters, Value, describe
+from dlcv.interface.parameters import CommonParameters, StereoParameters, Value, describe
 from dlcv.interface.slam_parameters import SlamParameters
 
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
@@ -37,11 +39,11 @@ MAP_PARAMETERS = {'dsac': 'weights', 'slam': 'map_file'}
 """Parameter of each node that has a map, which the argument ``map`` names."""
 
 
-def selected(nodes: str, map_file: str) -> list[NodeSpec]:
-    """Return the nodes that the arguments ``nodes`` and ``map`` start.
+def selected(nodes: str, map_file: str, *, stereo: bool = False) -> list[NodeSpec]:
+    """Return the nodes that the arguments ``nodes``, ``map`` and ``stereo`` start.
 
     Raises:
-        LaunchError: If a name is none of the nodes.
+        LaunchError: If a name is none of the nodes, or two of them publish the same depth.
     """
     names = [name.strip() for name in nodes.split(',') if name.strip()]
     for name in names:
@@ -49,6 +51,14 @@ def selected(nodes: str, map_file: str) -> list[NodeSpec]:
             raise LaunchError(f'no node {name!r}; there are {", ".join(NODES)}')
     if not names:
         names = [*DEFAULT_NODES, *(['dsac'] if map_file else [])]
+        if stereo:
+            names.remove(MONODEPTH.name)
+    if stereo:
+        names.append(STEREO.name)
+    if {spec.name for spec in DEPTH_NODES} <= set(names):
+        raise LaunchError(
+            f'nodes: monodepth and stereo both publish {STEREO.answer}; name one of them'
+        )
     return [NODES[name] for name in dict.fromkeys(names)]
 
 
@@ -72,10 +82,15 @@ def overrides(spec: NodeSpec, values: Mapping[str, str]) -> dict[str, Any]:
         set_by.pop('publish_tf', None)
         if values.get('map'):
             set_by[map_parameter] = values['map']
+            if spec is SLAM:  # whoever names a file wants it written
+                set_by['save_on_exit'] = not set_by.get('localize_only', False)
     elif spec in ODOMETRY_NODES and (nav2 or spec in _odometry_nodes(values)[1:]):
         set_by['publish_tf'] = False  # one transform has one publisher
-    if spec is VISUAL_ODOMETRY and values.get('depth_topic'):
+    if spec in (VISUAL_ODOMETRY, SLAM) and values.get('depth_topic'):
         set_by['depth_source'] = 'camera'
+    elif spec in (VISUAL_ODOMETRY, SLAM) and _stereo(values):
+        # not auto: that would match points of the right images, and the dense depth be for nothing
+        set_by |= {'depth_source': 'stereo', 'scale_source': 'depth'}
     if values.get('bag'):
         set_by['use_sim_time'] = True
     return set_by
@@ -87,8 +102,17 @@ def owner(values: Mapping[str, str]) -> NodeSpec | None:
 
 
 def _odometry_nodes(values: Mapping[str, str]) -> list[NodeSpec]:
-    started = selected(values.get('nodes', ''), values.get('map', ''))
+    started = chosen(values)
     return [spec for spec in ODOMETRY_NODES if spec in started]
+
+
+def chosen(values: Mapping[str, str]) -> list[NodeSpec]:
+    """Return the nodes that launch arguments start; raises as `selected`."""
+    return selected(values.get('nodes', ''), values.get('map', ''), stereo=_stereo(values))
+
+
+def _stereo(values: Mapping[str, str]) -> bool:
+    return _true(values.get('stereo') or 'false')
 
 
 def remappings(
@@ -115,6 +139,8 @@ def remappings(
     if isinstance(settings, VisualOdometryParameters | SlamParameters):
         inputs = {topic.name for topic in spec.inputs}
         pairs += [pair for pair in _beside(values, settings) if pair[0] in inputs]
+    elif isinstance(settings, StereoParameters):
+        pairs += _camera_beside('right', values.get('right_image_topic', ''))
     if spec is SLAM and (odometry := _odometry_of(values)):
         pairs.append(('odometry', odometry))
     if spec is owner(values) and (odometry := _odometry(values)):
@@ -132,9 +158,7 @@ def _beside(
         ('right', values.get('right_image_topic')),
         ('depth', values.get('depth_topic') or depth),
     ):
-        if topic:
-            yield f'{place}/image', topic
-            yield f'{place}/camera_info', '/'.join((*topic.split('/')[:-1], 'camera_info'))
+        yield from _camera_beside(place, topic or '')
     for name, topic in (
         ('wheel/odometry', values.get('wheel_topic')),
         ('imu', values.get('imu_topic')),
@@ -142,6 +166,13 @@ def _beside(
     ):
         if topic:
             yield name, topic
+
+
+def _camera_beside(place: str, topic: str) -> Iterator[tuple[str, str]]:
+    """Give the names of another camera's images and calibration; none for no topic."""
+    if topic:
+        yield f'{place}/image', topic
+        yield f'{place}/camera_info', '/'.join((*topic.split('/')[:-1], 'camera_info'))
 
 
 def _odometry(values: Mapping[str, str]) -> str:

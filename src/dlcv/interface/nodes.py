@@ -15,6 +15,7 @@ from dlcv.interface.parameters import (
     FlowNetParameters,
     MonodepthParameters,
     NetVLADParameters,
+    StereoParameters,
     SuperPointParameters,
 )
 from dlcv.interface.slam_parameters import SlamParameters
@@ -218,6 +219,20 @@ FLOWNET = NodeSpec(
     answer='~/flow',
     weights=('flownet_s', 'flownet_c'),
 )  # fmt: skip
+DEPTH_OUTPUTS = (
+    _out(
+        'depth/image_rect', 'sensor_msgs/msg/Image', 'R1',
+        '32FC1 metres along z of the rectified image; NaN unknown, +inf far, -inf near.',
+    ),
+    _out(
+        'depth/camera_info', 'sensor_msgs/msg/CameraInfo', 'R1',
+        'Calibration of depth/image_rect, without distortion.',
+    ),
+    _out('depth/image_raw', 'sensor_msgs/msg/Image', 'R1', '16UC1 millimetres, 0 is invalid.'),
+    _out('depth/confidence', 'sensor_msgs/msg/Image', 'R1', '32FC1 in [0, 1].'),
+    _out('depth/color', 'sensor_msgs/msg/Image', 'R1', 'rgb8: near is warm, far is cold.'),
+)  # fmt: skip
+"""What nodes of depth publish."""
 MONODEPTH = NodeSpec(
     name='monodepth',
     doc='Depth of every pixel from one image (monodepth).',
@@ -225,23 +240,55 @@ MONODEPTH = NodeSpec(
     parameters=MonodepthParameters,
     inputs=CAMERA,
     outputs=(
-        _out(
-            'depth/image_rect', 'sensor_msgs/msg/Image', 'R1',
-            '32FC1 metres along z of the rectified image; NaN unknown, +inf far, -inf near.',
-        ),
-        _out(
-            'depth/camera_info', 'sensor_msgs/msg/CameraInfo', 'R1',
-            'Calibration of depth/image_rect, without distortion.',
-        ),
-        _out('depth/image_raw', 'sensor_msgs/msg/Image', 'R1', '16UC1 millimetres, 0 is invalid.'),
-        _out('depth/confidence', 'sensor_msgs/msg/Image', 'R1', '32FC1 in [0, 1].'),
-        _out('depth/color', 'sensor_msgs/msg/Image', 'R1', 'rgb8: near is warm, far is cold.'),
+        *DEPTH_OUTPUTS,
         HANDLED,
         DIAGNOSTICS,
     ),
     services=COMMON_SERVICES,
     answer='depth/image_rect',
     weights=('monodepth',),
+)
+STEREO = NodeSpec(
+    name='stereo',
+    doc='Disparity and depth of every pixel from a stereo pair (DispNetC, PSMNet).',
+    task='stereo:StereoTask',
+    parameters=StereoParameters,
+    inputs=(
+        IMAGE,
+        COMPRESSED,
+        replace(
+            CAMERA_INFO,
+            doc=f'{CAMERA_INFO.doc} Of images that are not rectified, R and P say how they are.',
+            beside='latest',
+        ),
+        Topic(
+            name='right/image',
+            type='sensor_msgs/msg/Image',
+            qos='image',
+            doc='The right camera, rectified where the left one is.',
+            beside='moment',
+        ),
+        Topic(
+            name='right/camera_info',
+            type='sensor_msgs/msg/CameraInfo',
+            qos='sensor',
+            doc='Its calibration; P tells the baseline.',
+            beside='latest',
+        ),
+    ),
+    outputs=(
+        _out(
+            '~/disparity', 'stereo_msgs/msg/DisparityImage', 'R1',
+            'Pixels of the rectified left image; what is below min_disparity is unknown.',
+        ),
+        *DEPTH_OUTPUTS,
+        HANDLED,
+        DIAGNOSTICS,
+    ),
+    services=COMMON_SERVICES,
+    answer='depth/image_rect',
+    weights=('dispnet',),
+    starts=False,  # it needs two cameras, and stands in for monodepth
 )  # fmt: skip
 ODOMETRY = (
     _out(
@@ -529,9 +576,21 @@ SLAM = NodeSpec(
 
 NODES: dict[str, NodeSpec] = {
     n.name: n
-    for n in (SUPERPOINT, FLOWNET, MONODEPTH, VISUAL_ODOMETRY, DEEPVO, DSAC, NETVLAD, SLAM)
+    for n in (
+        SUPERPOINT,
+        FLOWNET,
+        MONODEPTH,
+        STEREO,
+        VISUAL_ODOMETRY,
+        DEEPVO,
+        DSAC,
+        NETVLAD,
+        SLAM,
+    )
 }
 
+DEPTH_NODES = (MONODEPTH, STEREO)
+"""Those whose answer is depth, on the same topic: one of them runs in a namespace."""
 ODOMETRY_NODES = (VISUAL_ODOMETRY, DEEPVO)
 """Those whose answer is odometry; of those that are started, the first owns the transform."""
 FILTERED_ODOMETRY = 'camera_odom'

@@ -95,9 +95,9 @@ class VisualOdometryParameters(OdometryParameters):
     )  # fmt: skip
     depth_source: str = parameter(
         'network',
-        'Who measures depth/image: a depth camera, or a network, whose unit is doubtful; own runs '
-        'the shipped network here and subscribes to none.',
-        choices=('camera', 'network', 'own'),
+        'Who measures depth/image: a depth camera, the stereo node, or a network of one camera, '
+        'whose unit is doubtful; own runs the shipped one here and subscribes to none.',
+        choices=('camera', 'stereo', 'network', 'own'),
     )  # fmt: skip
     mask: str = parameter(
         '', 'Picture of the size of the images; where it is black, nothing is looked at (the '
@@ -128,19 +128,26 @@ class VisualOdometryParameters(OdometryParameters):
         super().__post_init__()
         if self.scale_source == 'camera_height' and not self.camera_height:
             raise ParameterError('camera_height: scale_source camera_height needs it, got 0.0 m')
-        if self.scale_source == 'depth' and self.depth_source != 'camera':
+        if self.scale_source == 'depth' and not self.measures_depth:
             raise ParameterError(
-                f"depth_source: scale_source depth needs 'camera', got {self.depth_source!r}"
+                "depth_source: scale_source depth needs 'camera' or 'stereo', got "
+                f'{self.depth_source!r}'
             )
-        if self.scale_source == 'network' and self.depth_source == 'camera':
+        if self.scale_source == 'network' and self.measures_depth:
             raise ParameterError(
-                "depth_source: scale_source network needs 'network' or 'own', got 'camera'"
+                "depth_source: scale_source network needs 'network' or 'own', got "
+                f'{self.depth_source!r}'
             )
+
+    @property
+    def measures_depth(self) -> bool:
+        """Whether the depth is measured, so that its unit is the metre."""
+        return self.depth_source in ('camera', 'stereo')
 
     @property
     def uses_depth(self) -> bool:
         """Whether depth is of use to `scale_source`; a known height tells more than a network."""
-        known = self.depth_source != 'camera' and self.camera_height > 0
+        known = not self.measures_depth and self.camera_height > 0
         return self.scale_source in ('depth', 'network') or (
             self.scale_source == 'auto' and not known
         )

@@ -384,6 +384,51 @@ class MonodepthParameters(CommonParameters):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StereoParameters(CommonParameters):
+    """Parameters of `stereo`."""
+
+    min_depth: float = parameter(
+        0.1, 'Nearer depth is published as -inf (REP 117).', 'm',
+        low=0.001, high=10, dynamic=True,
+    )  # fmt: skip
+    max_depth: float = parameter(
+        80.0, 'Farther depth is published as +inf (REP 117).', 'm',
+        low=0.5, high=1000, dynamic=True,
+    )  # fmt: skip
+    resize_long_side: int = _resize_long_side()
+    confidence_source: str = parameter(
+        'left_right',
+        'left_right: how well the disparity of the right image agrees, at twice the work, while '
+        'somebody listens; spread: by the error that the network expects.',
+        choices=('left_right', 'spread'), dynamic=True,
+    )  # fmt: skip
+    consistency_threshold: float = parameter(
+        1.0, 'Difference of the two disparities at which the confidence is one half.', 'px',
+        low=0.01, high=100, dynamic=True,
+    )  # fmt: skip
+    confidence_threshold: float = parameter(
+        0.0, 'Disparity and depth of lower confidence are published as unknown; 0 for all.',
+        low=0, high=1, dynamic=True,
+    )  # fmt: skip
+    sync_tolerance: float = parameter(
+        0.005, 'A right image belongs to a left one when their stamps differ by no more.', 's',
+        low=0, high=1, dynamic=True,
+    )  # fmt: skip
+    sync_patience: float = parameter(
+        0.1, 'Each left image waits at most so long for a right one that is on its way.', 's',
+        low=0, high=5, dynamic=True,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_long_side(self.resize_long_side)
+        if self.min_depth >= self.max_depth:
+            raise ParameterError(
+                f'min_depth: {self.min_depth} m is not below max_depth: {self.max_depth} m'
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class NetVLADParameters(CommonParameters):
     """Parameters of `netvlad`."""
 

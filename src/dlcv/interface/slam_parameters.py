@@ -65,8 +65,10 @@ class SlamParameters(CommonParameters):
         2, 'Keyframes in a row that must look like places near each other.', low=1, high=20
     )
     localization_inliers: int = parameter(
-        40, 'Landmarks that must agree on where a picture is in the map.', low=10, high=1000
-    )
+        60,
+        'Landmarks that must agree on where a picture is in the map; half where it is expected.',
+        low=10, high=1000,
+    )  # fmt: skip
     localization_rate: float = parameter(
         2.0, 'Most fixes in a second while nothing is mapped; more while the robot is not found.',
         'Hz', low=0.05, high=30,
@@ -101,8 +103,10 @@ class SlamParameters(CommonParameters):
         choices=('auto', 'stereo', 'depth', 'none'),
     )  # fmt: skip
     depth_source: str = parameter(
-        'camera', 'Who measures depth/image: a depth camera, or a network, whose unit is doubtful.',
-        choices=('camera', 'network'),
+        'camera',
+        'Who measures depth/image: a depth camera, the stereo node, or a network of one camera, '
+        'whose unit is doubtful.',
+        choices=('camera', 'stereo', 'network'),
     )  # fmt: skip
     odometry_patience: float = parameter(
         1.0, 'Each image waits at most so long for its odometry.', 's',
@@ -158,6 +162,11 @@ class SlamParameters(CommonParameters):
             )
         if self.localize_only and not self.map_file:
             raise ParameterError('map_file: localize_only needs a map to be localized in')
+
+    @property
+    def measures_depth(self) -> bool:
+        """Whether the depth is measured, so that its unit is the metre."""
+        return self.depth_source in ('camera', 'stereo')
 
     @property
     def uses_depth(self) -> bool:

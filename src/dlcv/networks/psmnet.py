@@ -56,6 +56,7 @@ class PSMNet(nn.Module):
     """Features with a spatial pyramid, a volume of costs, and three hourglasses on it."""
 
     multiple = 16  # a quarter of the size is halved twice
+    least = 4 * _POOLS[0]  # pixels of a side: in smaller ones the widest cells would hold nothing
 
     def __init__(self, config: PSMNetConfig) -> None:
         super().__init__()
@@ -90,9 +91,9 @@ class PSMNet(nn.Module):
         expect(left, 'B 3 H W', 'left images')
         expect_same(left, right, 'left and right images')
         expect_multiple(left, self.multiple, 'images')
-        if min(left.shape[2:]) < 4 * _POOLS[0]:
+        if min(left.shape[2:]) < self.least:
             raise ShapeError(
-                f'PSMNet needs pictures of {4 * _POOLS[0]} x {4 * _POOLS[0]} pixels or more, '
+                f'PSMNet needs pictures of {self.least} x {self.least} pixels or more, '
                 f'got {left.shape[2]} x {left.shape[3]} (height x width)'
             )
         mean, std = (left.new_tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))

@@ -70,6 +70,7 @@ class Intake:
         self._images: ImageInput | None = None
         self._beside: list[ImageInput] = []
         self._others: list[Any] = []
+        self._take_info: Take | None = None
         self._exchange = exchange
         self._handed: list[tuple[str, Take]] = []
         self._choose, self._last_came = choose, 0.0
@@ -88,7 +89,7 @@ class Intake:
         info = self._node.create_subscription(
             CameraInfo,
             CAMERA_INFO.name,
-            self.calibration.update,
+            self._on_info,
             profile(CAMERA_INFO.qos),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
@@ -107,6 +108,9 @@ class Intake:
         """
         for topic in topics:
             take: Take = partial(self._put, put, topic.name)
+            if topic.name == CAMERA_INFO.name:  # there is a subscription already
+                self._take_info = take
+                continue
             full_name = self._node.resolve_topic_name(topic.name)
             if self._exchange.offers(full_name):
                 self._exchange.listen(full_name, take)
@@ -194,6 +198,11 @@ class Intake:
         """Whether anybody publishes a calibration, in any thread."""
         # by the resolved name: counting does not follow remappings
         return self._node.count_publishers(self._camera_info_topic) > 0
+
+    def _on_info(self, info: CameraInfo) -> None:
+        if self._take_info is not None:  # first: an image may wait for the calibration
+            self._take_info(info)
+        self.calibration.update(info)
 
     def _on_image(self, arrived: Arrived) -> None:
         message = arrived.message

@@ -56,7 +56,8 @@ class LastPose:
         data: dict[str, Any] = {name: getattr(state, name).tolist() for name in SHAPES}
         fresh = self._path.with_suffix('.new')
         with fresh.open('w', encoding='utf-8') as file:
-            json.dump({'stamp_ns': state.stamp_ns, 'frames': frames, **data}, file)
+            # `dump` would write it piece by piece, in Python
+            file.write(json.dumps({'stamp_ns': state.stamp_ns, 'frames': frames, **data}))
         fresh.replace(self._path)  # a reader never sees half a file
 
     def load(self, frames: dict[str, str]) -> BodyState | None:

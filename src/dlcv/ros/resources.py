@@ -11,10 +11,14 @@ _LOCK = threading.Lock()
 
 
 def use_threads(count: int) -> None:
-    """Let PyTorch compute with so many threads in the calling one; 0 takes half of the cores."""
-    from dlcv.estimation.device import set_threads
+    """Let PyTorch compute with so many threads in the calling one; 0 takes half of the cores.
+
+    On a GPU it gets a stream of its own: nodes of one process would wait for each other.
+    """
+    from dlcv.estimation.device import own_stream, set_threads
 
     set_threads(count)
+    own_stream()
 
 
 def settle(holder: object) -> None:

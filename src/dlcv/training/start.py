@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlcv.networks.weights import PARTS, SHIPPED_CONFIGS, load_network, shipped
@@ -92,3 +93,14 @@ def filled(network: M, path: Path, name: str, *, new: str = '') -> M:
         )
     network.load_state_dict(state)
     return network
+
+
+def smoothed(weight: Tensor, *, centred: bool) -> Tensor:
+    """Blur kernels ``(O, I, k, k)``; centred ones sum up to zero. Their deviation stays."""
+    curve = torch.exp(-(torch.arange(-2.0, 3.0) ** 2) / 2)
+    bell = (curve[:, None] * curve / curve.sum() ** 2)[None, None].to(weight)  # (1, 1, 5, 5)
+    planes = weight.reshape(-1, 1, *weight.shape[2:])
+    smooth = F.conv2d(F.pad(planes, (2, 2, 2, 2)), bell).reshape(weight.shape)
+    if centred:
+        smooth = smooth - smooth.mean((2, 3), keepdim=True)
+    return smooth * (weight.std() / smooth.std())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from dlcv.estimation.slam.locate import Localizer
+from dlcv.estimation.slam.locate import Localizer, LocateSettings
 from dlcv.estimation.slam.places import HashedVlad
 from dlcv.estimation.slam.prune import pruned
 from dlcv.types import Keypoints
@@ -82,3 +82,40 @@ def test_hashed_descriptors_are_alike_where_keypoints_are(lab):
     none = Keypoints(stamp_ns=0, xy=np.empty((0, 2)), scores=np.empty(0),
                      descriptors=np.empty((0, 32), np.float32))  # fmt: skip
     assert np.isfinite(describer.describe(None, none)).all()
+
+
+def test_a_picture_with_few_points_is_found_where_it_is_believed_to_be_and_nowhere_else(
+    lab, asides
+):
+    localizer = Localizer(lab.mapper.place)
+    keypoints, camera, looks = seen(lab, asides[0][3], 5)
+    few = Keypoints(stamp_ns=0, xy=keypoints.xy[::7], scores=keypoints.scores[::7],
+                    descriptors=keypoints.descriptors[::7])  # fmt: skip
+    assert localizer.locate(few, camera, looks).map_from_camera is None
+    expected = asides[1][3]
+    near = expected.copy()
+    near[:3, 3] += 0.1
+    answer = localizer.locate(few, camera, looks, [near])
+    assert answer.map_from_camera is not None, answer.reason
+    assert np.linalg.norm((answer.map_from_camera - expected)[:3, 3]) < 0.05
+    assert localizer.locate(few, camera, looks, [asides[1][9]]).map_from_camera is None
+
+
+def test_an_agreement_that_fixes_no_position_is_refused(lab, asides):
+    strict = Localizer(lab.mapper.place, LocateSettings(vague=1e-4))
+    answer = strict.locate(*seen(lab, asides[0][3], 4))
+    assert answer.map_from_camera is None
+    assert 'of their distance; 0.0% are needed' in answer.reason
+
+
+def test_covariances_grow_where_keypoints_are_farther_off_than_they_should_be(lab, asides):
+    localizer = Localizer(lab.mapper.place)
+    spread = []
+    for noise in (0.3, 2.0):
+        view = lab.scene.view(asides[0][3], 4, noise=noise, depth=False)
+        scores = np.ones(len(view.xy), np.float32)
+        points = Keypoints(stamp_ns=4, xy=view.xy, scores=scores, descriptors=view.descriptors)
+        answer = localizer.locate(points, view.camera, view.place)
+        assert answer.map_from_camera is not None, answer.reason
+        spread.append(np.sqrt(np.trace(answer.covariance[:3, :3])))
+    assert spread[1] > 2 * spread[0]

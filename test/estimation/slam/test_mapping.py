@@ -11,7 +11,7 @@ from dlcv.estimation.slam.closing import Closing
 from dlcv.estimation.slam.files import load_place, save_place
 from dlcv.estimation.slam.loops import LoopSettings, find
 from dlcv.estimation.slam.mapping import Mapper, MapSettings
-from dlcv.estimation.slam.points import located
+from dlcv.estimation.slam.points import every_landmark, located
 
 
 def true_poses(lab, place):
@@ -111,3 +111,24 @@ def test_points_without_measured_depth_are_found_by_their_rays(lab):
     off = np.linalg.norm(points[:, None] - lab.scene.points, axis=2).min(axis=1)
     assert len(marks) > 300
     assert np.median(off) < 0.1
+
+
+def test_landmarks_are_where_they_are_however_many_are_located_at_a_time(lab):
+    place = lab.mapper.place
+    some, whole = every_landmark(place, 100), located(place, np.arange(len(place)))
+    assert len(whole) > 500
+    for one in ('name', 'points', 'covariance', 'sightings'):
+        assert np.array_equal(getattr(some, one), getattr(whole, one)), one
+
+
+def test_poses_that_were_measured_stay_and_loops_only_merge_what_is_seen(lab):
+    rng = np.random.default_rng(4)
+    given = lab.truth.copy()
+    given[:, :3, 3] += rng.normal(0, 0.004, (len(given), 3))
+    mapper = Mapper(MapSettings(held=True))
+    lab.mapped(lab.scene, lab.truth, given, lab.covariance, mapper)
+    place = mapper.place
+    assert len(place.loops) >= 5
+    odometry = np.stack([one.odom_from_camera for one in place.keyframes])
+    assert np.allclose(place.poses, odometry, atol=1e-9)
+    assert np.count_nonzero(place.landmarks.sightings > 8) > 50

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dlcv.estimation.slam.closing import Closing
 from dlcv.estimation.slam.files import load_place, save_place
+from dlcv.estimation.slam.locate import LocateSettings
+from dlcv.estimation.slam.loops import LoopSettings
 from dlcv.estimation.slam.online import Online
 from dlcv.estimation.slam.online_settings import OnlineSettings
 from dlcv.estimation.slam.place import PlaceMap
@@ -94,6 +98,22 @@ def test_a_robot_that_is_switched_on_is_found_and_changes_nothing(lab, saved, tm
     assert elsewhere(lab, online, truth[-1], odometry[-1]) < 0.1
     save_place(online.snapshot(), tmp_path / 'again.safetensors')
     assert (tmp_path / 'again.safetensors').read_bytes() == saved.read_bytes()
+
+
+def test_a_robot_that_stands_where_all_looks_like_elsewhere_is_found_all_the_same(lab, saved):
+    one = replace(LOCKSTEP, found=LocateSettings(candidates=1))
+    online = Online(one, load_place(saved), localize_only=True)
+    view, other = (lab.scene.view(lab.truth[k], 5) for k in (20, 60))
+    states = []
+    for k in range(40):
+        if online.step(2 * k * STEP, np.eye(4), 1e-9 * np.eye(6)):
+            online.show(replace(view, stamp_ns=2 * k * STEP, place=other.place))
+        states.append(online.state)
+        if online.state == 'localizing':
+            break
+    assert states[-1] == 'localizing'
+    assert len(states) > one.anchor.confirmations  # not by the likeliest
+    assert elsewhere(lab, online, lab.truth[20], np.eye(4)) < 0.1
 
 
 def test_a_robot_that_is_carried_away_is_noticed_and_found_again(lab, saved):
@@ -184,3 +204,19 @@ def test_mapping_is_paused_stopped_and_gone_on_with(lab):
     online.renew(PlaceMap())
     assert online.map_from_odom is not None
     assert len(online.landmarks()) == 0
+
+
+def test_solving_beside_the_pictures_keeps_no_memory(lab):
+    place = lab.mapper.place
+
+    def resident():
+        return int(Path('/proc/self/statm').read_text().split()[1]) * 4096 / 2**20
+
+    with ThreadPoolExecutor(1) as beside:
+        closing = Closing(place.copied(), LoopSettings(), beside)
+        sizes = []
+        for _ in range(40):
+            closing._run = closing._begin()
+            closing.settle(wait=True)
+            sizes.append(resident())
+    assert sizes[-1] - sizes[9] < 2  # MB; the factors of thirty solutions are 5.6

@@ -172,9 +172,10 @@ def test_depth_must_be_seen_from_the_camera(rig, apart, taken):
     assert taken or 'take the depth that is aligned' in rig.said[-1]
 
 
-def test_depth_of_a_network_is_waited_for_now_and_then(rig, monkeypatch):
+@pytest.mark.parametrize(('source', 'taken'), [('network', 'network'), ('stereo', 'camera')])
+def test_depth_of_a_network_is_waited_for_now_and_then(rig, monkeypatch, source, taken):
     """It comes late for every picture; the one in between does not wait for it."""
-    rig.parameters = VisualOdometryParameters(depth_source='network')
+    rig.parameters = VisualOdometryParameters(depth_source=source)
     asked = []
 
     def moment(name, at_ns, within_ns, every_ns, until, hoped):
@@ -185,7 +186,7 @@ def test_depth_of_a_network_is_waited_for_now_and_then(rig, monkeypatch):
 
     monkeypatch.setattr(rig.beside, 'moment', moment)
     for stamp in (START, START + OLD_NS // 2, START + OLD_NS):
-        assert rig.read(stamp).depth_source == 'network'
+        assert rig.read(stamp).depth_source == taken
     assert [patience > 0.3 for patience in asked] == [True, False, True]
 
 
@@ -194,6 +195,7 @@ def test_depth_of_a_network_is_waited_for_now_and_then(rig, monkeypatch):
     [
         ({'depth_source': 'camera'}, {'depth/image', 'right/image'}),
         ({'depth_source': 'camera', 'scale_source': 'depth'}, {'depth/image'}),
+        ({'depth_source': 'stereo', 'scale_source': 'depth'}, {'depth/image'}),
         ({'depth_source': 'network'}, {'right/image'}),
     ],
 )

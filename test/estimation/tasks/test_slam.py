@@ -185,6 +185,7 @@ def test_images_without_odometry_are_not_mapped_and_that_is_said(drive):
     task = drive.make()
     drive.show(task, 0)
     assert drive.show(task, 1, odometry=False) is None
+    assert task.host.told()['state'] == 'lost'
     assert task.host.told()['reason'] == 'there is no odometry of the image'
     assert 'no odometry' in task.host.verdict.text
     for k in range(40, 44):  # it was silent for four seconds, and goes on

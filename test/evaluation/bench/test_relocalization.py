@@ -15,6 +15,7 @@ from dlcv.data.datasets import DatasetError
 from dlcv.data.world import WorldRecording, ideal_camera
 from dlcv.evaluation.bench import relocalization as bench
 from dlcv.evaluation.bench import relocalization_sets as sets
+from dlcv.evaluation.bench.landmark_maps import LandmarkMap
 from dlcv.evaluation.bench.options import BenchError, silent
 from dlcv.evaluation.bench.relocalization import Options, run
 from dlcv.evaluation.bench.relocalization_sets import Rooms, Walk, find
@@ -29,9 +30,10 @@ from dlcv.training.maps.learning import MapConfig
 from dlcv.training.maps.places import PlaceConfig
 from dlcv.training.recipe import TrainError
 
-ROOMS = Rooms(seed=3, other=3, size=(96, 72), train=6, test=3, elsewhere=2)
+ROOMS = Rooms(seed=3, others=(3,), size=(96, 72), train=6, test=3, elsewhere=2)
 """The other room is the same, by the same walk that its map is made of: all accepts are false."""
 
+LANDMARKS = bench.LANDMARKS
 TRAIN, TEST = range(0, 16, 2), (1, 5, 9)
 NEAR, NEARER, NEAREST = '5 cm, 5 deg', '10 cm, 10 deg', '2 cm, 2 deg'
 
@@ -41,6 +43,7 @@ def small(monkeypatch):
     tiny = MapConfig(cells=500, per_view=60, batch=64, epochs=1)
     monkeypatch.setattr(bench, 'MAPS', {'map': PlaceConfig(map=tiny)})
     monkeypatch.setattr(sets, 'ROOMS', ROOMS)
+    monkeypatch.setattr(bench, 'LANDMARKS', ())  # they have a test of their own
 
 
 @pytest.fixture(scope='module')
@@ -149,7 +152,7 @@ def test_a_second_run_gives_the_same_but_for_times(folder, encoder):
     options = Options(data=(folder,), sets=('den',), weights=(encoder,), limit=3)
     first, again = (run(options, silent).tables[0] for _ in range(2))
     kept = [i for i, column in enumerate(first.columns) if column.repeatable]
-    assert [c.name for c in first.columns if not c.repeatable] == ['making', 'time']
+    assert [c.name for c in first.columns if not c.repeatable] == ['making', 'time', 'beyond']
     for row, other in zip(first.rows, again.rows, strict=True):
         assert [row.values[i] for i in kept] == [other.values[i] for i in kept]
 
@@ -270,3 +273,19 @@ def test_methods_can_be_left_out(folder, encoder, monkeypatch):
     monkeypatch.setattr(bench, 'shipped', lambda _: None)  # then no encoder is needed
     assert rows(methods='classical') == ['SIFT, PnP', 'SIFT, PnP, no depth']
     assert rows(methods='maps', weights=(encoder,)) == list(bench.MAPS)
+
+
+def test_landmarks_are_a_row_beside_sift(folder, walk, monkeypatch):
+    monkeypatch.setattr(bench, 'LANDMARKS', LANDMARKS)
+    monkeypatch.setattr(sets, 'ROOMS', replace(ROOMS, others=(4, 5), elsewhere=1))
+    options = Options(data=(with_units(folder),), sets=('den',), methods='landmarks')
+    (table,) = run(options, silent).tables
+    assert [row.name for row in table.rows] == ['landmarks, PnP']
+    assert '2 of another place' in table.title
+    row = 'landmarks, PnP'
+    assert table.value(row, 'answered') == table.value(row, '10 cm, 10 deg') == 100
+    assert table.value(row, 'false accepts') == 0
+    assert 0.1 < table.value(row, 'map') < 10
+    assert 0 < table.value(row, 'beyond') < table.value(row, 'time')
+    few = LandmarkMap(walk[:2])
+    assert few.locate(walk[0].frame) is None

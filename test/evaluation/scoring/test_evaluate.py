@@ -375,6 +375,14 @@ def test_only_those_who_took_part_have_a_section(subject):
     assert [node.name for node in found.nodes] == ['monodepth']
 
 
+def test_depth_of_stereo_is_judged_as_that_of_one_camera(subject):
+    stereo = replace(subject.nodes[2], node='stereo')
+    log = tuple(replace(line, node='stereo') for line in subject.log if line.node == 'monodepth')
+    found = judged(replace(subject, nodes=(stereo,), log=log), depth=LAYOUT.depth)
+    assert value(found, 'depth', 'Abs Rel') == pytest.approx(0.1, rel=1e-5)
+    assert [node.name for node in found.nodes] == ['stereo']
+
+
 def test_images_that_were_not_shown_do_not_count(subject):
     found = judged(replace(subject, shown=replace(subject.shown, most=4)))
     assert len(found.metric('relocalization', 'answered').samples) == 4

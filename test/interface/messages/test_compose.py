@@ -315,6 +315,15 @@ def _everything(make: Any) -> dict[str, Any]:
         'nav_msgs/msg/Path': make.path(header, [make.pose_stamped(header, pose)]),
         'nav_msgs/msg/Odometry': make.odometry(header, 'base', pose, spread, twist, spread),
         'tf2_msgs/msg/TFMessage': make.tf(placed, placed),
+        'nav_msgs/msg/OccupancyGrid': make.occupancy_grid(
+            header, np.array([[-1, 0, 100], [0, 0, -1]], np.int8), 0.05, (-1.0, 2.5)
+        ),
+        'visualization_msgs/msg/MarkerArray': messages.graph_markers(
+            make,
+            header,
+            np.eye(3),
+            {'way': np.array([[0, 1], [1, 2]])},
+        ),
     }
 
 
@@ -328,6 +337,23 @@ def test_both_vocabularies_give_the_same_bytes() -> None:
         read = typestore().deserialize_cdr(serialize_message(message), kind)
         # rclpy leaves what it finds in memory between two fields, rosbags zeros
         assert bytes(typestore().serialize_cdr(read, kind)) == bytes(written), kind
+
+
+def test_a_grid_has_its_cells_row_by_row_and_its_corner(make: Any, header: Any) -> None:
+    grid = make.occupancy_grid(header, np.array([[-1, 0, 100]], np.int8), 0.1, (1.0, -2.0))
+    assert (grid.info.width, grid.info.height) == (3, 1)
+    assert list(grid.data) == [-1, 0, 100]
+    corner = grid.info.origin
+    assert (corner.position.x, corner.position.y, corner.orientation.w) == (1.0, -2.0, 1.0)
+
+
+def test_a_graph_is_drawn_by_the_ends_of_its_edges(make: Any, header: Any) -> None:
+    ends = {'way': np.array([[0, 1], [1, 2]])}
+    dots, lines = messages.graph_markers(make, header, np.diag((1.0, 2.0, 3.0)), ends).markers
+    assert (dots.ns, len(dots.points)) == ('keyframes', 3)
+    assert [(p.x, p.y, p.z) for p in lines.points] == [(1, 0, 0), (0, 2, 0), (0, 2, 0), (0, 0, 3)]
+    assert (dots.type, lines.type) == (8, 5)
+    assert dots.id != lines.id
 
 
 def test_uncalibrated_cameras_say_so(make: Any, header: Any) -> None:

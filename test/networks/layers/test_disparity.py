@@ -7,6 +7,7 @@ import torch
 
 from dlcv.networks.layers.disparity import (
     correlation_along_rows,
+    correlation_near,
     expected_disparity,
     paired_volume,
 )
@@ -31,6 +32,21 @@ def test_each_position_meets_those_to_its_left(disparities):
             here = torch.zeros(2, 3, 2) if x < d else left[..., x]
             torch.testing.assert_close(matches[:, d, :, x], (here * there).mean(1))
             torch.testing.assert_close(volume[:, :, d, :, x], torch.cat((here, there), 1))
+
+
+def test_what_is_near_a_disparity_is_between_two_columns():
+    left, right = features()
+    disparity = torch.full((2, 1, 2, 6), 1.25)
+    near = correlation_near(left, right, disparity, 1)
+    padded = torch.nn.functional.pad(right, (3, 3))
+    for place, shift in enumerate((0.25, 1.25, 2.25)):
+        for x in range(6):
+            to_the_right, to_the_left = (
+                padded[..., x + 3 - int(shift)],
+                padded[..., x + 2 - int(shift)],
+            )
+            there = 0.75 * to_the_right + 0.25 * to_the_left
+            torch.testing.assert_close(near[:, place, :, x], (left[..., x] * there).mean(1))
 
 
 def test_the_expectation_is_between_the_disparities():

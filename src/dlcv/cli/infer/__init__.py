@@ -22,6 +22,7 @@ from dlcv.cli.infer import (
     flownet,
     monodepth,
     netvlad,
+    stereo,
     superpoint,
     visual_odometry,
 )
@@ -41,6 +42,7 @@ EXAMPLES = """\
   dlcv infer superpoint left.png right.png -o points.npz --view points.png
   dlcv infer flownet first.png second.png -o flow.npz --view flow.png
   dlcv infer monodepth street.png --camera camera.yaml -o depth.npz --view depth.png
+  dlcv infer stereo left.png right.png --camera camera.yaml --baseline 0.12 -o depth.npz
   dlcv infer visual_odometry drive.mcap -o path.tum --view path.png
   dlcv infer deepvo drive/ --camera camera.yaml --rate 10 -o poses.npz
   dlcv infer dsac photo.png --camera camera.yaml --weights kitchen.safetensors -o pose.npz
@@ -51,6 +53,7 @@ NETWORKS = {
     'superpoint': superpoint,
     'flownet': flownet,
     'monodepth': monodepth,
+    'stereo': stereo,
     'visual_odometry': visual_odometry,
     'deepvo': deepvo,
     'dsac': dsac,
@@ -81,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     _check_outputs(args, paths)
     _check_settings(args)
     camera = _camera(args)
-    least = 2 if args.network in ('flownet', 'deepvo') else 1
+    least = 2 if args.network in ('flownet', 'stereo', 'deepvo') else 1
     if len(paths) < least:
         raise CommandError(f'{args.network} needs {least} images or more, got {len(paths)}')
     keep_freed_memory()

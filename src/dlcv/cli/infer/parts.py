@@ -15,6 +15,7 @@ from dlcv.types import ByteImage, Frame
 
 if TYPE_CHECKING:
     from dlcv.estimation.base import Estimator
+    from dlcv.estimation.landmark_relocalizer import LandmarkRelocalizer
 
 _MODE_OF = {'scale': 'fixed', 'camera_height': 'camera_height'}  # the scale mode each is for
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -114,7 +115,9 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
-def warn_untrained(args: argparse.Namespace, estimator: Estimator[Any]) -> None:
+def warn_untrained(
+    args: argparse.Namespace, estimator: Estimator[Any] | LandmarkRelocalizer
+) -> None:
     """Say in plain sight that the results mean nothing, where they do."""
     if not estimator.origin.trained:
         note(

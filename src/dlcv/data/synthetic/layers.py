@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.data.synthetic.affine import Affine, compose, inverse, touched
 from dlcv.data.synthetic.photos import PhotoPool
 from dlcv.data.synthetic.silhouettes import raster, shading, silhouette
 from dlcv.types import ByteImage, FlowPair
 
-Affine = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.float32]
 Rng = np.random.Generator
 
@@ -158,7 +158,7 @@ class LayeredScenes:
         """Return random layers, the background first, the nearest last."""
         pixels = self._pixels(rng)
         background = self._background(rng, pixels)
-        moved = _compose(background.second_from_layer, _inverse(background.first_from_layer))
+        moved = compose(background.second_from_layer, inverse(background.first_from_layer))
         count = int(rng.integers(self._config.objects[0], self._config.objects[1] + 1))
         return [background, *(self._thing(rng, moved, pixels) for _ in range(count))]
 
@@ -173,7 +173,7 @@ class LayeredScenes:
             texture=self._photos.crop(rng, rows, columns),
             alpha=None,
             first_from_layer=placed,
-            second_from_layer=_compose(motion, placed),
+            second_from_layer=compose(motion, placed),
         )
 
     def _thing(self, rng: Rng, background: Affine, pixels: float) -> Layer:
@@ -183,7 +183,7 @@ class LayeredScenes:
         outline = silhouette(rng)
         texture = self._photos.crop(rng, rows, columns)
         if rng.random() < config.plain:
-            texture = _plain(texture, rng)
+            texture = plain(texture, rng)
         if len(outline) > 1:
             shade = shading(outline, rows, columns, rng)
             texture = np.asarray(cv2.multiply(texture, cv2.merge([shade] * 3), scale=1 / 255))
@@ -194,7 +194,7 @@ class LayeredScenes:
             texture=texture,
             alpha=raster(outline, rows, columns).astype(np.float32) * np.float32(1 / 255),
             first_from_layer=placed,
-            second_from_layer=_compose(background, _compose(motion, placed)),
+            second_from_layer=compose(background, compose(motion, placed)),
         )
 
     def _pixels(self, rng: Rng) -> float:
@@ -221,14 +221,14 @@ def draw_pair(layers: list[Layer], height: int, width: int, name: str = '') -> F
     """
     first, owners = _draw(layers, [layer.first_from_layer for layer in layers], height, width)
     second, hiders = _draw(layers, [layer.second_from_layer for layer in layers], height, width)
-    moves = [_compose(la.second_from_layer, _inverse(la.first_from_layer)) for la in layers]
+    moves = [compose(la.second_from_layer, inverse(la.first_from_layer)) for la in layers]
     points = _moved(owners, moves)
     flow = points - _positions(height, width)
     return FlowPair(
         first=first,
         second=second,
         flow=flow,
-        backward=_moved(hiders, [_inverse(m) for m in moves]) - _positions(height, width),
+        backward=_moved(hiders, [inverse(m) for m in moves]) - _positions(height, width),
         occluded=_hidden(points, owners, hiders),
         name=name,
     )
@@ -241,7 +241,7 @@ def _draw(
     picture = np.asarray(
         cv2.warpAffine(
             layers[0].texture,
-            _inverse(poses[0]),
+            inverse(poses[0]),
             (width, height),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REFLECT,
@@ -256,12 +256,12 @@ def _draw(
 
 def _lay(picture: ByteImage, owners: ByteImage, layer: Layer, pose: Affine, number: int) -> None:
     """Draw one layer over a picture, in place."""
-    left, top, right, bottom = _box(layer.texture.shape[:2], pose, owners.shape)
+    left, top, right, bottom = touched(layer.texture.shape[:2], pose, owners.shape)
     if left >= right or top >= bottom:
         return
     assert layer.alpha is not None
     size = (right - left, bottom - top)
-    layer_from_window = _inverse(pose - ((0, 0, left), (0, 0, top)))
+    layer_from_window = inverse(pose - ((0, 0, left), (0, 0, top)))
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     alpha = cv2.warpAffine(layer.alpha, layer_from_window, size, flags=flags)
     colour = cv2.warpAffine(
@@ -270,19 +270,6 @@ def _lay(picture: ByteImage, owners: ByteImage, layer: Layer, pose: Affine, numb
     window = picture[top:bottom, left:right]
     window[:] = cv2.blendLinear(colour, window, alpha, 1 - alpha)
     owners[top:bottom, left:right][alpha >= 0.5] = number
-
-
-def _box(
-    shape: tuple[int, ...], pose: Affine, picture: tuple[int, ...]
-) -> tuple[int, int, int, int]:
-    """Return the window (left, top, right, bottom) of the picture that a layer can touch."""
-    rows, columns = shape[0] - 1, shape[1] - 1
-    (a, b, x), (c, d, y) = pose.tolist()
-    xs = [x, x + a * columns, x + b * rows, x + a * columns + b * rows]
-    ys = [y, y + c * columns, y + d * rows, y + c * columns + d * rows]
-    left, top = max(0, math.floor(min(xs))), max(0, math.floor(min(ys)))
-    right, bottom = math.ceil(max(xs)) + 1, math.ceil(max(ys)) + 1
-    return left, top, min(right, picture[1]), min(bottom, picture[0])
 
 
 def _moved(owners: ByteImage, moves: list[Affine]) -> Mask:
@@ -312,7 +299,7 @@ def _positions(height: int, width: int) -> Mask:
     return np.stack(np.broadcast_arrays(*_axes(height, width)), axis=-1)
 
 
-def _plain(texture: ByteImage, rng: Rng) -> ByteImage:
+def plain(texture: ByteImage, rng: Rng) -> ByteImage:
     """Leave little of a photo: one colour, a trace of the texture."""
     colour = np.empty_like(texture)
     colour[:] = rng.integers(0, 256, 3)
@@ -340,16 +327,3 @@ def _motion(
 
 def _tail(g: float, power: float, limit: float) -> float:
     return math.copysign(min(abs(g) ** power, limit), g)
-
-
-def _compose(c_from_b: Affine, b_from_a: Affine) -> Affine:
-    c_from_a = c_from_b[:, :2] @ b_from_a
-    c_from_a[:, 2] += c_from_b[:, 2]
-    return c_from_a
-
-
-def _inverse(b_from_a: Affine) -> Affine:
-    (a, b, x), (c, d, y) = b_from_a.tolist()  # Python's numbers: twice as fast as NumPy's here
-    unit = 1 / (a * d - b * c)
-    a, b, c, d = d * unit, -b * unit, -c * unit, a * unit
-    return np.array([(a, b, -a * x - b * y), (c, d, -c * x - d * y)])

@@ -98,6 +98,15 @@ class Anchor:
         return np.asarray(self.map_from_camera @ inverse(self._odom))
 
     @property
+    def guesses(self) -> list[Matrix]:
+        """Where the camera may be, ``(4, 4)`` each: as it is believed, and by a doubted fix."""
+        found = [self.map_from_camera] if self.sure and self.map_from_camera is not None else []
+        if self._doubted and self._odom is not None:
+            last, odom = self._doubted[-1]
+            found.append(last.map_from_camera @ inverse(odom) @ self._odom)
+        return found
+
+    @property
     def tie(self) -> Tie | None:
         """What a session of mapping that begins here hangs on."""
         if not self.sure or self.keyframe < 0:

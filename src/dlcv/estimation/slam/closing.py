@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from dlcv.estimation.slam.equations import Edges
-from dlcv.estimation.slam.graph import GATE, Solved, solve, surprises
+from dlcv.estimation.slam.graph import GATE, solve, surprises
 from dlcv.estimation.slam.loops import (
     Candidates,
     Found,
@@ -23,12 +23,14 @@ from dlcv.estimation.slam.loops import (
     edge_of,
     find,
     merge,
+    same,
 )
-from dlcv.estimation.slam.place import Edge, Landmarks, PlaceMap
+from dlcv.estimation.slam.place import Edge, EdgeTable, Landmarks, PlaceMap
 from dlcv.geometry.frames import inverse
 from dlcv.geometry.trajectory import scaled
 
 Matrix = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 
 _OVERCONFIDENT = 3.0  # times the deviations that odometry states, by which a loop may contradict it
 
@@ -55,11 +57,15 @@ class Agreement:
     """The map, solved.
 
     Attributes:
-        solved: Where its keyframes are.
-        covariance: ``(6, 6)`` of the last of them, in the map's axes, given the first.
+        poses: ``(K, 4, 4)`` map_from_keyframe.
+        log_scale: ``(K,)`` of their units.
+        weights: ``(E,)`` 0 for edges that were found wrong.
+        covariance: ``(6, 6)`` of the last keyframe, in the map's axes, given the first.
     """
 
-    solved: Solved
+    poses: Matrix
+    log_scale: Matrix
+    weights: Matrix
     covariance: Matrix
 
 
@@ -79,23 +85,32 @@ class Closing:
         place: The map, which is changed.
         settings: When a place counts as seen again.
         beside: Runs the solver; at once by default, before the loops are told.
+        measured: Whether keyframes stay where they are: loops must agree with that, and only merge
+            landmarks.
 
     Attributes:
         refused: Why candidates were no loops -> how often.
         reason: What became of the last candidate, in words for a person.
         joined: Whether it is known how what is mapped now lies in the rest of the map.
+        held: Whether no other solution is to be begun.
         solved: Number of the last keyframe of the last solution, and its ``(6, 6)`` covariance in
             the map's axes; None before the first.
     """
 
     def __init__(
-        self, place: PlaceMap, settings: LoopSettings, beside: Executor | None = None
+        self,
+        place: PlaceMap,
+        settings: LoopSettings,
+        beside: Executor | None = None,
+        *,
+        measured: bool = False,
     ) -> None:
         self.place, self.settings = place, settings
         self.refused: Counter[str] = Counter()
-        self.reason = ''
+        self.reason, self.held = '', False
         self.solved: tuple[int, Matrix] | None = None
-        self._beside = beside
+        self._beside, self._measured = beside, measured
+        self._table = EdgeTable()
         self._run: _Run | None = None
         self._waiting: list[_Loop] = []
         self.begin(place.sessions, joined=not place.sessions)
@@ -107,14 +122,29 @@ class Closing:
 
     @property
     def busy(self) -> bool:
-        """Whether loops wait for a solution: numbers of keyframes and edges must stay."""
-        return self._run is not None or bool(self._waiting)
+        """Whether a solution is on its way: numbers of keyframes and edges must stay."""
+        return self._run is not None
 
-    def forget_numbers(self) -> None:
-        """Take note that keyframes have other numbers now."""
+    def renumber(self, keyframes: Indices, edges: Indices) -> None:
+        """Take note that keyframes and edges have other numbers now.
+
+        Args:
+            keyframes: The new ones by the old ones; -1 for those that are gone.
+            edges: The same.
+        """
         own = (k for k, one in enumerate(self.place.keyframes) if one.session == self._session)
         self._candidates = Candidates(self.settings, next(own, len(self.place)))
         self.solved = None
+        self._waiting = [
+            replace(
+                loop,
+                edge=int(edges[loop.edge]),
+                candidate=int(keyframes[loop.candidate]),
+                newest=int(keyframes[loop.newest]),
+            )
+            for loop in self._waiting
+            if edges[loop.edge] >= 0
+        ]
 
     def look(self, newest: int) -> list[Edge]:
         """Look for the newest keyframe elsewhere in the map; return loops that are closed now."""
@@ -140,7 +170,10 @@ class Closing:
             wait: Until nothing waits.
         """
         closed: list[Edge] = []
-        while self.busy:
+        if self._measured:
+            loops, self._waiting = self._waiting, []
+            return self._believe(loops)
+        while self._run is not None or (self._waiting and not self.held):
             if self._run is None:
                 self._run = self._begin()
             if not (wait or self._run.answer.done()):
@@ -160,20 +193,29 @@ class Closing:
             return 'too few landmarks agree on a pose'
         if not agreed(place, candidate, found, frame, settings):
             return 'the keyframe beside it does not see the same'
-        if not self._possible(edge_of(place, candidate, newest, found)):
+        if self._measured:
+            given = inverse(place.poses[candidate]) @ place.poses[newest]
+            if not same(found.motion, given, found.covariance):
+                return 'the poses that are given rule it out'
+        elif not self._possible(edge_of(place, candidate, newest, found)):
             return 'odometry rules it out'
         return found
 
     def _possible(self, edge: Edge) -> bool:
         """Whether odometry allows a loop, if it is off by a few times what it states."""
-        place = self.place
-        place.connect(edge)
-        edges = place.graph()
-        place.edges.pop()
-        place.trusted.pop()
+        place, graph = self.place, self._table.of(self.place)
         size = 7 if place.scaled else 6
-        wide = np.where(edges.doubted, 1.0, _OVERCONFIDENT**2)[:, None, None]
-        edges = replace(edges, covariance=edges.covariance * wide)
+        steps = np.flatnonzero(~graph.doubted & (graph.newer == graph.older + 1))
+        edges = Edges(
+            older=np.append(graph.older[steps], edge.older),
+            newer=np.append(graph.newer[steps], edge.newer),
+            motion=np.concatenate((graph.motion[steps], edge.motion[None])),
+            log_scale=np.append(graph.log_scale[steps], edge.log_scale),
+            covariance=np.concatenate(
+                (_OVERCONFIDENT**2 * graph.covariance[steps], edge.covariance[None])
+            ),
+            doubted=np.append(graph.doubted[steps], True),
+        )
         return bool(surprises(place.poses, place.log_scale, edges, size)[-1] < GATE[size])
 
     def _join(self, edge: Edge) -> None:
@@ -191,7 +233,9 @@ class Closing:
 
     def _begin(self) -> _Run:
         place = self.place
-        given = place.poses.copy(), place.graph(), place.log_scale.copy(), place.scaled
+        graph = self._table.of(place)
+        graph = Edges(**{one.name: getattr(graph, one.name).copy() for one in fields(graph)})
+        given = place.poses.copy(), graph, place.log_scale.copy(), place.scaled
         if self._beside is None:
             answer: Future[Agreement] = Future()
             answer.set_result(_agreement(*given))
@@ -203,8 +247,7 @@ class Closing:
     def _take(self, run: _Run) -> list[Edge]:
         """Let the map be as it was solved; return the loops that are believed."""
         place = self.place
-        agreement = run.answer.result()
-        solved, last = agreement.solved, run.keyframes - 1
+        solved, last = run.answer.result(), run.keyframes - 1
         session = place.keyframes[last].session
         since = [k for k in range(last + 1, len(place)) if place.keyframes[k].session == session]
         grown = float(solved.log_scale[last] - place.log_scale[last])
@@ -213,9 +256,13 @@ class Closing:
         place.log_scale = np.concatenate((solved.log_scale, place.log_scale[last + 1 :]))
         place.trusted[: len(solved.weights)] = [bool(weight > 0) for weight in solved.weights]
         place.landmarks = Landmarks.none()  # they are where they were
-        self.solved = last, agreement.covariance
-        closed = []
-        for loop in run.loops:
+        self.solved = last, solved.covariance
+        return self._believe(run.loops)
+
+    def _believe(self, loops: list[_Loop]) -> list[Edge]:
+        """Merge landmarks of the loops that are trusted; return these."""
+        place, closed = self.place, []
+        for loop in loops:
             if place.trusted[loop.edge]:
                 merge(place, loop.candidate, loop.newest, loop.seen)
                 closed.append(place.edges[loop.edge])
@@ -225,9 +272,7 @@ class Closing:
                 self.refused[self.reason] += 1
         return closed
 
-    def _carry(
-        self, keyframes: npt.NDArray[np.int64], leader: int, target: Matrix, grown: float
-    ) -> None:
+    def _carry(self, keyframes: Indices, leader: int, target: Matrix, grown: float) -> None:
         """Move keyframes with one of them, and lengthen what is between them.
 
         Args:
@@ -246,6 +291,15 @@ class Closing:
 
 
 def _agreement(poses: Matrix, edges: Edges, log_scale: Matrix, scaled: bool) -> Agreement:
+    """Solve the map.
+
+    What SciPy factorised must end in the thread that it began in: its memory is that thread's own
+    business, and would never be given back from another.
+    """
     solved = solve(poses, edges, log_scale=log_scale, scaled=scaled)
-    covariance = solved.covariance(np.array([len(poses) - 1]))[:6, :6]
-    return Agreement(solved=solved, covariance=covariance)
+    return Agreement(
+        poses=solved.poses,
+        log_scale=solved.log_scale,
+        weights=solved.weights,
+        covariance=solved.covariance(np.array([len(poses) - 1]))[:6, :6],
+    )

@@ -67,10 +67,11 @@ class Cloud:
         seen = np.concatenate([one.landmark for one in place.keyframes])
         by = np.repeat(np.arange(len(place)), [len(one) for one in place.keyframes])
         names, last = np.unique(seen[::-1], return_index=True)
-        keyframe = by[::-1][last]
         rows, there = marks.rows_of(names)
-        for k in np.unique(keyframe[there]):
-            own = there & (keyframe == k)
+        names, rows, keyframe = names[there], rows[there], by[::-1][last][there]
+        order = np.argsort(keyframe, kind='stable')
+        first = np.searchsorted(keyframe[order], np.arange(len(place)))
+        for k, own in enumerate(np.split(order, first[1:])):
             beside = moved(inverse(place.poses[k]), marks.points[rows[own]])
             self._names[k] = names[own]
             self._points[k] = (beside / np.exp(place.log_scale[k])).astype(np.float32)

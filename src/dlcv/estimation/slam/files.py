@@ -6,6 +6,7 @@ Keypoints of all keyframes stand one after the other; ``keyframe.count`` says ho
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from dlcv.types import Camera
 VERSION = 1
 OWN = 'dlcv.place'
 """Name of the entry in the header that makes a safetensors file a map of a place."""
+
+_HEAD = 'head.file'  # bytes of a weight file, where the map has one
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -81,6 +84,8 @@ def save_place(place: PlaceMap, path: Path) -> None:
         name: np.ascontiguousarray(values, kind) for (name, values), (kind, _) in
         zip(arrays.items(), _KINDS.values(), strict=True)
     }  # fmt: skip
+    if place.head:
+        typed[_HEAD] = np.frombuffer(place.head, np.uint8)
     text = json.dumps(header, ensure_ascii=False, allow_nan=False, sort_keys=True)
     write_whole(path, safetensors.numpy.save(typed, {OWN: text}))
 
@@ -115,8 +120,18 @@ def _read(path: Path) -> PlaceMap:
                 f'is a map of version {header.get("version")}; version {VERSION} is read here'
             )
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    head = arrays.pop(_HEAD, np.empty(0, np.uint8)).tobytes()
     _check(arrays)
-    return _place(header, arrays)
+    return replace(_place(header, arrays), head=head)
+
+
+def is_place(path: Path) -> bool:
+    """Whether a file is a map of a place, of any version."""
+    try:
+        with safetensors.safe_open(path, 'numpy') as file:
+            return OWN in (file.metadata() or {})
+    except (OSError, safetensors.SafetensorError):
+        return False
 
 
 def _arrays(place: PlaceMap, cameras: list[Camera]) -> Arrays:

@@ -7,6 +7,7 @@ of them, each as exactly as it is known, and what could be a chance is refused.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +15,12 @@ import numpy.typing as npt
 
 from dlcv.estimation.odometry.pose import Landmarks as Seen
 from dlcv.estimation.odometry.pose import refine_pose
-from dlcv.estimation.slam.loops import Found, Guards, alike, find, same, spanned_area
+from dlcv.estimation.odometry.robust import spread
+from dlcv.estimation.slam.loops import FEWEST, Found, Guards, alike, find, same, spanned_area
 from dlcv.estimation.slam.place import Keyframe, Landmarks, Looks, PlaceMap, decoded, encoded
 from dlcv.estimation.slam.points import NOISE, in_camera, located, matches, rays_of
-from dlcv.geometry.trajectory import scaled
+from dlcv.geometry.frames import inverse
+from dlcv.geometry.trajectory import moved, scaled
 from dlcv.types import Camera, FloatArray, Keypoints
 
 Matrix = npt.NDArray[np.float64]
@@ -26,6 +29,8 @@ Indices = npt.NDArray[np.int64]
 _NEIGHBOURS = 6  # keyframes whose landmarks are tried
 _TURN = 2.0  # metres that another direction of sight counts as, for each 1 of its cosine
 _RATIO = 0.95
+_EXPECTED = 0.5  # of the landmarks that must agree, where they are looked for
+_NOISIEST = 2.5  # times the usual deviation of a keypoint, that is believed of all
 _COVISIBLE = 15.0  # pixels from where it should be within which a landmark is looked for again
 
 
@@ -36,14 +41,17 @@ class LocateSettings(Guards):
     Attributes:
         common: Share of the landmarks' distance by which all of them are off together, as the
             keyframes are that saw them; what their agreement cannot tell.
+        vague: Deviation of the position by the landmarks that agree, as a share of their distance,
+            at most: chance agreements are of few things that fix no pose.
     """
 
     candidates: int = 4
     likeness: float = 0.0
-    inliers: int = 40
+    inliers: int = 60
     share: float = 0.25
-    area: float = 0.05
+    area: float = 0.1
     common: float = 0.004
+    vague: float = 0.012
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -55,6 +63,7 @@ class Located:
         covariance: ``(6, 6)`` of that as (x, y, z, rx, ry, rz) in the map's axes; None likewise.
         inliers: Landmarks that agree.
         matches: Landmarks that were tried.
+        area: Share of the picture that the landmarks which agree span.
         keyframe: The one in which the picture was recognised; -1 for none.
         reason: Why it was accepted or refused, in words for a person.
     """
@@ -63,6 +72,7 @@ class Located:
     covariance: Matrix | None = None
     inliers: int = 0
     matches: int = 0
+    area: float = 0.0
     keyframe: int = -1
     reason: str
 
@@ -80,13 +90,23 @@ class Localizer:
         self.settings = settings or LocateSettings()
         self._looks = Looks()
 
-    def locate(self, keypoints: Keypoints, camera: Camera, looks: FloatArray) -> Located:
+    def locate(
+        self,
+        keypoints: Keypoints,
+        camera: Camera,
+        looks: FloatArray,
+        near: Sequence[FloatArray] = (),
+        skip: int = 0,
+    ) -> Located:
         """Find a picture.
 
         Args:
             keypoints: Of it.
             camera: What took it.
             looks: ``(P,)`` what it looks like as a whole, by what described the map's.
+            near: ``(4, 4)`` map_from_camera each where it may be: landmarks are looked for where
+                they must be then, so that fewer make it sure.
+            skip: So many of the likeliest places are passed over.
         """
         if not len(self.place):
             return Located(reason='the map has no keyframes')
@@ -97,12 +117,16 @@ class Localizer:
             )
         picture = _picture(keypoints, camera, looks)
         settings = self.settings
+        for guess in near:
+            expected = self._near(picture, np.asarray(guess, np.float64))
+            if expected.map_from_camera is not None:
+                return expected
         found: list[tuple[int, Found]] = []
         reasons = []
-        for one in alike(self._looks.of(self.place), looks, settings)[
-            : settings.candidates
-        ].tolist():
-            answer = find(self.place, one, picture, settings)
+        marks = self.place.landmarks if len(self.place.landmarks) else None
+        most = skip + settings.candidates
+        for one in alike(self._looks.of(self.place), looks, settings, most)[skip:].tolist():
+            answer = find(self.place, one, picture, settings, marks)
             if isinstance(answer, str):
                 reasons.append(answer)
             else:
@@ -117,7 +141,15 @@ class Localizer:
                 reason=f'two places look like it: {len(best.own)} landmarks agree on one, '
                 f'{rival} on another'
             )
-        return self._refined(keyframe, best, picture)
+        return self._refined(
+            keyframe, self._pose(keyframe, best), picture, settings.inliers, settings.vague
+        )
+
+    def _near(self, picture: Keyframe, start: Matrix) -> Located:
+        """Find a picture where it is believed to be."""
+        fewest = max(FEWEST, round(_EXPECTED * self.settings.inliers))
+        vague = self.settings.vague / _EXPECTED**2
+        return self._refined(int(self._nearest(start)[0]), start, picture, fewest, vague)
 
     def _agree(self, one: int, first: Found, other: int, second: Found) -> bool:
         poses = [self._pose(k, f) for k, f in ((one, first), (other, second))]
@@ -127,10 +159,11 @@ class Localizer:
         motion = scaled(found.motion, np.exp(self.place.log_scale[keyframe]))
         return np.asarray(self.place.poses[keyframe] @ motion)
 
-    def _refined(self, keyframe: int, found: Found, picture: Keyframe) -> Located:
+    def _refined(
+        self, keyframe: int, start: Matrix, picture: Keyframe, fewest: int, most_vague: float
+    ) -> Located:
         """Fit the pose to the landmarks of all keyframes around."""
         place, s = self.place, self.settings
-        start = self._pose(keyframe, found)
         marks, codes = self._around(start)
         seen, _ = in_camera(marks, np.arange(len(marks)), start, 0.0)
         a, b = matches(codes, picture.descriptors, _RATIO)
@@ -140,40 +173,52 @@ class Localizer:
         off = np.linalg.norm(seen[a, :2] / z[:, None] - xy[b], axis=1) * focal
         near = (seen[a, 2] > 0) & (off < _COVISIBLE)
         a, b = a[near], b[near]
-        if len(a) < s.inliers:
+        if len(a) < fewest:
             return Located(
                 keyframe=keyframe,
                 matches=len(a),
-                reason=f'{len(a)} landmarks are where the pose says; {s.inliers} are needed',
+                reason=f'{len(a)} landmarks are where the pose says; {fewest} are needed',
             )
         anchor = place.poses[keyframe]
         points, variance = in_camera(marks, a, anchor, 0.0)
         ahead = points[:, 2] > 0
         points, variance, b = points[ahead], variance[ahead], b[ahead]
-        refined = refine_pose(
-            start,
-            Seen.seen_by(anchor, points, variance),
-            xy[b],
-            NOISE / focal,
-            near=True,
-        )
+        landmarks = Seen.seen_by(anchor, points, variance)
+        refined = refine_pose(start, landmarks, xy[b], NOISE / focal, near=True)
+        noise = _noise(moved(inverse(refined.odom_from_camera) @ anchor, points), xy[b], focal)
+        if noise > NOISE:
+            begun = refined.odom_from_camera
+            refined = refine_pose(begun, landmarks, xy[b], noise / focal, near=True)
         agree = int(np.count_nonzero(refined.inliers))
         area = spanned_area(picture.xy[b[refined.inliers]], picture.camera) if agree else 0.0
-        if agree < s.inliers or area < s.area:
+        if agree < fewest or area < s.area:
             return Located(
                 keyframe=keyframe,
                 inliers=agree,
                 matches=len(b),
-                reason=f'{agree} landmarks on {area:.0%} of the picture agree; {s.inliers} on '
+                reason=f'{agree} landmarks on {area:.0%} of the picture agree; {fewest} on '
                 f'{s.area:.0%} are needed',
             )
         away = float(np.median(points[refined.inliers, 2]))
-        shared = np.repeat((s.common * away, s.common), 3)
+        vague = float(np.sqrt(np.trace(refined.stated[:3, :3]))) / away
+        if vague > most_vague:
+            return Located(
+                keyframe=keyframe,
+                inliers=agree,
+                matches=len(b),
+                area=area,
+                reason=f'{agree} landmarks agree on a position to {vague:.1%} of their distance; '
+                f'{most_vague:.1%} are needed',
+            )
+        # what is farther off than keypoints are is so together, as poses of the map are
+        common = s.common * (noise / NOISE) ** 2
+        shared = np.repeat((common * away, common), 3)
         return Located(
             map_from_camera=refined.odom_from_camera,
             covariance=refined.stated + np.diag(np.square(shared)),
             inliers=agree,
             matches=len(b),
+            area=area,
             keyframe=keyframe,
             reason=f'{agree} of {len(b)} landmarks agree',
         )
@@ -184,9 +229,7 @@ class Localizer:
         Of several sightings of a landmark that by the nearest keyframe counts.
         """
         place = self.place
-        apart = np.linalg.norm(place.poses[:, :3, 3] - pose[:3, 3], axis=1)
-        aside = 1 - place.poses[:, :3, 2] @ pose[:3, 2]
-        nearest = np.argsort(apart + _TURN * aside, kind='stable')[:_NEIGHBOURS]
+        nearest = self._nearest(pose)[:_NEIGHBOURS]
         names = np.concatenate([place.keyframes[k].landmark for k in nearest])
         codes = np.concatenate([place.keyframes[k].codes for k in nearest])
         every, first = np.unique(names, return_index=True)
@@ -195,6 +238,29 @@ class Localizer:
             marks = located(place, nearest, every[every >= 0])
         rows, there = marks.rows_of(every)
         return marks.only(rows[there]), decoded(codes[first[there]])
+
+    def _nearest(self, pose: Matrix) -> Indices:
+        """Return the keyframes, those first that are nearest to a pose and look where it does."""
+        poses = self.place.poses
+        apart = np.linalg.norm(poses[:, :3, 3] - pose[:3, 3], axis=1)
+        aside = 1 - poses[:, :3, 2] @ pose[:3, 2]
+        return np.asarray(np.argsort(apart + _TURN * aside, kind='stable'), np.int64)
+
+
+def _noise(points: FloatArray, xy: Matrix, focal: float) -> float:
+    """Return the deviation in pixels of where landmarks are seen, by the better of the matches.
+
+    Where poses of the map and depth are a little off, all landmarks are: what is thought to be
+    wrong then is right.
+
+    Args:
+        points: ``(N, 3)`` landmarks in the camera.
+        xy: ``(N, 2)`` x/z and y/z where they are seen.
+        focal: Pixels per unit of ``xy``.
+    """
+    off = points[:, :2] / np.maximum(points[:, 2:], 1e-3) - xy
+    squared = np.square(off * (focal / NOISE)).sum(axis=1)
+    return float(NOISE * min(np.sqrt(spread(squared)), _NOISIEST))
 
 
 def _picture(keypoints: Keypoints, camera: Camera, looks: FloatArray) -> Keyframe:

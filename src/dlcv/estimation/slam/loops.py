@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dlcv.estimation.odometry.pose import Landmarks as Seen
 from dlcv.estimation.odometry.pose import RefinedPose, refine_pose
-from dlcv.estimation.slam.place import Edge, Keyframe, Looks, PlaceMap
+from dlcv.estimation.slam.place import Edge, Keyframe, Landmarks, Looks, PlaceMap
 from dlcv.estimation.slam.points import NOISE, in_camera, located, matches, rays_of
 from dlcv.geometry.frames import inverse
 from dlcv.geometry.trajectory import extent, rigid, scaled
@@ -25,7 +25,8 @@ Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 _AROUND = 4  # keyframes before and after one that say where its landmarks are
-_FEWEST = 12  # matches that are tried at all
+FEWEST = 12
+"""Matches that are tried at all."""
 _LEAST = 8  # of them, that must agree on a pose for it to be refined
 _TRIES, _CONFIDENCE, _PIXELS = 500, 0.999, 2.0  # of the consensus
 _RATIO = 0.95  # seen from elsewhere patches look less alike
@@ -114,19 +115,35 @@ class Candidates:
         return np.array(supported[: s.candidates], np.int64)
 
 
-def alike(places: FloatArray, place: FloatArray, settings: Guards) -> Indices:
-    """Return the most alike of places ``(K, P)``, the best first; one of each neighbourhood."""
+def alike(
+    places: FloatArray, place: FloatArray, settings: Guards, most: int | None = None
+) -> Indices:
+    """Return the most alike of places ``(K, P)``, the best first; one of each neighbourhood.
+
+    Args:
+        places: What they look like.
+        place: The same of the picture.
+        settings: How alike they must be.
+        most: That are returned; twice the candidates by default.
+    """
+    most = 2 * settings.candidates if most is None else most
     likeness = places @ place
     kept: list[int] = []
     for one in np.argsort(-likeness, kind='stable'):
-        if likeness[one] < settings.likeness or len(kept) == 2 * settings.candidates:
+        if likeness[one] < settings.likeness or len(kept) == most:
             break
         if all(abs(int(one) - other) > settings.near for other in kept):
             kept.append(int(one))
     return np.array(kept, np.int64)
 
 
-def find(place: PlaceMap, keyframe: int, picture: Keyframe, settings: Guards) -> Found | str:
+def find(
+    place: PlaceMap,
+    keyframe: int,
+    picture: Keyframe,
+    settings: Guards,
+    marks: Landmarks | None = None,
+) -> Found | str:
     """Look for a picture among the landmarks of a keyframe; say why it is not there.
 
     Args:
@@ -134,9 +151,11 @@ def find(place: PlaceMap, keyframe: int, picture: Keyframe, settings: Guards) ->
         keyframe: Which of its keyframes.
         picture: It may be one of them.
         settings: How much must agree.
+        marks: Where landmarks are; by default as the keyframes around see them.
     """
     one = place.keyframes[keyframe]
-    marks = located(place, around(place, keyframe), one.landmark[one.landmark >= 0])
+    if marks is None:
+        marks = located(place, around(place, keyframe), one.landmark[one.landmark >= 0])
     rows, there = marks.rows_of(one.landmark)
     points, variance = in_camera(
         marks, rows[there], place.poses[keyframe], float(place.log_scale[keyframe])
@@ -145,7 +164,7 @@ def find(place: PlaceMap, keyframe: int, picture: Keyframe, settings: Guards) ->
     ahead = points[:, 2] > 0 if len(points) else np.zeros(0, np.bool_)
     points, variance, theirs = points[ahead], variance[ahead], theirs[ahead]
     a, b = matches(one.descriptors[theirs], picture.descriptors, _RATIO)
-    if len(a) < max(_FEWEST, settings.inliers):
+    if len(a) < max(FEWEST, settings.inliers):
         return f'{len(a)} of its landmarks look like points of the picture'
     focal = picture.camera.focal
     xy = rays_of(picture)[b]
@@ -288,7 +307,7 @@ def _ratio(place: PlaceMap, keyframe: int, newest: int, found: Found) -> tuple[f
         depths.append(np.where(there & (z > 0), z, np.nan))
     ratio = np.log(depths[0] / depths[1])
     ratio = ratio[np.isfinite(ratio)]
-    if len(ratio) < _FEWEST:
+    if len(ratio) < FEWEST:
         return 0.0, _SCALE_UNKNOWN
     middle = float(np.median(ratio))
     spread = 1.4826 * float(np.median(np.abs(ratio - middle)))
@@ -320,17 +339,20 @@ def merge(place: PlaceMap, keyframe: int, newest: int, found: Found) -> int:
 
 def _holders(place: PlaceMap, names: Indices) -> dict[int, list[int]]:
     """Return the keyframes that see each of some landmarks."""
-    wanted = np.unique(names[names >= 0])
+    seen = np.concatenate([one.landmark for one in place.keyframes])
+    ends = np.cumsum([len(one) for one in place.keyframes])
+    rows = np.flatnonzero(np.isin(seen, names[names >= 0]))
     found: dict[int, list[int]] = {}
-    for k, one in enumerate(place.keyframes):
-        for name in np.intersect1d(one.landmark, wanted).tolist():
-            found.setdefault(name, []).append(k)
+    for name, k in zip(
+        seen[rows].tolist(), np.searchsorted(ends, rows, side='right').tolist(), strict=True
+    ):
+        found.setdefault(name, []).append(k)
     return found
 
 
 def _lenient(settings: Guards) -> Guards:
     return Guards(
-        inliers=max(_FEWEST, settings.inliers // 2),
+        inliers=max(FEWEST, settings.inliers // 2),
         share=settings.share / 2,
         area=settings.area / 2,
     )

@@ -19,7 +19,7 @@ from dlcv.estimation.slam.closing import Closing
 from dlcv.estimation.slam.loops import LoopSettings
 from dlcv.estimation.slam.outlook import Outlook
 from dlcv.estimation.slam.place import Edge, Keyframe, PlaceMap, encoded
-from dlcv.estimation.slam.points import located, matches, plausible
+from dlcv.estimation.slam.points import every_landmark, matches, plausible
 from dlcv.estimation.slam.thin import leave_out, superfluous
 from dlcv.geometry.frames import inverse
 from dlcv.geometry.trajectory import scaled
@@ -44,12 +44,15 @@ class MapSettings:
         shift: Share of the picture's width that points move from one to the next.
         loops: When a place counts as seen again.
         scaled: Whether each keyframe has a unit of its own: nothing measures the metre.
+        held: Whether poses of odometry are those of the map, as where others measured them: loops
+            merge landmarks and move nothing.
     """
 
     overlap: float = 0.75
     shift: float = 0.12
     loops: LoopSettings = field(default_factory=LoopSettings)
     scaled: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -117,7 +120,7 @@ class Mapper:
         self.settings = settings or MapSettings()
         # an empty map is false
         self.place = PlaceMap(scaled=self.settings.scaled) if place is None else place
-        self.closing = Closing(self.place, self.settings.loops, beside)
+        self.closing = Closing(self.place, self.settings.loops, beside, measured=self.settings.held)
         self._whole_way = whole_way
         self.outlook = Outlook(self.settings.overlap, self.settings.shift)
         self._certainty = Certainty()
@@ -248,24 +251,24 @@ class Mapper:
     def finish(self) -> PlaceMap:
         """Wait for loops, and find where all landmarks are; return the map."""
         self.closing.settle(wait=True)
-        self.place.landmarks = located(self.place, np.arange(len(self.place)))
+        self.place.landmarks = every_landmark(self.place)
         return self.place
 
     def leave_out(self, most: int) -> Indices:
-        """Make the map smaller if it has more keyframes, and nothing is being solved.
+        """Make the map smaller if it has more keyframes, once nothing is being solved.
 
         Returns:
             Those that are gone, by the numbers that all had before.
         """
-        place = self.place
-        if len(place) <= most or self.closing.busy:
+        place, closing = self.place, self.closing
+        closing.held = len(place) > most and closing.busy
+        if len(place) <= most or closing.busy:
             return np.empty(0, np.int64)
         count = len(place) - most + round(_SPARE * most)
         gone = superfluous(place, count, self.settings.loops.recent)
         if len(gone):
             self._hear()
-            leave_out(place, gone)
-            self.closing.forget_numbers()
+            closing.renumber(*leave_out(place, gone))
             self._certainty.forget_numbers()
         return gone
 

@@ -1,8 +1,8 @@
 """A map that is made, or used, while pictures come in.
 
-One picture after the other: `Online.step` says where odometry has it, and is told whether the
-picture itself is wanted; then `Online.show` brings what it shows. Loops are solved in a thread
-beside the pictures. However long it goes on, memory and the time of a step stay bounded.
+`Online.step` says where odometry has a picture, and is told whether it is wanted; then
+`Online.show` brings what it shows. Loops are solved in a thread beside the pictures. However long
+it goes on, memory and the time of a step stay bounded.
 """
 
 from __future__ import annotations
@@ -76,10 +76,9 @@ class Online:
             self._numbers = StableNumbers(place)
             self._localizer = Localizer(place, self.settings.found)
             self._anchor = Anchor(self.settings.anchor)
-            self._mapping = not len(place)
-            self._unsure = False  # whether what is mapped now hangs on a guess
+            self._mapping, self._unsure = not len(place), False  # the latter: by a guess
             self._last: tuple[int, Matrix] | None = None
-            self._forgotten = False
+            self._forgotten, self._vain = False, 0  # the latter: fixes that were tried in vain
             self._tried_ns: int | None = None
             self._crumbs: deque[tuple[int, Matrix]] = deque(maxlen=_CRUMBS)
             self.version = 0  # of where keyframes are
@@ -88,8 +87,6 @@ class Online:
         """Let the thread end."""
         if self._beside is not None:
             self._beside.shutdown(cancel_futures=True)
-
-    # pictures -------------------------------------------------------------------------------
 
     def step(
         self,
@@ -133,20 +130,14 @@ class Online:
             if not self._mapping:
                 self._locate(view)
                 return
-            closing = self._mapper.closing
-            closing.reason = ''
-            closed = self._mapper.keep(view)
-            newest, outlook = self.place.keyframes[-1], self._mapper.outlook
+            mapper = self._mapper
+            mapper.closing.reason = ''
+            closed = mapper.keep(view)
+            outlook, newest = mapper.outlook, self.place.keyframes[-1]
             self._cloud.add(outlook.names, outlook.landmarks, newest.landmark)
             self._numbers.add()
             self._told(closed)
-            before = self.place.poses
-            gone = self._mapper.leave_out(self.settings.max_keyframes)
-            self._cloud.leave_out(gone)
-            self._numbers.leave_out(gone, before)
-            self.version += bool(len(gone))
-
-    # what is known --------------------------------------------------------------------------
+            self._leave_out()
 
     @property
     def state(self) -> State:
@@ -178,7 +169,7 @@ class Online:
 
     @property
     def jumps(self) -> int:
-        """How often the robot was found elsewhere than it was believed to be."""
+        """See `Anchor.jumps`."""
         return self._anchor.jumps
 
     def perch(self) -> tuple[int, Matrix] | None:
@@ -222,8 +213,7 @@ class Online:
 
     def refusals(self) -> dict[str, int]:
         """Return why fixes and loops were not believed -> how often."""
-        with self._lock:
-            return dict(self._refused + self._mapper.refused)
+        return dict(self._refused + self._mapper.refused)
 
     def landmarks(self) -> npt.NDArray[np.float32]:
         """Return ``(L, 3)`` where landmarks are in the map, metres."""
@@ -234,8 +224,6 @@ class Online:
         """Return the map as it is now, for another thread to look at."""
         with self._lock:
             return self.place.copied()
-
-    # what it is told to do --------------------------------------------------------------------
 
     def pause(self, paused: bool) -> None:
         """Map nothing for a while, or go on."""
@@ -267,11 +255,8 @@ class Online:
             self._forgotten, self._tried_ns = True, None
             self._crumbs.clear()
 
-    # ---------------------------------------------------------------------------------------
-
     def _jumped(self, stamp_ns: int, pose: Matrix) -> bool:
-        assert self._last is not None
-        before, last = self._last
+        before, last = self._last or (stamp_ns, pose)
         way = float(np.linalg.norm(pose[:3, 3] - last[:3, 3]))
         return way > self.settings.max_speed * abs(stamp_ns - before) / 1e9 + _LEAP
 
@@ -310,8 +295,12 @@ class Online:
             scores=np.ones(len(view.xy), np.float32),
             descriptors=view.descriptors,
         )
-        found = self._localizer.locate(keypoints, view.camera, view.place)
+        # now and then those less like it are tried: who stands still sees the same again
+        skip = self.settings.found.candidates * (self._vain // 3 + 1) * (self._vain % 3 == 2)
+        near = self._anchor.guesses
+        found = self._localizer.locate(keypoints, view.camera, view.place, near, skip)
         if found.map_from_camera is None or found.covariance is None:
+            self._vain = 0 if skip * self.settings.found.near > len(self.place) else self._vain + 1
             self.reason = found.reason
             self._refused['the picture was not found in the map'] += 1
             return
@@ -331,8 +320,19 @@ class Online:
 
     def _settle(self) -> None:
         """Take what was solved beside the pictures."""
-        if self._mapper.closing.busy:
-            self._told(self._mapper.closing.settle())
+        running = self._mapper.closing.busy
+        closed = self._mapper.closing.settle()
+        if running:
+            self._told(closed)
+            self._leave_out()
+
+    def _leave_out(self) -> None:
+        before = self.place.poses
+        gone = self._mapper.leave_out(self.settings.max_keyframes)
+        if len(gone):
+            self._cloud.leave_out(gone)
+            self._numbers.leave_out(gone, before)
+            self.version += 1
 
     def _told(self, closed: list[Edge]) -> None:
         """Take note of loops that were closed."""

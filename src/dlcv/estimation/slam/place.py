@@ -130,6 +130,7 @@ class PlaceMap:
         trusted: For each edge, whether the graph believes it.
         landmarks: What they see.
         named: How many landmarks were named so far.
+        head: Bytes of a weight file of scene coordinates of the place; empty for none.
     """
 
     frame: str = 'map'
@@ -143,6 +144,7 @@ class PlaceMap:
     trusted: list[bool] = field(default_factory=list)
     landmarks: Landmarks = field(default_factory=Landmarks.none)
     named: int = 0
+    head: bytes = b''
 
     def __len__(self) -> int:
         return len(self.keyframes)
@@ -233,6 +235,44 @@ class Looks:
             self._rows[k] = frames[k].place
         self._count, self._last = len(frames), frames[-1]
         return self._rows[: self._count]
+
+
+class EdgeTable:
+    """The edges of a growing map as the solver takes them, without collecting them each time."""
+
+    def __init__(self) -> None:
+        self._last: Edge | None = None
+        self._count = 0
+        self._rows = _rows(0)
+
+    def of(self, place: PlaceMap) -> Edges:
+        """Return what `PlaceMap.graph` does; views that are not to be changed."""
+        edges, count = place.edges, self._count
+        if count > len(edges) or (count and edges[count - 1] is not self._last):
+            count = 0
+        if len(edges) > len(self._rows):
+            grown = _rows(2 * len(edges))
+            for one in fields(grown):
+                getattr(grown, one.name)[:count] = getattr(self._rows, one.name)[:count]
+            self._rows = grown
+        rows = self._rows
+        for k, e in enumerate(edges[count:], count):
+            rows.older[k], rows.newer[k] = e.older, e.newer
+            rows.motion[k], rows.log_scale[k] = e.motion, e.log_scale
+            rows.covariance[k], rows.doubted[k] = e.covariance, e.loop
+        self._count, self._last = len(edges), edges[-1] if edges else None
+        return Edges(**{one.name: getattr(rows, one.name)[: len(edges)] for one in fields(rows)})
+
+
+def _rows(count: int) -> Edges:
+    return Edges(
+        older=np.zeros(count, np.int64),
+        newer=np.zeros(count, np.int64),
+        motion=np.zeros((count, 4, 4)),
+        log_scale=np.zeros(count),
+        covariance=np.zeros((count, 7, 7)),
+        doubted=np.zeros(count, np.bool_),
+    )
 
 
 def encoded(descriptors: FloatArray) -> Codes:

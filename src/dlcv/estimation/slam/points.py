@@ -7,7 +7,7 @@ observations of L landmarks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ NOISE = 1.0
 """Standard deviation in pixels of where a keypoint is."""
 
 _STEPS = 5
+_CHUNK = 50_000  # landmarks that are located together, of a few sightings each
 _SURE = 0.3  # of its depth, that a landmark may be off by to be one
 _LEAST = 1e-9  # information that keeps what is unknown from being singular
 _NEAREST = 0.05  # metres before a camera
@@ -185,9 +186,27 @@ def located(place: PlaceMap, keyframes: Indices, only: Indices | None = None) ->
     )
 
 
+def every_landmark(place: PlaceMap, chunk: int = _CHUNK) -> Landmarks:
+    """Find where all landmarks of a map are, so many at a time that memory stays small."""
+    frames = place.keyframes
+    seen = np.concatenate([np.empty(0, np.int64), *(one.landmark for one in frames)])
+    by = np.repeat(np.arange(len(frames)), [len(one) for one in frames])
+    names = np.unique(seen[seen >= 0])
+    parts = [Landmarks.none()]
+    for begin in range(0, len(names), chunk):
+        some = names[begin : begin + chunk]
+        keyframes = np.unique(by[(seen >= some[0]) & (seen <= some[-1])])
+        parts.append(located(place, keyframes, some))
+    together = {
+        one.name: np.concatenate([getattr(part, one.name) for part in parts])
+        for one in fields(Landmarks)
+    }
+    return Landmarks(**together)
+
+
 def with_landmarks(place: PlaceMap) -> PlaceMap:
     """Return a map with all its landmarks, as it is saved; the given one stays as it is."""
-    return replace(place, landmarks=located(place, np.arange(len(place))))
+    return replace(place, landmarks=every_landmark(place))
 
 
 def in_camera(

@@ -57,31 +57,38 @@ def superfluous(place: PlaceMap, count: int, recent: int) -> Indices:
     return np.array(sorted(chosen), np.int64)
 
 
-def leave_out(place: PlaceMap, gone: Indices) -> None:
+def leave_out(place: PlaceMap, gone: Indices) -> tuple[Indices, Indices]:
     """Take keyframes out of a map, which is changed; the others have other numbers then.
 
     Args:
         place: The map.
         gone: Of `superfluous`.
+
+    Returns:
+        The new numbers of keyframes and of edges, by their old ones; -1 for those that are gone.
     """
     stays = np.ones(len(place), np.bool_)
     stays[gone] = False
     number = np.cumsum(stays) - 1
     into = {edge.newer: edge for edge in place.edges if _is_step(edge)}
     out = {edge.older: edge for edge in place.edges if _is_step(edge)}
-    edges, trusted = [], []
-    for edge, good in zip(place.edges, place.trusted, strict=True):
+    edges: list[Edge] = []
+    trusted: list[bool] = []
+    edge_number = np.full(len(place.edges), -1, np.int64)
+    for k, (edge, good) in enumerate(zip(place.edges, place.trusted, strict=True)):
         step = _is_step(edge)
         if step and not stays[edge.newer]:
             edge = _joined(into[edge.newer], out[edge.newer])
         elif not (stays[edge.older] and stays[edge.newer]):
             continue
+        edge_number[k] = len(edges)
         edges.append(_renamed(edge, number))
         trusted.append(good)
     place.keyframes = [one for one, good in zip(place.keyframes, stays, strict=True) if good]
     place.poses, place.log_scale = place.poses[stays], place.log_scale[stays]
     place.edges, place.trusted = edges, trusted
     place.landmarks = Landmarks.none()
+    return np.where(stays, number, -1), edge_number
 
 
 def _is_step(edge: Edge) -> bool:

@@ -105,7 +105,7 @@ class AidReader:
         soon, late = begin + p.sync_patience, begin + p.network_patience
         every = frame.stamp_ns - last_ns if last_ns is not None else USUAL_NS
         within = min(round(1e9 * p.sync_tolerance), every // 2)
-        camera = p.depth_source == 'camera'
+        measured = p.measures_depth
         first = last_ns is None  # its depths make the unit of all that follows
         self.used = []
 
@@ -116,9 +116,11 @@ class AidReader:
 
         # the longest wait first: what comes meanwhile is not waited for
         keypoints = self._try(KEYPOINTS, lambda: self._keypoints(frame, at(KEYPOINTS, late, 0)))
-        until = soon if camera else late if self.depth_is_old(frame) else begin
+        until = late if self.depth_is_old(frame) else begin
+        if p.depth_source == 'camera':
+            until = soon
         depth = self._try(
-            DEPTH, lambda: self._depth(frame, at(DEPTH, until, hoped=first and camera))
+            DEPTH, lambda: self._depth(frame, at(DEPTH, until, hoped=first and measured))
         )
         exact = min(within, STEREO_NS)
         hoped = first and p.scale_source in ('auto', 'stereo')
@@ -134,7 +136,7 @@ class AidReader:
             right=right[0] if right else None,
             baseline=right[1] if right else 0.0,
             depth=depth,
-            depth_source='camera' if camera else 'network',
+            depth_source='camera' if measured else 'network',
             wheels=wheels,
             turn=turn,
             mask=self._try(MASK, lambda: self._masked(frame, at(MASK))),

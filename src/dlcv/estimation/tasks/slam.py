@@ -316,10 +316,11 @@ class SlamTask(Task[SlamParameters, Placed]):
 
     def _described(self, stamp_ns: int) -> dict[str, str]:
         counts = self._counts()
+        state = counts.pop('state')
         reason = self.online.reason if self._told else 'there is no odometry of the image'
         return {
             'stamp': f'{stamp_ns // 10**9}.{stamp_ns % 10**9:09d}',
-            'state': counts.pop('state'),
+            'state': state if self._told else 'lost',
             'reason': reason,
             'wanted': str(self._wanted).lower(),
             **counts,

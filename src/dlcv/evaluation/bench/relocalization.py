@@ -20,6 +20,7 @@ from dlcv.estimation.dsac import (
     RelocalizationSettings,
 )
 from dlcv.evaluation.bench import relocalization_sets
+from dlcv.evaluation.bench.landmark_maps import LandmarkMap
 from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets
 from dlcv.evaluation.bench.relocalization_sets import PlaceSet
 from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
@@ -42,9 +43,9 @@ from dlcv.networks.weights import load_network, save_network, shipped
 from dlcv.training.maps.end_to_end import EndToEndConfig
 from dlcv.training.maps.looks import known_views
 from dlcv.training.maps.places import PlaceConfig, make_place, open_encoder, parted
-from dlcv.types import FloatArray, Frame, Localization, Snapshot
+from dlcv.types import FloatArray, Frame, Snapshot
 
-SUMMARY = 'poses in a map: maps that learn beside SIFT and PnP'
+SUMMARY = 'poses in a map: landmarks and maps that learn beside SIFT and PnP'
 SETS = relocalization_sets.SETS
 
 MAPS = {
@@ -53,8 +54,8 @@ MAPS = {
 }
 """Row of the tables -> how such a map is made of an encoder and of pictures with poses."""
 
-METHODS = ('all', 'classical', 'maps')
-"""What can be measured by itself: maps take minutes to make."""
+METHODS = ('all', 'classical', 'landmarks', 'maps')
+"""What can be measured by itself: maps that learn take minutes to make."""
 
 COLUMNS = (
     *(within(*bound) for bound in BOUNDS),
@@ -68,6 +69,8 @@ COLUMNS = (
     Quantity(name='making', unit='s', better='low', digits=0,
              doc='time to make the map, without reading the pictures'),
     time_column('frame'),
+    replace(time_column('frame'), name='beyond',
+            doc='the same without the keypoints, which other nodes need too'),
 )  # fmt: skip
 
 
@@ -78,7 +81,8 @@ class Options(BenchOptions):
     ``weights`` are encoders; of each list of pictures ``limit`` are taken, evenly out of all.
 
     Attributes:
-        methods: Which are measured: ``all``, ``classical`` or ``maps`` (those that learn).
+        methods: Which are measured: ``all``, ``classical``, ``landmarks`` or ``maps`` (those that
+            learn).
     """
 
     methods: str = 'all'
@@ -95,6 +99,11 @@ class _Method:
 
     name: str
     make: Callable[[Iterable[Snapshot], Progress], tuple[Relocalizer, float]]
+
+
+LANDMARKS = (
+    _Method(name='landmarks, PnP', make=lambda views, _progress: (LandmarkMap(views), 0.0)),
+)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -117,9 +126,8 @@ class _Tally:
 
     def _located(self, frame: Frame) -> tuple[FloatArray | None, FloatArray | None]:
         """Return the pose and, of methods that state it, how far it may be off."""
-        if isinstance(self.place, _LearnedMap):
-            answer = self.place.answer(frame)
-            return answer.accepted_pose, answer.covariance
+        if isinstance(self.place, LandmarkMap | _LearnedMap):
+            return self.place.stated(frame)
         return self.place.locate(frame), None
 
     def _inside(self, truth: list[FloatArray]) -> float | None:
@@ -148,6 +156,7 @@ class _Tally:
             self.place.nbytes / 1e6,
             self.making,
             1e3 * median(self.seconds),
+            1e3 * self.place.seconds_beyond if isinstance(self.place, LandmarkMap) else None,
         )
 
 
@@ -168,11 +177,12 @@ class _LearnedMap:
 
     def locate(self, frame: Frame) -> FloatArray | None:
         """See `Relocalizer`."""
-        return self.answer(frame).accepted_pose
+        return self.stated(frame)[0]
 
-    def answer(self, frame: Frame) -> Localization:
-        """Return all that the node would know of the pose."""
-        return self._estimator.push(frame)
+    def stated(self, frame: Frame) -> tuple[FloatArray | None, FloatArray | None]:
+        """Return the pose, None where it is not believed, and how far it may be off."""
+        answer = self._estimator.push(frame)
+        return answer.accepted_pose, answer.covariance
 
 
 class _Watched:
@@ -203,13 +213,12 @@ def run(options: Options, progress: Progress) -> Report:
     """
     known = relocalization_sets.find(options.data)
     check_sets(options.sets, list(known))
-    learned = options.methods != 'classical'
+    learned = options.methods in ('all', 'maps')
     files = (options.weights or (_shipped_encoder(),)) if learned else ()
     _check_names(files)
     names = options.sets or tuple(known)
-    classical = options.methods != 'maps'
     tables = [
-        _table(known[name].thinned(options.limit), files, progress, classical=classical)
+        _table(known[name].thinned(options.limit), files, progress, options.methods)
         for name in names
     ]
     return Report(
@@ -220,8 +229,11 @@ def run(options: Options, progress: Progress) -> Report:
     )
 
 
-def _table(place: PlaceSet, files: Sequence[Path], progress: Progress, *, classical: bool) -> Table:
-    methods = [*(_classical(place.depth) if classical else ()), *_networks(files)]
+def _table(place: PlaceSet, files: Sequence[Path], progress: Progress, wanted: str) -> Table:
+    methods = _classical(place.depth) if wanted in ('all', 'classical') else []
+    if wanted in ('all', 'landmarks'):
+        methods += LANDMARKS
+    methods += _networks(files)
     tallies = {method.name: _made(method, place, progress) for method in methods}
     truth = []
     for view in place.test.told(f'{place.name}: held out', progress):
@@ -324,10 +336,14 @@ def _settings() -> dict[str, str]:
         'SIFT, PnP': 'up to 1000 points of each picture, placed by true depth where it is known, '
         'else triangulated; a picture is matched with the ten views that have most of the points '
         'nearest to its own; RANSAC at 3 px, then least squares; 30 points must agree',
+        'landmarks, PnP': 'a map of landmarks of the same pictures, as dlcv map --landmarks makes '
+        'it, with true depth where it is known; places by residuals of descriptors, at most 800 '
+        'points of a picture, with the guards of the localizer',
         'maps': f'{made}; made as dlcv map does, which leaves some of the pictures out to learn '
         'how far off its poses are; measured as they stand in their files, on the CPU '
         'in 32 bits, with the gates of the node and without limit of time',
-        'elsewhere': f'another generated room (seed {rooms.other}), seen by the same camera',
+        'elsewhere': f'{len(rooms.others)} other generated rooms (seeds {rooms.others[0]} to '
+        f'{rooms.others[-1]}), seen by the same camera',
         'world-room': f'{width}x{height}, {rooms.rate_hz:g} frames/s, seed {rooms.seed}; two walks '
         'the same way round, each with its own light, by a good sensor',
     }

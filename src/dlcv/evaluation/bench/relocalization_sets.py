@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain, islice
 from pathlib import Path
 
 from dlcv.data.datasets import DatasetError, FolderRecording
@@ -23,21 +24,21 @@ class Rooms:
 
     Attributes:
         seed: Of the room that there is a map of; no recipe has it.
-        other: Of another room.
+        others: Of other rooms.
         size: Width and height of the pictures.
         rate_hz: Pictures per second.
         train: Pictures that the map is made of: of one way through the room.
         test: Pictures of another way, the same way round.
-        elsewhere: Pictures of the other room.
+        elsewhere: Pictures of each other room.
     """
 
     seed: int = 17131
-    other: int = 17132
+    others: tuple[int, ...] = tuple(range(17132, 17142))
     size: tuple[int, int] = (320, 240)
     rate_hz: float = 5.0
     train: int = 300
     test: int = 100
-    elsewhere: int = 200
+    elsewhere: int = 100
 
 
 ROOMS = Rooms()
@@ -116,7 +117,7 @@ def _room() -> PlaceSet:
         title=SETS['world-room'],
         train=_kept(_walk(ROOMS.seed, 0, ROOMS.train, camera)),
         test=_walk(ROOMS.seed, 1, ROOMS.test, camera),
-        elsewhere=_walk(ROOMS.other, 0, ROOMS.elsewhere, camera),
+        elsewhere=_elsewhere(camera),
         depth=True,
     )
 
@@ -137,6 +138,19 @@ def _walk(seed: int, way: int, count: int, camera: Camera) -> Walk:
     return Walk(count=count, read=read)
 
 
+def _elsewhere(camera: Camera) -> Walk:
+    """Return walks through other rooms, one after the other."""
+    walks = [_walk(seed, 0, ROOMS.elsewhere, camera) for seed in ROOMS.others]
+    every = len(walks) * ROOMS.elsewhere
+
+    def read(step: int) -> Iterable[Snapshot]:
+        if ROOMS.elsewhere % step:
+            return islice(chain.from_iterable(walk.read(1) for walk in walks), 0, None, step)
+        return chain.from_iterable(walk.read(step) for walk in walks)
+
+    return Walk(count=every, read=read)
+
+
 def _kept(walk: Walk) -> Walk:
     """Return a walk whose pictures are rendered once, for all who read them."""
     return replace(walk, read=lru_cache(maxsize=1)(lambda step: _Kept(walk.read(step))))
@@ -150,7 +164,7 @@ def _folder(text: Path) -> PlaceSet:
         title=f'{split.name}, a folder',
         train=Walk(count=len(train), read=lambda step: train.cut(stride=step)),
         test=Walk(count=len(test), read=lambda step: test.cut(stride=step)),
-        elsewhere=_walk(ROOMS.other, 0, ROOMS.elsewhere, train.camera.undistorted()),
+        elsewhere=_elsewhere(train.camera.undistorted()),
         depth=any(item.depth is not None for item in train.items),
     )
 

@@ -101,12 +101,23 @@ def _namespaces(topics: set[str]) -> set[str]:
 
 def _nodes(namespace: str, there: set[str], odometry: str) -> Iterator[Answering]:
     owner = _owner(namespace, there)
-    for spec in NODES.values():
+    told = {spec.name for spec in NODES.values() if _handled(spec, namespace) in there}
+    found, answered = {}, set[str]()  # of two nodes with one answer, only one has sent it
+    for spec in sorted(NODES.values(), key=lambda spec: spec.name not in told):
         moved = odometry if spec is owner else None
         outputs = tuple(_outputs(spec, namespace, there, moved))
-        handled = full_name(HANDLED.name, spec.name, namespace)
-        if handled in there or any(output.name == spec.answer for output in outputs):
-            yield Answering(node=spec.name, handled=handled, inputs=(), outputs=outputs)
+        answers = {output.topic for output in outputs if output.name == spec.answer}
+        if spec.name in told or answers - answered:
+            handled = _handled(spec, namespace)
+            found[spec.name] = Answering(
+                node=spec.name, handled=handled, inputs=(), outputs=outputs
+            )
+        answered |= answers
+    yield from (found[name] for name in NODES if name in found)
+
+
+def _handled(spec: NodeSpec, namespace: str) -> str:
+    return full_name(HANDLED.name, spec.name, namespace)
 
 
 def _owner(namespace: str, there: set[str]) -> NodeSpec:

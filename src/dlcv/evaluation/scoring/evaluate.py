@@ -26,7 +26,7 @@ from dlcv.evaluation.scoring.relocalization import relocalization_section
 from dlcv.geometry.frames import BODY_FROM_OPTICAL, inverse
 from dlcv.geometry.trajectory import NEAR_NS
 from dlcv.interface.messages import frame_of
-from dlcv.interface.nodes import NODES, ODOMETRY_NODES
+from dlcv.interface.nodes import DEPTH_NODES, NODES, ODOMETRY_NODES
 from dlcv.metrics.depth import DepthCaps
 from dlcv.types import Trajectory
 
@@ -203,7 +203,7 @@ def _sections(
     base, why = known.base, known.why
     reach = {'max_gap_ns': known.max_gap_ns, 'near_ns': known.near_ns}
     found += [(section, Worst()) for section in _odometries(subject, answers, base, why, reach)]
-    if subject.took_part('monodepth'):
+    if any(subject.took_part(spec.name) for spec in DEPTH_NODES):
         found.append((answers.depth.section(), answers.depth.worst))
     if subject.took_part('flownet'):
         found.append((answers.flow.section(), answers.flow.worst))
@@ -275,7 +275,7 @@ def _sources(subject: Subject, answers: Answers, choice: TruthChoice) -> Sources
         true_flow=choice.flow,
         keypoints=answers.topic('superpoint', '~/keypoints'),
         matches=answers.topic('superpoint', '~/matches'),
-        depth=answers.topic('monodepth', 'depth/image_rect'),
+        depth=answers.depth_topic,
         flow=answers.topic('flownet', '~/flow'),
         followed=answers.topic('visual_odometry', '~/tracks'),
     )

@@ -18,7 +18,7 @@ from dlcv.evaluation.scoring.odometry import Covered
 from dlcv.geometry.frames import frame_name
 from dlcv.geometry.trajectory import left_out
 from dlcv.interface import messages
-from dlcv.interface.nodes import ODOMETRY_NODES
+from dlcv.interface.nodes import DEPTH_NODES, ODOMETRY_NODES
 from dlcv.metrics.depth import DepthCaps
 from dlcv.types import FloatArray, Trajectory
 
@@ -127,6 +127,11 @@ class Answers:
         return self._topics.get((node, name), '')
 
     @property
+    def depth_topic(self) -> str:
+        """The full name of the answer of the node of depth; empty where there was none."""
+        return next(filter(None, (self.topic(spec.name, spec.answer) for spec in DEPTH_NODES)), '')
+
+    @property
     def warnings(self) -> list[str]:
         """How many answers were none that can be judged, in words."""
         counts = {topic.name: topic.count for topic in self._bag.topics}
@@ -138,7 +143,7 @@ class Answers:
     def read(self, progress: Progress) -> None:
         """Read the bag of answers."""
         takers = {
-            self.topic('monodepth', 'depth/image_rect'): self._on_depth,
+            self.depth_topic: self._on_depth,
             self.topic('flownet', '~/flow'): self._on_flow,
             self.topic('flownet', '~/flow_interval'): self._on_interval,
             self.topic('superpoint', '~/keypoints'): self._on_keypoints,

@@ -15,6 +15,7 @@ from dlcv.interface.messages.measured import (
     keypoints,
     mask,
     numbers,
+    rotation,
 )
 from dlcv.interface.messages.read import (
     AMBIGUOUS,
@@ -73,6 +74,7 @@ __all__ = [
     'points_of',
     'pose_matrix',
     'restamped',
+    'rotation',
     'stamp_ns',
     'take_transforms',
     'transform_matrix',

@@ -227,6 +227,45 @@ class Composer:
             ),
         )
 
+    def disparity_image(
+        self,
+        header: Any,
+        disparity: FloatArray,
+        camera: Camera,
+        baseline: float,
+        reach: tuple[float, float],
+    ) -> Any:
+        """Make a stereo_msgs/DisparityImage; what is unknown lies below its least disparity.
+
+        Args:
+            header: That of the left image.
+            disparity: ``(H, W)`` float32 pixels, less what the principal points are apart, so that
+                depth is fx times the baseline over it; NaN where unknown.
+            camera: The rectified left camera.
+            baseline: Metres.
+            reach: Least and greatest disparity that there can be, pixels.
+        """
+        height, width = disparity.shape
+        known = np.where(np.isfinite(disparity), disparity, np.float32(reach[0] - 1))
+        return self.make(
+            'stereo_msgs/msg/DisparityImage',
+            header=header,
+            image=self.image(header, known.astype(np.float32, copy=False)),
+            f=float(camera.fx),
+            t=float(baseline),
+            valid_window=self.make(
+                'sensor_msgs/msg/RegionOfInterest',
+                x_offset=0,
+                y_offset=0,
+                height=height,
+                width=width,
+                do_rectify=False,
+            ),
+            min_disparity=float(reach[0]),
+            max_disparity=float(reach[1]),
+            delta_d=0.0,
+        )
+
     # points
 
     def cloud(self, header: Any, points: npt.NDArray[Any], *, dense: bool = True) -> Any:

@@ -91,6 +91,21 @@ def baseline(info: Any) -> float:
     return float(-p[3] / p[0])
 
 
+def rotation(info: Any) -> npt.NDArray[np.float64]:
+    """Return R of a camera_info: ``(3, 3)`` rectified_from_camera; that of zeros is none.
+
+    Raises:
+        MessageError: It is no rotation.
+    """
+    r = np.asarray(info.r, np.float64).ravel()
+    if r.size == 9 and not r.any():
+        return np.eye(3)
+    turn = r.reshape(3, 3) if r.size == 9 else np.zeros((3, 3))
+    if not np.allclose(turn @ turn.T, np.eye(3), atol=1e-3):
+        raise MessageError(f'R of camera_info is no rotation: {r.tolist()}')
+    return turn
+
+
 def keypoints(cloud: Any) -> Keypoints:
     """Return the interest points of a cloud that `Composer.keypoint_cloud` made.
 

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from dlcv.networks.layers.shapes import ShapeError, expect, expect_same
 
+SHARPNESS = 10.0
+"""Of a soft-max of matches: what they are multiplied with."""
+
 
 def paired_volume(left: Tensor, right: Tensor, disparities: int) -> Tensor:
     """Put each position beside those that it may be in the other picture.
@@ -63,6 +66,38 @@ def correlation_along_rows(left: Tensor, right: Tensor, disparities: int) -> Ten
     d = torch.arange(disparities, device=left.device)
     index = (x - d + disparities - 1).expand(*products.shape[:3], -1)  # (B, H, W, D)
     return products.gather(3, index).permute(0, 3, 1, 2)
+
+
+def correlation_near(left: Tensor, right: Tensor, disparity: Tensor, reach: int) -> Tensor:
+    """Compare each position with those near to where a disparity says that it is.
+
+    ``out[j + reach, y, x] = mean_c left[c, y, x] * right[c, y, x - disparity[y, x] - j]`` for j
+    from ``-reach`` to ``reach``, linear between columns, where those beyond the border are zero.
+
+    Args:
+        left: ``(B, C, H, W)`` features of the left pictures.
+        right: The same of the right pictures.
+        disparity: ``(B, 1, H, W)`` in columns of the features.
+        reach: Columns on each side.
+
+    Returns:
+        ``(B, 2 reach + 1, H, W)``.
+
+    Raises:
+        ShapeError: If the maps differ in shape.
+    """
+    batch, channels, height, width = _checked(left, right, reach)
+    expect(disparity, f'{batch} 1 {height} {width}', 'disparity')
+    whole = disparity.floor()
+    x = torch.arange(width, device=left.device) - whole.long()
+    found = []
+    for j in range(-reach, reach + 2):
+        there = x - j
+        inside = (there >= 0) & (there < width)
+        index = there.clamp(0, width - 1).expand(-1, channels, -1, -1)
+        found.append((left * right.gather(3, index)).mean(1, keepdim=True) * inside)
+    columns = torch.cat(found, dim=1)  # at whole columns; products are linear in the right one
+    return torch.lerp(columns[:, :-1], columns[:, 1:], (disparity - whole).to(columns.dtype))
 
 
 def expected_disparity(scores: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dlcv.networks.layers.disparity import SHARPNESS
 from dlcv.networks.layers.shapes import ShapeError, expect, expect_same
 from dlcv.networks.losses.depth_supervised import laplace_loss, mean_of
 
@@ -64,6 +65,40 @@ def spread_loss(answer: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     with torch.no_grad():
         error = (answer[:, 0] - target.where(counted, answer[:, 0])).abs()
     return laplace_loss(answer[:, 1], error, counted, _SPREADS)
+
+
+def matching_loss(
+    matches: Tensor, truth: Tensor, known: Tensor, *, sharpness: float = SHARPNESS
+) -> Tensor:
+    """Return how badly a correlation along the rows tells the true disparity from the others.
+
+    As `dlcv.networks.losses.flownet.matching_loss`: the cross-entropy of choosing among all
+    disparities by ``softmax(sharpness * matches)``; the truth, which lies between two of them, is
+    shared among these. Features match by it long before the decoder makes any use of that.
+
+    Args:
+        matches: ``(B, D, h, w)``, for each column of the map one more.
+        truth: ``(B, H, W)`` disparity in pixels, H and W a multiple of h and w.
+        known: ``(B, H, W)`` bool.
+        sharpness: Factor of the matches.
+
+    Returns:
+        A scalar, the mean over places whose point is within the other picture and among the
+        disparities.
+
+    Raises:
+        ShapeError: If shapes do not fit.
+    """
+    disparities, width = matches.shape[1], matches.shape[3]
+    cell = thinned(truth, matches) / (truth.shape[2] // width)  # (B, h, w) columns of the map
+    counted = thinned(known, matches) & (cell <= disparities - 1)
+    counted &= cell <= torch.arange(width, device=cell.device)
+    low = cell.where(counted, cell.new_zeros(())).floor().clamp(0, disparities - 2)
+    share = (cell - low).where(counted, cell.new_zeros(()))
+    chances = (sharpness * matches.float()).log_softmax(dim=1)
+    index = low.long()[:, None]
+    found = chances.gather(1, index), chances.gather(1, index + 1)
+    return mean_of(-torch.lerp(found[0][:, 0], found[1][:, 0], share), counted)
 
 
 def thinned(full: Tensor, answer: Tensor) -> Tensor:

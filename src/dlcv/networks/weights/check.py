@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from dlcv.networks.deep_fundamental import DeepFundamentalConfig
 from dlcv.networks.deepvo import DeepVOConfig
+from dlcv.networks.dispnet import DispNetConfig
 from dlcv.networks.dsac import DsacConfig
 from dlcv.networks.flownet import FlowNetConfig
 from dlcv.networks.netvlad import NetVLADConfig
+from dlcv.networks.psmnet import PSMNet, PSMNetConfig
 from dlcv.networks.superpoint import SuperPointConfig
 from dlcv.networks.weights.files import WeightsError, finite
 
@@ -57,8 +59,10 @@ def _inputs(network: nn.Module, seed: int) -> tuple[Tensor, ...]:
     match config:
         case SuperPointConfig():
             shape = (1, config.in_channels, *_SIZE)
-        case FlowNetConfig():
+        case FlowNetConfig() | DispNetConfig():
             pictures = 2
+        case PSMNetConfig():
+            pictures, shape = 2, (1, 3, PSMNet.least, PSMNet.least)
         case DeepVOConfig():
             shape = (1, 3, 3, *config.input_size)
         case DsacConfig():

@@ -22,6 +22,7 @@ from dlcv.estimation.slam.places import Describer
 from dlcv.estimation.slam.views import view_of
 from dlcv.estimation.superpoint import FeatureEstimator, FeatureSettings
 from dlcv.estimation.visual_odometry import VisualOdometry, VisualOdometrySettings
+from dlcv.geometry.frames import BODY_FROM_OPTICAL
 from dlcv.training.maps.learning import Report
 from dlcv.training.recipe import TrainError
 from dlcv.types import Aids, DepthMap, FloatArray, Keypoints, Lost, Recording, Snapshot, Trajectory
@@ -30,6 +31,7 @@ Matrix = npt.NDArray[np.float64]
 
 _GIVEN = np.repeat((0.005, 0.002), 3)  # m and rad by which a step of given poses is off
 _FEWEST = 6  # keyframes that make a map
+_DENSER = 0.9, 0.06  # overlap and shift of keyframes where each pose has an error of its own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +110,38 @@ def survey(
         TrainError: Too little of it could be followed.
     """
     config = config or SurveyConfig()
+    walk = begun(
+        describer, config, baseline=recording.baseline, place=place, device=device, weights=weights
+    )
+    for number, snapshot in enumerate(recording):
+        if number % config.every == 0:
+            walk.take(snapshot)
+        report(f'follow {recording.name}', number + 1, len(recording))
+    return walk.result(recording.name)
+
+
+def begun(
+    describer: Describer,
+    config: SurveyConfig,
+    *,
+    baseline: float = 0.0,
+    place: PlaceMap | None = None,
+    device: str = 'cpu',
+    weights: str | Path = '',
+) -> Walk:
+    """Return what makes a map of one picture after the other; see `survey`.
+
+    Args:
+        describer: Says what pictures look like as wholes.
+        config: How.
+        baseline: Of the right pictures, metres.
+        place: A map to go on with, which is changed; a new one by default.
+        device: Where networks run.
+        weights: Of SuperPoint; the shipped ones by default.
+
+    Raises:
+        TrainError: The map to go on with describes places by something else.
+    """
     if place is not None and place.described != describer.name:
         raise TrainError(
             f'the map describes places by {place.described}, which cannot be compared with '
@@ -124,12 +158,7 @@ def survey(
     follower = _Follower(
         lambda: load_visual_odometry(weights, settings, device=device), given=config.given
     )
-    walk = _Walk(config, features, follower, describer, recording.baseline, place)
-    for number, snapshot in enumerate(recording):
-        if number % config.every == 0:
-            walk.take(snapshot)
-        report(f'follow {recording.name}', number + 1, len(recording))
-    return walk.result(recording.name)
+    return Walk(config, features, follower, describer, baseline, place)
 
 
 class _Follower:
@@ -161,14 +190,15 @@ class _Follower:
         answer = self.odometry.push(snapshot.frame, aids)
         if isinstance(answer, Lost):
             return answer.reason
-        at = np.array(self.odometry.odom_from_camera, np.float64)
+        # z of a map is up, as the node slam has it: the camera is taken to be level at first
+        at = BODY_FROM_OPTICAL @ np.array(self.odometry.odom_from_camera, np.float64)
         if answer is None:
             return at, np.zeros((6, 6))
         return at, np.asarray(answer.covariance, np.float64)
 
 
-class _Walk:
-    """Takes one picture after the other."""
+class Walk:
+    """Makes a map of one picture after the other."""
 
     def __init__(
         self,
@@ -188,6 +218,11 @@ class _Walk:
         self.pictures = 0
 
     def take(self, snapshot: Snapshot) -> None:
+        """Take the next picture, with what was measured beside it.
+
+        Raises:
+            TrainError: It has no camera.
+        """
         self.pictures += 1
         frame = snapshot.frame
         if frame.camera is None:
@@ -210,6 +245,11 @@ class _Walk:
             self.mapper.keep(view_of(frame, keypoints, aids, self.describer))
 
     def result(self, name: str) -> Survey:
+        """Return the map of all pictures, which come from something of that name.
+
+        Raises:
+            TrainError: Too little could be followed.
+        """
         mapper = self.mapper
         if mapper is None or len(mapper.place) < _FEWEST:
             keyframes = 0 if mapper is None else len(mapper.place)
@@ -236,11 +276,17 @@ class _Walk:
     def _settings(self, aids: Aids) -> MapSettings:
         """Let each keyframe have a unit of its own where nothing measures one for all."""
         kept = self.config.keyframes
+        held = bool(self.follower.given) and self.place is None
+        if held:
+            kept = replace(
+                kept, overlap=max(kept.overlap, _DENSER[0]), shift=min(kept.shift, _DENSER[1])
+            )
         measured = aids.right is not None or aids.depth is not None or self.config.camera_height > 0
         return replace(
             kept,
             loops=replace(kept.loops, likeness=self.describer.likeness),
             scaled=not (measured or self.follower.given),
+            held=held,
         )
 
     def _aids(self, snapshot: Snapshot, keypoints: Keypoints) -> Aids:

@@ -19,6 +19,7 @@ RECIPES = {
     'DeepFundamentalRecipe': 'deep_fundamental',
     'NetVLADRecipe': 'netvlad',
     'DispNetRecipe': 'dispnet',
+    'UnsupervisedDispNetRecipe': 'dispnet_unsupervised',
 }
 """Module of this package that holds each class."""
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlcv.config import to_dict
@@ -45,7 +44,7 @@ from dlcv.training.flow_samples import (
 from dlcv.training.recipe import Batch, Samples, TrainError
 from dlcv.training.shards import renewed, renewed_of_worlds
 from dlcv.training.stages import Knot, Staged, check_stages
-from dlcv.training.start import filled, located
+from dlcv.training.start import filled, located, smoothed
 from dlcv.types import ByteImage, FloatArray, FlowPair
 from dlcv.view.flow import flow_colours
 
@@ -400,24 +399,13 @@ def _started(network: FlowNet) -> FlowNet:
     if network.config.variant == 'c':
         for name in ('conv1', 'conv2', 'conv3'):
             weight = network.get_submodule(f'{name}.0').get_parameter('weight')
-            weight.copy_(_smooth(weight, centred=name == 'conv1'))
+            weight.copy_(smoothed(weight, centred=name == 'conv1'))
         weight = network.get_submodule('conv3_1.0').get_parameter('weight')
         side = 2 * (network.config.max_displacement // network.config.displacement_stride) + 1
         matching = weight[:, -side * side :].permute(0, 2, 3, 1)  # (O, 3, 3, side * side)
-        smooth = _MATCHING * _smooth(matching.reshape(-1, 1, side, side), centred=True)
+        smooth = _MATCHING * smoothed(matching.reshape(-1, 1, side, side), centred=True)
         matching.copy_(smooth.reshape(matching.shape))
     return network
-
-
-def _smooth(weight: Tensor, *, centred: bool) -> Tensor:
-    """Blur kernels ``(O, I, k, k)``; centred ones sum up to zero. Their deviation stays."""
-    curve = torch.exp(-(torch.arange(-2.0, 3.0) ** 2) / 2)
-    bell = (curve[:, None] * curve / curve.sum() ** 2)[None, None].to(weight)  # (1, 1, 5, 5)
-    planes = weight.reshape(-1, 1, *weight.shape[2:])
-    smooth = F.conv2d(F.pad(planes, (2, 2, 2, 2)), bell).reshape(weight.shape)
-    if centred:
-        smooth = smooth - smooth.mean((2, 3), keepdim=True)
-    return smooth * (weight.std() / smooth.std())
 
 
 def _last(values: Tensor) -> FloatArray:

@@ -1,0 +1,157 @@
+"""Stereo pairs with the truth of both views as a network is taught by them.
+
+Letters in this file: H W size in pixels of a pair, h w that of a sample.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from dlcv.data.augment.photometric import PhotometricConfig, photometric
+from dlcv.data.augment.speechless import speechless
+from dlcv.data.synthetic.planes import PlaneScenes
+from dlcv.training.flow_samples import channels_first
+from dlcv.training.recipe import Sample, Samples, TrainError
+from dlcv.types import ByteImage
+
+Disparities = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StereoChanges:
+    """How a pair with its disparity is changed.
+
+    Attributes:
+        crop: Width and height of a sample.
+        zoom: Least and greatest factor of its size, uniform in its logarithm; where the pair would
+            not fill the crop, the least that does.
+        mirror: Probability that left and right are exchanged, in each picture and between the two.
+        light: How far light and recording change, in both views alike but for the noise.
+        apart: How far they change in the right view alone: no two cameras are the same.
+        speechless: Probability that the pictures say nothing: black, white, one colour, noise or
+            covered. The network is then taught to be unsure, and nothing else.
+    """
+
+    crop: tuple[int, int] = (384, 256)
+    zoom: tuple[float, float] = (0.75, 1.33)
+    mirror: float = 0.5
+    light: PhotometricConfig = field(default_factory=PhotometricConfig)
+    apart: PhotometricConfig = field(default_factory=PhotometricConfig)
+    speechless: float = 0.03
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.mirror <= 1 and 0 <= self.speechless < 1):
+            raise TrainError(
+                'changes of pairs need mirror in [0, 1] and speechless in [0, 1), got '
+                f'{self.mirror} and {self.speechless}'
+            )
+        if min(self.crop) < 1 or not 0 < self.zoom[0] <= self.zoom[1]:
+            raise TrainError(
+                'changes of pairs need a crop and 0 < least <= greatest zoom, got '
+                f'{list(self.crop)} and {list(self.zoom)}'
+            )
+
+
+class StereoArrays:
+    """Pairs of planes as arrays: ``left``, ``right`` and ``disparity``, as `WorldDisparity`'s."""
+
+    def __init__(self, scenes: PlaneScenes) -> None:
+        self._scenes = scenes
+
+    def __getitem__(self, index: int) -> Sample:
+        """Draw the pair of that number."""
+        pair = self._scenes[index]
+        assert pair.right_disparity is not None
+        both = np.stack([pair.disparity, pair.right_disparity])
+        return {'left': pair.left, 'right': pair.right, 'disparity': both}
+
+
+class WorldDisparity:
+    """Pairs of `DepthPairs` with their disparity in place of phi over depth.
+
+    A sample has ``left`` and ``right``, ``(H, W, 3)`` uint8, and ``disparity``, ``(2, H, W)``
+    float32 pixels of the left and of the right view, NaN where unknown.
+    """
+
+    def __init__(self, pairs: Samples) -> None:
+        self._pairs = pairs
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return the pair of that number."""
+        pair = self._pairs[index]
+        inverse = np.asarray(pair['inverse'], np.float32)
+        disparity = inverse * np.float32(pair['baseline']) * np.float32(inverse.shape[2])
+        return {'left': pair['left'], 'right': pair['right'], 'disparity': disparity}
+
+
+class StereoSamples:
+    """Pairs as `StereoArrays` gives them, changed; each a function of seed and number.
+
+    A sample has ``left`` and ``right``, ``(3, h, w)`` uint8, ``disparity``, ``(h, w)`` float32
+    pixels of the left one, NaN where unknown, and ``speaks``, False where the pictures were
+    replaced by some that say nothing.
+    """
+
+    def __init__(self, pairs: Samples, changes: StereoChanges, seed: int) -> None:
+        self._pairs, self._changes, self._seed = pairs, changes, seed
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return the sample of that number."""
+        pair, changes = self._pairs[index], self._changes
+        left, right = (np.asarray(pair[name], np.uint8) for name in ('left', 'right'))
+        both = np.asarray(pair['disparity'], np.float32)
+        rng = np.random.default_rng([self._seed, index, 1])
+        if rng.random() < changes.mirror:
+            left, right = right[:, ::-1], left[:, ::-1]
+            both = both[::-1, :, ::-1]
+        left, right, disparity = cropped(left, right, both[0], rng, changes)
+        speaks = not rng.random() < changes.speechless
+        if speaks:
+            alike = photometric(np.hstack([left, right]), rng, changes.light)
+            left, right = np.split(alike, 2, axis=1)
+            right = photometric(np.ascontiguousarray(right), rng, changes.apart)
+        else:
+            left = right = speechless(rng, left)
+        return {
+            'left': channels_first(left),
+            'right': channels_first(right),
+            'disparity': np.ascontiguousarray(disparity),
+            'speaks': np.asarray(speaks),
+        }
+
+
+def cropped(
+    left: ByteImage,
+    right: ByteImage,
+    disparity: Disparities,
+    rng: np.random.Generator,
+    changes: StereoChanges,
+) -> tuple[ByteImage, ByteImage, Disparities]:
+    """Return a random piece of a pair, of random size; the same of both pictures.
+
+    Args:
+        left: ``(H, W, 3)``.
+        right: The same of the right view.
+        disparity: ``(H, W)`` pixels of the left view.
+        rng: Decides everything.
+        changes: How large the piece is.
+    """
+    columns, rows = changes.crop
+    height, width = disparity.shape
+    least = max(columns / width, rows / height)
+    zoom = max(float(np.exp(rng.uniform(*np.log(changes.zoom)))), least)
+    wide, high = min(width, round(columns / zoom)), min(height, round(rows / zoom))
+    x, y = int(rng.integers(width - wide + 1)), int(rng.integers(height - high + 1))
+    piece = slice(y, y + high), slice(x, x + wide)
+    way = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
+    left, right = (
+        np.asarray(cv2.resize(image[piece], (columns, rows), interpolation=way), np.uint8)
+        for image in (left, right)
+    )
+    # Values between those of two surfaces would be disparities of neither.
+    values = cv2.resize(disparity[piece], (columns, rows), interpolation=cv2.INTER_NEAREST_EXACT)
+    return left, right, np.asarray(values * np.float32(columns / wide), np.float32)
