@@ -111,6 +111,30 @@ def test_a_network_gives_a_doubtful_metre(odometry, room, walked):
     assert vo.tracking.scale_stddev > 0.01
 
 
+@pytest.mark.parametrize(('source', 'depth'), [('camera_height', 2.1), ('auto', 2.1), ('none', 5)])
+def test_before_anything_is_measured_points_are_as_far_as_the_height_suggests(
+    odometry, room, walked, source, depth
+):
+    vo = odometry(scale_source=source, camera_height=0.3)
+    follow(vo, room, walked, 2)
+    assert vo.tracking.scale_stddev > 2
+    z = (vo.tracking.landmarks - vo.odom_from_camera[:3, 3]) @ vo.odom_from_camera[:3, 2]
+    assert np.median(z) == pytest.approx(depth, rel=0.05)
+
+
+def test_a_turn_that_a_creeping_shift_was_taken_for_is_taken_back(odometry, room):
+    """When depths tell that the camera did not turn, the next motion says so."""
+    vo = odometry()
+    for i in range(16):
+        pose = np.eye(4)
+        pose[0, 3] = 0.012 * i
+        push(vo, room, pose, i)
+        if i == 2:
+            wrong = abs(vo.odom_from_camera[0, 2])
+    assert wrong > 1e-3
+    assert abs(vo.odom_from_camera[0, 2]) < wrong / 2
+
+
 def test_a_source_that_is_not_chosen_is_not_asked(odometry, room, walked):
     vo = odometry(scale_source='stereo')
     follow_depth(vo, room, walked, 6)

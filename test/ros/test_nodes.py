@@ -225,7 +225,7 @@ def test_stereo_joins_two_cameras(ros: Any) -> None:
         right.publish(COMPOSER.image(header, soft))
         stamp = ros.show(index, size=size, data=COMPOSER.image(header, soft).data)
         ros.until(lambda: int(node.health.values()['processed']) == index + 1)  # noqa: B023
-    ros.until(lambda: all(heard.values()), f'all of {list(heard)}')
+    ros.until(lambda: all(len(of_both) == 2 for of_both in heard.values()), f'all of {list(heard)}')
     made = heard['~/disparity'][-1]
     assert messages.stamp_ns(made.header.stamp) == stamp
     assert made.header.frame_id == 'camera_optical'

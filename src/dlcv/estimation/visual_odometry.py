@@ -164,7 +164,9 @@ class VisualOdometry(Estimator[SuperPoint]):
             return None
         step = self._tracker.track(points, self._thought(aids))
         if self._tracker.before is not None and self._seen is not None:  # the way stays as it was
-            self._seen = replace(self._seen, window_from_camera=self._tracker.before)
+            last = self._tracker.before.copy()  # but for a turn that a shift was taken for
+            last[:3, :3] = self._seen.window_from_camera[:3, :3]
+            self._seen = replace(self._seen, window_from_camera=last)
             self._unmeasured.clear()
         if step.state == 'lost':
             if self._tracker.exhausted:

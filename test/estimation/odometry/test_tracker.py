@@ -70,6 +70,23 @@ def test_a_mere_turn_moves_nothing(points):
     assert np.linalg.norm(step.window_from_camera[:3, 3]) < 0.02
 
 
+def test_creeping_ahead_is_doubted_as_a_turn_and_loses_no_near_points(points):
+    """What is near moves most, and was left out of the only points that could have told depths."""
+    it = tracker(points(0))
+    for i in range(1, 5):
+        pose = np.eye(4)
+        pose[:3, 3] = 0.007 * i, 0.0, 0.0
+        step = it.track(points(i, pose))
+        assert step.inliers > 0.9 * step.matches
+        if not step.turn_only:
+            break
+        turn = step.window_from_camera[:3, :3] - np.eye(3)
+        deviation = np.sqrt(np.diag(step.covariance)[3:])
+        assert abs(turn[0, 2]) < 3 * deviation[1]
+        assert deviation[1] > 5e-4
+    assert 2 <= i < 5
+
+
 def test_standing_is_told_from_moving(points, walked):
     it = tracker(points(0, depth=True))
     it.track(points(1, depth=True))

@@ -34,7 +34,7 @@ _EVEN = 0.3  # of the depth, that its neighbours may differ by
 _FAR = 40.0  # metres beyond which a network's depth is not compared
 _STEPS = 20  # pictures over which wheels are compared
 _EXACT = 1e-3  # standard deviation of the ratio of a unit that is the source's metre already
-_MOVES = 0.02  # of the depth around it, that a camera must have moved to show the ground
+_MOVES = 0.007  # of the depth around it, that a camera must have moved to show the ground
 
 
 class Metre:

@@ -7,11 +7,13 @@ another one with every picture, until it is clear (see `dlcv.estimation.odometry
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from dlcv.estimation.odometry.adjustment import GUESSED
-from dlcv.estimation.odometry.beginning import Beginning, Pictures
+from dlcv.estimation.odometry.beginning import PARALLAX, Beginning, Pictures
 from dlcv.estimation.odometry.keyframes import Keyframes
 from dlcv.estimation.odometry.landmarks import LEAST
 from dlcv.estimation.odometry.resection import Location, Resection
@@ -19,6 +21,7 @@ from dlcv.geometry.trajectory import scaled
 
 Matrix = npt.NDArray[np.float64]
 
+_NEAR = 5 * PARALLAX  # pixels by which near points may move before depths are told
 _FADED, _LEAST = 0.5, 0.25  # share of the points that are left, for another start and for an end
 
 
@@ -33,8 +36,9 @@ class Start:
         over: Whether the depths are known for sure.
         last: ``(4, 4)`` window_from_camera of the picture before the newest, if the newest one made
             the window another; None if not.
-        ambiguity: ``(6, 6)`` covariance of the newest motion by how else it may be understood, as
-            (x, y, z, rx, ry, rz) in the window's axes.
+        ambiguity: ``(6, 6)`` covariance of the newest pose by how else it may be understood, as
+            (x, y, z, rx, ry, rz) in the window's axes: another of two motions, or a shift that was
+            taken for a turn.
     """
 
     def __init__(self, window: Keyframes, focal: float) -> None:
@@ -80,9 +84,17 @@ class Start:
                 self.over = found.decided
         if self._understood or turn is None:
             return search.locate(predicted)
+        shift = pictures.parallax / self._focal  # which a turn may have been taken for, or be
+        self.ambiguity = np.diag(np.square(np.repeat((0.0, shift), 3)))
         turned = self._origin().copy()
         turned[:3, :3] = turned[:3, :3] @ turn
-        return search.turned(turned)
+        return self._with_near(search, search.turned(turned))
+
+    def _with_near(self, search: Resection, found: Location) -> Location:
+        """Return it with what a turn leaves somewhat beside it: what is near moves most."""
+        there = self._window.seen_from(found.pose.odom_from_camera)[search.seen.rows]
+        beside = np.linalg.norm(there - search.seen.xy, axis=1) < _NEAR / self._focal
+        return replace(found, pose=replace(found.pose, inliers=found.pose.inliers | beside))
 
     def _begun(self) -> Pictures:
         """Begin with the newest keyframe, which stays alone."""

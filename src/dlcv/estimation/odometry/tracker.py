@@ -163,9 +163,8 @@ class Tracker:
         if self._start is not None:
             self._start.watch()
         predicted = self.pose @ (self._motion if motion is None else motion)
-        expected = Expectation(
-            predicted, self.pose, self._reach, _HERE * self._agreed, _NEARBY * self._agreed
-        )
+        near, fewest = _HERE * self._agreed, _NEARBY * self._agreed
+        expected = Expectation(predicted, self.pose, self._reach, near, fewest)
         follows = self._agreed and not self.fruitless
         seen = found_again(self.window, self._last, points, expected if follows else None)
         if self._stands(seen):
