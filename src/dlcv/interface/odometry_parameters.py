@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dlcv.interface.parameters import CommonParameters, ParameterError, parameter
+from dlcv.interface.parameters import (
+    CommonParameters,
+    ParameterError,
+    aid_patience,
+    aid_tolerance,
+    parameter,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,16 +109,8 @@ class VisualOdometryParameters(OdometryParameters):
         '', 'Picture of the size of the images; where it is black, nothing is looked at (the '
         "robot's own body). Joined with the topic mask."
     )  # fmt: skip
-    sync_tolerance: float = parameter(
-        0.02,
-        'What belongs to an image differs from it by no more, nor by over half the time between '
-        'two images; the right image by no more than 5 ms, keypoints not at all.',
-        's', low=0, high=1, dynamic=True,
-    )  # fmt: skip
-    sync_patience: float = parameter(
-        0.1, 'Each image waits at most so long for what belongs to it and is on its way.', 's',
-        low=0, high=5, dynamic=True,
-    )  # fmt: skip
+    sync_tolerance: float = aid_tolerance()
+    sync_patience: float = aid_patience()
     network_patience: float = parameter(
         1.0,
         'The same, for what the networks of other nodes make of it: keypoints and, twice a second, '

@@ -272,6 +272,24 @@ def _resize_long_side() -> Any:
     )
 
 
+def aid_tolerance() -> Any:
+    """Return the field of a parameter of all that take what was measured beside an image."""
+    return parameter(
+        0.02,
+        'What belongs to an image differs from it by no more, nor by over half the time between '
+        'two images; the right image by no more than 5 ms, keypoints not at all.',
+        's', low=0, high=1, dynamic=True,
+    )  # fmt: skip
+
+
+def aid_patience() -> Any:
+    """Return the field of the other one that all of these have."""
+    return parameter(
+        0.1, 'Each image waits at most so long for what belongs to it and is on its way.', 's',
+        low=0, high=5, dynamic=True,
+    )  # fmt: skip
+
+
 def _check_long_side(pixels: int) -> None:
     if 0 < pixels < 64:
         raise ParameterError(f'resize_long_side: {pixels} is outside 64..4096 px')
@@ -342,8 +360,8 @@ class FlowNetParameters(CommonParameters):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MonodepthParameters(CommonParameters):
-    """Parameters of `monodepth`."""
+class DepthParameters(CommonParameters):
+    """Parameters of all that publish depth."""
 
     min_depth: float = parameter(
         0.1, 'Nearer depth is published as -inf (REP 117).', 'm',
@@ -353,6 +371,19 @@ class MonodepthParameters(CommonParameters):
         80.0, 'Farther depth is published as +inf (REP 117).', 'm',
         low=0.5, high=1000, dynamic=True,
     )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.min_depth >= self.max_depth:
+            raise ParameterError(
+                f'min_depth: {self.min_depth} m is not below max_depth: {self.max_depth} m'
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonodepthParameters(DepthParameters):
+    """Parameters of `monodepth`."""
+
     scale_mode: str = parameter(
         'fixed',
         'metric: as the weights say; fixed: times scale; camera_height: from the ground plane.',
@@ -375,26 +406,11 @@ class MonodepthParameters(CommonParameters):
         dynamic=True,
     )  # fmt: skip
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.min_depth >= self.max_depth:
-            raise ParameterError(
-                f'min_depth: {self.min_depth} m is not below max_depth: {self.max_depth} m'
-            )
-
 
 @dataclass(frozen=True, kw_only=True)
-class StereoParameters(CommonParameters):
+class StereoParameters(DepthParameters):
     """Parameters of `stereo`."""
 
-    min_depth: float = parameter(
-        0.1, 'Nearer depth is published as -inf (REP 117).', 'm',
-        low=0.001, high=10, dynamic=True,
-    )  # fmt: skip
-    max_depth: float = parameter(
-        80.0, 'Farther depth is published as +inf (REP 117).', 'm',
-        low=0.5, high=1000, dynamic=True,
-    )  # fmt: skip
     resize_long_side: int = _resize_long_side()
     confidence_source: str = parameter(
         'left_right',
@@ -422,10 +438,6 @@ class StereoParameters(CommonParameters):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_long_side(self.resize_long_side)
-        if self.min_depth >= self.max_depth:
-            raise ParameterError(
-                f'min_depth: {self.min_depth} m is not below max_depth: {self.max_depth} m'
-            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,16 @@
-"""The parameters of `slam`, and of all that reads what is measured beside a picture."""
+"""The parameters of `slam`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dlcv.interface.parameters import CommonParameters, ParameterError, parameter
+from dlcv.interface.parameters import (
+    CommonParameters,
+    ParameterError,
+    aid_patience,
+    aid_tolerance,
+    parameter,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,16 +118,8 @@ class SlamParameters(CommonParameters):
         1.0, 'Each image waits at most so long for its odometry.', 's',
         low=0, high=5, dynamic=True,
     )  # fmt: skip
-    sync_tolerance: float = parameter(
-        0.02,
-        'What belongs to an image differs from it by no more, nor by over half the time between '
-        'two images; the right image by no more than 5 ms, keypoints not at all.',
-        's', low=0, high=1, dynamic=True,
-    )  # fmt: skip
-    sync_patience: float = parameter(
-        0.1, 'Each image waits at most so long for what belongs to it and is on its way.', 's',
-        low=0, high=5, dynamic=True,
-    )  # fmt: skip
+    sync_tolerance: float = aid_tolerance()
+    sync_patience: float = aid_patience()
     network_patience: float = parameter(
         1.0, 'The same, for the keypoints of another node and the depth of a network.', 's',
         low=0, high=5, dynamic=True,
