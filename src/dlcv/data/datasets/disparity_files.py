@@ -7,13 +7,12 @@ where it is unknown; each kind of file has its own way to say so.
 from __future__ import annotations
 
 import re
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from dlcv.data.datasets.errors import DatasetError
-from dlcv.data.datasets.files import decoded
+from dlcv.data.datasets.files import decoded, read_npz
 from dlcv.types import FloatArray
 
 _HEAD = re.compile(rb'(P[fF])\s+(\d+)\s+(\d+)\s+([-+.\deE]+)\s')
@@ -94,13 +93,7 @@ def read_disparity_npz(path: Path) -> FloatArray:
     Raises:
         DatasetError: The file is missing or holds no such array.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: np.asarray(file[name]) for name in file.files}
-    except FileNotFoundError:
-        raise DatasetError(f'{path}: no such file') from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as err:
-        raise DatasetError(f'{path}: no .npz that can be read: {err}') from None
+    arrays = read_npz(path)
     disparity = arrays.get('disparity')
     if disparity is None or disparity.ndim != 2 or disparity.dtype.kind != 'f':
         there = {name: (str(array.dtype), array.shape) for name, array in arrays.items()}

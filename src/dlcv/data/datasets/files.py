@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
@@ -102,6 +103,21 @@ def decoded(path: Path) -> npt.NDArray[Any]:
     if pixels is None:
         raise DatasetError(f'{path}: {data.size} bytes that are no picture')
     return np.asarray(pixels)
+
+
+def read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of an ``.npz`` file by their names.
+
+    Raises:
+        DatasetError: The file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: np.asarray(file[name]) for name in file.files}
+    except FileNotFoundError:
+        raise DatasetError(f'{path}: no such file') from None
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as err:
+        raise DatasetError(f'{path}: no .npz that can be read: {err}') from None
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:

@@ -6,14 +6,13 @@ down) in pixels, NaN where it is unknown; each kind of file has its own way to s
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from dlcv.data.datasets.errors import DatasetError
-from dlcv.data.datasets.files import decoded
+from dlcv.data.datasets.files import decoded, read_npz
 from dlcv.files import write_whole
 from dlcv.types import FloatArray
 
@@ -102,13 +101,7 @@ def read_flow_npz(path: Path) -> FloatArray:
     Raises:
         DatasetError: The file is missing or holds other arrays.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: np.asarray(file[name]) for name in file.files}
-    except FileNotFoundError:
-        raise DatasetError(f'{path}: no such file') from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as err:
-        raise DatasetError(f'{path}: no .npz that can be read: {err}') from None
+    arrays = read_npz(path)
     flow, valid = arrays.get('flow'), arrays.get('valid')
     if flow is None or flow.ndim != 3 or flow.shape[2] != 2 or flow.dtype.kind != 'f':
         there = {name: (str(array.dtype), array.shape) for name, array in arrays.items()}
