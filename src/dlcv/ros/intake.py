@@ -74,8 +74,7 @@ class Intake:
         self._exchange = exchange
         self._handed: list[tuple[str, Take]] = []
         self._choose, self._last_came = choose, 0.0
-        next_one = {} if choose is None else {'choose': self._next}
-        self.inbox: Mailbox[Arrived] = Mailbox(self._supersede, **next_one)
+        self.inbox: Mailbox[Arrived] = Mailbox(self._supersede, self._next)
         self.calibration = Calibration()
         self.losses = Losses(node.get_logger().warning, depth)
 
@@ -218,7 +217,8 @@ class Intake:
         self.inbox.put(arrived)
 
     def _next(self, waiting: Sequence[Arrived]) -> int | None:
-        assert self._choose is not None
+        if self._choose is None:
+            return len(waiting) - 1
         return self._choose([_stamp(one) for one in waiting], monotonic() - self._last_came)
 
     def _supersede(self, older: Arrived) -> None:

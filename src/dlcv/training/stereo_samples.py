@@ -14,6 +14,7 @@ import numpy.typing as npt
 from dlcv.data.augment.photometric import PhotometricConfig, photometric
 from dlcv.data.augment.speechless import speechless
 from dlcv.data.synthetic.planes import PlaneScenes
+from dlcv.training.depth_pairs import PairChanges
 from dlcv.training.flow_samples import channels_first
 from dlcv.training.recipe import Sample, Samples, TrainError
 from dlcv.types import ByteImage
@@ -22,33 +23,22 @@ Disparities = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StereoChanges:
+class StereoChanges(PairChanges):
     """How a pair with its disparity is changed.
 
     Attributes:
         crop: Width and height of a sample.
         zoom: Least and greatest factor of its size, uniform in its logarithm; where the pair would
             not fill the crop, the least that does.
-        mirror: Probability that left and right are exchanged, in each picture and between the two.
-        light: How far light and recording change, in both views alike but for the noise.
-        apart: How far they change in the right view alone: no two cameras are the same.
-        speechless: Probability that the pictures say nothing: black, white, one colour, noise or
-            covered. The network is then taught to be unsure, and nothing else.
+        apart: The same in the right view alone: no two cameras are the same.
     """
 
     crop: tuple[int, int] = (384, 256)
     zoom: tuple[float, float] = (0.75, 1.33)
-    mirror: float = 0.5
-    light: PhotometricConfig = field(default_factory=PhotometricConfig)
     apart: PhotometricConfig = field(default_factory=PhotometricConfig)
-    speechless: float = 0.03
 
     def __post_init__(self) -> None:
-        if not (0 <= self.mirror <= 1 and 0 <= self.speechless < 1):
-            raise TrainError(
-                'changes of pairs need mirror in [0, 1] and speechless in [0, 1), got '
-                f'{self.mirror} and {self.speechless}'
-            )
+        PairChanges.__post_init__(self)
         if min(self.crop) < 1 or not 0 < self.zoom[0] <= self.zoom[1]:
             raise TrainError(
                 'changes of pairs need a crop and 0 < least <= greatest zoom, got '

@@ -17,7 +17,7 @@ from dlcv.estimation.odometry.pose import Landmarks as Seen
 from dlcv.estimation.odometry.pose import refine_pose
 from dlcv.estimation.odometry.robust import spread
 from dlcv.estimation.slam.loops import FEWEST, Found, Guards, alike, find, same, spanned_area
-from dlcv.estimation.slam.place import Keyframe, Landmarks, Looks, PlaceMap, decoded, encoded
+from dlcv.estimation.slam.place import ASIDE, Keyframe, Landmarks, Looks, PlaceMap, decoded, encoded
 from dlcv.estimation.slam.points import NOISE, in_camera, located, matches, rays_of
 from dlcv.geometry.frames import inverse
 from dlcv.geometry.trajectory import moved, scaled
@@ -27,7 +27,6 @@ Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 _NEIGHBOURS = 6  # keyframes whose landmarks are tried
-_TURN = 2.0  # metres that another direction of sight counts as, for each 1 of its cosine
 _RATIO = 0.95
 _FIRST = 0.6  # of the landmarks that must agree, that one keyframe must know
 _EXPECTED = 0.5  # of the landmarks that must agree, where they are looked for
@@ -246,7 +245,7 @@ class Localizer:
         poses = self.place.poses
         apart = np.linalg.norm(poses[:, :3, 3] - pose[:3, 3], axis=1)
         aside = 1 - poses[:, :3, 2] @ pose[:3, 2]
-        return np.asarray(np.argsort(apart + _TURN * aside, kind='stable'), np.int64)
+        return np.asarray(np.argsort(apart + ASIDE * aside, kind='stable'), np.int64)
 
 
 def _noise(points: FloatArray, xy: Matrix, focal: float) -> float:

@@ -18,6 +18,10 @@ Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int8]
 
+ASIDE = 2.0
+"""Metres that another direction of sight counts as, for each 1 of its cosine: what a keyframe there
+shows is as different."""
+
 _CODE = 127  # the greatest number of a descriptor
 
 

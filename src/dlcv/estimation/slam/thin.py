@@ -11,13 +11,12 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from dlcv.estimation.body import compounded
-from dlcv.estimation.slam.place import Edge, Landmarks, PlaceMap
+from dlcv.estimation.slam.place import ASIDE, Edge, Landmarks, PlaceMap
 from dlcv.geometry.trajectory import scaled
 
 Indices = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.float64]
 
-_TURN = 2.0  # metres that another direction of sight counts as, for each 1 of its cosine
 _BESIDE = 1.0  # metres within which another keyframe shows the same
 
 
@@ -43,7 +42,7 @@ def superfluous(place: PlaceMap, count: int, recent: int) -> Indices:
     inner = inner[~looped[inner] | looped[before[inner]] | looped[after[inner]]]
     if not len(inner):
         return inner
-    at = np.hstack((place.poses[:, :3, 3], _TURN * place.poses[:, :3, 2]))
+    at = np.hstack((place.poses[:, :3, 3], ASIDE * place.poses[:, :3, 2]))
     crowd = cKDTree(at).query_ball_point(at[inner], _BESIDE, return_length=True)
     gap = np.linalg.norm(at[after[inner]] - at[before[inner]], axis=1)
     chosen: list[int] = []

@@ -20,6 +20,7 @@ from dlcv.geometry.frames import Mount, TransformBuffer, TransformError, frame_n
 from dlcv.geometry.gyroscope import turn_between
 from dlcv.geometry.trajectory import pose_at
 from dlcv.interface import messages
+from dlcv.interface.nodes import Topic
 from dlcv.interface.odometry_parameters import VisualOdometryParameters
 from dlcv.interface.slam_parameters import SlamParameters
 from dlcv.types import Aids, DepthMap, FloatArray, Frame, Keypoints, Trajectory
@@ -39,6 +40,21 @@ MOST_BIAS = 0.1  # rad/s; what turns faster does not stand
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 T = TypeVar('T')
+
+
+def of_use(topic: Topic, p: VisualOdometryParameters | SlamParameters) -> bool:
+    """Whether an input beside the images is of use under some parameters."""
+    match topic.name.partition('/')[0]:
+        case 'keypoints':
+            return p.keypoints != 'own'
+        case 'right':
+            return p.scale_source in ('auto', 'stereo')
+        case 'depth':
+            return p.uses_depth and p.depth_source != 'own'
+        case 'wheel':
+            return p.scale_source in ('auto', 'wheels')
+        case _:
+            return True
 
 
 class UnusableError(ValueError):

@@ -15,7 +15,7 @@ from dlcv.estimation.slam.files import PlaceError
 from dlcv.estimation.slam.online import Online
 from dlcv.estimation.slam.places import Describer, HashedVlad
 from dlcv.estimation.slam.views import strongest, view_of
-from dlcv.estimation.tasks.aids import AidReader
+from dlcv.estimation.tasks.aids import AidReader, of_use
 from dlcv.estimation.tasks.base import Estimator, Host, Level, Task, Verdict, settings
 from dlcv.estimation.tasks.odometry_topic import OdometryReader, Told
 from dlcv.estimation.tasks.slam_map import SlamMap
@@ -149,16 +149,7 @@ class SlamTask(Task[SlamParameters, Placed]):
 
     def listens(self, topic: Topic) -> bool:
         """Whether an input beside the images is of use under the present parameters."""
-        p = self.parameters
-        match topic.name.partition('/')[0]:
-            case 'keypoints':
-                return p.keypoints != 'own'
-            case 'right':
-                return p.scale_source in ('auto', 'stereo')
-            case 'depth':
-                return p.uses_depth
-            case _:
-                return True
+        return of_use(topic, self.parameters)
 
     def due(self, stamp_ns: int) -> bool:
         """Every image: a map is not made by looking away."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlcv.estimation.body import BodyState, swung
-from dlcv.estimation.tasks.aids import KEYPOINTS, AidReader, Mask
+from dlcv.estimation.tasks.aids import KEYPOINTS, AidReader, Mask, of_use
 from dlcv.estimation.tasks.base import Estimator, Host, Level, settings
 from dlcv.estimation.tasks.odometry import Matrix, OdometryTask
 from dlcv.geometry.frames import inverse
@@ -67,18 +67,7 @@ class VisualOdometryTask(OdometryTask[VisualOdometryParameters]):
 
     def listens(self, topic: Topic) -> bool:
         """Whether an input beside the images is of use under the present parameters."""
-        p = self.parameters
-        match topic.name.partition('/')[0]:
-            case 'keypoints':
-                return p.keypoints != 'own'
-            case 'right':
-                return p.scale_source in ('auto', 'stereo')
-            case 'depth':
-                return p.uses_depth and p.depth_source != 'own'
-            case 'wheel':
-                return p.scale_source in ('auto', 'wheels')
-            case _:
-                return True
+        return of_use(topic, self.parameters)
 
     @property
     def chooses(self) -> bool:
