@@ -132,7 +132,8 @@ def _matched(
         widest = _REACH * points.camera.width / points.focal
         nearest = _NEAREST * points.camera.width / points.focal
         reach = min(max(expected.reach, nearest), widest)
-        for distance, enough in ((reach, expected.near), (widest, expected.fewest)):
+        tries = ((reach, expected.near), (widest, expected.fewest))
+        for distance, enough in tries if reach < widest else tries[1:]:
             found = matched_near(
                 marks.descriptors, there, points.descriptors, places, _DISTANCE, distance
             )
