@@ -51,6 +51,11 @@ class TextError(ValueError):
     """A file that is no text; the message says so, and names no file."""
 
 
+def first_line(err: BaseException) -> str:
+    """Return the first line of what an error says, as libraries go on for pages; else its kind."""
+    return (str(err).strip() or type(err).__name__).splitlines()[0]
+
+
 def expanded(path: str | Path) -> Path:
     """Return a path with ``~`` as the shell expands it; it does not where quotes are around it."""
     return Path(os.path.expanduser(path))  # noqa: PTH111  (Path's own raises for unknown users)

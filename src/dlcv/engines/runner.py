@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dlcv.engines.building import flat, ready
 from dlcv.engines.catalogue import TORCH, Choice, Engine, Shapes
 from dlcv.engines.graphed import Graphed
+from dlcv.files import first_line
 
 Outputs = Tensor | tuple[Tensor, ...]
 Say = Callable[[str], None]
@@ -80,7 +81,7 @@ class Runner:
         try:
             return ready(self.part, shapes, self.choice)
         except Exception as err:  # noqa: BLE001 - whatever a foreign library raises
-            self.say(f'PyTorch instead of {self.choice}: {_first_line(err)}')
+            self.say(f'PyTorch instead of {self.choice}: {first_line(err)}')
             self.choice = TORCH  # what fails at one size is not trusted at another
             return self._eager
 
@@ -88,13 +89,9 @@ class Runner:
         try:
             return Graphed(self.part, inputs, self.choice)
         except Exception as err:  # noqa: BLE001 - whatever cannot be recorded is run
-            self.say(f'PyTorch without a CUDA graph: {_first_line(err)}')
+            self.say(f'PyTorch without a CUDA graph: {first_line(err)}')
             self.graphs = False
             return self._eager
 
     def _eager(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         return flat(self.part(*inputs))
-
-
-def _first_line(err: Exception) -> str:
-    return (str(err).strip() or type(err).__name__).splitlines()[0]

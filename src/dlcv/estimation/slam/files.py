@@ -17,7 +17,7 @@ import safetensors.numpy
 
 from dlcv.config import ConfigError, from_dict, to_dict
 from dlcv.estimation.slam.place import Edge, Keyframe, Landmarks, PlaceMap
-from dlcv.files import write_whole
+from dlcv.files import first_line, write_whole
 from dlcv.types import Camera
 
 VERSION = 1
@@ -103,8 +103,7 @@ def load_place(path: Path) -> PlaceMap:
     except PlaceError as err:
         raise PlaceError(f'{path}: {err}') from None
     except (safetensors.SafetensorError, ConfigError, ValueError, LookupError, TypeError) as err:
-        reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
-        raise PlaceError(f'{path}: damaged or cut short ({reason[:160]})') from None
+        raise PlaceError(f'{path}: damaged or cut short ({first_line(err)[:160]})') from None
     except OSError as err:
         raise PlaceError(f'{path}: cannot be read ({err.strerror or err})') from None
 

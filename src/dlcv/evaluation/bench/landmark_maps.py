@@ -35,7 +35,8 @@ class LandmarkMap:
 
     def __init__(self, views: Iterable[Snapshot]) -> None:
         config = SurveyConfig()
-        walk = begun(HashedVlad(), config)
+        self._describer = HashedVlad()
+        walk = begun(self._describer, config)
         for view in views:
             walk.take(view)
         self._localizer = Localizer(PlaceMap())
@@ -47,7 +48,6 @@ class LandmarkMap:
             self._localizer = Localizer(load_place(file))
         settings = FeatureSettings(max_keypoints=config.max_keypoints)
         self._features = load_features('', settings, device='cpu')
-        self._describer = HashedVlad()
         self.beyond: list[float] = []
 
     def locate(self, frame: Frame) -> FloatArray | None:

@@ -26,7 +26,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from dlcv.files import expanded, write_whole
+from dlcv.files import expanded, first_line, write_whole
 from dlcv.networks.weights.foreign import foreign, tar_archive
 
 MAX_BYTES = 2 << 30
@@ -199,8 +199,7 @@ def _explain(err: BaseException) -> str:
         return 'refused: its pickle holds more than tensors and plain values'
     if isinstance(err, OSError) and err.strerror:
         return f'cannot be read ({err.strerror})'
-    first = text.strip().splitlines()[0] if text.strip() else type(err).__name__
-    return f'damaged or cut short ({first[:160]})'
+    return f'damaged or cut short ({first_line(err)[:160]})'
 
 
 def _checked_size(path: Path, max_bytes: int) -> int:
