@@ -136,7 +136,7 @@ class Home:
         """Ask for the end."""
         self._ending.set()
         if self._thread.ident is None:  # a Ctrl-C came before it was started
-            self.node.destroy_node()
+            self._close()
         else:
             self._executor.wake()
 
@@ -152,7 +152,11 @@ class Home:
             while rclpy.ok() and not self._ending.is_set():
                 self._guarded(lambda: self._executor.spin_once(timeout_sec=start.LOOK))
         self._executor.remove_node(self.node)
+        self._close()
+
+    def _close(self) -> None:
         self.node.destroy_node()
+        self._executor.shutdown()  # left to the collector, it complains of a context that is gone
 
     def _guarded(self, step: Callable[[], object]) -> None:
         """Let an exception be the fault of this node alone: its health says so."""

@@ -140,6 +140,7 @@ def record(
             finally:
                 process.end()  # the bag is to be whole
                 node.destroy_node()  # or its shared memory would be left behind
+                executor.shutdown()
             return writer.messages, node.failure
     finally:
         rclpy.try_shutdown()
