@@ -89,6 +89,7 @@ class SampleConfig:
         rate_hz: Least and greatest rate of a clip's snapshots, drawn evenly in its logarithm.
         stereo: Whether there is a right view.
         baseline: Least and greatest baseline, in multiples of what is usual in the scene.
+        labels: Whether the class of each pixel is told.
         sensor: What the camera does to its pictures; None draws a sensor for each clip.
         traffic: Things move by themselves.
         flyers: Most boxes that tumble through the air of a world.
@@ -108,6 +109,7 @@ class SampleConfig:
     rate_hz: tuple[float, float] = (5.0, 30.0)
     stereo: bool = False
     baseline: tuple[float, float] = (0.5, 2.0)
+    labels: bool = False
     sensor: SensorConfig | None = None
     traffic: bool = True
     flyers: int = 3
@@ -190,6 +192,7 @@ class WorldSamples:
             rate_hz=float(np.exp(rng.uniform(*np.log(config.rate_hz)))),
             start_s=rng.uniform(0, LONGEST_S),
             baseline=float(usual) if config.stereo else 0.0,
+            labels=config.labels,
             sensor=config.sensor if config.sensor is not None else any_sensor(rng),
             extras=extras,
             device=self._device,
