@@ -64,3 +64,15 @@ def test_the_table_says_who_moves():
     assert lines[NUMBER['person']].split()[1:] == ['person', '220', '20', '60', 'moves']
     assert lines[NUMBER['road']].endswith('traversable')
     assert len({tuple(c) for c in colours()[: len(CLASSES)].tolist()}) == len(CLASSES) <= 16
+
+
+def test_people_change_nothing_else():
+    empty, peopled = (stage_of('room', 3, Extras(people=n)) for n in (0, 2))
+    person = peopled.scene.label == NUMBER['person']
+    assert person.any()
+    assert set(peopled.scene.body[person]) == {empty.scene.bodies + 1, empty.scene.bodies + 2}
+    assert (peopled.scene.origin[~person] == empty.scene.origin).all()
+    assert (peopled.scene.uv_offset[~person] == empty.scene.uv_offset).all()
+    assert peopled.scene.origin[person][:, 2].max() < 2.0
+    moves = peopled.world_from_rest(np.array([0.0, 1.0]))
+    assert (moves[0, -2:] != moves[1, -2:]).any((1, 2)).all()

@@ -30,6 +30,7 @@ from dlcv.data.world.furniture import (
     radiator,
     window,
 )
+from dlcv.data.world.people import add_people
 from dlcv.data.world.scene import (
     Array,
     Light,
@@ -91,6 +92,10 @@ def build_corridor(seed: int, extras: Extras) -> Stage:
     if extras.traffic:
         bodies.append(_cart(builder, plan))
     bodies += add_flyers(builder, extras.flyers, [(middle, 0.6) for middle in middles])
+    aside = plan.width / 2 - 0.5  # of the middle of the passages
+    sides = [plan.half + step for step in (-aside, aside)]
+    lanes = [Course(rounded_rectangle((x, y), 0.7, 0.6), 0.2) for x, y in sides]
+    bodies += add_people(builder, seed, 3 * extras.people, lanes)
     light = Light(sky_colour=(0.55, 0.58, 0.62), lamps=lamps, lamp_colour=(1.5, 1.45, 1.3))
     course = Course(
         rounded_rectangle((plan.half[0], plan.half[1]), 0.9, 0.6), plan.width / 2 - SHALLOW

@@ -35,6 +35,7 @@ from dlcv.data.world.furniture import (
     wall_shelves,
     window,
 )
+from dlcv.data.world.people import add_people
 from dlcv.data.world.scene import (
     Array,
     Light,
@@ -76,6 +77,8 @@ def build_room(seed: int, extras: Extras) -> Stage:
     course = Course(ellipse((half[0] - 1.6, half[1] - 1.45)), 0.55)
     bodies: list[BodyMotion] = _moving(builder, half, height) if extras.traffic else []
     bodies += add_flyers(builder, extras.flyers, [(np.array([0, 0, 1.45]), 0.6)])
+    lane = Course(ellipse((half[0] - 1.35, half[1] - 1.2)), 0.2)
+    bodies += add_people(builder, seed, extras.people, [lane])
     warm = rng.uniform(0.75, 1.0)
     light = Light(
         sky_colour=(0.6, 0.64, 0.7), lamps=lamps, lamp_colour=(2.8, 2.6 * warm**0.5, 2.6 * warm)

@@ -93,6 +93,7 @@ class SampleConfig:
         sensor: What the camera does to its pictures; None draws a sensor for each clip.
         traffic: Things move by themselves.
         flyers: Most boxes that tumble through the air of a world.
+        people: Most people of a room; see `Extras`.
         worlds: Number of different worlds; 0 for no end of them.
         per_world: Samples in a row that lie in one world.
         finest: Octaves of detail to leave out of the textures; 1 does for 320 pixels.
@@ -113,17 +114,18 @@ class SampleConfig:
     sensor: SensorConfig | None = None
     traffic: bool = True
     flyers: int = 3
+    people: int = 0
     worlds: int = 0
     per_world: int = 128
     finest: int = 1
 
     def __post_init__(self) -> None:
         check_kinds(self.scenes, self.motions)
-        if min(self.frames, self.per_world) < 1 or min(self.worlds, self.flyers) < 0:
+        if min(self.frames, self.per_world) < 1 or min(self.worlds, self.flyers, self.people) < 0:
             raise WorldError(
-                'samples need frames and per_world >= 1, worlds and flyers >= 0; got '
+                'samples need frames and per_world >= 1, worlds, flyers and people >= 0; got '
                 f'frames={self.frames}, per_world={self.per_world}, worlds={self.worlds}, '
-                f'flyers={self.flyers}'
+                f'flyers={self.flyers}, people={self.people}'
             )
         if not 0 <= self.offset < 0.5:
             raise WorldError(f'offset must be in [0, 0.5), got {self.offset}')
@@ -175,6 +177,7 @@ class WorldSamples:
         extras = Extras(
             traffic=config.traffic,
             flyers=int(place.integers(config.flyers + 1)),
+            people=int(np.random.default_rng([self._seed, 34, world]).integers(config.people + 1)),
             photos=self._photos,
         )
         world_seed = int(place.integers(2**31))

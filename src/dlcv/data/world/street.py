@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from dlcv.data.world.noise import Rng, fractal
+from dlcv.data.world.people import add_people
 from dlcv.data.world.scene import (
     WHITE,
     Array,
@@ -81,6 +82,8 @@ def build_street(seed: int, extras: Extras) -> Stage:
     bodies = _traffic(builder, space) if extras.traffic else []
     voids = [(np.array([x, y, 4.2]), 1.2) for x, y in _middle_of_road(8)]
     bodies += add_flyers(builder, extras.flyers, voids)
+    lanes = [_lane(out, 2.0, 0.3) for out in (2.3, PAVEMENT + ROAD + 1.9)]
+    bodies += add_people(builder, seed, 8 * extras.people, lanes, KERB)
     return Stage(scene=builder.build(light), space=space, bodies=tuple(bodies))
 
 
