@@ -19,6 +19,7 @@ from dlcv.geometry.camera import read_camera, write_camera
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.dispnet import DispNet, DispNetConfig
 from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.networks.fcn import FCNConfig, fcn
 from dlcv.networks.flownet import FlowNet, FlowNetConfig
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig
 from dlcv.networks.netvlad import NetVLAD, NetVLADConfig
@@ -47,6 +48,8 @@ def tiny(name):
             return network
         case 'dsac':
             return SceneCoordinateNet(DsacConfig(variant='tiny', width=0.0625, input_height=64))
+        case 'segmentation':
+            return fcn(FCNConfig(encoder='light', width=0.125, fused=8))
         case 'netvlad':
             return NetVLAD(NetVLADConfig(encoder='superpoint', width=0.125, clusters=3, whitened=6))
 
@@ -331,7 +334,7 @@ def test_every_option_is_a_setting_of_its_estimator():
     from dlcv.estimation import flownet as flow
     from dlcv.estimation import monodepth as depth
     from dlcv.estimation import netvlad as places
-    from dlcv.estimation import stereo
+    from dlcv.estimation import segmentation, stereo
     from dlcv.estimation import superpoint as features
     from dlcv.estimation import visual_odometry as geometry
 
@@ -340,6 +343,7 @@ def test_every_option_is_a_setting_of_its_estimator():
         'flownet': flow.FlowSettings,
         'monodepth': depth.DepthSettings,
         'stereo': stereo.StereoSettings,
+        'segmentation': segmentation.SegmentationSettings,
         'visual_odometry': geometry.VisualOdometrySettings,
         'deepvo': odometry.OdometrySettings,
         'dsac': relocalization.RelocalizationSettings,

@@ -176,6 +176,11 @@ class LightFCN(nn.Module):
         Raises:
             ShapeError: If the shape is another one, or H or W is no multiple of 32.
         """
+        scores = self.coarse(images)
+        return F.interpolate(scores, scale_factor=4, mode='bilinear', align_corners=False)
+
+    def coarse(self, images: Tensor) -> Tensor:
+        """Return the scores at a quarter of the size, ``(B, C, H/4, W/4)``; see `forward`."""
         expect(images, 'B 3 H W', 'images')
         expect_multiple(images, self.multiple, 'images')
         x, features = self.stem(2 * images - 1), []
@@ -186,7 +191,16 @@ class LightFCN(nn.Module):
         for i in reversed(range(len(_LIGHT) - 1)):
             x = self.join[i](self.widen[i](x) + self.lateral[i](features[i]))
         scores: Tensor = self.score(x)
-        return F.interpolate(scores, scale_factor=4, mode='bilinear', align_corners=False)
+        return scores
+
+
+def coarse_scores(network: FCN8s | LightFCN, images: Tensor) -> Tensor:
+    """Return the scores of images ``(B, 3, H, W)`` as coarse as the network has them.
+
+    Interpolated bilinearly they are those of `forward`.
+    """
+    scores: Tensor = network.coarse(images) if isinstance(network, LightFCN) else network(images)
+    return scores
 
 
 class _Block(nn.Module):
