@@ -484,6 +484,21 @@ class StereoPair:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LabelledPicture:
+    """A picture and what each pixel of it shows.
+
+    Attributes:
+        image: ``(H, W, 3)`` uint8 RGB.
+        labels: ``(H, W)`` uint8 numbers of `dlcv.classes`, 255 where nobody knows.
+        name: Where it comes from, for tables and messages.
+    """
+
+    image: ByteImage
+    labels: ByteImage
+    name: str = ''
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class HomographyPair:
     """Two pictures of one plane and the homography between them.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.classes import CLASSES
+from dlcv.classes import CLASSES, UNLABELLED
 from dlcv.metrics.quantity import Quantity
 from dlcv.types import ByteImage, FloatArray
 
@@ -70,10 +70,10 @@ class SegmentationScores:
 
 
 def confusion(labels: ByteImage, truth: ByteImage, classes: int = len(CLASSES)) -> Counts:
-    """Return how many pixels of each true class got each answer, ``(C, C)``, rows the truth.
+    """Return how many pixels of each true class got each answer, ``(C, C + 1)``, rows the truth.
 
     Args:
-        labels: Answers below C, of any shape.
+        labels: Answers below C, of any shape, or `UNLABELLED` for none: the last column.
         truth: Of the same shape; numbers from C on count for nothing.
         classes: Their number C.
 
@@ -86,17 +86,18 @@ def confusion(labels: ByteImage, truth: ByteImage, classes: int = len(CLASSES)) 
         )
     counts = truth < classes
     answers = labels[counts].astype(np.int64)
-    if answers.max(initial=0) >= classes:
+    answers[answers == UNLABELLED] = classes
+    if answers.max(initial=0) > classes:
         raise SegmentationMetricError(
             f'answers must be below {classes}, the number of classes, got {answers.max()}'
         )
-    pairs = truth[counts].astype(np.int64) * classes + answers
-    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    pairs = truth[counts].astype(np.int64) * (classes + 1) + answers
+    return np.bincount(pairs, minlength=classes * (classes + 1)).reshape(classes, classes + 1)
 
 
 def scores(counts: Counts) -> SegmentationScores:
-    """Return the figures of a sum of `confusion`, ``(C, C)``."""
-    right, true, told = counts.diagonal(), counts.sum(1), counts.sum(0)
+    """Return the figures of a sum of `confusion`, ``(C, C + 1)``."""
+    right, true, told = counts.diagonal(), counts.sum(1), counts[:, :-1].sum(0)
     with np.errstate(invalid='ignore', divide='ignore'):
         iou = np.where(true > 0, right / (true + told - right), np.nan)
         recall = np.where(true > 0, right / true, np.nan)

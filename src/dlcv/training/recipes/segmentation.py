@@ -128,7 +128,7 @@ class SegmentationRecipe:
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return mean IoU and accuracy in held-out worlds, in per cent, and IoU of each class."""
-        total: Counts = np.zeros((len(CLASSES),) * 2, np.int64)
+        total: Counts = np.zeros((len(CLASSES), len(CLASSES) + 1), np.int64)
         for image, truth in _held_out(self.worlds, self.validation_pictures):
             total += confusion(_labels(network, image), truth)
         found = scores(total)
