@@ -69,7 +69,7 @@ def test_the_tables_hold_what_the_metrics_say(weights, tmp_path):
     assert classes.value('tiny', 'sky') is None  # there is none
     assert len(classes.columns) == len(CLASSES)
     assert table.value('nearest neighbours', 'mean IoU') > 90
-    assert table.value('usual class', 'mean IoU') < 70
+    assert table.value('usual class', 'mean IoU') < 80
     write_json(report, tmp_path / 'report.json')
     assert read_json(tmp_path / 'report.json') == report
 
