@@ -1,4 +1,4 @@
-"""What superpoint, flownet, monodepth, stereo and segmentation publish: types, stamps, frames, units."""
+"""What the nodes of pictures publish: types, stamps, frames, units."""
 
 from __future__ import annotations
 
