@@ -53,7 +53,7 @@ def weights(tmp_path):
 
 
 def test_the_tables_hold_what_the_metrics_say(weights, tmp_path):
-    report = run(Options(weights=(weights,), limit=3), silent)
+    report = run(Options(weights=(weights,), sets=('world',), limit=3), silent)
     table, classes = report.tables
     assert [row.name for row in table.rows] == ['usual class', 'nearest neighbours', 'tiny']
     assert table.name == 'world'

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlcv.classes import CLASSES
-from dlcv.evaluation.bench import segmentation_sets
+from dlcv.evaluation.bench import segmentation_sets, segmentation_traffic
 from dlcv.evaluation.bench.options import BenchOptions, Progress, check_sets
 from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
 from dlcv.evaluation.bench.segmentation_sets import PictureSet
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dlcv.estimation.segmentation import SegmentationEstimator
 
 SUMMARY = 'semantic segmentation: FCN beside the usual class and nearest neighbours'
-SETS = segmentation_sets.SETS
+SETS = {**segmentation_sets.SETS, segmentation_traffic.NAME: segmentation_traffic.TITLE}
 
 COLUMNS = (*QUANTITIES, time_column('picture'))
 CLASS_COLUMNS = tuple(
@@ -90,18 +90,22 @@ def run(options: Options, progress: Progress) -> Report:
         WeightsError: A weight file is refused.
     """
     known = segmentation_sets.find(options.data)
-    check_sets(options.sets, list(known))
+    check_sets(options.sets, [*known, segmentation_traffic.NAME])
     learned = networks(options.weights, options.running)
     lesson = segmentation_sets.worlds(
         segmentation_sets.LESSON_SEED, segmentation_sets.LESSON_PICTURES
     ).cut(options.limit)
-    methods = [*classical(_read(lesson, 'lesson', progress)), *learned]
-    names = options.sets or tuple(known)
-    tables = [
-        table
-        for name in names
-        for table in _tables(known[name].cut(options.limit), methods, progress)
-    ]
+    names = [name for name in options.sets or known if name in known]
+    tables: list[Table] = []
+    if names:
+        methods = [*classical(_read(lesson, 'lesson', progress)), *learned]
+        for name in names:
+            tables += _tables(known[name].cut(options.limit), methods, progress)
+    if not options.sets or segmentation_traffic.NAME in options.sets:
+        labellers = {method.name: method.label for method in learned}
+        tables.append(
+            segmentation_traffic.table(labellers, options.running, options.limit, progress)
+        )
     return Report(
         bench='segmentation',
         tables=tuple(tables),
@@ -199,4 +203,5 @@ def _settings(lesson: PictureSet) -> dict[str, str]:
         'networks': f'on the CPU; pictures larger than {_long_side()} pixels are shrunk to that, '
         'as in the node',
         'world': f'{width}x{height}, seed {segmentation_sets.WORLD_SEED}',
+        'traffic': f'seed {segmentation_traffic.SEED}; the height of the camera tells the metre',
     }
