@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from dlcv.classes import CLASSES
 from dlcv.cli.infer import NETWORKS
 from dlcv.cli.infer.images import image_files, read_image, stamps_of
 from dlcv.cli.main import CommandError, main
@@ -356,6 +357,19 @@ def test_every_option_is_a_setting_of_its_estimator():
             default = defaults[option.name]
             if isinstance(default, int | float) and not isinstance(default, bool):
                 assert option.doc.endswith(f'({default:g})')
+
+
+def test_segmentation_names_what_its_numbers_are(infer, capsys):
+    code, arrays, pictures = infer('segmentation', count=2, camera=False)
+    assert code == 0
+    assert shapes(arrays) == {'labels': (2, HEIGHT, WIDTH), 'names': (len(CLASSES),)}
+    most = arrays['names'][np.bincount(arrays['labels'][0].ravel()).argmax()]
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f'image 0: {most} ')
+    assert second.startswith('image 1: ')
+    assert [picture.shape for picture in pictures] == [(HEIGHT, 2 * WIDTH, 3)] * 2
+    shrunk = infer('segmentation', '--resize-long-side', 64, camera=False)[1]
+    assert shrunk['labels'].shape == (HEIGHT, WIDTH)
 
 
 def test_netvlad_names_the_image_that_is_alike(infer, capsys):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dlcv.estimation.visual_odometry import VisualOdometry
 
 NAME, TITLE = 'traffic', 'visual odometry of a car among cars and people, which stops now and then'
-SEED, WAYS, FRAMES = 20156, 4, 80
+SEED, WAYS, FRAMES = 20156, 3, 60
 WORLDS = SampleConfig(
     scenes=('street',), motions=('car',), gaits=GaitShares(halting=0.5), size=(416, 256),
     frames=FRAMES, rate_hz=(10, 10), labels=True, flyers=0, people=4, per_world=1,
