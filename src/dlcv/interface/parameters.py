@@ -265,10 +265,14 @@ class CommonParameters:
             raise ParameterError(f'weights_sha256: expected 64 hex digits, got {digest!r}')
 
 
-def _resize_long_side() -> Any:
+def _resize_long_side(default: int = 640) -> Any:
     """Return the field of a parameter that several networks have."""
     return parameter(
-        640, 'Images are shrunk to this before the network; 0 for never.', 'px', low=0, high=4096
+        default,
+        'Images are shrunk to this before the network; 0 for never.',
+        'px',
+        low=0,
+        high=4096,
     )
 
 
@@ -444,7 +448,7 @@ class StereoParameters(DepthParameters):
 class SegmentationParameters(CommonParameters):
     """Parameters of `segmentation`."""
 
-    resize_long_side: int = _resize_long_side()
+    resize_long_side: int = _resize_long_side(320)  # what the shipped weights learned from
     movers_margin: int = parameter(
         4, 'What lies so near to something that can move is masked too.', 'px',
         low=0, high=100, dynamic=True,
