@@ -77,7 +77,7 @@ def renamed(state, rename):
 
 
 def test_superpoint_v1_is_a_flat_dict_of_our_keys(make, same, save):
-    network = make(SuperPointConfig(width=1 / 16, sampling='demo'))
+    network = make(SuperPointConfig(width=1 / 16, sampling='demo', subpixel=False))
     assert len(network.state_dict()) == 24
     path = save(collections.OrderedDict(network.state_dict()))
     same(load_network('superpoint', path), network)
@@ -85,7 +85,7 @@ def test_superpoint_v1_is_a_flat_dict_of_our_keys(make, same, save):
 
 
 def test_superpoint_v6_has_convolution_and_norm_under_each_layer(make, same, save):
-    network = make(SuperPointConfig(variant='vgg_bn', width=1 / 16))
+    network = make(SuperPointConfig(variant='vgg_bn', width=1 / 16, subpixel=False))
 
     def rename(layer, leaf):
         kind = 'conv' if layer.startswith('conv') else 'bn'
@@ -97,7 +97,7 @@ def test_superpoint_v6_has_convolution_and_norm_under_each_layer(make, same, sav
 
 
 def test_a_two_channel_first_layer_is_summed(make, save):
-    network = make(SuperPointConfig(variant='vgg_bn', width=1 / 16))
+    network = make(SuperPointConfig(variant='vgg_bn', width=1 / 16, subpixel=False))
     state = {
         f'{V6[layer]}.{kind}.{leaf}': value
         for kind in ('conv', 'bn')
@@ -113,7 +113,9 @@ def test_a_two_channel_first_layer_is_summed(make, save):
 
 
 def test_the_2019_superpoint_has_unet_names(make, same, save):
-    network = make(SuperPointConfig(variant='unet_bn', width=1 / 16, sampling='demo'))
+    network = make(
+        SuperPointConfig(variant='unet_bn', width=1 / 16, sampling='demo', subpixel=False)
+    )
     state = renamed(network.state_dict(), lambda layer, leaf: f'{UNET.get(layer, layer)}.{leaf}')
     path = save({'n_iter': 170000, 'model_state_dict': state, 'optimizer_state_dict': {}})
     same(load_network('superpoint', path), network)

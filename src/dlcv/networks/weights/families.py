@@ -47,17 +47,17 @@ _HEADS = {'P': 'detector', 'D': 'descriptor'}
 
 def _superpoint_v1(tensors: Tensors, _: Notes) -> SuperPointConfig:
     width = _size(tensors, 'conv1a.weight', 0, 64) / 64
-    return SuperPointConfig(variant='vgg', width=width, sampling='demo')
+    return SuperPointConfig(variant='vgg', width=width, sampling='demo', subpixel=False)
 
 
 def _superpoint_v6(tensors: Tensors, _: Notes) -> SuperPointConfig:
     width = _size(tensors, 'backbone.0.0.conv.weight', 0, 64) / 64
-    return SuperPointConfig(variant='vgg_bn', width=width, sampling='half_pixel')
+    return SuperPointConfig(variant='vgg_bn', width=width, sampling='half_pixel', subpixel=False)
 
 
 def _superpoint_2019(tensors: Tensors, _: Notes) -> SuperPointConfig:
     width = _size(tensors, 'inc.conv.conv.0.weight', 0, 64) / 64
-    return SuperPointConfig(variant='unet_bn', width=width, sampling='demo')
+    return SuperPointConfig(variant='unet_bn', width=width, sampling='demo', subpixel=False)
 
 
 def _v6_key(key: str) -> str:
