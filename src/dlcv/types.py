@@ -227,6 +227,21 @@ class DepthMap:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Labels:
+    """What each pixel of an image shows.
+
+    Attributes:
+        stamp_ns: Time of the image.
+        labels: ``(H, W)`` uint8 numbers of `dlcv.classes`, 255 where nobody knows.
+        reason: Why nothing is known anywhere, in words for a person; empty where something is.
+    """
+
+    stamp_ns: int
+    labels: ByteImage
+    reason: str = ''
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Motion:
     """Motion of the camera between two images, and where it led.
 
@@ -465,6 +480,21 @@ class StereoPair:
     disparity: FloatArray
     right_disparity: FloatArray | None = None
     occluded: npt.NDArray[np.bool_] | None = None
+    name: str = ''
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LabelledPicture:
+    """A picture and what each pixel of it shows.
+
+    Attributes:
+        image: ``(H, W, 3)`` uint8 RGB.
+        labels: ``(H, W)`` uint8 numbers of `dlcv.classes`, 255 where nobody knows.
+        name: Where it comes from, for tables and messages.
+    """
+
+    image: ByteImage
+    labels: ByteImage
     name: str = ''
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from dlcv.classes import CLASSES
 from dlcv.cli.infer import NETWORKS
 from dlcv.cli.infer.images import image_files, read_image, stamps_of
 from dlcv.cli.main import CommandError, main
@@ -19,6 +20,7 @@ from dlcv.geometry.camera import read_camera, write_camera
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.dispnet import DispNet, DispNetConfig
 from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
+from dlcv.networks.fcn import FCNConfig, fcn
 from dlcv.networks.flownet import FlowNet, FlowNetConfig
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig
 from dlcv.networks.netvlad import NetVLAD, NetVLADConfig
@@ -47,6 +49,8 @@ def tiny(name):
             return network
         case 'dsac':
             return SceneCoordinateNet(DsacConfig(variant='tiny', width=0.0625, input_height=64))
+        case 'segmentation':
+            return fcn(FCNConfig(encoder='light', width=0.125, fused=8))
         case 'netvlad':
             return NetVLAD(NetVLADConfig(encoder='superpoint', width=0.125, clusters=3, whitened=6))
 
@@ -331,7 +335,7 @@ def test_every_option_is_a_setting_of_its_estimator():
     from dlcv.estimation import flownet as flow
     from dlcv.estimation import monodepth as depth
     from dlcv.estimation import netvlad as places
-    from dlcv.estimation import stereo
+    from dlcv.estimation import segmentation, stereo
     from dlcv.estimation import superpoint as features
     from dlcv.estimation import visual_odometry as geometry
 
@@ -340,6 +344,7 @@ def test_every_option_is_a_setting_of_its_estimator():
         'flownet': flow.FlowSettings,
         'monodepth': depth.DepthSettings,
         'stereo': stereo.StereoSettings,
+        'segmentation': segmentation.SegmentationSettings,
         'visual_odometry': geometry.VisualOdometrySettings,
         'deepvo': odometry.OdometrySettings,
         'dsac': relocalization.RelocalizationSettings,
@@ -352,6 +357,19 @@ def test_every_option_is_a_setting_of_its_estimator():
             default = defaults[option.name]
             if isinstance(default, int | float) and not isinstance(default, bool):
                 assert option.doc.endswith(f'({default:g})')
+
+
+def test_segmentation_names_what_its_numbers_are(infer, capsys):
+    code, arrays, pictures = infer('segmentation', count=2, camera=False)
+    assert code == 0
+    assert shapes(arrays) == {'labels': (2, HEIGHT, WIDTH), 'names': (len(CLASSES),)}
+    most = arrays['names'][np.bincount(arrays['labels'][0].ravel()).argmax()]
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f'image 0: {most} ')
+    assert second.startswith('image 1: ')
+    assert [picture.shape for picture in pictures] == [(HEIGHT, 2 * WIDTH, 3)] * 2
+    shrunk = infer('segmentation', '--resize-long-side', 64, camera=False)[1]
+    assert shrunk['labels'].shape == (HEIGHT, WIDTH)
 
 
 def test_netvlad_names_the_image_that_is_alike(infer, capsys):

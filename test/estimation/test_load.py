@@ -22,6 +22,7 @@ LOADERS = {
     'dsac': load.load_relocalization,
     'deep_fundamental': load.load_match_weigher,
     'netvlad': load.load_places,
+    'fcn': load.load_segmentation,
 }
 
 

@@ -53,6 +53,20 @@ def test_visual_odometry_takes_the_depth_of_stereo():
     assert camera['depth_source'] == 'camera'
 
 
+def test_segmentation_masks_what_can_move():
+    values = {'segmentation': 'true', 'nodes': 'visual_odometry,slam'}
+    names = [spec.name for spec in launch.chosen(values)]
+    assert names == ['visual_odometry', 'slam', 'segmentation']
+    assert launch.MOVERS.replace('segmentation', '~') in {
+        topic.name for topic in NODES['segmentation'].outputs
+    }
+    for name in names[:2]:
+        spec = NODES[name]
+        assert dict(launch.remappings(spec, values))['mask'] == launch.MOVERS
+        assert dict(launch.remappings(spec, {**values, 'mask_topic': 'm'}))['mask'] == 'm'
+        assert 'mask' not in dict(launch.remappings(spec, {'nodes': name}))
+
+
 def test_only_parameters_that_a_node_has_are_set():
     values = {'odom_frame': 'odom2', 'autostart': 'true', 'device': ''}
     assert launch.overrides(NODES['flownet'], values) == {'autostart': True}

@@ -1,4 +1,4 @@
-"""What superpoint, flownet, monodepth and stereo publish: types, stamps, frames, units."""
+"""What the nodes of pictures publish: types, stamps, frames, units."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from dlcv.interface import messages
 from dlcv.interface.nodes import DIAGNOSTICS, HANDLED
 from dlcv.ros.nodes.flownet import FlowNetNode
 from dlcv.ros.nodes.monodepth import MonodepthNode
+from dlcv.ros.nodes.segmentation import SegmentationNode
 from dlcv.ros.nodes.stereo import StereoNode
 from dlcv.ros.nodes.superpoint import SuperPointNode
 from dlcv.ros.vocabulary import COMPOSER
-from dlcv.types import Camera, DepthMap, FlowField, Frame, Keypoints, Matches
+from dlcv.types import Camera, DepthMap, FlowField, Frame, Keypoints, Labels, Matches
 
 pytestmark = pytest.mark.ros
 SIZE = 66, 48  # a width that 4 does not divide
@@ -207,6 +208,29 @@ def test_the_real_estimator_runs_and_follows_its_parameters(
     ros.until(lambda: heard)
     if cls is SuperPointNode:
         assert heard[-1].width <= 7
+
+
+def test_segmentation_masks_what_moves(ros: Any, with_fake: Any) -> None:
+    from dlcv.classes import NUMBER, table_text
+
+    labels = np.full(SIZE[::-1], NUMBER['road'], np.uint8)
+    labels[:, 30:] = NUMBER['person']
+
+    def answer(frame: Frame) -> Labels:
+        return Labels(stamp_ns=frame.stamp_ns, labels=labels)
+
+    node = ros.run(with_fake(SegmentationNode, answer), movers_margin=0)
+    heard = _outputs(ros, node)
+    stamps = _show_until_heard(ros, node, heard)
+    ros.until(lambda: len(heard['~/labels']) == 2)
+    assert [message.data for message in heard['~/classes']] == [table_text()]  # once
+    for name in ('~/labels', '~/movers', '~/traversable', '~/color'):
+        message = heard[name][-1]
+        assert messages.stamp_ns(message.header.stamp) == stamps[-1]
+        assert message.encoding == ('rgb8' if name == '~/color' else 'mono8')
+    assert (_pixels(heard['~/labels'][-1], 'u1') == labels).all()
+    assert (_pixels(heard['~/movers'][-1], 'u1') == np.where(labels == 0, 255, 0)).all()
+    assert (_pixels(heard['~/traversable'][-1], 'u1') == np.where(labels == 0, 255, 0)).all()
 
 
 def test_stereo_joins_two_cameras(ros: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from dlcv.files import expanded
 from dlcv.interface import files, launch
 from dlcv.interface.arguments import ARGUMENTS, LaunchError, checked
-from dlcv.interface.nodes import DSAC, SLAM, NodeSpec
+from dlcv.interface.nodes import DSAC, MASK, SLAM, NodeSpec
 from dlcv.interface.parameters import CommonParameters, ParameterError
 from dlcv.interface.share import share_file
 
@@ -241,6 +241,8 @@ def _beside(node: NodeStart) -> Iterator[str]:
     named = {old for old, _ in node.remappings} - {'keypoints'}
     if getattr(node.settings, 'depth_source', 'camera') != 'camera':  # of a node of ours
         named -= {'depth/image', 'depth/camera_info'}
+    if dict(node.remappings).get(MASK.name) == launch.MOVERS:
+        named -= {MASK.name}
     return (node.resolve(t.name) for t in node.spec.inputs if t.beside and t.name in named)
 
 

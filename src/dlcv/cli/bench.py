@@ -22,6 +22,7 @@ EXAMPLES = """\
   dlcv bench features --data oxford_affine hpatches-sequences-release -o features.json
   dlcv bench flow -o docs/models/flownet.json --card docs/models/flownet_s.md
   dlcv bench stereo --data motorcycle aloe kitti_stereo -o docs/models/dispnet.json
+  dlcv bench segmentation --data cityscapes -o docs/models/fcn.json
   dlcv bench places --data pitts30k monday.mcap+tuesday.mcap
   dlcv bench cards README.md docs/models/*.md
 """
@@ -48,6 +49,9 @@ _BENCHES = {
     ),
     'flow': _Bench(summary='optical flow: FlowNetS and FlowNetC beside DIS and Farneback'),
     'stereo': _Bench(summary='stereo disparity: DispNet beside SGBM and BM'),
+    'segmentation': _Bench(
+        summary='class of each pixel: FCN beside the usual class and nearest neighbours'
+    ),
     'depth': _Bench(
         summary='depth from one picture: monodepth beside the mean depth',
         extra=(

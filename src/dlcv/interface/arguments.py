@@ -161,13 +161,20 @@ ARGUMENTS: tuple[Argument, ...] = (
         name='nodes',
         default='',
         doc=f'Comma-separated subset of {", ".join(NODES)}; empty is all but those that need more: '
-        'dsac (a map), netvlad (places), stereo (two cameras).',
+        'dsac (a map), netvlad (places), stereo (two cameras), and those to be asked for: '
+        'segmentation, slam.',
     ),
     _switch(
         'stereo',
         'false',
         'Start the stereo node in place of monodepth; visual_odometry takes its depth for the '
         'metre. Needs the right camera (right_image_topic).',
+    ),
+    _switch(
+        'segmentation',
+        'false',
+        'Start the segmentation node; visual_odometry and slam do not look at what can move, by '
+        'its ~/movers, unless mask_topic names another mask.',
     ),
     Argument(
         name='map',

@@ -15,6 +15,7 @@ from dlcv.interface.nodes import (
     MONODEPTH,
     NODES,
     ODOMETRY_NODES,
+    SEGMENTATION,
     SLAM,
     STEREO,
     SUPERPOINT,
@@ -35,12 +36,16 @@ PARAMETER_ARGUMENTS = (
     'use_sim_time', 'rectified', 'device', 'image_qos', 'autostart', 'publish_tf', 'odom_frame',
     'base_frame', 'map_frame', 'camera_height', 'places', 'localize_only',
 )  # fmt: skip
+MOVERS = f'{SEGMENTATION.name}/movers'
+"""Where segmentation says what can move: the mask of those that are not to look at it."""
 MAP_PARAMETERS = {'dsac': 'weights', 'slam': 'map_file'}
 """Parameter of each node that has a map, which the argument ``map`` names."""
 
 
-def selected(nodes: str, map_file: str, *, stereo: bool = False) -> list[NodeSpec]:
-    """Return the nodes that the arguments ``nodes``, ``map`` and ``stereo`` start.
+def selected(
+    nodes: str, map_file: str, *, stereo: bool = False, segmentation: bool = False
+) -> list[NodeSpec]:
+    """Return the nodes that ``nodes``, ``map``, ``stereo`` and ``segmentation`` start.
 
     Raises:
         LaunchError: If a name is none of the nodes, or two of them publish the same depth.
@@ -55,6 +60,8 @@ def selected(nodes: str, map_file: str, *, stereo: bool = False) -> list[NodeSpe
             names.remove(MONODEPTH.name)
     if stereo:
         names.append(STEREO.name)
+    if segmentation:
+        names.append(SEGMENTATION.name)
     if {spec.name for spec in DEPTH_NODES} <= set(names):
         raise LaunchError(
             f'nodes: monodepth and stereo both publish {STEREO.answer}; name one of them'
@@ -108,11 +115,20 @@ def _odometry_nodes(values: Mapping[str, str]) -> list[NodeSpec]:
 
 def chosen(values: Mapping[str, str]) -> list[NodeSpec]:
     """Return the nodes that launch arguments start; raises as `selected`."""
-    return selected(values.get('nodes', ''), values.get('map', ''), stereo=_stereo(values))
+    return selected(
+        values.get('nodes', ''),
+        values.get('map', ''),
+        stereo=_stereo(values),
+        segmentation=_segmentation(values),
+    )
 
 
 def _stereo(values: Mapping[str, str]) -> bool:
     return _true(values.get('stereo') or 'false')
+
+
+def _segmentation(values: Mapping[str, str]) -> bool:
+    return _true(values.get('segmentation') or 'false')
 
 
 def remappings(
@@ -159,10 +175,11 @@ def _beside(
         ('depth', values.get('depth_topic') or depth),
     ):
         yield from _camera_beside(place, topic or '')
+    masked = MOVERS if _segmentation(values) else ''
     for name, topic in (
         ('wheel/odometry', values.get('wheel_topic')),
         ('imu', values.get('imu_topic')),
-        ('mask', values.get('mask_topic')),
+        ('mask', values.get('mask_topic') or masked),
     ):
         if topic:
             yield name, topic

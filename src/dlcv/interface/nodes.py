@@ -15,6 +15,7 @@ from dlcv.interface.parameters import (
     FlowNetParameters,
     MonodepthParameters,
     NetVLADParameters,
+    SegmentationParameters,
     StereoParameters,
     SuperPointParameters,
 )
@@ -289,6 +290,40 @@ STEREO = NodeSpec(
     answer='depth/image_rect',
     weights=('dispnet',),
     starts=False,  # it needs two cameras, and stands in for monodepth
+)  # fmt: skip
+SEGMENTATION = NodeSpec(
+    name='segmentation',
+    doc='What each pixel shows: floor, wall, person, vehicle ... (FCN).',
+    task='segmentation:SegmentationTask',
+    parameters=SegmentationParameters,
+    inputs=CAMERA,
+    outputs=(
+        _out(
+            '~/labels', 'sensor_msgs/msg/Image', 'R1',
+            'mono8: number of the class of each pixel, as ~/classes has it; 255 unknown.',
+        ),
+        _out(
+            '~/classes', 'std_msgs/msg/String', 'latched',
+            'A line for each class: number, name, red, green, blue, and what holds of it: moves, '
+            'traversable.',
+        ),
+        _out('~/color', 'sensor_msgs/msg/Image', 'R1', 'rgb8: the image under the classes.'),
+        _out(
+            '~/movers', 'sensor_msgs/msg/Image', 'R1',
+            'mono8: 0 where something can move, by movers_margin around it too, else 255: a mask '
+            'for visual_odometry and slam.',
+        ),
+        _out(
+            '~/traversable', 'sensor_msgs/msg/Image', 'R1',
+            'mono8: 255 where a robot on wheels can go, else 0.',
+        ),
+        HANDLED,
+        DIAGNOSTICS,
+    ),
+    services=COMMON_SERVICES,
+    answer='~/labels',
+    weights=('fcn',),
+    starts=False,  # what it masks costs as much as it helps where nothing moves
 )  # fmt: skip
 ODOMETRY = (
     _out(
@@ -581,6 +616,7 @@ NODES: dict[str, NodeSpec] = {
         FLOWNET,
         MONODEPTH,
         STEREO,
+        SEGMENTATION,
         VISUAL_ODOMETRY,
         DEEPVO,
         DSAC,

@@ -113,8 +113,8 @@ class VisualOdometryParameters(OdometryParameters):
     sync_patience: float = aid_patience()
     network_patience: float = parameter(
         1.0,
-        'The same, for what the networks of other nodes make of it: keypoints and, twice a second, '
-        'depth.',
+        'The same, for what the networks of other nodes make of it: keypoints, masks and, twice a '
+        'second, depth.',
         's', low=0, high=5, dynamic=True,
     )  # fmt: skip
     window: int = parameter(10, 'Keyframes that are adjusted together.', low=2, high=50)

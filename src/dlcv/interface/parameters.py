@@ -441,6 +441,21 @@ class StereoParameters(DepthParameters):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SegmentationParameters(CommonParameters):
+    """Parameters of `segmentation`."""
+
+    resize_long_side: int = _resize_long_side()
+    movers_margin: int = parameter(
+        4, 'What lies so near to something that can move is masked too.', 'px',
+        low=0, high=100, dynamic=True,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_long_side(self.resize_long_side)
+
+
+@dataclass(frozen=True, kw_only=True)
 class NetVLADParameters(CommonParameters):
     """Parameters of `netvlad`."""
 

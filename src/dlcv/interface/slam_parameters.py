@@ -121,7 +121,7 @@ class SlamParameters(CommonParameters):
     sync_tolerance: float = aid_tolerance()
     sync_patience: float = aid_patience()
     network_patience: float = parameter(
-        1.0, 'The same, for the keypoints of another node and the depth of a network.', 's',
+        1.0, 'The same, for keypoints and masks of other nodes and the depth of a network.', 's',
         low=0, high=5, dynamic=True,
     )  # fmt: skip
     publish_grid: bool = parameter(

@@ -12,6 +12,7 @@ from dlcv.networks.deep_fundamental import DeepFundamental, DeepFundamentalConfi
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.dispnet import DispNet, DispNetConfig
 from dlcv.networks.dsac import DsacConfig, coordinate_network
+from dlcv.networks.fcn import FCNConfig, fcn
 from dlcv.networks.flownet import FlowNet, FlowNetConfig
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig
 from dlcv.networks.netvlad import NetVLAD, NetVLADConfig
@@ -30,6 +31,7 @@ ModelConfig = (
     | NetVLADConfig
     | PSMNetConfig
     | DispNetConfig
+    | FCNConfig
 )
 
 
@@ -57,6 +59,7 @@ NETWORKS = {
     'netvlad': Network(NetVLADConfig, NetVLAD),
     'psmnet': Network(PSMNetConfig, PSMNet),
     'dispnet': Network(DispNetConfig, DispNet),
+    'fcn': Network(FCNConfig, fcn),
 }
 
 

@@ -308,8 +308,10 @@ def _of_worlds(
     # None, not an empty pool: worlds are remembered by what they are built with.
     pool = PhotoPool(photos) if photos else None
     worlds = to_dict(config)
-    if config.gaits == GaitShares():
-        del worlds['gaits']  # so are files that were made before there were any
+    # Files that were made before there were any of these are what they are without them.
+    for name, value in (('gaits', GaitShares()), ('labels', False), ('people', 0)):
+        if getattr(config, name) == value:
+            del worlds[name]
     made_by = {'worlds': worlds, 'photos': [str(path) for path in photos], 'seed': seed}
     return WorldSamples(config, seed, photos=pool), made_by
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from threading import Timer
 from time import monotonic
 from types import SimpleNamespace
 
@@ -218,6 +219,20 @@ def test_a_mask_without_a_stamp_holds(rig):
     rig.beside.put('mask', COMPOSER.image(_header(0), still))
     for k in range(50):
         np.testing.assert_array_equal(rig.read(START + k * 10**9).mask, still != 0)
+
+
+def test_the_mask_of_a_network_is_waited_for(rig):
+    rig.beside.patient = True
+    rig.parameters = replace(rig.parameters, sync_patience=0.0, network_patience=5.0)
+    still = np.full((6, 8), 255, np.uint8)
+    for stamp in (LAST - 100 * MS, LAST):
+        rig.beside.put('mask', COMPOSER.image(_header(stamp), still))
+    late = Timer(0.05, lambda: rig.beside.put('mask', COMPOSER.image(_header(), still)))
+    late.start()
+    begin = monotonic()
+    assert rig.read().mask.all()
+    assert monotonic() - begin < 4
+    late.join()
 
 
 def test_both_masks_count(rig):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dlcv.classes import NUMBER
 from dlcv.data.bags import Bag, BagWriter
 from dlcv.data.bags.vocabulary import COMPOSER, IMAGE
 from dlcv.evaluation.scoring.moments import Sources, pictures, spread
+from dlcv.view.labels import label_colours
 
 STAMP = 7
 DEPTH = np.linspace(1, 5, 48, dtype=np.float32).reshape(6, 8)
@@ -31,7 +33,7 @@ def drawn(tmp_path):
         outputs = write('outputs.mcap', {f'/{name}': a for name, a in estimates.items()})
         topics = Sources(
             image='/image', true_depth='/true/depth', true_flow='/true/flow', depth='/depth',
-            flow='/flow', followed='/tracks',
+            flow='/flow', followed='/tracks', labels='/labels',
         )  # fmt: skip
         with Bag(outputs) as answers, Bag(write('truth.mcap', truth)) as source:
             return dict(pictures(answers, source, topics, [STAMP])[STAMP])
@@ -58,6 +60,13 @@ def test_what_the_odometry_has_drawn_is_shown_as_it_is(drawn):
     overlay = np.full((6, 8, 3), (1, 2, 3), np.uint8)
     np.testing.assert_array_equal(drawn(tracks=overlay)['tracks'], overlay)
     assert 'tracks' not in drawn(depth=DEPTH)
+
+
+def test_labels_lie_over_their_picture(drawn):
+    labels = np.full((6, 8), NUMBER['person'], np.uint8)
+    shown = drawn(labels=labels)['labels']
+    np.testing.assert_array_equal(shown, label_colours(labels, np.zeros((6, 8, 3), np.uint8)))
+    assert 'labels' not in drawn(depth=DEPTH)
 
 
 def test_what_nobody_knows_has_no_scale(drawn):

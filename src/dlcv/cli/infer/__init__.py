@@ -22,6 +22,7 @@ from dlcv.cli.infer import (
     flownet,
     monodepth,
     netvlad,
+    segmentation,
     stereo,
     superpoint,
     visual_odometry,
@@ -43,6 +44,7 @@ EXAMPLES = """\
   dlcv infer flownet first.png second.png -o flow.npz --view flow.png
   dlcv infer monodepth street.png --camera camera.yaml -o depth.npz --view depth.png
   dlcv infer stereo left.png right.png --camera camera.yaml --baseline 0.12 -o depth.npz
+  dlcv infer segmentation street.png -o labels.npz --view labels.png
   dlcv infer visual_odometry drive.mcap -o path.tum --view path.png
   dlcv infer deepvo drive/ --camera camera.yaml --rate 10 -o poses.npz
   dlcv infer dsac photo.png --camera camera.yaml --weights kitchen.safetensors -o pose.npz
@@ -54,6 +56,7 @@ NETWORKS = {
     'flownet': flownet,
     'monodepth': monodepth,
     'stereo': stereo,
+    'segmentation': segmentation,
     'visual_odometry': visual_odometry,
     'deepvo': deepvo,
     'dsac': dsac,

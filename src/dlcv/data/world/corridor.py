@@ -30,7 +30,17 @@ from dlcv.data.world.furniture import (
     radiator,
     window,
 )
-from dlcv.data.world.scene import Array, Light, SceneBuilder, Surface, any_colour, place, tuft
+from dlcv.data.world.people import add_people
+from dlcv.data.world.scene import (
+    Array,
+    Light,
+    SceneBuilder,
+    Surface,
+    any_colour,
+    place,
+    shows,
+    tuft,
+)
 from dlcv.data.world.stage import Extras, Stage, add_flyers
 from dlcv.data.world.textures import corridor_materials
 from dlcv.data.world.trajectory import BodyMotion, Course, Shuttle, Space, rounded_rectangle
@@ -82,6 +92,10 @@ def build_corridor(seed: int, extras: Extras) -> Stage:
     if extras.traffic:
         bodies.append(_cart(builder, plan))
     bodies += add_flyers(builder, extras.flyers, [(middle, 0.6) for middle in middles])
+    aside = plan.width / 2 - 0.5  # of the middle of the passages
+    sides = [plan.half + step for step in (-aside, aside)]
+    lanes = [Course(rounded_rectangle((x, y), 0.7, 0.6), 0.2) for x, y in sides]
+    bodies += add_people(builder, seed, 3 * extras.people, lanes)
     light = Light(sky_colour=(0.55, 0.58, 0.62), lamps=lamps, lamp_colour=(1.5, 1.45, 1.3))
     course = Course(
         rounded_rectangle((plan.half[0], plan.half[1]), 0.9, 0.6), plan.width / 2 - SHALLOW
@@ -212,10 +226,13 @@ def _floor_and_ceiling(builder: SceneBuilder, plan: _Plan, style: _Style) -> Non
     for column, row in zip(*plan.free.nonzero(), strict=True):
         x0, x1 = plan.x[column : column + 2]
         y0, y1 = plan.y[row : row + 2]
-        builder.field((x0, y1, 0), (x1 - x0, 0, 0), (0, y0 - y1, 0), floor, PIECE)
-        builder.field((x0, y0, plan.height), (x1 - x0, 0, 0), (0, y1 - y0, 0), ceiling, PIECE)
+        with builder.label('floor'):
+            builder.field((x0, y1, 0), (x1 - x0, 0, 0), (0, y0 - y1, 0), floor, PIECE)
+        with builder.label('ceiling'):
+            builder.field((x0, y0, plan.height), (x1 - x0, 0, 0), (0, y1 - y0, 0), ceiling, PIECE)
 
 
+@shows('wall')
 def _wall(builder: SceneBuilder, pose: Array, size: tuple[float, float], style: _Style) -> None:
     length, height = size
     split = 1.1 if style.dado is not None else 0.0
@@ -229,6 +246,7 @@ def _wall(builder: SceneBuilder, pose: Array, size: tuple[float, float], style: 
         builder.box(on(pose, 0.012, 0, split - 0.03), (0.024, length, 0.06), WOOD, back=None)
 
 
+@shows('ceiling')
 def _lamps(builder: SceneBuilder, plan: _Plan) -> Array:
     """Hang lit panels along the middle lines of the passages; return where light comes from."""
     spots: list[tuple[float, float]] = []
@@ -291,11 +309,13 @@ def _print(builder: SceneBuilder, at: Array, width: float) -> None:
     framed(builder, at, 0, 1.55, (width, builder.rng.uniform(0.5, 0.9)))
 
 
+@shows('sign')
 def _notices(builder: SceneBuilder, at: Array, width: float) -> None:
     board = Surface(texture=str(builder.rng.choice(('notices', 'notices 2'))))
     builder.box(on(at, 0.02, 0, 1.05), (0.04, width, 0.9), WOOD, front=board, back=None)
 
 
+@shows('furniture')
 def _lockers(builder: SceneBuilder, at: Array, width: float) -> None:
     steel = Surface(texture=str(builder.rng.choice(('lockers', 'lockers 2'))))
     builder.box(on(at, 0.2, 0), (0.38, width, 1.8), METAL, front=steel, back=None, top=METAL)
@@ -321,6 +341,7 @@ _ITEMS = (  # share, least and greatest width, what; None is a door
 )
 
 
+@shows('door')
 def _door(builder: SceneBuilder, pose: Array, style: _Style) -> None:
     """A door in its frame, with a name plate beside it."""
     leaf = Surface(texture=style.door, tint=any_colour(builder.rng, 0.8, 1.1))
@@ -329,14 +350,17 @@ def _door(builder: SceneBuilder, pose: Array, style: _Style) -> None:
         builder.box(on(pose, 0.03, y), (0.06, 0.08, 2.1), style.skirting, back=None)
     builder.box(on(pose, 0.03, 0, 2.05), (0.06, 1.08, 0.08), style.skirting, back=None)
     plate = Surface(texture='books 2', tint=(0.9, 0.9, 0.9))
-    builder.box(on(pose, 0.008, 0.68, 1.5), (0.016, 0.16, 0.1), METAL, front=plate, back=None)
+    with builder.label('sign'):
+        builder.box(on(pose, 0.008, 0.68, 1.5), (0.016, 0.16, 0.1), METAL, front=plate, back=None)
 
 
+@shows('sign')
 def _exit_sign(builder: SceneBuilder, pose: Array) -> None:
     sign = Surface(texture='exit', unlit=True, tint=(1.1, 1.1, 1.1))
     builder.box(on(pose, 0.03, 0), (0.05, 0.36, 0.18), METAL, front=sign, back=None, bottom=METAL)
 
 
+@shows('vehicle')
 def _cart(builder: SceneBuilder, plan: _Plan) -> BodyMotion:
     """A cart that somebody pushes to and fro in a passage across the ring."""
     rng = builder.rng

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dlcv.data.world.scene import Array, SceneBuilder, Surface, any_colour, place
+from dlcv.data.world.scene import Array, SceneBuilder, Surface, any_colour, place, shows
 
 WOOD = Surface(texture='wood', tile=1.2)
 DARK = Surface(texture='dark wood', tile=1.1)
@@ -32,6 +32,7 @@ def on(pose: Array, x: float, y: float, z: float = 0.0, yaw: float = 0.0) -> Arr
 # -- to sit and to work ----------------------------------------------------------------------------
 
 
+@shows('furniture')
 def table(builder: SceneBuilder, pose: Array, size: tuple[float, float, float]) -> None:
     """A table with four legs; size is its extent along x, y, z."""
     x, y, z = size
@@ -43,6 +44,7 @@ def table(builder: SceneBuilder, pose: Array, size: tuple[float, float, float]) 
             )
 
 
+@shows('furniture')
 def chair(builder: SceneBuilder, pose: Array) -> None:
     """A chair that faces +x."""
     builder.box(on(pose, 0, 0, 0.42), (0.42, 0.42, 0.04), BLUE, bottom=DARK)
@@ -51,6 +53,7 @@ def chair(builder: SceneBuilder, pose: Array) -> None:
         builder.box(on(pose, x, y), (0.035, 0.035, 0.55 if x < 0 else 0.42), DARK)
 
 
+@shows('furniture')
 def armchair(builder: SceneBuilder, pose: Array) -> None:
     """An upholstered seat that faces +x, 0.7 m wide."""
     builder.box(on(pose, 0, 0, 0.1), (0.62, 0.66, 0.3), FABRIC, bottom=DARK)
@@ -59,6 +62,7 @@ def armchair(builder: SceneBuilder, pose: Array) -> None:
         builder.box(on(pose, 0.02, y, 0.4), (0.56, 0.1, 0.2), FABRIC)
 
 
+@shows('furniture')
 def sofa(builder: SceneBuilder, pose: Array) -> None:
     """A sofa with cushions."""
     rng = builder.rng
@@ -71,6 +75,7 @@ def sofa(builder: SceneBuilder, pose: Array) -> None:
         builder.box(on(pose, -0.15, y, 0.42, rng.uniform(-0.3, 0.3)), (0.12, 0.38, 0.36), cushion)
 
 
+@shows('furniture')
 def bench(builder: SceneBuilder, pose: Array, width: float) -> None:
     """A bench without a back."""
     for x in (-0.12, 0.0, 0.12):
@@ -79,6 +84,7 @@ def bench(builder: SceneBuilder, pose: Array, width: float) -> None:
         builder.box(on(pose, 0, y), (0.3, 0.06, 0.41), METAL)
 
 
+@shows('furniture')
 def desk(builder: SceneBuilder, pose: Array) -> None:
     """A desk with a screen, a keyboard and some clutter."""
     builder.box(on(pose, 0, 0, 0.7), (0.62, 1.3, 0.035), WOOD, bottom=DARK)
@@ -95,6 +101,7 @@ def desk(builder: SceneBuilder, pose: Array) -> None:
 # -- to keep things in -----------------------------------------------------------------------------
 
 
+@shows('furniture')
 def clutter(builder: SceneBuilder, pose: Array, reach: tuple[float, float], count: int) -> None:
     """Small things on a table top: books, cups, boxes, sheets of paper."""
     rng = builder.rng
@@ -115,6 +122,7 @@ def clutter(builder: SceneBuilder, pose: Array, reach: tuple[float, float], coun
             builder.box(at, (0.21, 0.29, 0.003), Surface(texture='books 2'))
 
 
+@shows('furniture')
 def books(builder: SceneBuilder, pose: Array, width: float) -> None:
     """A row of books, 0.2 m deep."""
     rng = builder.rng
@@ -122,6 +130,7 @@ def books(builder: SceneBuilder, pose: Array, width: float) -> None:
     builder.box(pose, (0.2, width, rng.uniform(0.24, 0.31)), DARK, front=row, top=WHITE)
 
 
+@shows('furniture')
 def bookcase(builder: SceneBuilder, pose: Array) -> None:
     """A bookcase of 1.1 m x 2.05 m, five shelves more or less full."""
     rng = builder.rng
@@ -141,6 +150,7 @@ def bookcase(builder: SceneBuilder, pose: Array) -> None:
         books(builder, on(pose, -0.03, side, z + 0.025), filled)
 
 
+@shows('furniture')
 def wall_shelves(builder: SceneBuilder, pose: Array, width: float) -> None:
     """Three boards on the wall with books and small things."""
     rng = builder.rng
@@ -152,6 +162,7 @@ def wall_shelves(builder: SceneBuilder, pose: Array, width: float) -> None:
         clutter(builder, on(pose, 0.13, part / 2, z + 0.03, np.pi / 2), (rest / 2 - 0.1, 0.04), 3)
 
 
+@shows('furniture')
 def rack(builder: SceneBuilder, pose: Array, width: float) -> None:
     """A steel rack with cartons on four boards."""
     rng = builder.rng
@@ -169,6 +180,7 @@ def rack(builder: SceneBuilder, pose: Array, width: float) -> None:
             y += size[1] + rng.uniform(0.02, 0.25)
 
 
+@shows('furniture')
 def cupboard(builder: SceneBuilder, pose: Array, size: tuple[float, float, float]) -> None:
     """A closed cupboard with two doors in front."""
     depth, width, height = size
@@ -189,6 +201,7 @@ def carton_stack(builder: SceneBuilder, pose: Array, side: float) -> None:
         builder.box(at, (size, size, 0.75 * side), look)
 
 
+@shows('furniture')
 def kitchen(builder: SceneBuilder, pose: Array, width: float) -> None:
     """A worktop on cupboards, tiles, wall cupboards, a fridge at its left end."""
     rng = builder.rng
@@ -235,6 +248,7 @@ def framed(
     builder.box(at, (0.03, *size), DARK, front=look, back=None)
 
 
+@shows('window')
 def window(builder: SceneBuilder, pose: Array, width: float = 1.2) -> None:
     """A window with its sill and frame, lower edge at 0.95 m."""
     view = Surface(texture='outlook', unlit=True, tint=(1.5, 1.5, 1.5))
@@ -274,6 +288,7 @@ def bin_(builder: SceneBuilder, pose: Array) -> None:
     builder.box(pose, (0.28, 0.28, 0.6), look, top=BLACK)
 
 
+@shows('vegetation')
 def plant(builder: SceneBuilder, pose: Array) -> None:
     """A pot plant of 1.3 m."""
     rng = builder.rng

@@ -45,6 +45,7 @@ class WorldSnapshot(Snapshot):
     Attributes:
         patch: ``(H, W)`` int64 number of the surface seen, the same in all snapshots of a world.
         moving: ``(H, W)`` bool; pixels of things that move by themselves.
+        labels: ``(H, W)`` uint8 class of each pixel in `dlcv.classes`; None if not asked for.
         hidden: ``(H, W)`` bool; pixels of the *previous* picture whose point this one does not
             show: hidden by something nearer, or out of the picture.
         backward: ``(H, W, 2)`` float32 flow from this picture to the previous one.
@@ -57,6 +58,7 @@ class WorldSnapshot(Snapshot):
 
     patch: npt.NDArray[np.int64]
     moving: npt.NDArray[np.bool_]
+    labels: ByteImage | None = None
     hidden: npt.NDArray[np.bool_] | None = None
     backward: FloatArray | None = None
     backward_hidden: npt.NDArray[np.bool_] | None = None
@@ -100,6 +102,7 @@ class WorldRecording:
         start_s: Seconds into the way at which the recording begins.
         baseline: Distance of the right camera in metres; 0 for no right view.
         noise: Standard deviation of Gaussian noise, in steps of the 8-bit image.
+        labels: Whether the snapshots tell the class of each pixel.
         sensor: What else the camera does to its pictures.
         extras: What moves, what flies, photos on the walls.
         device: Torch device that renders.
@@ -126,6 +129,7 @@ class WorldRecording:
         start_s: float = 0.0,
         baseline: float = 0.0,
         noise: float = 0.0,
+        labels: bool = False,
         sensor: SensorConfig | None = None,
         extras: Extras | None = None,
         device: str = 'cpu',
@@ -158,6 +162,7 @@ class WorldRecording:
         self._device, self._workers, self._finest = device, workers, finest
         self._frames, self._rate_hz, self._start_s = frames, rate_hz, start_s
         self._baseline, self._noise, self._start_ns = baseline, noise, start_ns
+        self._labels = labels
         self._sensor = Sensor(sensor or SensorConfig(), (seed, way))
 
     @property
@@ -303,6 +308,7 @@ class WorldRecording:
             right=frames[1] if self._baseline else None,
             patch=left.patch[0].cpu().numpy(),
             moving=renderer.moving(left.patch)[0].cpu().numpy(),
+            labels=renderer.labels(left.patch)[0].cpu().numpy() if self._labels else None,
             hidden=hidden,
             backward=backward,
             backward_hidden=backward_hidden,

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from dlcv.classes import UNLABELLED
 from dlcv.data.world.scene import Array, Scene, WorldError
 from dlcv.data.world.shade import Shader
 from dlcv.data.world.visibility import Visibility, indices
@@ -83,6 +84,7 @@ class Renderer:
         self._one_sided = ~self._put(scene.two_sided)
         self._infinite = self._put(scene.infinite)
         self._body = self._put(scene.body)
+        self._label = self._put(scene.label)
         self._carried = self._put(np.flatnonzero(scene.body))  # patches that move
         self._visibility = Visibility(self._put(scene.cutout), self._put(scene.cutouts))
         self._shader = Shader(scene, self.device, finest)
@@ -187,6 +189,10 @@ class Renderer:
     def moving(self, patch: Tensor) -> Tensor:
         """Return which of the patches seen belong to bodies that move, of the same shape."""
         return (self._body[patch.clamp(min=0)] > 0) & (patch >= 0)
+
+    def labels(self, patch: Tensor) -> Tensor:
+        """Return the class of the patches seen, uint8 of the same shape; see `dlcv.classes`."""
+        return torch.where(patch >= 0, self._label[patch.clamp(min=0)], UNLABELLED)
 
     def _carry(self, matrix: Tensor, first: View, moved: Tensor) -> None:
         """Write where what moves by itself goes into ``moved`` ``(3, B, H, W)``, in place."""

@@ -35,7 +35,17 @@ from dlcv.data.world.furniture import (
     wall_shelves,
     window,
 )
-from dlcv.data.world.scene import Array, Light, SceneBuilder, Surface, any_colour, place, tuft
+from dlcv.data.world.people import add_people
+from dlcv.data.world.scene import (
+    Array,
+    Light,
+    SceneBuilder,
+    Surface,
+    any_colour,
+    place,
+    shows,
+    tuft,
+)
 from dlcv.data.world.stage import Extras, Stage, add_flyers
 from dlcv.data.world.textures import room_materials
 from dlcv.data.world.trajectory import BodyMotion, Course, Drive, Ride, Space, Spin, ellipse
@@ -67,6 +77,8 @@ def build_room(seed: int, extras: Extras) -> Stage:
     course = Course(ellipse((half[0] - 1.6, half[1] - 1.45)), 0.55)
     bodies: list[BodyMotion] = _moving(builder, half, height) if extras.traffic else []
     bodies += add_flyers(builder, extras.flyers, [(np.array([0, 0, 1.45]), 0.6)])
+    lane = Course(ellipse((half[0] - 1.35, half[1] - 1.2)), 0.2)
+    bodies += add_people(builder, seed, extras.people, [lane])
     warm = rng.uniform(0.75, 1.0)
     light = Light(
         sky_colour=(0.6, 0.64, 0.7), lamps=lamps, lamp_colour=(2.8, 2.6 * warm**0.5, 2.6 * warm)
@@ -97,9 +109,11 @@ def _shell(builder: SceneBuilder, half: Array, height: float) -> None:
     floors = (('planks', 1.6), ('planks', 1.3), ('tiles', 1.8), ('fabric', 1.1), ('linoleum', 2.2))
     texture, tile = floors[int(rng.integers(len(floors)))]
     floor = Surface(texture=texture, tile=tile, tint=any_colour(rng, 0.8, 1.1))
-    builder.field((-x, y, 0), (2 * x, 0, 0), (0, -2 * y, 0), floor, 4)
+    with builder.label('floor'):
+        builder.field((-x, y, 0), (2 * x, 0, 0), (0, -2 * y, 0), floor, 4)
     ceiling = Surface(texture='plaster', tile=2.4)
-    builder.field((-x, -y, height), (2 * x, 0, 0), (0, 2 * y, 0), ceiling, 4)
+    with builder.label('ceiling'):
+        builder.field((-x, -y, height), (2 * x, 0, 0), (0, 2 * y, 0), ceiling, 4)
     papers = rng.choice(('wallpaper', 'bricks', 'plaster', 'wallpaper', 'plaster', 'concrete'), 2)
     pale = any_colour(rng, 0.7, 1.1)
     skirting = replace(WHITE, tint=(0.8, 0.78, 0.72))
@@ -109,8 +123,9 @@ def _shell(builder: SceneBuilder, half: Array, height: float) -> None:
         pose = _wall_frame(yaw, depth)
         tint = any_colour(rng, 0.6, 1.1) if i == accent else pale
         wall = Surface(texture=str(papers[int(i == accent)]), tile=1.9, tint=tint)
-        builder.local(pose, (0, -width, height), (0, 2 * width, 0), (0, 0, -height), wall)
-        builder.box(on(pose, 0.01, 0), (0.02, 2 * width - 0.04, 0.09), skirting, back=None)
+        with builder.label('wall'):
+            builder.local(pose, (0, -width, height), (0, 2 * width, 0), (0, 0, -height), wall)
+            builder.box(on(pose, 0.01, 0), (0.02, 2 * width - 0.04, 0.09), skirting, back=None)
 
 
 def _ceiling_lamp(builder: SceneBuilder, at: Array, ceiling: float) -> None:
@@ -135,7 +150,7 @@ def _moving(builder: SceneBuilder, half: Array, ceiling: float) -> list[BodyMoti
     fan = Spin(axis, rng.uniform(1.0, 4.0) * rng.choice((-1.0, 1.0)))
     track = Drive(Course(ellipse((half[0] - 1.35, half[1] - 1.2)), 0.2), (0.15, 0.3))
     rest = place(0, 0, 0)
-    with builder.body():
+    with builder.body(), builder.label('vehicle'):
         builder.box(rest, (0.3, 0.3, 0.09), METAL, top=Surface(texture='tiles', tile=0.3))
     return [fan, Ride(track, rng.uniform(0, track.lap), rest)]
 
@@ -143,6 +158,7 @@ def _moving(builder: SceneBuilder, half: Array, ceiling: float) -> list[BodyMoti
 # -- in the middle ---------------------------------------------------------------------------------
 
 
+@shows('floor')
 def _rug(builder: SceneBuilder, size: tuple[float, float]) -> None:
     yaw = builder.rng.uniform(-0.1, 0.1)
     edge = Surface(texture='fabric', tile=0.8)
@@ -213,7 +229,8 @@ def _sofa_wall(builder: SceneBuilder, pose: Array, width: float) -> None:
     for y, size in ((-0.95, (0.5, 0.7)), (-0.1, (0.8, 0.6)), (0.8, (0.55, 0.75))):
         framed(builder, pose, y, 1.65 + rng.uniform(-0.06, 0.06), size)
     side = on(pose, 0.4, width - 0.7)
-    builder.box(side, (0.5, 0.6, 0.5), WOOD, top=Surface(texture='tiles', tile=0.8))
+    with builder.label('furniture'):
+        builder.box(side, (0.5, 0.6, 0.5), WOOD, top=Surface(texture='tiles', tile=0.8))
     clutter(builder, on(side, 0, 0, 0.5), (0.18, 0.2), 3)
     floor_lamp(builder, on(pose, 0.3, -width + 0.45))
 
@@ -221,14 +238,16 @@ def _sofa_wall(builder: SceneBuilder, pose: Array, width: float) -> None:
 def _door_wall(builder: SceneBuilder, pose: Array, width: float) -> None:
     """A door, a sideboard, a television, pictures."""
     leaf = Surface(texture='door', tint=any_colour(builder.rng, 0.8, 1.4))
-    builder.box(on(pose, 0.02, -width + 0.85), (0.04, 0.92, 2.05), DARK, front=leaf, back=None)
-    for y in (-width + 0.35, -width + 1.35):
-        builder.box(on(pose, 0.03, y), (0.06, 0.09, 2.12), WHITE)
+    with builder.label('door'):
+        builder.box(on(pose, 0.02, -width + 0.85), (0.04, 0.92, 2.05), DARK, front=leaf, back=None)
+        for y in (-width + 0.35, -width + 1.35):
+            builder.box(on(pose, 0.03, y), (0.06, 0.09, 2.12), WHITE)
     board = on(pose, 0.27, 0.75)
     cupboard(builder, board, (0.45, 2.0, 0.7))
     view = Surface(texture='poster 2', unlit=True, tint=(0.7, 0.75, 0.85))
-    builder.box(on(board, 0, -0.2, 0.78), (0.05, 1.1, 0.64), METAL, front=view, bottom=METAL)
-    builder.box(on(board, 0, -0.2, 0.7), (0.2, 0.4, 0.08), METAL)
+    with builder.label('furniture'):
+        builder.box(on(board, 0, -0.2, 0.78), (0.05, 1.1, 0.64), METAL, front=view, bottom=METAL)
+        builder.box(on(board, 0, -0.2, 0.7), (0.2, 0.4, 0.08), METAL)
     clutter(builder, on(board, 0, 0.72, 0.7), (0.12, 0.15), 3)
     framed(builder, pose, 0.6, 2.0, (1.2, 0.6))
     framed(builder, pose, -width + 2.0, 1.6, (0.6, 0.85))
@@ -249,8 +268,9 @@ def _wardrobe_wall(builder: SceneBuilder, pose: Array, width: float) -> None:
     for level in range(3):
         drawer = Surface(texture='wood', tint=any_colour(rng, 0.7, 1.2))
         at = on(chest, 0, 0, 0.05 + 0.27 * level)
-        builder.box(at, (0.44, 1.1, 0.25), drawer)
-        builder.box(on(at, 0.23, 0, 0.12), (0.02, 0.2, 0.02), METAL, back=None)
+        with builder.label('furniture'):
+            builder.box(at, (0.44, 1.1, 0.25), drawer)
+            builder.box(on(at, 0.23, 0, 0.12), (0.02, 0.2, 0.02), METAL, back=None)
     clutter(builder, on(chest, 0, 0, 0.86), (0.15, 0.4), 4)
     framed(builder, pose, width - 1.3, 1.65, (0.9, 0.9))
     framed(builder, pose, 0.1, 1.6, (0.45, 0.6))

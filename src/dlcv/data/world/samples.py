@@ -89,9 +89,11 @@ class SampleConfig:
         rate_hz: Least and greatest rate of a clip's snapshots, drawn evenly in its logarithm.
         stereo: Whether there is a right view.
         baseline: Least and greatest baseline, in multiples of what is usual in the scene.
+        labels: Whether the class of each pixel is told.
         sensor: What the camera does to its pictures; None draws a sensor for each clip.
         traffic: Things move by themselves.
         flyers: Most boxes that tumble through the air of a world.
+        people: Most people of a room; see `Extras`.
         worlds: Number of different worlds; 0 for no end of them.
         per_world: Samples in a row that lie in one world.
         finest: Octaves of detail to leave out of the textures; 1 does for 320 pixels.
@@ -108,20 +110,22 @@ class SampleConfig:
     rate_hz: tuple[float, float] = (5.0, 30.0)
     stereo: bool = False
     baseline: tuple[float, float] = (0.5, 2.0)
+    labels: bool = False
     sensor: SensorConfig | None = None
     traffic: bool = True
     flyers: int = 3
+    people: int = 0
     worlds: int = 0
     per_world: int = 128
     finest: int = 1
 
     def __post_init__(self) -> None:
         check_kinds(self.scenes, self.motions)
-        if min(self.frames, self.per_world) < 1 or min(self.worlds, self.flyers) < 0:
+        if min(self.frames, self.per_world) < 1 or min(self.worlds, self.flyers, self.people) < 0:
             raise WorldError(
-                'samples need frames and per_world >= 1, worlds and flyers >= 0; got '
+                'samples need frames and per_world >= 1, worlds, flyers and people >= 0; got '
                 f'frames={self.frames}, per_world={self.per_world}, worlds={self.worlds}, '
-                f'flyers={self.flyers}'
+                f'flyers={self.flyers}, people={self.people}'
             )
         if not 0 <= self.offset < 0.5:
             raise WorldError(f'offset must be in [0, 0.5), got {self.offset}')
@@ -173,6 +177,7 @@ class WorldSamples:
         extras = Extras(
             traffic=config.traffic,
             flyers=int(place.integers(config.flyers + 1)),
+            people=int(np.random.default_rng([self._seed, 34, world]).integers(config.people + 1)),
             photos=self._photos,
         )
         world_seed = int(place.integers(2**31))
@@ -190,6 +195,7 @@ class WorldSamples:
             rate_hz=float(np.exp(rng.uniform(*np.log(config.rate_hz)))),
             start_s=rng.uniform(0, LONGEST_S),
             baseline=float(usual) if config.stereo else 0.0,
+            labels=config.labels,
             sensor=config.sensor if config.sensor is not None else any_sensor(rng),
             extras=extras,
             device=self._device,

@@ -16,14 +16,16 @@ N: patches  M: cutouts  S: side of a texture
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import wraps
+from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.classes import NUMBER
 from dlcv.data.world.noise import Image, Rng, grid
 from dlcv.data.world.textures import PLAIN, SIZE, Painter
 from dlcv.types import ByteImage
@@ -33,6 +35,9 @@ Vector = Array | tuple[float, float, float]
 Colour = tuple[float, float, float]
 WHITE: Colour = (1.0, 1.0, 1.0)
 CUTOUT_SIZE = 64
+
+_Given = ParamSpec('_Given')
+_Back = TypeVar('_Back')
 
 
 class WorldError(ValueError):
@@ -63,6 +68,7 @@ class Scene:
         infinite: ``(N,)`` moves with the camera: the sky.
         unlit: ``(N,)`` shines by itself.
         body: ``(N,)`` 0 for what stands still, k for the k-th moving body.
+        label: ``(N,)`` uint8 number of the class in `dlcv.classes`.
         textures: ``(S, S, 3)`` uint8 sRGB pictures; S is a power of two.
         cutouts: ``(M, 64, 64)`` stencils; a patch exists where its stencil is above 0.5.
         sun: Unit vector towards the sun; zero for none.
@@ -86,6 +92,7 @@ class Scene:
     infinite: npt.NDArray[np.bool_]
     unlit: npt.NDArray[np.bool_]
     body: npt.NDArray[np.int64]
+    label: ByteImage
     textures: tuple[ByteImage, ...]
     cutouts: Image
     sun: Array
@@ -184,6 +191,8 @@ class SceneBuilder:
         self._looks: list[tuple[Surface, Array, Array, bool]] = []
         self._bodies: list[int] = []
         self._body = 0
+        self._labels: list[int] = []
+        self._label = NUMBER['other']
 
     @contextmanager
     def body(self) -> Iterator[int]:
@@ -191,6 +200,13 @@ class SceneBuilder:
         self._body = max(self._bodies, default=0) + 1
         yield self._body
         self._body = 0
+
+    @contextmanager
+    def label(self, name: str) -> Iterator[None]:
+        """Make what is added meanwhile, and not labelled within, one of the class ``name``."""
+        before, self._label = self._label, NUMBER[name]
+        yield
+        self._label = before
 
     def add_picture(self, name: str, picture: Image) -> None:
         """Make a ready picture usable as the texture ``name``."""
@@ -213,6 +229,7 @@ class SceneBuilder:
         self._rows.append((corner, u, v))
         self._looks.append((surface, scale, offset, False))
         self._bodies.append(self._body)
+        self._labels.append(self._label)
 
     def sky(self, origin: Vector, edge_u: Vector, edge_v: Vector, surface: Surface) -> None:
         """Add a patch at infinity; its corner is given relative to the camera."""
@@ -220,6 +237,7 @@ class SceneBuilder:
         self._rows.append((row[0], row[1], row[2]))
         self._looks.append((surface, np.ones(2), np.zeros(2), True))
         self._bodies.append(0)
+        self._labels.append(NUMBER['sky'])
 
     def field(
         self, origin: Vector, edge_u: Vector, edge_v: Vector, surface: Surface, largest: float
@@ -287,6 +305,7 @@ class SceneBuilder:
             infinite=np.array([infinite for *_, infinite in looks]),
             unlit=np.array([look.unlit for look, *_ in looks]),
             body=np.array(self._bodies, np.int64),
+            label=np.array(self._labels, np.uint8),
             textures=tuple(self._painted(name) for name in self._names),
             cutouts=np.array(self._stencils or [disc()], np.float32),
             sun=np.asarray(light.sun, np.float64),
@@ -306,6 +325,24 @@ class SceneBuilder:
                 return photo
             picture = self._materials[name](rng)
         return (picture.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def shows(
+    label: str,
+) -> Callable[[Callable[_Given, _Back]], Callable[_Given, _Back]]:
+    """Let a function that adds things to its first argument, a builder, label them."""
+
+    def labelling(add: Callable[_Given, _Back]) -> Callable[_Given, _Back]:
+        @wraps(add)
+        def labelled(*args: _Given.args, **kwargs: _Given.kwargs) -> _Back:
+            builder = args[0]
+            assert isinstance(builder, SceneBuilder)
+            with builder.label(label):
+                return add(*args, **kwargs)
+
+        return labelled
+
+    return labelling
 
 
 def _photo(photos: Photos, rng: Rng, name: str) -> ByteImage | None:

@@ -34,11 +34,13 @@ class Extras:
     Attributes:
         traffic: Things move by themselves: cars, a cart, a fan.
         flyers: Boxes that tumble through the air, for more motion than is natural.
+        people: Of a room; a corridor has thrice, a street eight times as many.
         photos: Pictures for walls and some materials; None for painted ones.
     """
 
     traffic: bool = True
     flyers: int = 0
+    people: int = 0
     photos: Photos | None = None
 
 

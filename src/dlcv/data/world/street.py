@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from dlcv.data.world.noise import Rng, fractal
+from dlcv.data.world.people import add_people
 from dlcv.data.world.scene import (
     WHITE,
     Array,
@@ -26,6 +27,7 @@ from dlcv.data.world.scene import (
     foliage,
     place,
     railing,
+    shows,
     trapezoid,
 )
 from dlcv.data.world.stage import Extras, Stage, add_flyers
@@ -80,6 +82,8 @@ def build_street(seed: int, extras: Extras) -> Stage:
     bodies = _traffic(builder, space) if extras.traffic else []
     voids = [(np.array([x, y, 4.2]), 1.2) for x, y in _middle_of_road(8)]
     bodies += add_flyers(builder, extras.flyers, voids)
+    lanes = [_lane(out, 2.0, 0.3) for out in (2.3, PAVEMENT + ROAD + 1.9)]
+    bodies += add_people(builder, seed, 8 * extras.people, lanes, KERB)
     return Stage(scene=builder.build(light), space=space, bodies=tuple(bodies))
 
 
@@ -120,6 +124,7 @@ def _traffic(builder: SceneBuilder, space: Space) -> list[BodyMotion]:
     return motions
 
 
+@shows('vehicle')
 def _vehicle(builder: SceneBuilder, pose: Array) -> None:
     """A car or, now and then, a van; both face +x."""
     if builder.rng.random() < 0.7:
@@ -167,20 +172,22 @@ def _ground(builder: SceneBuilder) -> None:
     middle, lawn = PAVEMENT + ROAD, Surface(texture='grass', tile=3.0)
     for side in range(4):
         pose, length = _side_frame(side)
-        for (x0, x1), z, surface, largest in (
-            ((0.0, middle + PAVEMENT + 16), 0.0, ASPHALT, 7.0),
-            ((0.0, PAVEMENT), KERB, PAVING, 6.0),
-            ((middle, middle + PAVEMENT), KERB, PAVING, 6.0),
-            ((middle + PAVEMENT, middle + PAVEMENT + 14), 0.05, lawn, 8.0),
+        for label, (x0, x1), z, surface, largest in (
+            ('road', (0.0, middle + PAVEMENT + 16), 0.0, ASPHALT, 7.0),
+            ('pavement', (0.0, PAVEMENT), KERB, PAVING, 6.0),
+            ('pavement', (middle, middle + PAVEMENT), KERB, PAVING, 6.0),
+            ('ground', (middle + PAVEMENT, middle + PAVEMENT + 14), 0.05, lawn, 8.0),
         ):
             y0, y1 = -length - x0, length + x1
             corner = pose[:3, :3] @ (x0, y0, z) + pose[:3, 3]
             along, across = pose[:3, :3] @ (0, y1 - y0, 0), pose[:3, :3] @ (x1 - x0, 0, 0)
-            builder.field(corner, along, across, surface, largest)
+            with builder.label(label):
+                builder.field(corner, along, across, surface, largest)
             if surface is PAVING:
                 _kerbs(builder, pose, (x0, x1), (y0, y1))
 
 
+@shows('pavement')
 def _kerbs(
     builder: SceneBuilder, pose: Array, x: tuple[float, float], y: tuple[float, float]
 ) -> None:
@@ -196,6 +203,7 @@ def _kerbs(
         builder.field(start, turn @ (*edge, 0.0), (0, 0, -KERB), KERBSTONE, 8)
 
 
+@shows('road')
 def _marking(
     builder: SceneBuilder, pose: Array, x: float, y: float, size: tuple[float, float]
 ) -> None:
@@ -204,6 +212,7 @@ def _marking(
     builder.local(pose, (x - w / 2, y - h / 2, 0.006), (0, h, 0), (w, 0, 0), MARKING)
 
 
+@shows('road')
 def _manhole(builder: SceneBuilder, pose: Array, x: float, y: float) -> None:
     look = Surface(texture='wheel', cutout='disc', tint=(0.8, 0.75, 0.7))
     builder.local(pose, (x - 0.35, y - 0.35, 0.005), (0, 0.7, 0), (0.7, 0, 0), look)
@@ -236,7 +245,8 @@ def _corners(builder: SceneBuilder) -> None:
         _tree(builder, place(x, y, KERB), builder.rng.uniform(4.5, 5.5))
         pose = place(x - 4.5 * sx, y + 1.4 * sy, KERB, -sy * np.pi / 2)
         look = Surface(texture=f'poster {i % 3}')
-        builder.box(_on(pose, 0, 0, 0.9), (0.15, 2.6, 2.0), METAL, front=look, back=look)
+        with builder.label('sign'):
+            builder.box(_on(pose, 0, 0, 0.9), (0.15, 2.6, 2.0), METAL, front=look, back=look)
         for side in (-0.9, 0.9):
             builder.box(_on(pose, 0, side), (0.1, 0.1, 0.9), METAL)
 
@@ -272,6 +282,7 @@ def _houses(builder: SceneBuilder, pose: Array, start: float, end: float, gaps: 
         y += width
 
 
+@shows('building')
 def _house(builder: SceneBuilder, pose: Array, width: float) -> None:
     """A house whose front lies in x = 0: shop or plinth, storeys of windows, ledges, roof."""
     rng = builder.rng
@@ -308,7 +319,8 @@ def _ground_floor(builder: SceneBuilder, pose: Array, width: float) -> None:
         y = (bay - bays / 2) * BAY
         if rng.random() < 0.35:
             look = Surface(texture='door', tint=any_colour(rng, 0.4, 1.4))
-            builder.local(pose, (0.02, y + 0.9, KERB + 2.4), (0, 1.2, 0), (0, 0, -2.4), look)
+            with builder.label('door'):
+                builder.local(pose, (0.02, y + 0.9, KERB + 2.4), (0, 1.2, 0), (0, 0, -2.4), look)
             builder.box(_on(pose, 0.2, y + 1.5, KERB), (0.4, 1.5, 0.15), KERBSTONE, back=None)
             continue
         look = Surface(texture=f'shop {rng.integers(4)}')
@@ -428,6 +440,7 @@ def _cabin(
 # -- trees and small things ------------------------------------------------------------------------
 
 
+@shows('vegetation')
 def _tree(builder: SceneBuilder, pose: Array, height: float) -> None:
     """A six-sided trunk and a crown of leaf bunches; height is that of the crown's middle."""
     rng = builder.rng
@@ -440,6 +453,7 @@ def _tree(builder: SceneBuilder, pose: Array, height: float) -> None:
     _bush(builder, _on(pose, 0, 0, height), rng.uniform(1.4, 1.9), 14, look)
 
 
+@shows('vegetation')
 def _bush(
     builder: SceneBuilder, pose: Array, radius: float, count: int, texture: str = 'leaves'
 ) -> None:
@@ -459,6 +473,7 @@ def _bush(
         builder.local(pose, at - (u + v) / 2, u, v, look)
 
 
+@shows('vegetation')
 def _tall_grass(builder: SceneBuilder, pose: Array, width: float) -> None:
     """Tufts of grass along y, as they grow at the foot of fences and walls."""
     rng = builder.rng
@@ -483,6 +498,7 @@ def _fence(builder: SceneBuilder, pose: Array, width: float) -> None:
     _tall_grass(builder, _on(pose, 0.12, 0), width)
 
 
+@shows('vegetation')
 def _hedge(builder: SceneBuilder, pose: Array, width: float) -> None:
     look = Surface(texture='leaves', tile=1.1, tint=(0.9, 0.95, 0.9))
     builder.box(pose, (0.7, width, 1.1), look)
@@ -525,9 +541,11 @@ def _sign(builder: SceneBuilder, pose: Array) -> None:
         (0.04, -0.66, replace(METAL, tile=0.0, cutout='disc')),
     ):
         corner = (x, -u / 2, 2.7)
-        builder.local(pose, corner, (0, u, 0), (0, 0, -0.66), look)
+        with builder.label('sign'):
+            builder.local(pose, corner, (0, u, 0), (0, 0, -0.66), look)
 
 
+@shows('furniture')
 def _bench(builder: SceneBuilder, pose: Array) -> None:
     """A bench that faces +x."""
     wood = Surface(texture='wood', tile=1.2)

@@ -155,7 +155,7 @@ class AidReader:
             depth_source='camera' if measured else 'network',
             wheels=wheels,
             turn=turn,
-            mask=self._try(MASK, lambda: self._masked(frame, at(MASK))),
+            mask=self._try(MASK, lambda: self._masked(frame, at(MASK, late))),
         )
 
     def depth_is_old(self, frame: Frame) -> bool:

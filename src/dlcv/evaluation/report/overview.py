@@ -1,4 +1,4 @@
-"""One picture of an evaluation: tracks, depth, flow and the path, for those who look at no page."""
+"""One picture of an evaluation: tracks, depth, flow, labels, path, for who looks at no page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dlcv.types import ByteImage
 from dlcv.view.panel import caption, side_by_side, stacked
 from dlcv.view.trajectory import plane_plot
 
-SHOWN = ('tracks', 'matches', 'depth', 'flow')
+SHOWN = ('tracks', 'matches', 'depth', 'flow', 'labels')
 """What the panels are; matches, those of neighbouring pictures, where nothing is tracked."""
 _LOOKS = {'truth': 'k-', 'line': '-', 'points': '.'}  # matplotlib's; colours follow on each other
 

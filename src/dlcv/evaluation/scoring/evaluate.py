@@ -278,6 +278,7 @@ def _sources(subject: Subject, answers: Answers, choice: TruthChoice) -> Sources
         depth=answers.depth_topic,
         flow=answers.topic('flownet', '~/flow'),
         followed=answers.topic('visual_odometry', '~/tracks'),
+        labels=answers.topic('segmentation', '~/labels'),
     )
 
 

@@ -29,6 +29,7 @@ class Sources:
         depth: Of the answers.
         flow: Of the answers.
         followed: Of the answers, drawn by the odometry itself.
+        labels: Of the answers.
     """
 
     image: str
@@ -39,6 +40,7 @@ class Sources:
     depth: str = ''
     flow: str = ''
     followed: str = ''
+    labels: str = ''
 
 
 Pictures = dict[int, list[tuple[str, ByteImage]]]
@@ -65,6 +67,9 @@ def pictures(outputs: Bag, source: Bag, topics: Sources, stamps: Iterable[int]) 
     for stamp, drawn in _images(outputs, topics.followed, wanted):
         if stamp in images:
             found[stamp].append(('tracks', drawn))
+    for stamp, labels in _images(outputs, topics.labels, wanted):
+        if stamp in images:
+            found[stamp].append(('labels', _labels(images[stamp], labels)))
     for name, topic, truth, colour in (
         ('depth', topics.depth, topics.true_depth, _depths),
         ('flow', topics.flow, topics.true_flow, _flows),
@@ -109,6 +114,12 @@ def _tracks(image: ByteImage, message: Any) -> ByteImage:
     points = messages.points_of(message)
     before, now = (np.stack((points[x], points[y]), 1) for x, y in (('u0', 'v0'), ('u', 'v')))
     return draw_tracks(image, before, now)
+
+
+def _labels(image: ByteImage, labels: ByteImage) -> ByteImage:
+    from dlcv.view.labels import label_colours
+
+    return label_colours(labels, image)
 
 
 def _depths(depths: dict[str, FloatArray]) -> list[tuple[str, ByteImage]]:

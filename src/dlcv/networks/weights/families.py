@@ -13,9 +13,11 @@ from math import isqrt
 
 from torch import Tensor
 
+from dlcv.classes import NUMBER
 from dlcv.networks.deep_fundamental import DeepFundamentalConfig
 from dlcv.networks.deepvo import DeepVOConfig
 from dlcv.networks.dsac import DsacConfig
+from dlcv.networks.fcn import FCNConfig
 from dlcv.networks.flownet import FlowNetConfig
 from dlcv.networks.monodepth import MonodepthConfig
 from dlcv.networks.netvlad import NetVLADConfig
@@ -291,6 +293,28 @@ def _without_skipped(tensors: Tensors) -> dict[str, Tensor]:
     return {key: value for key, value in tensors.items() if not key.endswith('disp')}
 
 
+# ----------------------------------------------------------------------------- FCN
+
+_VOC = (
+    'other', 'vehicle', 'vehicle', 'other', 'vehicle', 'other', 'vehicle', 'vehicle', 'other',
+    'furniture', 'other', 'furniture', 'other', 'other', 'vehicle', 'person', 'vegetation', 'other',
+    'furniture', 'vehicle', 'furniture',
+)  # fmt: skip
+"""Ours for background and the twenty classes of PASCAL VOC, in their order."""
+
+
+def _fcn8s(tensors: Tensors, notes: Notes) -> FCNConfig:
+    """Scores of 21 classes are those of VOC, of as many as we have ours; others are not told."""
+    width = _size(tensors, 'conv1_1.weight', 0, 64) / 64
+    classes = _size(tensors, 'score_fr.weight', 0, len(_VOC))
+    at_once = bool(notes.get('at_once', False))
+    if classes == len(NUMBER):
+        return FCNConfig(width=width, at_once=at_once)
+    names = _VOC if classes == len(_VOC) else ('other',) * max(2, classes)
+    meaning = tuple(NUMBER[name] for name in names)
+    return FCNConfig(width=width, at_once=at_once, meaning=meaning)
+
+
 FAMILIES: tuple[Family, ...] = (
     Family(
         name='superpoint-v1',
@@ -383,5 +407,11 @@ FAMILIES: tuple[Family, ...] = (
         title='PSMNet with stacked hourglasses as published',
         infer=_psmnet,
         tidy=_without_skipped,
+    ),
+    Family(
+        name='fcn8s',
+        network='fcn',
+        title='PyTorch port of FCN-8s',
+        infer=_fcn8s,
     ),
 )

@@ -9,7 +9,7 @@ from torch import nn
 
 from dlcv.files import expanded
 from dlcv.interface.nodes import NODES
-from dlcv.networks import deep_fundamental, deepvo, dispnet, dsac, monodepth, netvlad
+from dlcv.networks import deep_fundamental, deepvo, dispnet, dsac, fcn, monodepth, netvlad
 from dlcv.networks.dsac import DsacConfig
 from dlcv.networks.flownet import FlowNetConfig
 from dlcv.networks.registry import ModelConfig, build
@@ -25,6 +25,7 @@ SHIPPED_CONFIGS: dict[str, ModelConfig] = {
     'dsac': dsac.small(),
     'netvlad': netvlad.small(),
     'dispnet': dispnet.small(),
+    'fcn': fcn.small(),
 }
 """Name of weights -> configuration of their network, also of its untrained stand-in."""
 

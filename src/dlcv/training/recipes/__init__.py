@@ -20,6 +20,7 @@ RECIPES = {
     'NetVLADRecipe': 'netvlad',
     'DispNetRecipe': 'dispnet',
     'UnsupervisedDispNetRecipe': 'dispnet_unsupervised',
+    'SegmentationRecipe': 'segmentation',
 }
 """Module of this package that holds each class."""
 
