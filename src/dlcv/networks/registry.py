@@ -13,6 +13,7 @@ from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.dispnet import DispNet, DispNetConfig
 from dlcv.networks.dsac import DsacConfig, coordinate_network
 from dlcv.networks.flownet import FlowNet, FlowNetConfig
+from dlcv.networks.lift import LIFT, LIFTConfig
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig
 from dlcv.networks.netvlad import NetVLAD, NetVLADConfig
 from dlcv.networks.psmnet import PSMNet, PSMNetConfig
@@ -30,6 +31,7 @@ ModelConfig = (
     | NetVLADConfig
     | PSMNetConfig
     | DispNetConfig
+    | LIFTConfig
 )
 
 
@@ -57,6 +59,7 @@ NETWORKS = {
     'netvlad': Network(NetVLADConfig, NetVLAD),
     'psmnet': Network(PSMNetConfig, PSMNet),
     'dispnet': Network(DispNetConfig, DispNet),
+    'lift': Network(LIFTConfig, LIFT),
 }
 
 
