@@ -21,6 +21,7 @@ The public file of the descriptor, an HDF5 file, names these ``patch-mean``, ``p
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -265,8 +266,11 @@ def ghh(values: Tensor) -> Tensor:
     Returns:
         ``(B, C, ...)``.
     """
-    most = values.unflatten(1, (-1, _SUMS, _MAXIMA)).amax(dim=3)  # (B, C, 4, ...)
-    return most[:, :, 0] - most[:, :, 1] + most[:, :, 2] - most[:, :, 3]
+    count, channels, *size = values.shape
+    units = channels // (_SUMS * _MAXIMA)
+    most = values.reshape(count, units, _SUMS, _MAXIMA, *size).amax(dim=3)  # (B, C, 4, ...)
+    first, second, third, fourth = most.unbind(2)
+    return first - second + third - fourth
 
 
 def l2_pool(values: Tensor, side: int) -> Tensor:
@@ -300,7 +304,7 @@ def softargmax(scores: Tensor) -> Tensor:
         ``(B, 2)`` pixels of the searched patch.
     """
     _, height, width = scores.shape
-    share = (SHARPNESS * scores).flatten(1).softmax(dim=1).unflatten(1, (height, width))
+    share = (SHARPNESS * scores).flatten(1).softmax(dim=1).view_as(scores)
     # Pixel 0 of these scores is pixel _MARGIN of the map, whose pixel 0 is pixel 12 of the patch.
     pixels = torch.arange(max(height, width), dtype=scores.dtype, device=scores.device)
     pixels = (pixels + _MARGIN + FILTER // 2 + 0.5) * (SEARCHED / DETECTED) - 0.5
@@ -340,6 +344,5 @@ def crop(images: Tensor, xy: Tensor, half: Tensor, angles: Tensor, side: int = P
 
 def _gaussian(side: int = 5) -> Tensor:
     """Return the window of the public file but for its factor: sigma is a quarter of the side."""
-    steps = torch.arange(side) - (side - 1) / 2
-    bell = torch.exp(-(steps**2) / (2 * (side / 4) ** 2))
-    return torch.outer(bell, bell) / bell.sum() ** 2
+    bell = [math.exp(-8 * ((i - (side - 1) / 2) / side) ** 2) for i in range(side)]
+    return torch.tensor([[a * b / sum(bell) ** 2 for a in bell] for b in bell])

@@ -97,8 +97,9 @@ class PatchPairs:
         rng = np.random.default_rng([self._seed, index, 41])
         first, second = (np.asarray(pair[name], np.uint8) for name in ('first', 'second'))
         ratio, turn = widely(rng, PairConfig(wide=config.wide, wide_zoom=config.wide_zoom))
-        moved = similarity(first.shape[:2], ratio, turn)
-        second = warp_image(second, moved, second.shape[:2])
+        size = first.shape[0], first.shape[1]
+        moved = similarity(size, ratio, turn)
+        second = warp_image(second, moved, size)
         lit = [photometric(image, rng, config.photometric) for image in (first, second)]
         points = [sift_points(image, config.limit) for image in lit]
         there, shown = _carried(points[0], pair, moved)
@@ -128,7 +129,7 @@ class PatchPairs:
         points: FloatArray,
         at: tuple[FloatArray, FloatArray],
     ) -> dict[str, npt.NDArray[np.generic]]:
-        config, sample = self._config, {}
+        config, sample = self._config, dict[str, npt.NDArray[np.generic]]()
         most = config.shift if self._cut == 'shifted' else 0.0
         for name, image, here in zip(('first', 'second'), lit, at, strict=True):
             shift = rng.uniform(-most, most, (config.points, 2))  # in scales

@@ -282,7 +282,8 @@ def _aligned(xy: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
 
 def _piecewise(part: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     """Return what a part gives for many patches, 64 at a time."""
-    return torch.cat([part(*some) for some in zip(*(i.split(64) for i in inputs), strict=True)])
+    pieces = [range(i, min(i + 64, len(inputs[0]))) for i in range(0, len(inputs[0]), 64)]
+    return torch.cat([part(*(one[some.start : some.stop] for one in inputs)) for some in pieces])
 
 
 def _mean(each: Tensor, like: Tensor) -> Tensor:
