@@ -45,6 +45,7 @@ _BENCHES = {
         extra=(
             ('points', int, 'points of an image for the descriptor metrics (1000)'),
             ('detector_points', int, 'points of an image for the detector metrics (300)'),
+            ('lift', str, 'measure LIFT too: a weight file, or lift for the shipped one'),
         ),
     ),
     'flow': _Bench(summary='optical flow: FlowNetS and FlowNetC beside DIS and Farneback'),
