@@ -15,6 +15,7 @@ import numpy.typing as npt
 from dlcv.estimation.odometry.keyframes import Keyframes
 from dlcv.estimation.odometry.landmarks import Sighting
 from dlcv.estimation.odometry.matching import matched, matched_near
+from dlcv.estimation.odometry.patches import bends, fitted_from_anchors
 from dlcv.estimation.odometry.view import Points
 from dlcv.types import ByteImage, Camera, FloatArray
 
@@ -29,7 +30,7 @@ _LEVELS = 1  # pyramid levels above the picture: a detection is off by a pixel o
 _STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 0.02)
 _BACK = 0.4  # pixels by which the way back may miss
 _AWAY = 3.0  # pixels by which a fitted point may leave the detected one
-_WANDERED = 1.5  # pixels by which it may leave it by having been fitted from picture to picture
+_WANDERED = 1.0  # pixels by which it may leave it by having been fitted from picture to picture
 _TURNED = 1 + 2 * np.cos(0.04)  # trace of a turn of so many rad, below which patches look alike
 _LOOSE = 50  # links of a chain that is broken
 _DISTANCE = 0.8  # of descriptors that may be one point's
@@ -86,16 +87,13 @@ def found_again(
     flat, start = turned(last.flat, marks.pixels[rows[recent]], points.camera, before, now)
     pixels[recent], good = fitted(flat, points.flat, start, pixels[recent], _AWAY)
     links[recent[good]] = marks.links[rows[recent[good]]] + 1
-    anchors = window.anchors_of(rows)
-    for number, frame in enumerate(window.frames):  # the anchor's own patch does not wander
-        if frame.number == last.number:  # that was fitted just now
-            continue
-        of = np.flatnonzero((anchors == number) & (links < _LOOSE))
-        before = frame.window_from_camera
-        flat, start = turned(frame.flat, marks.origin[rows[of]], points.camera, before, now)
-        moved, good = fitted(flat, points.flat, start, pixels[of], _WANDERED)
-        pixels[of[good]] = moved[good]
-        links[of[good]] = 1
+    near = np.flatnonzero(links < _LOOSE)  # the anchor's own patch does not wander
+    bend = None if now is None else bends(window, rows[near], now, points.camera)
+    moved, good = fitted_from_anchors(
+        window, rows[near], points.flat, pixels[near], bend, _WANDERED
+    )
+    pixels[near[good]] = moved[good]
+    links[near[good]] = 1
     fine = links < _LOOSE
     seen = Sighting(
         rows=rows,
