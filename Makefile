@@ -45,7 +45,7 @@ bench: setup  ## Measure speed; prints ratios within one run, with host and date
 
 docs: setup  ## Write the generated tables into README.md, config/ and docs/
 	@$(ENV) $(BIN)/dlcv nodes --write docs/reference.md --config config
-	@$(ENV) $(BIN)/dlcv bench cards README.md $(wildcard docs/models/*.md)
+	@$(ENV) $(BIN)/dlcv bench cards README.md docs/lecture.md $(wildcard docs/models/*.md)
 
 clean:  ## Remove what was built; keeps .venv
 	rm -rf build install log out dist .pytest_cache .mypy_cache .ruff_cache

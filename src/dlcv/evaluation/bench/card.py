@@ -5,8 +5,8 @@ A document asks for tables with ::
     <!-- bench superpoint.json: begin -->
     <!-- bench: end -->
 
-The file is looked for beside the document. Names of tables after it pick these and leave out where
-and how they were measured: ``<!-- bench docs/models/superpoint.json photos: begin -->``. A folder
+The file is looked for beside the document. Names of tables after it pick these and leave out how
+they were measured: ``<!-- bench docs/models/superpoint.json photos: begin -->``. A folder
 of reports in place of a file asks for the suite in one table, see `summary`:
 ``<!-- bench docs/models: begin -->``.
 """
@@ -14,10 +14,11 @@ of reports in place of a file asks for the suite in one table, see `summary`:
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from dlcv.evaluation.bench.options import BenchError
-from dlcv.evaluation.bench.report import Report, markdown, read_json
+from dlcv.evaluation.bench.report import Report, Table, markdown, read_json
 from dlcv.evaluation.bench.summary import summary
 from dlcv.files import write_whole
 
@@ -66,7 +67,8 @@ def _block(path: Path, names: str) -> str:
         raise BenchError(f'{path}: there is no such report to take tables from')
     report = read_json(path)
     if names:
-        texts = [markdown(report.table(name)) for name in names.split()]
+        picked = [report.table(name) for name in names.split()]
+        texts = _titled(picked) if len(picked) > 1 else [markdown(picked[0])]
     else:
         texts = _whole(report)
     return '\n\n{}\n\n'.format('\n\n'.join(texts))
@@ -74,11 +76,15 @@ def _block(path: Path, names: str) -> str:
 
 def _whole(report: Report) -> list[str]:
     """Return all tables under their titles, then what their columns mean, then how it was run."""
-    tables = [text for t in report.tables for text in (f'**{t.title}**', markdown(t))]
+    tables = _titled(report.tables)
     columns = {c.name: c for t in report.tables for c in t.columns if c.doc}
     meanings = '\n'.join(f'- {column.name}: {column.doc}' for column in columns.values())
     settings = '\n'.join(f'- {name}: {value}' for name, value in report.settings.items())
     return [*tables, *filter(None, (meanings, settings)), _origin(report)]
+
+
+def _titled(tables: Sequence[Table]) -> list[str]:
+    return [text for t in tables for text in (f'**{t.title}**', markdown(t))]
 
 
 def _origin(report: Report) -> str:
