@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.estimation.odometry.fitting import Earlier, bend, fitted
+from dlcv.estimation.odometry.fitting import fitted, turned
 from dlcv.estimation.odometry.keyframes import Keyframes
 from dlcv.estimation.odometry.landmarks import Sighting
 from dlcv.estimation.odometry.matching import matched, matched_near
@@ -80,8 +80,8 @@ def found_again(
     now = None if expected is None else expected.window_from_camera
     before = None if expected is None else expected.window_from_last
     camera = points.camera
-    of_last = Earlier(last.flat, marks.pixels[rows[recent]], bend(camera, before, now))
-    pixels[recent], good = fitted([of_last], points.flat, pixels[recent], _AWAY)
+    flat, start = turned(last.flat, marks.pixels[rows[recent]], camera, before, now)
+    pixels[recent], good = fitted(flat, points.flat, start, pixels[recent], _AWAY)
     links[recent[good]] = marks.links[rows[recent[good]]] + 1
     near = np.flatnonzero(links < _LOOSE)  # the anchor's own patch does not wander
     shapes = None if now is None else bends(window, rows[near], now, camera)
