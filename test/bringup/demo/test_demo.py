@@ -27,7 +27,7 @@ def test_every_node_answers_and_is_compared_with_the_truth(options):
     found = written.evaluation
     assert not written.failed
     assert [node.name for node in found.nodes] == options.nodes
-    others = ('netvlad', 'segmentation', 'slam', 'stereo')
+    others = ('netvlad', 'slam', 'stereo')
     assert options.nodes == [name for name in NODES if name not in others]
     assert [node.name for node in found.nodes if not node.answered or not node.age_ms] == []
     assert [node.name for node in found.nodes if not node.trained] == []
@@ -56,7 +56,7 @@ def test_the_shipped_map_knows_the_room_that_is_shown(tmp_path):
     late = [node.name for node in found.nodes if node.outcomes != {'processed': 8}]
     assert late == []  # nothing is dropped, however slow the machine
     assert found.metric('odometry', 'ATE (SE3)').value < 0.05
-    others = ('netvlad', 'segmentation', 'slam', 'stereo')
+    others = ('netvlad', 'slam', 'stereo')
     assert options.nodes == [name for name in NODES if name not in others]
     assert found.metric('relocalization', 'answered').value > 50
     assert found.metric('relocalization', 'median distance').value < 0.25

@@ -72,8 +72,8 @@ class DemoOptions:
     @property
     def nodes(self) -> list[str]:
         """Names of the nodes that take part."""
-        mapped = ['dsac'] if self.known_map else []
-        return [name for name, spec in NODES.items() if spec.starts or name in mapped]
+        more = {'segmentation'} | ({'dsac'} if self.known_map else set())
+        return [name for name, spec in NODES.items() if spec.starts or name in more]
 
 
 def run_demo(options: DemoOptions, say: Say) -> Written:

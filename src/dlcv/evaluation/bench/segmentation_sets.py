@@ -11,7 +11,7 @@ from dlcv.evaluation.bench.sets import ItemSet, add_set
 from dlcv.types import LabelledPicture
 
 WORLD_SEED, WORLD_PICTURES = 20154, 48
-LESSON_SEED, LESSON_PICTURES = 20155, 32
+LESSON_SEED, LESSON_PICTURES = 20155, 24
 WORLDS = SampleConfig(
     size=(640, 480), frames=1, labels=True, fov=(50.0, 90.0), flyers=0, people=3, per_world=4
 )
