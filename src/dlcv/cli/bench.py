@@ -108,6 +108,10 @@ _BENCHES = {
             ),
         ),
     ),
+    'slam': _Bench(
+        summary='maps from pictures alone: the way after its loops, beside odometry without any',
+        extra=(('aids', str, 'what measures the metre, of depth and stereo (depth,stereo)'),),
+    ),
 }
 
 

@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from dlcv.estimation.odometry.pose import Landmarks as Seen
 from dlcv.estimation.odometry.pose import refine_pose
-from dlcv.estimation.odometry.robust import spread
+from dlcv.estimation.slam.doubt import noise_of, shared_covariance
 from dlcv.estimation.slam.evidence import shown
 from dlcv.estimation.slam.loops import FEWEST, Found, Guards, alike, find, same, spanned_area
 from dlcv.estimation.slam.place import ASIDE, Keyframe, Landmarks, Looks, PlaceMap, decoded, encoded
 from dlcv.estimation.slam.points import NOISE, in_camera, located, matches, rays_of
 from dlcv.geometry.camera import project
 from dlcv.geometry.frames import inverse
-from dlcv.geometry.trajectory import moved, scaled
+from dlcv.geometry.trajectory import extent, moved, scaled
 from dlcv.types import Camera, FloatArray, Keypoints
 
 Matrix = npt.NDArray[np.float64]
@@ -31,10 +31,10 @@ Indices = npt.NDArray[np.int64]
 _NEIGHBOURS = 6  # keyframes whose landmarks are tried
 _RATIO = 0.95
 _NEAREST = 0.05  # metres before the camera
+_APART = 0.3, 0.2  # metres or rad, that two answers are apart which are of two places
 _FIRST = 0.6  # of the landmarks that must agree, that one keyframe must know
 _EXPECTED = 0.5  # of what must agree and be shown, where the picture is expected
 _RIVALS = 3  # places that look like the picture, at most, that are looked at closely
-_NOISIEST = 2.5  # times the usual deviation of a keypoint, that is believed of all
 _COVISIBLE = 15.0  # pixels from where it should be within which a landmark is looked for again
 _REACH = 4.0  # the same where it is known how exact the pose is; deviations, or pixels at least
 
@@ -45,9 +45,12 @@ class LocateSettings(Guards):
 
     Attributes:
         common: Share of the landmarks' distance by which all of them are off together, as the
-            keyframes are that saw them; what their agreement cannot tell.
+            keyframes are that saw them; what their agreement cannot tell. For maps of which it was
+            not measured.
         vague: Deviation of the position by the landmarks that agree, as a share of their distance,
-            at most.
+            at most: for a picture that shows all that it must, by keypoints that are where they
+            should be. The less it shows and the farther off they are, the more exactly they must
+            agree: a thing that several rooms have fixes a position only vaguely.
         shown: Of what is in sight at the pose, that the picture must show; see `evidence`.
     """
 
@@ -71,6 +74,8 @@ class Located:
         inliers: Landmarks that agree.
         matches: Landmarks that were tried.
         area: Share of the picture that the landmarks which agree span.
+        away: Median of their distances, metres.
+        noise: Deviation in pixels of where they are seen.
         keyframe: The one in which the picture was recognised; -1 for none.
         reason: Why it was accepted or refused, in words for a person.
     """
@@ -80,6 +85,8 @@ class Located:
     inliers: int = 0
     matches: int = 0
     area: float = 0.0
+    away: float = 0.0
+    noise: float = NOISE
     keyframe: int = -1
     reason: str
 
@@ -158,6 +165,7 @@ class Localizer:
         if not known:
             return answers[0]
         best, *others = sorted(known, key=lambda answer: -answer.inliers)
+        others = [other for other in others if _elsewhere(best, other)]
         if others and others[0].inliers > best.inliers / 2:
             return Located(
                 reason=f'two places look like it: {best.inliers} landmarks agree on one, '
@@ -210,7 +218,7 @@ class Localizer:
         points, variance, b = points[ahead], variance[ahead], b[ahead]
         landmarks = Seen.seen_by(anchor, points, variance)
         refined = refine_pose(start, landmarks, xy[b], NOISE / focal, near=True)
-        noise = _noise(moved(inverse(refined.odom_from_camera) @ anchor, points), xy[b], focal)
+        noise = noise_of(moved(inverse(refined.odom_from_camera) @ anchor, points), xy[b], focal)
         if noise > NOISE:
             begun = refined.odom_from_camera
             refined = refine_pose(begun, landmarks, xy[b], noise / focal, near=True)
@@ -228,29 +236,30 @@ class Localizer:
         vague = float(np.sqrt(np.trace(refined.stated[:3, :3]))) / away
         there = self._shown(marks, codes, refined.odom_from_camera, picture, noise)
         reason = f'{agree} of {len(b)} landmarks agree'
-        if vague > s.vague:
+        most = s.vague * there * NOISE / noise
+        if vague > most:
             reason = (
                 f'{agree} landmarks agree on a position to {vague:.1%} of their distance; '
-                f'{s.vague:.1%} are needed'
+                f'{most:.1%} are needed, as it shows {there:.0%} of what is in sight there'
             )
         elif there < s.shown:
             reason = (
                 f'{agree} landmarks agree, but it shows {there:.0%} of what is in sight there; '
                 f'{s.shown:.0%} are needed'
             )
-        if vague > s.vague or there < s.shown:
+        if vague > most or there < s.shown:
             return Located(
                 keyframe=keyframe, inliers=agree, matches=len(b), area=area, reason=reason
             )
-        # what is farther off than keypoints are is so together, as poses of the map are
-        common = s.common * (noise / NOISE) ** 2
-        shared = np.repeat((common * away, common), 3)
+        shared = shared_covariance(place.common or s.common, away, noise)
         return Located(
             map_from_camera=refined.odom_from_camera,
-            covariance=refined.stated + np.diag(np.square(shared)),
+            covariance=refined.stated + shared,
             inliers=agree,
             matches=len(b),
             area=area,
+            away=away,
+            noise=noise,
             keyframe=keyframe,
             reason=reason,
         )
@@ -290,20 +299,11 @@ class Localizer:
         return np.asarray(np.argsort(apart + ASIDE * aside, kind='stable'), np.int64)
 
 
-def _noise(points: FloatArray, xy: Matrix, focal: float) -> float:
-    """Return the deviation in pixels of where landmarks are seen, by the better of the matches.
-
-    Where poses of the map and depth are a little off, all landmarks are: what is thought to be
-    wrong then is right.
-
-    Args:
-        points: ``(N, 3)`` landmarks in the camera.
-        xy: ``(N, 2)`` x/z and y/z where they are seen.
-        focal: Pixels per unit of ``xy``.
-    """
-    off = points[:, :2] / np.maximum(points[:, 2:], 1e-3) - xy
-    squared = np.square(off * (focal / NOISE)).sum(axis=1)
-    return float(NOISE * min(np.sqrt(spread(squared)), _NOISIEST))
+def _elsewhere(one: Located, other: Located) -> bool:
+    """Whether two answers are of two places, not of one that the map has not quite straight."""
+    assert one.map_from_camera is not None and other.map_from_camera is not None
+    apart = extent(inverse(one.map_from_camera) @ other.map_from_camera)
+    return bool((apart > _APART).any())
 
 
 def _picture(keypoints: Keypoints, camera: Camera, looks: FloatArray) -> Keyframe:
