@@ -50,9 +50,32 @@ def test_points_lie_on_the_pixels_of_the_frame():
     assert found.stamp_ns == 5
     assert found.rays is None
     assert found.xy.shape == (3, 2)
-    assert (nearest(found.xy, DOTS).min(0) == 0).all()
+    assert (nearest(found.xy, DOTS).min(0) < 1e-4).all()
     assert np.all(np.diff(found.scores) <= 0)
     np.testing.assert_allclose(np.linalg.norm(found.descriptors, axis=1), 1, atol=1e-5)
+
+
+def test_weights_that_were_published_with_whole_pixels_keep_them():
+    image = dotted()
+    image[30, 21] = 254  # the dot lies half a pixel further right
+    network = Dots()
+
+    def first(**settings):
+        settings = FeatureSettings(max_keypoints=1, **settings)
+        [xy] = (
+            FeatureEstimator(network, settings, device='cpu')
+            .push(Frame(stamp_ns=0, image=image[20:40, :60]))
+            .xy
+        )
+        return xy.tolist()
+
+    between = pytest.approx([20.5, 10], abs=0.05)
+    assert first() == between
+    assert first(subpixel='off') == [20, 10]
+    assert first(nms_radius=0) == [20, 10]  # where every pixel stays, none stands for others
+    network.config = replace(network.config, subpixel=False)
+    assert first() == [20, 10]
+    assert first(subpixel='on') == between
 
 
 def test_points_of_a_shrunk_frame_are_mapped_back():

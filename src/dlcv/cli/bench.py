@@ -45,6 +45,7 @@ _BENCHES = {
         extra=(
             ('points', int, 'points of an image for the descriptor metrics (1000)'),
             ('detector_points', int, 'points of an image for the detector metrics (300)'),
+            ('lift', str, 'measure LIFT too: a weight file, or lift for the shipped one'),
         ),
     ),
     'flow': _Bench(summary='optical flow: FlowNetS and FlowNetC beside DIS and Farneback'),
@@ -106,6 +107,10 @@ _BENCHES = {
                 'what is measured: all, classical, landmarks, or maps that learn (all)',
             ),
         ),
+    ),
+    'slam': _Bench(
+        summary='maps from pictures alone: the way after its loops, beside odometry without any',
+        extra=(('aids', str, 'what measures the metre, of depth and stereo (depth,stereo)'),),
     ),
 }
 

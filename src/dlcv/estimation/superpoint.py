@@ -17,11 +17,14 @@ from dlcv.networks.layers.keypoints import (
     detect_greedy,
     heatmap,
     match_mutual,
+    refine_peaks,
     sample_descriptors,
 )
 from dlcv.networks.netvlad import NetVLAD
 from dlcv.networks.superpoint import SuperPoint
 from dlcv.types import FloatArray, Frame, Keypoints, Matches
+
+_REFINED = 2  # pixels around a peak that say where in its pixel it is
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +40,8 @@ class FeatureSettings:
         resize_long_side: Larger images are shrunk to this; 0 for never.
         match_ratio: Largest ratio of the nearest to the second nearest distance; 1 for no test.
         pipeline: ``dense``, as in matching front ends, or ``demo``, as in the original demo.
+        subpixel: Whether points are placed between the pixels; ``auto`` as the weights were
+            published.
     """
 
     max_keypoints: int = 1024
@@ -46,6 +51,7 @@ class FeatureSettings:
     resize_long_side: int = 640
     match_ratio: float = 0.9
     pipeline: Literal['dense', 'demo'] = 'dense'
+    subpixel: Literal['auto', 'on', 'off'] = 'auto'
 
 
 class FeatureEstimator(Estimator[SuperPoint]):
@@ -144,10 +150,14 @@ class FeatureEstimator(Estimator[SuperPoint]):
     def _detect(self, heat: FloatArray) -> Points:
         settings = self.settings
         detect = detect_dense if settings.pipeline == 'dense' else detect_greedy
-        return detect(
+        xy, scores = detect(
             heat,
             threshold=settings.detection_threshold,
             radius=settings.nms_radius,
             border=settings.remove_borders,
             limit=settings.max_keypoints,
         )
+        subpixel = settings.subpixel
+        if subpixel == 'on' or (subpixel == 'auto' and self.network.config.subpixel):
+            xy = refine_peaks(heat, xy, min(_REFINED, settings.nms_radius))
+        return xy, scores

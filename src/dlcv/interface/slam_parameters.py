@@ -71,7 +71,7 @@ class SlamParameters(CommonParameters):
         2, 'Keyframes in a row that must look like places near each other.', low=1, high=20
     )
     localization_inliers: int = parameter(
-        60,
+        25,
         'Landmarks that must agree on where a picture is in the map; half where it is expected.',
         low=10, high=1000,
     )  # fmt: skip

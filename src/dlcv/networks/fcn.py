@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -248,11 +249,11 @@ def _bilinear(channels: int, kernel: int, stride: int, groups: int = 1) -> nn.Co
     layer = nn.ConvTranspose2d(
         channels, channels, kernel, stride, padding, groups=groups, bias=False
     )
-    line = 1 - (torch.arange(kernel) - (kernel - 1) / 2).abs() / stride
-    weight = torch.zeros_like(layer.weight)
-    own = torch.arange(channels)
-    weight[own, own if groups == 1 else torch.zeros_like(own)] = line[:, None] * line
-    layer.weight = nn.Parameter(weight)
+    line = 1 - np.abs(np.arange(kernel) - (kernel - 1) / 2) / stride
+    weight = np.zeros(layer.weight.shape, np.float32)
+    own = np.arange(channels)
+    weight[own, own if groups == 1 else 0] = np.outer(line, line)
+    layer.weight = nn.Parameter(torch.as_tensor(weight, device=layer.weight.device))
     return layer
 
 

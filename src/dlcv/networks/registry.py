@@ -14,6 +14,7 @@ from dlcv.networks.dispnet import DispNet, DispNetConfig
 from dlcv.networks.dsac import DsacConfig, coordinate_network
 from dlcv.networks.fcn import FCNConfig, fcn
 from dlcv.networks.flownet import FlowNet, FlowNetConfig
+from dlcv.networks.lift import LIFT, LIFTConfig
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig
 from dlcv.networks.netvlad import NetVLAD, NetVLADConfig
 from dlcv.networks.psmnet import PSMNet, PSMNetConfig
@@ -32,6 +33,7 @@ ModelConfig = (
     | PSMNetConfig
     | DispNetConfig
     | FCNConfig
+    | LIFTConfig
 )
 
 
@@ -60,6 +62,7 @@ NETWORKS = {
     'psmnet': Network(PSMNetConfig, PSMNet),
     'dispnet': Network(DispNetConfig, DispNet),
     'fcn': Network(FCNConfig, fcn),
+    'lift': Network(LIFTConfig, LIFT),
 }
 
 

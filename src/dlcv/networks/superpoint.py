@@ -41,12 +41,15 @@ class SuperPointConfig:
         in_channels: Channels of the image; 1 for grey.
         width: Multiplier of all channel counts but those of the detector's answer.
         sampling: How descriptors are read off the coarse map; belongs to the checkpoint.
+        subpixel: Whether points lie between pixels, see `layers.keypoints.refine_peaks`; public
+            checkpoints were published with whole pixels.
     """
 
     variant: Variant = 'vgg'
     in_channels: int = 1
     width: float = 1.0
     sampling: Sampling = 'half_pixel'
+    subpixel: bool = True
 
     def __post_init__(self) -> None:
         if self.in_channels < 1 or not self.width > 0:

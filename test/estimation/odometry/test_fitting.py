@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dlcv.estimation.odometry.fitting import Earlier, bend, fitted
+from dlcv.estimation.odometry.fitting import fitted, turned
 from dlcv.types import Camera
 
 SHIFT = np.array([1.37, -0.62])
@@ -29,53 +29,31 @@ def spots():
     return np.random.default_rng(1).uniform((20, 20), (140, 100), (50, 2)).astype(np.float32)
 
 
-@pytest.mark.parametrize('many', [1, 4], ids=['tiles', 'whole pictures'])
-def test_points_are_fitted_to_a_part_of_a_pixel(pair, spots, many):
-    spots = np.tile(spots, (many, 1))
+def test_points_are_fitted_to_a_part_of_a_pixel(pair, spots):
     detected = np.rint(spots + SHIFT)
-    found, good = fitted([Earlier(pair[0], spots)], pair[1], detected, away=3.0)
+    found, good = fitted(*pair, spots, detected, away=3.0)
     assert good.mean() > 0.95
     error = np.linalg.norm(found[good] - spots[good] - SHIFT, axis=1)
     assert error.max() < 0.1
     assert np.median(np.linalg.norm(detected - spots - SHIFT, axis=1)) > 0.3
 
 
-def test_points_of_several_pictures_are_fitted_as_they_are_alone(pair, spots):
-    turned = cv2.rotate(pair[0], cv2.ROTATE_180)
-    back = np.array([[-1.0, 0, 159], [0, -1, 119], [0, 0, 1]])
-    one, other = Earlier(pair[0], spots[:20]), Earlier(turned, (159, 119) - spots[20:], back)
-    found, good = fitted([one, other], pair[1], np.rint(spots + SHIFT), away=3.0)
-    alone, sure = fitted([Earlier(pair[0], spots)], pair[1], np.rint(spots + SHIFT), away=3.0)
-    assert (good == sure).mean() > 0.95
-    both = good & sure
-    np.testing.assert_allclose(found[both], alone[both], atol=0.01)
-
-
-def test_points_at_the_edge_and_beyond_it_do_no_harm(pair):
-    at = np.array([(0, 0), (159, 119), (-3, 50), (162, 60)], np.float32)
-    for earlier in (Earlier(pair[0], at), Earlier(pair[0], at, np.eye(3))):
-        found, _ = fitted([earlier], pair[1], at.clip(0, (159, 119)), away=3.0)
-        assert np.isfinite(found).all()
-
-
 def test_a_point_that_would_leave_its_detection_stays(pair, spots):
-    found, good = fitted([Earlier(pair[0], spots)], pair[1], spots, away=1.0)  # they moved by 1.5
+    found, good = fitted(*pair, spots, spots, away=1.0)  # they moved by 1.5
     assert not good.any()
     np.testing.assert_array_equal(found, spots)
 
 
 def test_what_shows_something_else_is_not_fitted(pair, spots):
     other = np.random.default_rng(5).integers(0, 256, pair[0].shape, np.uint8)
-    _, good = fitted([Earlier(pair[0], spots)], other, spots, away=3.0)
+    _, good = fitted(pair[0], other, spots, spots, away=3.0)
     assert good.mean() < 0.1
 
 
 def test_no_points_are_none(pair):
-    none = np.empty((0, 2))
-    for earlier in ([], [Earlier(pair[0], none)]):
-        found, good = fitted(earlier, pair[1], none, away=3.0)
-        assert found.shape == (0, 2)
-        assert good.shape == (0,)
+    found, good = fitted(*pair, np.empty((0, 2)), np.empty((0, 2)), away=3.0)
+    assert found.shape == (0, 2)
+    assert good.shape == (0,)
 
 
 @pytest.mark.parametrize('unsure', [0.0, 0.01])
@@ -87,17 +65,17 @@ def test_a_picture_is_turned_with_the_camera_or_patches_fit_beside_their_points(
     before, now, thought = np.eye(4), np.eye(4), np.eye(4)
     now[:3, :3] = Rotation.from_rotvec((0, 0.1, 0)).as_matrix()
     thought[:3, :3] = Rotation.from_rotvec((0, 0.1 + unsure, unsure)).as_matrix()
-    turn = lens.matrix @ now[:3, :3].T @ np.linalg.inv(lens.matrix)
-    later = cv2.warpPerspective(soft, turn, (300, 200), flags=cv2.INTER_CUBIC)
+    bend = lens.matrix @ now[:3, :3].T @ np.linalg.inv(lens.matrix)
+    later = cv2.warpPerspective(soft, bend, (300, 200), flags=cv2.INTER_CUBIC)
     earlier, later = (np.rint(one.clip(0, 255)).astype(np.uint8) for one in (soft, later))
     spots = np.random.default_rng(1).uniform((60, 20), (280, 180), (200, 2)).astype(np.float32)
-    there = cv2.perspectiveTransform(spots[:, None], turn)[:, 0]
+    there = cv2.perspectiveTransform(spots[:, None], bend)[:, 0]
 
-    def off(known):
-        found, good = fitted([Earlier(earlier, spots, known)], later, np.rint(there), away=3.0)
+    def off(grey, start):
+        found, good = fitted(grey, later, start, np.rint(there), away=3.0)
         assert good.mean() > 0.8
         return np.sqrt(np.mean(np.square((found - there)[good])))
 
-    assert off(bend(lens, before, thought)) < off(None) / 3
+    assert off(*turned(earlier, spots, lens, before, thought)) < off(earlier, spots) / 3
     for known in ((None, now), (before, None), (before, before)):
-        assert bend(lens, *known) is None
+        assert turned(earlier, spots, lens, *known)[0] is earlier

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dlcv.estimation.odometry.fitting import Earlier, fitted
+from dlcv.estimation.odometry.fitting import fitted
 from dlcv.estimation.odometry.flat import flat
 
 SHIFT = np.array([0.4, -0.3])
@@ -33,7 +33,7 @@ def test_patches_move_with_the_wall_and_not_with_the_light(plaster, light):
     before, after = lit(plaster[0], 1.0, 1.0), lit(plaster[1], *light)
 
     def off(first, second):
-        found, good = fitted([Earlier(first, spots)], second, there, away=3.0)
+        found, good = fitted(first, second, spots, there, away=3.0)
         return np.abs((found - there)[good]).mean(), good.mean()
 
     error, share = off(flat(before), flat(after))

@@ -179,3 +179,12 @@ def test_strange_choices_and_values_are_refused():
         ScaleFilter().measure('none', 0.0, 1.0, 0)
     with pytest.raises(ValueError, match='finite values, got nan'):
         ScaleFilter().measure('depth', np.nan, 1.0, 0)
+
+
+def test_what_is_off_in_units_is_off_by_more_where_the_unit_is():
+    """The mean square of a log-normal factor, by draws."""
+    scale = ScaleFilter()
+    assert scale.growth == 1.0
+    scale.measure('network', 0.0, 1e-3, 0)
+    factors = np.exp(BIASES['network'] * np.random.default_rng(0).standard_normal(200_000))
+    assert scale.growth == pytest.approx(np.sqrt(np.mean(factors**2)), rel=0.02)

@@ -87,7 +87,7 @@ def test_hashed_descriptors_are_alike_where_keypoints_are(lab):
 def test_a_picture_with_few_points_is_found_where_it_is_believed_to_be_and_nowhere_else(
     lab, asides
 ):
-    localizer = Localizer(lab.mapper.place)
+    localizer = Localizer(lab.mapper.place, LocateSettings(inliers=60))
     keypoints, camera, looks = seen(lab, asides[0][3], 5)
     few = Keypoints(stamp_ns=0, xy=keypoints.xy[::7], scores=keypoints.scores[::7],
                     descriptors=keypoints.descriptors[::7])  # fmt: skip

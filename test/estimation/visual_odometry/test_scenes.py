@@ -196,7 +196,7 @@ def test_exposure_that_jumps(follow, scenes, walk):
         views = scenes.changed(views, range(first, first + 3), scenes.exposed(gain))
     told = follow(views)
     assert not any(s.lost for s in told)
-    assert told[-1].metres < 0.04 * path(told)
+    assert np.mean([s.metres for s in told]) < 0.03 * path(told)
     assert all(s.honest for s in told)
 
 

@@ -32,6 +32,7 @@ from dlcv.metrics.baselines.features import (
     neighbours,
 )
 from dlcv.networks.layers.threads import one_thread
+from dlcv.networks.lift import LIFT, LIFTConfig
 from dlcv.networks.weights import WeightsError, save_network, untrained
 from dlcv.types import HomographyPair
 
@@ -234,6 +235,17 @@ def test_the_report_has_every_method_and_kind(tiny_scene, weights):
                 assert value is None or 0 <= value <= (
                     1 if not column.unit and column.digits else 200
                 )
+
+
+def test_lift_is_a_row_where_it_is_asked_for(tiny_scene, weights, tmp_path):
+    path = tmp_path / 'mine_too.safetensors'
+    torch.manual_seed(0)
+    save_network(LIFT(LIFTConfig(width=1 / 16, orientation_width=0.1)), path, trained=True)
+    report = run(Options(weights=(weights,), points=40, limit=1, lift=str(path)))
+    assert [r.name for r in report.tables[0].rows] == ['SuperPoint', 'LIFT', 'SIFT', 'ORB']
+    assert list(report.environment.files) == ['mine.safetensors', 'mine_too.safetensors']
+    assert report.settings['LIFT'].startswith('21 scales from 1 to 16 px')
+    assert 0 < report.tables[0].value('LIFT', 'points') <= 40
 
 
 def test_several_weight_files_are_told_apart(tiny_scene, weights):

@@ -14,6 +14,7 @@ from dlcv.networks.layers.keypoints import (
     detect_greedy,
     heatmap,
     match_mutual,
+    refine_peaks,
     sample_descriptors,
 )
 from dlcv.networks.layers.shapes import ShapeError
@@ -113,6 +114,27 @@ def test_an_empty_map_has_no_points(detect):
     xy, scores = detect(np.zeros((16, 24), np.float32))
     assert xy.shape == (0, 2)
     assert scores.shape == (0,)
+
+
+def test_peaks_are_refined_to_a_part_of_their_pixel():
+    rng = np.random.default_rng(3)
+    true = np.stack(np.meshgrid(range(10, 90, 16), range(10, 60, 16)), -1).reshape(-1, 2)
+    true = true + rng.uniform(-0.5, 0.5, true.shape)
+    at = np.stack(np.meshgrid(np.arange(100), np.arange(70)), -1)
+    heat = np.exp(-np.square(at[:, :, None] - true).sum(-1) / (2 * 0.9**2)).max(2)
+    refined = refine_peaks(heat, np.round(true).astype(np.float32))
+    assert np.abs(refined - true).max() < 0.1
+    assert np.abs(np.round(true) - true).max() > 0.4
+    assert refined.dtype == np.float32
+
+
+def test_refined_peaks_stay_near_them_at_the_border_and_without_heat():
+    heat = np.random.default_rng(0).uniform(size=(9, 8))
+    corners = np.array([(0, 0), (7, 0), (0, 8), (7, 8)], np.float32)
+    assert np.abs(refine_peaks(heat, corners) - corners).max() <= 2
+    np.testing.assert_array_equal(refine_peaks(heat, corners, 0), corners)
+    np.testing.assert_array_equal(refine_peaks(0 * heat, corners), corners)
+    assert refine_peaks(heat, corners[:0]).shape == (0, 2)
 
 
 def test_the_heat_map_puts_each_channel_at_its_pixel():

@@ -15,6 +15,7 @@ from dlcv.networks.deep_fundamental import DeepFundamentalConfig
 from dlcv.networks.deepvo import DeepVOConfig
 from dlcv.networks.dsac import DsacConfig
 from dlcv.networks.flownet import FlowNetConfig
+from dlcv.networks.lift import LIFTConfig
 from dlcv.networks.monodepth import MonodepthConfig
 from dlcv.networks.netvlad import NetVLADConfig
 from dlcv.networks.superpoint import SuperPointConfig
@@ -77,7 +78,7 @@ def renamed(state, rename):
 
 
 def test_superpoint_v1_is_a_flat_dict_of_our_keys(make, same, save):
-    network = make(SuperPointConfig(width=1 / 16, sampling='demo'))
+    network = make(SuperPointConfig(width=1 / 16, sampling='demo', subpixel=False))
     assert len(network.state_dict()) == 24
     path = save(collections.OrderedDict(network.state_dict()))
     same(load_network('superpoint', path), network)
@@ -85,7 +86,7 @@ def test_superpoint_v1_is_a_flat_dict_of_our_keys(make, same, save):
 
 
 def test_superpoint_v6_has_convolution_and_norm_under_each_layer(make, same, save):
-    network = make(SuperPointConfig(variant='vgg_bn', width=1 / 16))
+    network = make(SuperPointConfig(variant='vgg_bn', width=1 / 16, subpixel=False))
 
     def rename(layer, leaf):
         kind = 'conv' if layer.startswith('conv') else 'bn'
@@ -97,7 +98,7 @@ def test_superpoint_v6_has_convolution_and_norm_under_each_layer(make, same, sav
 
 
 def test_a_two_channel_first_layer_is_summed(make, save):
-    network = make(SuperPointConfig(variant='vgg_bn', width=1 / 16))
+    network = make(SuperPointConfig(variant='vgg_bn', width=1 / 16, subpixel=False))
     state = {
         f'{V6[layer]}.{kind}.{leaf}': value
         for kind in ('conv', 'bn')
@@ -113,7 +114,9 @@ def test_a_two_channel_first_layer_is_summed(make, save):
 
 
 def test_the_2019_superpoint_has_unet_names(make, same, save):
-    network = make(SuperPointConfig(variant='unet_bn', width=1 / 16, sampling='demo'))
+    network = make(
+        SuperPointConfig(variant='unet_bn', width=1 / 16, sampling='demo', subpixel=False)
+    )
     state = renamed(network.state_dict(), lambda layer, leaf: f'{UNET.get(layer, layer)}.{leaf}')
     path = save({'n_iter': 170000, 'model_state_dict': state, 'optimizer_state_dict': {}})
     same(load_network('superpoint', path), network)
@@ -359,3 +362,32 @@ def test_the_original_netvlad_has_matrices_and_runs_over_clusters_first(make, sa
     assert found.config.mean == pytest.approx((0.48502, 0.45796, 0.40760), abs=1e-5)
     same(found, make(found.config))
     assert describe(path).family == 'netvlad-original'
+
+
+# LIFT
+
+
+def test_the_descriptor_of_lift_tells_its_layers_beside_its_tensors(make, same, tmp_path):
+    network = make(LIFTConfig(width=1 / 16, descriptor_only=True))
+    network.descriptor.mean.copy_(torch.tensor([110.5]) / 255)
+    network.descriptor.std.copy_(torch.tensor([61.25]) / 255)
+    state = {key.removeprefix('descriptor.'): v for key, v in network.state_dict().items()}
+    arrays = {
+        'layers': np.int32([1, 5, 4, 7, 1, 5, 4, 7, 1, 5, 4]),
+        'patch-mean': np.float32([110.5]),
+        'patch-std': np.float32([61.25]),
+        'l-4-filter': state['kernel1'].numpy(),
+        'l-8-filter': state['kernel2'].numpy(),
+    }
+    for layer, number in (('conv1', 1), ('conv2', 5), ('conv3', 9)):
+        arrays[f'l-{number}-weights'] = state[f'{layer}.weight'].numpy()
+        arrays[f'l-{number}-bias'] = state[f'{layer}.bias'].numpy()
+    for number, side in ((3, 2), (7, 3), (11, 4)):
+        arrays[f'l-{number}-kw'] = arrays[f'l-{number}-kh'] = np.float32([side])
+    path = tmp_path / 'lift.npz'
+    np.savez(path, **arrays)
+    same(load_network('lift', path), network)
+    assert describe(path).family == 'lift-descriptor'
+    np.savez(path, **{**arrays, 'layers': np.int32([1, 6, 3, 7, 1, 6, 3, 7, 1, 6, 3])})
+    with pytest.raises(WeightsError, match=r'lift-descriptor .* unexpected: layers'):
+        load_network('lift', path)

@@ -44,7 +44,7 @@ def tarred(*names):
         ('a.pth', ONNX, 'is ONNX'),
         ('a.pth', b'\n<!DOCTYPE html><html>Google Drive', 'is a web page, not the file'),
         ('a.pth', b'{"message": "Not Found"}', 'is neither a safetensors file'),
-        ('a.h5', b'\x89HDF\r\n\x1a\n' + bytes(99), 'is an HDF5 file, as Keras'),
+        ('a.h5', b'\x89HDF\r\n\x1a\n' + bytes(99), r'is an HDF5 file, as Keras.* LIFT, convert it'),
         ('a.pb', GRAPH, 'is a graph of TensorFlow'),
         ('saved_model.pb', b'\x08\x01\x12\x80\x01' + bytes(99), 'is a SavedModel of TensorFlow'),
         ('model.ckpt.index', bytes(99) + b'\x57\xfb\x80\x8b\x24\x75\x47\xdb',

@@ -24,6 +24,7 @@ OPTIONS = (
     option('resize_long_side', int, 'larger images are shrunk to this, px; 0 never (640)'),
     option('match_ratio', float, 'largest ratio of best to second-best distance (0.9)'),
     option('pipeline', str, 'how keypoints are picked (dense)', 'dense', 'demo'),
+    option('subpixel', str, 'between the pixels; auto: as published', 'auto', 'on', 'off'),
 )  # fmt: skip
 
 

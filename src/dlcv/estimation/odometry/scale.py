@@ -87,6 +87,14 @@ class ScaleFilter:
         """
         return as_share(min(math.sqrt(self._covariance[0, 0]), _GUESSED))
 
+    @property
+    def growth(self) -> float:
+        """Root of the mean square of the factor by which lengths may be off, from their median.
+
+        That of a log-normal factor; 1 where nothing measures, for lengths are in the unit's own.
+        """
+        return 1.0 if self.source == 'none' else math.exp(min(self._covariance[0, 0], _GUESSED**2))
+
     def spread(self, shift: FloatArray) -> Matrix:
         """Return the covariance ``(3, 3)`` that the scale alone gives a shift ``(3,)`` in metres.
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dlcv.estimation.odometry.fitting import Earlier, bend, fitted
+from dlcv.estimation.odometry.fitting import fitted, turned
 from dlcv.estimation.odometry.keyframes import Keyframes
 from dlcv.estimation.odometry.landmarks import Sighting
 from dlcv.estimation.odometry.matching import matched, matched_near
+from dlcv.estimation.odometry.patches import bends, fitted_from_anchors
 from dlcv.estimation.odometry.view import Points
 from dlcv.types import FloatArray
 
@@ -25,7 +26,7 @@ Matrix = npt.NDArray[np.float64]
 FINE, COARSE = 0.25, 2.0  # standard deviations in pixels: of a fitted point, of a detected one
 
 _AWAY = 3.0  # pixels by which a fitted point may leave the detected one
-_WANDERED = 1.5  # pixels by which it may leave it by having been fitted from picture to picture
+_WANDERED = 1.0  # pixels by which it may leave it by having been fitted from picture to picture
 _LOOSE = 50  # links of a chain that is broken
 _DISTANCE = 0.8  # of descriptors that may be one point's
 _ENOUGH = 60  # landmarks that fit, with which the others are not needed
@@ -79,22 +80,16 @@ def found_again(
     now = None if expected is None else expected.window_from_camera
     before = None if expected is None else expected.window_from_last
     camera = points.camera
-    of_last = Earlier(last.flat, marks.pixels[rows[recent]], bend(camera, before, now))
-    pixels[recent], good = fitted([of_last], points.flat, pixels[recent], _AWAY)
+    flat, start = turned(last.flat, marks.pixels[rows[recent]], camera, before, now)
+    pixels[recent], good = fitted(flat, points.flat, start, pixels[recent], _AWAY)
     links[recent[good]] = marks.links[rows[recent[good]]] + 1
-    anchors = window.anchors_of(rows)
-    hung: list[Indices] = []
-    earlier: list[Earlier] = []
-    for number, frame in enumerate(window.frames):  # the anchor's own patch does not wander
-        if frame.number == last.number:  # that was fitted just now
-            continue
-        hung.append(np.flatnonzero((anchors == number) & (links < _LOOSE)))
-        turn = bend(camera, frame.window_from_camera, now)
-        earlier.append(Earlier(frame.flat, marks.origin[rows[hung[-1]]], turn))
-    of = np.concatenate((recent[:0], *hung))
-    moved, good = fitted(earlier, points.flat, pixels[of], _WANDERED)
-    pixels[of[good]] = moved[good]
-    links[of[good]] = 1
+    near = np.flatnonzero(links < _LOOSE)  # the anchor's own patch does not wander
+    shapes = None if now is None else bends(window, rows[near], now, camera)
+    moved, good = fitted_from_anchors(
+        window, rows[near], points.flat, pixels[near], shapes, _WANDERED
+    )
+    pixels[near[good]] = moved[good]
+    links[near[good]] = 1
     fine = links < _LOOSE
     seen = Sighting(
         rows=rows,

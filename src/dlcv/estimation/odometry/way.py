@@ -148,6 +148,9 @@ class Way:
             fastest = max(_ANY_SPEED, float(self._speed[0]))
             unseen = unseen + np.diag(np.square(np.repeat((fastest * seconds, 0.0), 3)))
         covariance = doubt.motion + unseen + self._crept
+        if not doubt.still:  # what is off across the way is in units, too
+            grown = np.repeat((scale.growth, 1.0), 3)
+            covariance += doubt.motion * (np.outer(grown, grown) - 1)
         covariance[:3, :3] += scale.spread(motion[:3, 3])
         self.settle(scale)
         self._length = self._length + self.odom_from_camera[:3, :3] @ motion[:3, 3]

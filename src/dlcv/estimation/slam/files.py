@@ -77,6 +77,7 @@ def save_place(place: PlaceMap, path: Path) -> None:
         'described': place.described,
         'scaled': place.scaled,
         'named': place.named,
+        'common': place.common,
         'cameras': [to_dict(camera) for camera in cameras],
     }
     arrays = _arrays(place, cameras)
@@ -236,6 +237,7 @@ def _place(header: dict[str, Any], arrays: Arrays) -> PlaceMap:
         source=str(header['source']),
         described=str(header['described']),
         scaled=bool(header['scaled']),
+        common=float(header.get('common', 0.0)),  # not in files of before it was measured
         keyframes=frames,
         poses=arrays['keyframe.pose'],
         log_scale=arrays['keyframe.log_scale'],

@@ -2,7 +2,7 @@
 
 Keyframes that look like the picture are tried, the likeliest first. Landmarks that the best of them
 and its neighbours know are matched with the picture, a pose that many agree with is refined on all
-of them, each as exactly as it is known, and what could be a chance is refused.
+of them, each as exactly as it is known, and refused where the picture does not show what it must.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import numpy.typing as npt
 
 from dlcv.estimation.odometry.pose import Landmarks as Seen
 from dlcv.estimation.odometry.pose import refine_pose
-from dlcv.estimation.odometry.robust import spread
+from dlcv.estimation.slam.doubt import noise_of, shared_covariance
+from dlcv.estimation.slam.evidence import shown
 from dlcv.estimation.slam.loops import FEWEST, Found, Guards, alike, find, same, spanned_area
 from dlcv.estimation.slam.place import ASIDE, Keyframe, Landmarks, Looks, PlaceMap, decoded, encoded
 from dlcv.estimation.slam.points import NOISE, in_camera, located, matches, rays_of
+from dlcv.geometry.camera import project
 from dlcv.geometry.frames import inverse
-from dlcv.geometry.trajectory import moved, scaled
+from dlcv.geometry.trajectory import extent, moved, scaled
 from dlcv.types import Camera, FloatArray, Keypoints
 
 Matrix = npt.NDArray[np.float64]
@@ -28,10 +30,13 @@ Indices = npt.NDArray[np.int64]
 
 _NEIGHBOURS = 6  # keyframes whose landmarks are tried
 _RATIO = 0.95
+_NEAREST = 0.05  # metres before the camera
+_APART = 0.3, 0.2  # metres or rad, that two answers are apart which are of two places
 _FIRST = 0.6  # of the landmarks that must agree, that one keyframe must know
-_EXPECTED = 0.5  # of the landmarks that must agree, where they are looked for
-_NOISIEST = 2.5  # times the usual deviation of a keypoint, that is believed of all
+_EXPECTED = 0.5  # of what must agree and be shown, where the picture is expected
+_RIVALS = 3  # places that look like the picture, at most, that are looked at closely
 _COVISIBLE = 15.0  # pixels from where it should be within which a landmark is looked for again
+_REACH = 4.0  # the same where it is known how exact the pose is; deviations, or pixels at least
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,18 +45,23 @@ class LocateSettings(Guards):
 
     Attributes:
         common: Share of the landmarks' distance by which all of them are off together, as the
-            keyframes are that saw them; what their agreement cannot tell.
+            keyframes are that saw them; what their agreement cannot tell. For maps of which it was
+            not measured.
         vague: Deviation of the position by the landmarks that agree, as a share of their distance,
-            at most: chance agreements are of few things that fix no pose.
+            at most: for a picture that shows all that it must, by keypoints that are where they
+            should be. The less it shows and the farther off they are, the more exactly they must
+            agree: a thing that several rooms have fixes a position only vaguely.
+        shown: Of what is in sight at the pose, that the picture must show; see `evidence`.
     """
 
     candidates: int = 4
     likeness: float = 0.0
-    inliers: int = 60
+    inliers: int = 25
     share: float = 0.25
     area: float = 0.1
     common: float = 0.004
-    vague: float = 0.012
+    vague: float = 0.03
+    shown: float = 0.15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -64,6 +74,8 @@ class Located:
         inliers: Landmarks that agree.
         matches: Landmarks that were tried.
         area: Share of the picture that the landmarks which agree span.
+        away: Median of their distances, metres.
+        noise: Deviation in pixels of where they are seen.
         keyframe: The one in which the picture was recognised; -1 for none.
         reason: Why it was accepted or refused, in words for a person.
     """
@@ -73,6 +85,8 @@ class Located:
     inliers: int = 0
     matches: int = 0
     area: float = 0.0
+    away: float = 0.0
+    noise: float = NOISE
     keyframe: int = -1
     reason: str
 
@@ -134,23 +148,41 @@ class Localizer:
                 found.append((one, answer))
         if not found:
             return Located(reason=_refusal(reasons))
-        keyframe, best = max(found, key=lambda pair: len(pair[1].own))
-        rival = max((len(f.own) for k, f in found if not self._agree(keyframe, best, k, f)),
-                    default=0)  # fmt: skip
-        if rival > len(best.own) / 2:
+        return self._chosen(found, picture)
+
+    def _chosen(self, found: list[tuple[int, Found]], picture: Keyframe) -> Located:
+        """Look closely at places that look like a picture, most landmarks first; choose one."""
+        found = sorted(found, key=lambda pair: -len(pair[1].own))
+        places: list[tuple[int, Found]] = []
+        for keyframe, one in found:
+            if not any(self._agree(keyframe, one, *other) for other in places):
+                places.append((keyframe, one))
+        answers = [
+            self._refined(keyframe, self._pose(keyframe, one), picture, self.settings)
+            for keyframe, one in places[:_RIVALS]
+        ]
+        known = [answer for answer in answers if answer.map_from_camera is not None]
+        if not known:
+            return answers[0]
+        best, *others = sorted(known, key=lambda answer: -answer.inliers)
+        others = [other for other in others if _elsewhere(best, other)]
+        if others and others[0].inliers > best.inliers / 2:
             return Located(
-                reason=f'two places look like it: {len(best.own)} landmarks agree on one, '
-                f'{rival} on another'
+                reason=f'two places look like it: {best.inliers} landmarks agree on one, '
+                f'{others[0].inliers} on another'
             )
-        return self._refined(
-            keyframe, self._pose(keyframe, best), picture, settings.inliers, settings.vague
-        )
+        return best
 
     def _near(self, picture: Keyframe, start: Matrix) -> Located:
         """Find a picture where it is believed to be."""
-        fewest = max(FEWEST, round(_EXPECTED * self.settings.inliers))
-        vague = self.settings.vague / _EXPECTED**2
-        return self._refined(int(self._nearest(start)[0]), start, picture, fewest, vague)
+        s = self.settings
+        lenient = replace(
+            s,
+            inliers=max(FEWEST, round(_EXPECTED * s.inliers)),
+            vague=s.vague / _EXPECTED,
+            shown=_EXPECTED * s.shown,
+        )
+        return self._refined(int(self._nearest(start)[0]), start, picture, lenient)
 
     def _agree(self, one: int, first: Found, other: int, second: Found) -> bool:
         poses = [self._pose(k, f) for k, f in ((one, first), (other, second))]
@@ -161,10 +193,10 @@ class Localizer:
         return np.asarray(self.place.poses[keyframe] @ motion)
 
     def _refined(
-        self, keyframe: int, start: Matrix, picture: Keyframe, fewest: int, most_vague: float
+        self, keyframe: int, start: Matrix, picture: Keyframe, s: LocateSettings
     ) -> Located:
         """Fit the pose to the landmarks of all keyframes around."""
-        place, s = self.place, self.settings
+        place, fewest = self.place, s.inliers
         marks, codes = self._around(start)
         seen, _ = in_camera(marks, np.arange(len(marks)), start, 0.0)
         a, b = matches(codes, picture.descriptors, _RATIO)
@@ -186,7 +218,7 @@ class Localizer:
         points, variance, b = points[ahead], variance[ahead], b[ahead]
         landmarks = Seen.seen_by(anchor, points, variance)
         refined = refine_pose(start, landmarks, xy[b], NOISE / focal, near=True)
-        noise = _noise(moved(inverse(refined.odom_from_camera) @ anchor, points), xy[b], focal)
+        noise = noise_of(moved(inverse(refined.odom_from_camera) @ anchor, points), xy[b], focal)
         if noise > NOISE:
             begun = refined.odom_from_camera
             refined = refine_pose(begun, landmarks, xy[b], noise / focal, near=True)
@@ -202,27 +234,46 @@ class Localizer:
             )
         away = float(np.median(points[refined.inliers, 2]))
         vague = float(np.sqrt(np.trace(refined.stated[:3, :3]))) / away
-        if vague > most_vague:
-            return Located(
-                keyframe=keyframe,
-                inliers=agree,
-                matches=len(b),
-                area=area,
-                reason=f'{agree} landmarks agree on a position to {vague:.1%} of their distance; '
-                f'{most_vague:.1%} are needed',
+        there = self._shown(marks, codes, refined.odom_from_camera, picture, noise)
+        reason = f'{agree} of {len(b)} landmarks agree'
+        most = s.vague * there * NOISE / noise
+        if vague > most:
+            reason = (
+                f'{agree} landmarks agree on a position to {vague:.1%} of their distance; '
+                f'{most:.1%} are needed, as it shows {there:.0%} of what is in sight there'
             )
-        # what is farther off than keypoints are is so together, as poses of the map are
-        common = s.common * (noise / NOISE) ** 2
-        shared = np.repeat((common * away, common), 3)
+        elif there < s.shown:
+            reason = (
+                f'{agree} landmarks agree, but it shows {there:.0%} of what is in sight there; '
+                f'{s.shown:.0%} are needed'
+            )
+        if vague > most or there < s.shown:
+            return Located(
+                keyframe=keyframe, inliers=agree, matches=len(b), area=area, reason=reason
+            )
+        shared = shared_covariance(place.common or s.common, away, noise)
         return Located(
             map_from_camera=refined.odom_from_camera,
-            covariance=refined.stated + np.diag(np.square(shared)),
+            covariance=refined.stated + shared,
             inliers=agree,
             matches=len(b),
             area=area,
+            away=away,
+            noise=noise,
             keyframe=keyframe,
-            reason=f'{agree} of {len(b)} landmarks agree',
+            reason=reason,
         )
+
+    @staticmethod
+    def _shown(
+        marks: Landmarks, codes: FloatArray, pose: Matrix, picture: Keyframe, noise: float
+    ) -> float:
+        """Return which share the picture shows of what is in sight at a pose."""
+        points, _ = in_camera(marks, np.arange(len(marks)), pose, 0.0)
+        ahead = points[:, 2] > _NEAREST
+        pixels, camera = project(picture.camera, points[ahead]), picture.camera
+        reach = _REACH * max(noise, 1.0)
+        return shown(pixels, codes[ahead], picture.xy, picture.descriptors, camera, reach)
 
     def _around(self, pose: Matrix) -> tuple[Landmarks, FloatArray]:
         """Return landmarks that keyframes near a pose see, and descriptors ``(L, D)`` of them.
@@ -248,20 +299,11 @@ class Localizer:
         return np.asarray(np.argsort(apart + ASIDE * aside, kind='stable'), np.int64)
 
 
-def _noise(points: FloatArray, xy: Matrix, focal: float) -> float:
-    """Return the deviation in pixels of where landmarks are seen, by the better of the matches.
-
-    Where poses of the map and depth are a little off, all landmarks are: what is thought to be
-    wrong then is right.
-
-    Args:
-        points: ``(N, 3)`` landmarks in the camera.
-        xy: ``(N, 2)`` x/z and y/z where they are seen.
-        focal: Pixels per unit of ``xy``.
-    """
-    off = points[:, :2] / np.maximum(points[:, 2:], 1e-3) - xy
-    squared = np.square(off * (focal / NOISE)).sum(axis=1)
-    return float(NOISE * min(np.sqrt(spread(squared)), _NOISIEST))
+def _elsewhere(one: Located, other: Located) -> bool:
+    """Whether two answers are of two places, not of one that the map has not quite straight."""
+    assert one.map_from_camera is not None and other.map_from_camera is not None
+    apart = extent(inverse(one.map_from_camera) @ other.map_from_camera)
+    return bool((apart > _APART).any())
 
 
 def _picture(keypoints: Keypoints, camera: Camera, looks: FloatArray) -> Keyframe:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from dlcv.estimation.slam.accuracy import common_error
 from dlcv.estimation.slam.closing import Closing
 from dlcv.estimation.slam.loops import LoopSettings
 from dlcv.estimation.slam.place import Edge, Matrix, PlaceMap
@@ -75,6 +76,7 @@ def merged(
             place.keyframes[first + k], session=session + frame.session
         )
     place.landmarks = located(place, np.arange(len(place)))
+    place.common = common_error(place)
     place.source = f'{one.source}, {other.source}' if one.source else other.source
     return place, joints
 

@@ -134,6 +134,8 @@ class PlaceMap:
         trusted: For each edge, whether the graph believes it.
         landmarks: What they see.
         named: How many landmarks were named so far.
+        common: Share of their distance by which landmarks are off together, as was measured on
+            keyframes that were left out; 0 where that was not done.
         head: Bytes of a weight file of scene coordinates of the place; empty for none.
     """
 
@@ -148,6 +150,7 @@ class PlaceMap:
     trusted: list[bool] = field(default_factory=list)
     landmarks: Landmarks = field(default_factory=Landmarks.none)
     named: int = 0
+    common: float = 0.0
     head: bytes = b''
 
     def __len__(self) -> int:

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.data.datasets.homographies import open_homographies
-from dlcv.estimation.load import load_features
+from dlcv.estimation.lift import LiftSettings
+from dlcv.estimation.load import load_features, load_lift
 from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets, silent
 from dlcv.evaluation.bench.photo_pairs import PhotoPairs
 from dlcv.evaluation.bench.report import Report, Row, Table, environment
@@ -30,6 +31,7 @@ from dlcv.metrics.baselines.features import (
     Classical,
     Described,
     Learned,
+    LearnedPatches,
     Method,
     estimate,
     mutual,
@@ -69,10 +71,13 @@ class Options(BenchOptions):
     Attributes:
         points: Most points of a picture for the descriptor metrics and homographies.
         detector_points: Most points of a picture for the detector metrics.
+        lift: Weights of LIFT, which is then measured, too: a file, or ``lift`` for the shipped
+            ones. It takes ten times as long as all others together.
     """
 
     points: int = 1000
     detector_points: int = 300
+    lift: str = ''
 
     def __post_init__(self) -> None:
         BenchOptions.__post_init__(self)
@@ -140,7 +145,9 @@ def run(options: Options, progress: Progress = silent) -> Report:
         WeightsError: A weight file is refused, or there are no trained weights.
     """
     sets = _sets(options)
-    learned = _learned(options)
+    learned: list[Learned | LearnedPatches] = [*_learned(options)]
+    if options.lift:
+        learned.append(LearnedPatches(load_lift(options.lift, **options.running)))
     methods: list[Method] = [*learned, Classical('SIFT'), Classical('ORB')]
     tables: list[Table] = []
     for name, pairs in sets.items():
@@ -317,11 +324,21 @@ def _summary(scores: Sequence[PairScores]) -> tuple[float | None, ...]:
 
 
 def _settings(options: Options) -> dict[str, str]:
+    lift = LiftSettings()
+    sigmas = lift.sigmas()
     return {
         'detector': f'at most {options.detector_points} points, long side {DETECTOR_SIDE} px',
         'descriptor': f'at most {options.points} points, long side {DESCRIPTOR_SIDE} px',
         'matcher': 'mutual nearest neighbours, no ratio test',
         'homography': f'RANSAC of OpenCV, {RANSAC_PIXELS:g} px, {ORDERS} orders of the matches',
         'SuperPoint': f'settings of the node, non-maximum suppression {NMS_RADIUS} px',
+        **(
+            {
+                'LIFT': f'{len(sigmas)} scales from {sigmas[0]:g} to {sigmas[-1]:g} px, where they '
+                f'fit; highest within {lift.radius} px and {lift.across} scales'
+            }
+            if options.lift
+            else {}
+        ),
         'SIFT, ORB': 'OpenCV, its own settings',
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.estimation.lift import LiftEstimator
 from dlcv.estimation.pictures import grey
 from dlcv.estimation.superpoint import FeatureEstimator, FeatureSettings
 from dlcv.metrics.features import Nearest
@@ -96,6 +97,34 @@ class Learned:
         )
         found = self._estimator.push(Frame(stamp_ns=0, image=image))
         return Described(xy=found.xy, descriptors=found.descriptors)
+
+
+class LearnedPatches:
+    """LIFT, with its estimator's settings but for the number of points.
+
+    Args:
+        estimator: Its settings are changed.
+        name: As in the tables.
+    """
+
+    def __init__(self, estimator: LiftEstimator, name: str = 'LIFT') -> None:
+        self.name = name
+        self._estimator = estimator
+
+    @property
+    def weights(self) -> Path:
+        """The file that was loaded."""
+        path = self._estimator.origin.path
+        assert path is not None, 'untrained weights were not asked for'
+        return path
+
+    def detect(self, image: ByteImage, limit: int) -> Described:
+        """See `Method`."""
+        self._estimator.settings = replace(self._estimator.settings, max_keypoints=limit)
+        found = self._estimator.look(image)
+        return Described(
+            xy=found.xy, descriptors=found.descriptors, sizes=2 * found.sigmas, angles=found.angles
+        )
 
 
 def neighbours(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[Nearest, Nearest]:

@@ -125,6 +125,29 @@ def detect_dense(
     return _strongest(heat, ys, xs, border, limit)
 
 
+def refine_peaks(heat: FloatArray, xy: npt.NDArray[np.float32], radius: int = 2) -> FloatArray:
+    """Move points from their pixel to the centre of mass of the squared heat around it.
+
+    A network that is not sure in which pixel a corner lies spreads its heat over several. This is
+    where in between it lies, as a soft argmax has it; squared, far neighbours pull less.
+
+    Args:
+        heat: ``(H, W)`` probability of a key point.
+        xy: ``(N, 2)`` whole pixels.
+        radius: Half the side of the window, its centre not counted; 0 moves nothing.
+
+    Returns:
+        ``(N, 2)`` float32 pixels, none moved by more than the radius.
+    """
+    along = np.arange(-radius, radius + 1)
+    padded = np.pad(np.asarray(heat, np.float32), radius)
+    column, row = np.asarray(xy, np.int64).T + radius
+    near = np.square(padded[row[:, None, None] + along[:, None], column[:, None, None] + along])
+    mass = np.maximum(near.sum(axis=(1, 2)), np.float32(1e-30))
+    moved = np.stack([(near.sum(axis=axis) @ along) / mass for axis in (1, 2)], axis=1)
+    return np.asarray(xy + moved, np.float32)
+
+
 def sample_descriptors(
     descriptors: Tensor, xy: Tensor, sampling: Sampling = 'half_pixel'
 ) -> Tensor:

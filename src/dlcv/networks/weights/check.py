@@ -13,6 +13,7 @@ from dlcv.networks.deepvo import DeepVOConfig
 from dlcv.networks.dispnet import DispNetConfig
 from dlcv.networks.dsac import DsacConfig
 from dlcv.networks.flownet import FlowNetConfig
+from dlcv.networks.lift import PATCH, SEARCHED, LIFTConfig
 from dlcv.networks.netvlad import NetVLADConfig
 from dlcv.networks.psmnet import PSMNet, PSMNetConfig
 from dlcv.networks.superpoint import SuperPointConfig
@@ -67,6 +68,9 @@ def _inputs(network: nn.Module, seed: int) -> tuple[Tensor, ...]:
             shape = (1, 3, 3, *config.input_size)
         case DsacConfig():
             shape = (1, config.channels, *_SIZE)
+        case LIFTConfig():
+            side = PATCH if config.descriptor_only else SEARCHED
+            shape = (1, 1, side, side)
         case NetVLADConfig():
             shape = (1, config.in_channels, *_SIZE)
     draw = torch.Generator().manual_seed(seed)

@@ -19,6 +19,7 @@ from dlcv.networks.deepvo import DeepVOConfig
 from dlcv.networks.dsac import DsacConfig
 from dlcv.networks.fcn import FCNConfig
 from dlcv.networks.flownet import FlowNetConfig
+from dlcv.networks.lift import LIFTConfig
 from dlcv.networks.monodepth import MonodepthConfig
 from dlcv.networks.netvlad import NetVLADConfig
 from dlcv.networks.psmnet import PSMNetConfig
@@ -49,17 +50,17 @@ _HEADS = {'P': 'detector', 'D': 'descriptor'}
 
 def _superpoint_v1(tensors: Tensors, _: Notes) -> SuperPointConfig:
     width = _size(tensors, 'conv1a.weight', 0, 64) / 64
-    return SuperPointConfig(variant='vgg', width=width, sampling='demo')
+    return SuperPointConfig(variant='vgg', width=width, sampling='demo', subpixel=False)
 
 
 def _superpoint_v6(tensors: Tensors, _: Notes) -> SuperPointConfig:
     width = _size(tensors, 'backbone.0.0.conv.weight', 0, 64) / 64
-    return SuperPointConfig(variant='vgg_bn', width=width, sampling='half_pixel')
+    return SuperPointConfig(variant='vgg_bn', width=width, sampling='half_pixel', subpixel=False)
 
 
 def _superpoint_2019(tensors: Tensors, _: Notes) -> SuperPointConfig:
     width = _size(tensors, 'inc.conv.conv.0.weight', 0, 64) / 64
-    return SuperPointConfig(variant='unet_bn', width=width, sampling='demo')
+    return SuperPointConfig(variant='unet_bn', width=width, sampling='demo', subpixel=False)
 
 
 def _v6_key(key: str) -> str:
@@ -315,6 +316,46 @@ def _fcn8s(tensors: Tensors, notes: Notes) -> FCNConfig:
     return FCNConfig(width=width, at_once=at_once, meaning=meaning)
 
 
+# ----------------------------------------------------------------------------- LIFT
+
+_LIFT_LAYERS = (1, 5, 4, 7, 1, 5, 4, 7, 1, 5, 4)  # 1 convolution, 4 L2-pooling, 5 tanh, 7 less mean
+_LIFT_WINDOWS = {'l-3': 2.0, 'l-7': 3.0, 'l-11': 4.0}  # of the poolings
+_LIFT_KEYS = {
+    'mean': 'patch-mean',
+    'std': 'patch-std',
+    'conv1': 'l-1',
+    'kernel1': 'l-4-filter',
+    'conv2': 'l-5',
+    'kernel2': 'l-8-filter',
+    'conv3': 'l-9',
+}
+
+
+def _lift_descriptor(tensors: Tensors, _: Notes) -> LIFTConfig:
+    width = _size(tensors, 'l-9-weights', 0, 128) / 128
+    return LIFTConfig(width=width, descriptor_only=True)
+
+
+def _lift_key(key: str) -> str:
+    """``descriptor.conv2.weight`` is ``l-5-weights``, ``descriptor.kernel1`` is ``l-4-filter``."""
+    _, layer, *leaf = key.split('.')
+    kind = {'weight': '-weights', 'bias': '-bias'}[leaf[0]] if leaf else ''
+    return _LIFT_KEYS[layer] + kind
+
+
+def _without_layers(tensors: Tensors) -> dict[str, Tensor]:
+    """Drop what tells the order of layers where it is the known one; grey values become 0..1."""
+    found = dict(tensors)
+    layers = found.get('layers')
+    if layers is not None and tuple(layers.flatten().tolist()) == _LIFT_LAYERS:
+        del found['layers']
+    for layer, side in _LIFT_WINDOWS.items():
+        for key in (f'{layer}-kw', f'{layer}-kh'):
+            if key in found and found[key].tolist() == [side]:
+                del found[key]
+    return found | {key: found[key] / 255 for key in ('patch-mean', 'patch-std') if key in found}
+
+
 FAMILIES: tuple[Family, ...] = (
     Family(
         name='superpoint-v1',
@@ -413,5 +454,13 @@ FAMILIES: tuple[Family, ...] = (
         network='fcn',
         title='PyTorch port of FCN-8s',
         infer=_fcn8s,
+    ),
+    Family(
+        name='lift-descriptor',
+        network='lift',
+        title='descriptor of LIFT as published',
+        infer=_lift_descriptor,
+        file_keys=partial(_each, _lift_key),
+        tidy=_without_layers,
     ),
 )

@@ -11,11 +11,16 @@ HEAD = 4096
 """Bytes that are looked at."""
 
 _STATE_DICT = 'save the state_dict() of its network in PyTorch instead'
+_ARRAYS = (
+    'convert it to a NumPy archive with h5py: '
+    'np.savez(path, **{name: file[name][()] for name in file})'
+)
 _UNPACK = 'unpack it and give the file inside'
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b'version https://git-lfs.github.com/spec/',
      'a Git LFS pointer, not the file: run `git lfs pull` in its repository'),
-    (b'\x89HDF\r\n\x1a\n', f'an HDF5 file, as Keras and TensorFlow write it; {_STATE_DICT}'),
+    (b'\x89HDF\r\n\x1a\n',
+     f'an HDF5 file, as Keras and TensorFlow write it; {_STATE_DICT}; or if it is LIFT, {_ARRAYS}'),
     (b'\x1f\x8b', f'compressed by gzip; {_UNPACK}'),
     (b'BZh', f'compressed by bzip2; {_UNPACK}'),
     (b'\xfd7zXZ\x00', f'compressed by xz; {_UNPACK}'),

@@ -9,7 +9,7 @@ from torch import nn
 
 from dlcv.files import expanded
 from dlcv.interface.nodes import NODES
-from dlcv.networks import deep_fundamental, deepvo, dispnet, dsac, fcn, monodepth, netvlad
+from dlcv.networks import deep_fundamental, deepvo, dispnet, dsac, fcn, lift, monodepth, netvlad
 from dlcv.networks.dsac import DsacConfig
 from dlcv.networks.flownet import FlowNetConfig
 from dlcv.networks.registry import ModelConfig, build
@@ -32,9 +32,10 @@ SHIPPED_CONFIGS: dict[str, ModelConfig] = {
 PARTS: dict[str, ModelConfig] = {
     'ace_encoder': DsacConfig(variant='ace', width=0.5, input_height=180),
     'deep_fundamental': deep_fundamental.small(),
+    'lift': lift.small(),
 }
-"""Weights that are part of others and that no node is named after: the encoder of the maps that are
-made, and what weighs the matches of visual odometry."""
+"""Weights that no node is named after: the encoder of the maps that are made, what weighs the
+matches of visual odometry, and LIFT, which is measured beside others."""
 
 _FOLDER = Path(__file__).parent / 'shipped'
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.estimation.load import load_features, load_visual_odometry
+from dlcv.estimation.slam.accuracy import common_error
 from dlcv.estimation.slam.mapping import Mapper, MapSettings
 from dlcv.estimation.slam.place import PlaceMap
 from dlcv.estimation.slam.places import Describer
@@ -217,8 +218,12 @@ class Walk:
         self.lost: Counter[str] = Counter()
         self.pictures = 0
 
-    def take(self, snapshot: Snapshot) -> None:
+    def take(self, snapshot: Snapshot, keypoints: Keypoints | None = None) -> None:
         """Take the next picture, with what was measured beside it.
+
+        Args:
+            snapshot: The picture; with a right one, depth or a pose where there are any.
+            keypoints: Of the picture, where they are known already.
 
         Raises:
             TrainError: It has no camera.
@@ -227,7 +232,7 @@ class Walk:
         frame = snapshot.frame
         if frame.camera is None:
             raise TrainError('a map needs pictures of a calibrated camera')
-        keypoints = self.features.push(frame)
+        keypoints = self.features.push(frame) if keypoints is None else keypoints
         aids = self._aids(snapshot, keypoints)
         found = self.follower.follow(snapshot, aids)
         if isinstance(found, str):
@@ -259,6 +264,7 @@ class Walk:
                 f'({why})'
             )
         place = mapper.finish()
+        place.common = common_error(place)
         if not mapper.joined:
             raise TrainError(f'{name}: none of it was recognised in the map that it is added to')
         source = f'{name} ({self.pictures} pictures)'

@@ -18,6 +18,7 @@ RECIPES = {
     'AceEncoderRecipe': 'ace_encoder',
     'DeepFundamentalRecipe': 'deep_fundamental',
     'NetVLADRecipe': 'netvlad',
+    'LIFTRecipe': 'lift',
     'DispNetRecipe': 'dispnet',
     'UnsupervisedDispNetRecipe': 'dispnet_unsupervised',
     'SegmentationRecipe': 'segmentation',
