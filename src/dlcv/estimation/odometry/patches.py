@@ -28,7 +28,6 @@ Singles = npt.NDArray[np.float32]
 _REACH = 5  # pixels from the middle of a patch to its edge
 _STEPS, _STEP, _SETTLED = 6, 1.0, 0.03  # at most; pixels of one at most, and of the last
 _ALIKE = 0.8  # correlation of a patch with what it fits
-_TOLD = 0.3  # relative deviation of a depth from which on it bends nothing: a guess bends wrongly
 _GROWN = 0.15, 12.0  # times its area that a patch is bent to; beyond, it is none
 
 _AROUND = np.arange(-_REACH - 1, _REACH + 2, dtype=np.float32)  # with a pixel for the derivatives
@@ -55,9 +54,7 @@ def bends(
     camera_from_anchor = frames[window.anchors_of(rows), :3]
     turn, shift = camera_from_anchor[..., :3], camera_from_anchor[..., 3]
     ray = np.column_stack((marks.rays[rows], np.ones(len(rows))))
-    inverse = marks.inverse_depth[rows]
-    told = marks.variance[rows] < np.square(_TOLD * inverse)
-    seen = np.einsum('nij,nj->ni', turn, ray) + np.where(told, inverse, 0.0)[:, None] * shift
+    seen = np.einsum('nij,nj->ni', turn, ray) + marks.inverse_depth[rows, None] * shift
     depth = np.maximum(seen[:, 2], NEAREST)[:, None, None]  # in depths in the anchor
     bend = (turn[:, :2, :2] - seen[:, :2, None] / depth * turn[:, 2:, :2]) / depth
     bend *= np.outer((camera.fx, camera.fy), (1 / camera.fx, 1 / camera.fy))
