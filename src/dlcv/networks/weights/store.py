@@ -63,7 +63,7 @@ class Weights:
     Attributes:
         path: The file.
         network: ``superpoint``, ``flownet``, ``monodepth``, ``deepvo``, ``dsac``,
-            ``sfmlearner``, ``deep_fundamental`` or ``netvlad``.
+            ``sfmlearner``, ``deep_fundamental``, ``netvlad`` or ``lift``.
         family: Public family it was recognised as, or ``dlcv`` for our own format.
         config: Configuration of the network.
         parameters: Number of learned values.
@@ -138,7 +138,7 @@ def load_network(
     Args:
         name: Which network is wanted: ``superpoint``, ``flownet`` (or ``flownet_s``,
             ``flownet_c`` for one variant only), ``monodepth``, ``deepvo``, ``dsac``,
-            ``sfmlearner``, ``deep_fundamental``, ``netvlad``.
+            ``sfmlearner``, ``deep_fundamental``, ``netvlad``, ``lift``.
         path: Our own file, a checkpoint of a public family, or the name of shipped weights; empty
             takes the shipped ones.
         sha256: Digest the file must have; empty for any.
