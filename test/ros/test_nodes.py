@@ -222,11 +222,15 @@ def test_segmentation_masks_what_moves(ros: Any, with_fake: Any) -> None:
     node = ros.run(with_fake(SegmentationNode, answer), movers_margin=0)
     heard = _outputs(ros, node)
     stamps = _show_until_heard(ros, node, heard)
-    ros.until(lambda: len(heard['~/labels']) == 2)
+    pictures = '~/labels', '~/movers', '~/traversable', '~/color'
+
+    def come(name: str) -> bool:
+        return messages.stamp_ns(heard[name][-1].header.stamp) == stamps[-1]
+
+    ros.until(lambda: all(come(name) for name in pictures))
     assert [message.data for message in heard['~/classes']] == [table_text()]  # once
-    for name in ('~/labels', '~/movers', '~/traversable', '~/color'):
+    for name in pictures:
         message = heard[name][-1]
-        assert messages.stamp_ns(message.header.stamp) == stamps[-1]
         assert message.encoding == ('rgb8' if name == '~/color' else 'mono8')
     assert (_pixels(heard['~/labels'][-1], 'u1') == labels).all()
     assert (_pixels(heard['~/movers'][-1], 'u1') == np.where(labels == 0, 255, 0)).all()

@@ -46,7 +46,11 @@ def network(config):
 def test_superpoint(frames):
     net = network(SuperPointConfig(width=0.1, sampling='demo_unaligned'))
     settings = FeatureSettings(
-        detection_threshold=0.015, pipeline='demo', max_keypoints=10_000, resize_long_side=0
+        detection_threshold=0.015,
+        pipeline='demo',
+        max_keypoints=10_000,
+        resize_long_side=0,
+        subpixel='off',
     )
     ours = FeatureEstimator(net, settings, 'cpu').push(frames[0])
     points, descriptors = PlainSuperPoint(net, threshold=0.015)(frames[0].image)
