@@ -55,6 +55,9 @@ def test_the_path_stands_beside_them(style):
     assert drawn.shape == (60, 160, 3)
     assert drawn[:, 80:].max() == 255
     assert overview(replace(one, samples=())).shape == (360, 640, 3)
+    below = overview(evaluation(moment(tracks=INPUT, flow=RED), paths=[(there,)]))
+    assert below.shape == (120, 160, 3)
+    assert (below[60, :] == 255).all()  # in a row of its own it takes all of that
 
 
 def test_of_nothing_there_is_no_picture():

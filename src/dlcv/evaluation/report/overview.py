@@ -26,7 +26,9 @@ def overview(evaluation: Evaluation) -> ByteImage | None:
     panels = [] if moment is None else _panels(moment)
     paths = [plot for section in evaluation.sections for plot in section.plots if plot.equal]
     if paths:
+        alone = side_by_side(*panels[:2]) if panels and len(panels) % 2 == 0 else None
         height, width = panels[0].shape[:2] if panels else (360, 640)
+        width = width if alone is None else alone.shape[1]  # in a row of its own, all of it
         panels.append(_drawn(paths[0], width, height))
     if not panels:
         return None
