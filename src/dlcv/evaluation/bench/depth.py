@@ -14,7 +14,7 @@ import numpy as np
 
 from dlcv.data.datasets import DatasetError
 from dlcv.data.datasets.files import read_picture
-from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets
+from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets, told
 from dlcv.evaluation.bench.recordings import WorldViews, open_data
 from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
 from dlcv.evaluation.bench.sets import ItemSet, add_set
@@ -167,11 +167,9 @@ def _table(views: ViewSet, networks: list[_Method], caps: DepthCaps, progress: P
     tallies = {method.name: _Tally(caps=caps) for method in methods}
     if not isfinite(mean):
         raise BenchError(_none_counts(views, caps))
-    progress(views.name, 0, views.count)
-    for done, view in enumerate(views.read(), start=1):
+    for view in told(views.name, views.count, views.read(), progress):
         for method in methods:
             tallies[method.name].add(method, view)
-        progress(views.name, done, views.count)
     rows = [row for name, tally in tallies.items() for row in tally.rows(name)]
     return Table(
         name=views.name,

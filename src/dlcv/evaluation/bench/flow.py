@@ -12,7 +12,7 @@ import numpy as np
 from dlcv.evaluation.bench import flow_sets
 from dlcv.evaluation.bench.flow_methods import Method, classical, networks
 from dlcv.evaluation.bench.flow_sets import PairSet
-from dlcv.evaluation.bench.options import BenchOptions, Progress, check_sets
+from dlcv.evaluation.bench.options import BenchOptions, Progress, check_sets, told
 from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
 from dlcv.metrics.baselines.flow import FARNEBACK
 from dlcv.metrics.flow import (
@@ -96,11 +96,9 @@ def run(options: Options, progress: Progress) -> Report:
 
 def _table(pairs: PairSet, methods: list[Method], progress: Progress) -> Table:
     tallies = {method.name: _Tally() for method in methods}
-    progress(pairs.name, 0, pairs.count)
-    for done, pair in enumerate(pairs.read(), start=1):
+    for pair in told(pairs.name, pairs.count, pairs.read(), progress):
         for method in methods:
             tallies[method.name].add(method, pair)
-        progress(pairs.name, done, pairs.count)
     known = next(iter(tallies.values())).errors  # of the first method, whose flow knows no NaN
     return Table(
         name=pairs.name,

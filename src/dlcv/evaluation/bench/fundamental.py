@@ -19,7 +19,14 @@ import numpy.typing as npt
 from dlcv.data.world.samples import SampleConfig, WorldSamples
 from dlcv.estimation.deep_fundamental import MatchWeigher, MatchWeigherSettings
 from dlcv.estimation.load import load_features, load_match_weigher
-from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets, silent
+from dlcv.evaluation.bench.options import (
+    BenchError,
+    BenchOptions,
+    Progress,
+    check_sets,
+    silent,
+    told,
+)
 from dlcv.evaluation.bench.recordings import open_data
 from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
 from dlcv.evaluation.bench.sets import ItemSet, add_set
@@ -229,13 +236,11 @@ def _tables(
     tables = [(kind, test) for kind in reversed(KINDS) for test in _TESTS]
     runs = {table: {method.name: _Run() for method in methods} for table in tables}
     diagonal = 0.0
-    progress(pairs.name, 0, pairs.count)
-    for done, pair in enumerate(pairs.read(), start=1):
+    for pair in told(pairs.name, pairs.count, pairs.read(), progress):
         for kind, test in tables:
             sample = pair.samples[kind]
             diagonal = float(np.hypot(*np.asarray(sample['size'], np.float64)))
             _measure(sample, passing(sample, test, options.ratio), methods, runs[kind, test])
-        progress(pairs.name, done, pairs.count)
     for kind, test in tables:
         made = runs[kind, test]
         counted = len(next(iter(made.values())).scores)

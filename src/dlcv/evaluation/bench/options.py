@@ -10,11 +10,12 @@ A bench is a module of this room with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar('T')
 Progress = Callable[[str, int, int], None]
 """Takes what is being measured, how many parts are done, and how many there are."""
 
@@ -61,6 +62,21 @@ def check_sets(asked: Collection[str], known: Collection[str]) -> None:
     """
     if unknown := [name for name in asked if name not in known]:
         raise BenchError(f'no set {", ".join(map(repr, unknown))}; there are {", ".join(known)}')
+
+
+def told(part: str, count: int, items: Iterable[T], progress: Progress) -> Iterator[T]:
+    """Give the items one after the other, and tell how many have been through.
+
+    Args:
+        part: What is being measured.
+        count: How many items there are.
+        items: They.
+        progress: Is told.
+    """
+    progress(part, 0, count)
+    for done, item in enumerate(items, start=1):
+        yield item
+        progress(part, done, count)
 
 
 def silent(part: str, done: int, total: int) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from dlcv.data.datasets.files import read_picture
 from dlcv.evaluation.bench import places_sets
-from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets
+from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets, told
 from dlcv.evaluation.bench.places_sets import SHARE, WORLDS, PlacesSet
 from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
 from dlcv.evaluation.bench.weight_files import weight_files
@@ -115,14 +115,12 @@ def _table(
 ) -> Table:
     asks: list[bool] = []
     where: list[Any] = []
-    progress(places.name, 0, places.count)
-    for done, seen in enumerate(places.read(), start=1):
+    for seen in told(places.name, places.count, places.read(), progress):
         if not (seen.asks and limit is not None and sum(asks) >= limit):
             asks.append(seen.asks)
             where.append(seen.where)
             for method in methods:
                 method.add(seen.image)
-        progress(places.name, done, places.count)
     query = np.array(asks, np.bool_)
     if query.all() or not query.any():
         raise BenchError(f'{places.name}: needs pictures of the map and queries, with their places')

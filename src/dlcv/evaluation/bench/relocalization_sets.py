@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dlcv.data.datasets import DatasetError, FolderRecording
 from dlcv.data.world import SENSORS, WorldRecording, ideal_camera
-from dlcv.evaluation.bench.options import Progress
+from dlcv.evaluation.bench.options import Progress, told
 from dlcv.evaluation.bench.recordings import open_split
 from dlcv.evaluation.bench.sets import add_set
 from dlcv.types import Camera, Snapshot
@@ -63,10 +63,7 @@ class Walk:
 
     def told(self, part: str, progress: Progress) -> Iterator[Snapshot]:
         """Return them, and tell how many have been through."""
-        progress(part, 0, self.count)
-        for done, view in enumerate(self.read(1), start=1):
-            yield view
-            progress(part, done, self.count)
+        return told(part, self.count, self.read(1), progress)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from dlcv.classes import CLASSES
 from dlcv.evaluation.bench import segmentation_sets, segmentation_traffic
-from dlcv.evaluation.bench.options import BenchOptions, Progress, check_sets
+from dlcv.evaluation.bench.options import BenchOptions, Progress, check_sets, told
 from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
 from dlcv.evaluation.bench.segmentation_sets import PictureSet
 from dlcv.evaluation.bench.weight_files import weight_files
@@ -98,7 +98,8 @@ def run(options: Options, progress: Progress) -> Report:
     names = [name for name in options.sets or known if name in known]
     tables: list[Table] = []
     if names:
-        methods = [*classical(_read(lesson, 'lesson', progress)), *learned]
+        lessons = told('lesson', lesson.count, lesson.read(), progress)
+        methods = [*classical(list(lessons)), *learned]
         for name in names:
             tables += _tables(known[name].cut(options.limit), methods, progress)
     if not options.sets or segmentation_traffic.NAME in options.sets:
@@ -154,22 +155,11 @@ def _estimated(estimator: SegmentationEstimator) -> Labeller:
     return label
 
 
-def _read(pictures: PictureSet, part: str, progress: Progress) -> list[LabelledPicture]:
-    found = []
-    progress(part, 0, pictures.count)
-    for done, picture in enumerate(pictures.read(), start=1):
-        found.append(picture)
-        progress(part, done, pictures.count)
-    return found
-
-
 def _tables(pictures: PictureSet, methods: list[Method], progress: Progress) -> list[Table]:
     tallies = {method.name: _Tally() for method in methods}
-    progress(pictures.name, 0, pictures.count)
-    for done, picture in enumerate(pictures.read(), start=1):
+    for picture in told(pictures.name, pictures.count, pictures.read(), progress):
         for method in methods:
             tallies[method.name].add(method, picture)
-        progress(pictures.name, done, pictures.count)
     title = f'{pictures.title}; {pictures.count} pictures'
     return [
         Table(

@@ -12,7 +12,7 @@ import numpy as np
 from dlcv.estimation.load import load_features
 from dlcv.estimation.superpoint import FeatureEstimator, FeatureSettings
 from dlcv.evaluation.bench.odometry_methods import Classic
-from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets
+from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets, told
 from dlcv.evaluation.bench.report import Report, Row, Table, environment
 from dlcv.evaluation.bench.slam_drive import Drive, driven
 from dlcv.evaluation.bench.slam_runs import AIDS, WRONG, Aid, Mapped, Mapping
@@ -180,13 +180,11 @@ def _walked(
     recording = loops.walk(seed, stereo='stereo' in aids)
     running = {aid: Mapping(aid, loops.depth, recording.baseline) for aid in aids}
     chain = Classic(FivePoint('ORB'))
-    progress(part, 0, loops.frames)
-    for done, view in enumerate(recording, start=1):
+    for view in told(part, loops.frames, recording, progress):
         keypoints = features.push(view.frame)
         for one in running.values():
             one.take(view, keypoints)
         chain.push(view)
-        progress(part, done, loops.frames)
     found = {}
     for aid, one in running.items():
         try:
@@ -254,8 +252,7 @@ def _found(
     spreads: dict[Aid, list[FloatArray | None]] = {aid: [] for aid in walks}
     seconds: dict[Aid, list[float]] = {aid: [] for aid in walks}
     part = f'{loops.name}, another walk'
-    progress(part, 0, loops.asked)
-    for done, view in enumerate(loops.other(loops.seeds[0]), start=1):
+    for view in told(part, loops.asked, loops.other(loops.seeds[0]), progress):
         assert view.world_from_camera is not None
         truth.append(view.world_from_camera)
         keypoints = features.push(view.frame)
@@ -264,7 +261,6 @@ def _found(
             poses[aid].append(pose)
             spreads[aid].append(covariance)
             seconds[aid].append(took)
-        progress(part, done, loops.asked)
     return Table(
         name=f'{loops.name}/found',
         title=f'{loops.title}: {loops.asked} pictures of another walk in the map made of it',

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlcv.evaluation.bench import stereo_sets
-from dlcv.evaluation.bench.options import BenchOptions, Progress, check_sets
+from dlcv.evaluation.bench.options import BenchOptions, Progress, check_sets, told
 from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
 from dlcv.evaluation.bench.stereo_sets import PairSet
 from dlcv.evaluation.bench.weight_files import weight_files
@@ -156,11 +156,9 @@ def _table(pairs: PairSet, learned: list[Method], progress: Progress) -> Table:
     reach = max(float(np.nanmax(pair.disparity)) for pair in pairs.read())
     methods = [*classical(min(reach, _widest(pairs))), *learned]
     tallies = {method.name: _Tally() for method in methods}
-    progress(pairs.name, 0, pairs.count)
-    for done, pair in enumerate(pairs.read(), start=1):
+    for pair in told(pairs.name, pairs.count, pairs.read(), progress):
         for method in methods:
             tallies[method.name].add(method, pair)
-        progress(pairs.name, done, pairs.count)
     return Table(
         name=pairs.name,
         title=f'{pairs.title}; {pairs.count} pairs, disparities up to {reach:.0f} px',
