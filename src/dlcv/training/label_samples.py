@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from dlcv.data.augment.photometric import PhotometricConfig, photometric
 from dlcv.data.world import WorldSamples
 from dlcv.training.flow_samples import channels_first
+from dlcv.training.pieces import random_piece
 from dlcv.training.recipe import Sample, Samples, TrainError
-from dlcv.types import ByteImage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,24 +71,6 @@ class LabelSamples:
         rng = np.random.default_rng([self._seed, index, 1])
         if rng.random() < changes.mirror:
             image, labels = image[:, ::-1], labels[:, ::-1]
-        image, labels = _cropped(image, labels, rng, changes)
-        image = photometric(image, rng, changes.light)
-        return {'image': channels_first(image), 'labels': labels}
-
-
-def _cropped(
-    image: ByteImage, labels: ByteImage, rng: np.random.Generator, changes: LabelChanges
-) -> tuple[ByteImage, ByteImage]:
-    """Return a random piece of a picture, of random size, and its labels."""
-    columns, rows = changes.crop
-    height, width = labels.shape
-    least = max(columns / width, rows / height)
-    zoom = max(float(np.exp(rng.uniform(*np.log(changes.zoom)))), least)
-    wide, high = min(width, round(columns / zoom)), min(height, round(rows / zoom))
-    x, y = int(rng.integers(width - wide + 1)), int(rng.integers(height - high + 1))
-    piece = slice(y, y + high), slice(x, x + wide)
-    way = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
-    image = np.asarray(cv2.resize(image[piece], (columns, rows), interpolation=way), np.uint8)
-    # There is no class between two classes.
-    nearest = cv2.resize(labels[piece], (columns, rows), interpolation=cv2.INTER_NEAREST_EXACT)
-    return image, np.asarray(nearest, np.uint8)
+        piece = random_piece(rng, labels.shape, changes.crop, changes.zoom)
+        image = photometric(piece.image(image), rng, changes.light)
+        return {'image': channels_first(image), 'labels': piece.values(labels)}

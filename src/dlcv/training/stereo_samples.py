@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from dlcv.data.augment.photometric import PhotometricConfig, photometric
 from dlcv.data.augment.speechless import speechless
 from dlcv.data.synthetic.planes import PlaneScenes
 from dlcv.training.depth_pairs import PairChanges
 from dlcv.training.flow_samples import channels_first
+from dlcv.training.pieces import random_piece
 from dlcv.training.recipe import Sample, Samples, TrainError
-from dlcv.types import ByteImage
-
-Disparities = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +94,9 @@ class StereoSamples:
         if rng.random() < changes.mirror:
             left, right = right[:, ::-1], left[:, ::-1]
             both = both[::-1, :, ::-1]
-        left, right, disparity = cropped(left, right, both[0], rng, changes)
+        piece = random_piece(rng, both.shape[1:], changes.crop, changes.zoom)
+        left, right = piece.image(left), piece.image(right)
+        disparity = piece.values(both[0]) * np.float32(piece.growth)
         speaks = not rng.random() < changes.speechless
         if speaks:
             alike = photometric(np.hstack([left, right]), rng, changes.light)
@@ -112,36 +110,3 @@ class StereoSamples:
             'disparity': np.ascontiguousarray(disparity),
             'speaks': np.asarray(speaks),
         }
-
-
-def cropped(
-    left: ByteImage,
-    right: ByteImage,
-    disparity: Disparities,
-    rng: np.random.Generator,
-    changes: StereoChanges,
-) -> tuple[ByteImage, ByteImage, Disparities]:
-    """Return a random piece of a pair, of random size; the same of both pictures.
-
-    Args:
-        left: ``(H, W, 3)``.
-        right: The same of the right view.
-        disparity: ``(H, W)`` pixels of the left view.
-        rng: Decides everything.
-        changes: How large the piece is.
-    """
-    columns, rows = changes.crop
-    height, width = disparity.shape
-    least = max(columns / width, rows / height)
-    zoom = max(float(np.exp(rng.uniform(*np.log(changes.zoom)))), least)
-    wide, high = min(width, round(columns / zoom)), min(height, round(rows / zoom))
-    x, y = int(rng.integers(width - wide + 1)), int(rng.integers(height - high + 1))
-    piece = slice(y, y + high), slice(x, x + wide)
-    way = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
-    left, right = (
-        np.asarray(cv2.resize(image[piece], (columns, rows), interpolation=way), np.uint8)
-        for image in (left, right)
-    )
-    # Values between those of two surfaces would be disparities of neither.
-    values = cv2.resize(disparity[piece], (columns, rows), interpolation=cv2.INTER_NEAREST_EXACT)
-    return left, right, np.asarray(values * np.float32(columns / wide), np.float32)
