@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -34,7 +33,7 @@ from dlcv.estimation.memory import keep_freed_memory
 from dlcv.estimation.superpoint import FeatureSettings
 from dlcv.estimation.visual_odometry import VisualOdometrySettings
 from dlcv.geometry.camera import pixel_rays
-from dlcv.host import processor
+from dlcv.host import processor, resident
 from dlcv.networks.layers.keypoints import match_mutual
 from dlcv.types import Aids, Camera, DepthMap, FloatArray, Frame, Keypoints, Lost
 
@@ -194,12 +193,6 @@ def seconds(work: Callable[[], Any]) -> tuple[tuple[float, float], Any]:
     return (time.perf_counter() - begin, time.thread_time() - own), made
 
 
-def resident() -> float:
-    """Return the memory of this process in MB, at present."""
-    pages = int(Path('/proc/self/statm').read_text(encoding='ascii').split()[1])
-    return pages * os.sysconf('SC_PAGE_SIZE') / 2**20
-
-
 def measure(args: argparse.Namespace) -> Times:
     """Go round and round."""
     room = Room.drawn(np.random.default_rng(0))
@@ -222,7 +215,7 @@ def measure(args: argparse.Namespace) -> Times:
         if i < LAP:  # warm up
             continue
         times.added.append(took)
-        times.memory.append(resident())
+        times.memory.append(resident() / 2**20)
         times.lost += isinstance(answer, Lost)
         if i % every == 0:
             times.superpoint.append(seconds(lambda f=frame: features.push(f))[0])

@@ -34,6 +34,19 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def resident(process: int | str = 'self') -> int:
+    """Return how many bytes a process holds in memory now.
+
+    Args:
+        process: Its number; by default this one's.
+
+    Raises:
+        OSError: There is no such process, or this is not Linux.
+    """
+    pages = int(Path(f'/proc/{process}/statm').read_text(encoding='ascii').split()[1])
+    return pages * os.sysconf('SC_PAGE_SIZE')
+
+
 def threads() -> str:
     """Return with how many threads PyTorch computes here, and how they wait for each other."""
     import torch

@@ -26,6 +26,7 @@ from dlcv.metrics.trajectory import ATE, PosePairs, absolute_errors, motion_erro
 from dlcv.training.maps.survey import SurveyConfig
 from dlcv.training.recipe import TrainError
 from dlcv.types import FloatArray
+from dlcv.view.trajectory import path_length
 
 SUMMARY = 'maps from pictures alone: the way after its loops, beside odometry without any'
 
@@ -195,8 +196,7 @@ def _walked(
     truth = recording.world_from_camera
     stamps = np.arange(len(truth), dtype=np.int64)
     pairs = PosePairs(stamps_ns=stamps, estimate=np.stack(chain.poses), truth=truth)
-    way = float(np.linalg.norm(np.diff(truth[:, :3, 3], axis=0), axis=1).sum())
-    return found, (absolute_errors(pairs, 'se3').rmse, way)
+    return found, (absolute_errors(pairs, 'se3').rmse, path_length(truth))
 
 
 def _way_rows(aid: Aid, walks: list[_Walked]) -> list[Row]:

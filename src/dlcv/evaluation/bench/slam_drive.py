@@ -6,11 +6,9 @@ is as on a robot: keyframes, loops and their solver, the limit of keyframes, `ma
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from time import process_time
 
 import numpy as np
@@ -25,7 +23,9 @@ from dlcv.estimation.slam.online_settings import OnlineSettings
 from dlcv.estimation.slam.place import PlaceMap
 from dlcv.estimation.slam.places import HashedVlad
 from dlcv.evaluation.bench.options import Progress
+from dlcv.host import resident
 from dlcv.types import Camera, Frame, Keypoints
+from dlcv.view.trajectory import path_length
 
 Matrix = npt.NDArray[np.float64]
 
@@ -113,8 +113,8 @@ class Town:
                     along = rng.uniform(begin + half, begin + drive.block - half, count)
                     across = line + side + rng.normal(0, 0.2, count)
                     height = rng.uniform(-1.5, 6.0, count)
-                    parts += [np.stack(ends, 1) for ends in ((along, across, height),)]
-                    parts += [np.stack((across, rng.permutation(along), height), 1)]
+                    parts.append(np.stack((along, across, height), 1))
+                    parts.append(np.stack((across, rng.permutation(along), height), 1))
         self.points: Matrix = np.concatenate(parts)
         looks = rng.normal(size=(len(self.points), 64)).astype(np.float32)
         self.looks = looks / np.linalg.norm(looks, axis=1, keepdims=True)
@@ -153,10 +153,9 @@ class Town:
     def _in_street(self, at: Matrix, points: Matrix) -> npt.NDArray[np.bool_]:
         """Return which points stand along a street that a place is in."""
         drive = self._drive
-        off = at - np.rint(at / drive.block) * drive.block
-        in_street = np.abs(off) < drive.width / 2  # whose line runs along the other axis
-        beside = np.abs(points - at - (np.rint(at / drive.block) * drive.block - at))
-        return np.asarray(((beside < drive.width) & in_street).any(axis=1))
+        lines = np.rint(at / drive.block) * drive.block  # of the nearest streets
+        in_street = np.abs(at - lines) < drive.width / 2  # whose line runs along the other axis
+        return np.asarray(((np.abs(points - lines) < drive.width) & in_street).any(axis=1))
 
     def way(self) -> Matrix:
         """Return the poses of the drive, ``(T, 4, 4)`` world_from_camera."""
@@ -198,7 +197,7 @@ def driven(drive: Drive, progress: Progress) -> Driven:
     town = Town(drive)
     truth = town.way()
     online = Online(OnlineSettings(max_keyframes=drive.keyframes, lockstep=True), PlaceMap())
-    begun = _memory()
+    begun = resident()
     memory: list[float] = []
     steps: list[tuple[float, float]] = []  # share of the time, and seconds
     errors: list[tuple[Matrix, Matrix]] = []
@@ -221,7 +220,7 @@ def driven(drive: Drive, progress: Progress) -> Driven:
             assert known is not None
             errors.append((truth[0] @ known @ odom, truth[0] @ odom))
         if k in (2 * total // 5, total - 1):
-            memory.append(_memory() - begun)
+            memory.append((resident() - begun) / 1e6)
         progress('a long drive', k + 1, total)
     online.close()
     at, seconds = np.array(steps).T
@@ -236,7 +235,7 @@ def driven(drive: Drive, progress: Progress) -> Driven:
         made=made,
         kept=len(online.place),
         loops=len(online.place.loops),
-        way=float(np.linalg.norm(np.diff(truth[:, :3, 3], axis=0), axis=1).sum()),
+        way=path_length(truth),
         off=off,
         odometry=odometry,
         step_ms=(
@@ -259,9 +258,3 @@ def _odometry(truth: Matrix, drive: Drive) -> Iterator[Matrix]:
         step[:3, :3] @= Rotation.from_rotvec(rng.normal(0, drive.drift[1], 3)).as_matrix()
         pose = pose @ step
         yield pose
-
-
-def _memory() -> float:
-    """Return the megabytes that the process holds now."""
-    pages = int(Path('/proc/self/statm').read_text(encoding='ascii').split()[1])
-    return pages * resource.getpagesize() / 1e6

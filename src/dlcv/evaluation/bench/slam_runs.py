@@ -19,6 +19,7 @@ from dlcv.evaluation.bench.odometry_ways import DepthCamera
 from dlcv.metrics.trajectory import PosePairs, Similarity, absolute_errors, align, motion_error
 from dlcv.training.maps.survey import Survey, SurveyConfig, begun
 from dlcv.types import FloatArray, Keypoints, Snapshot
+from dlcv.view.trajectory import path_length
 
 Matrix = npt.NDArray[np.float64]
 Aid = Literal['depth', 'stereo']
@@ -82,13 +83,15 @@ class Mapped:
     def __init__(self, survey: Survey, truth: dict[int, FloatArray], describer: HashedVlad) -> None:
         self.survey, self.truth = survey, truth
         self._describer = describer
-        self._localizer = Localizer(survey.place)
+
+    @cached_property
+    def _localizer(self) -> Localizer:
+        return Localizer(self.survey.place)
 
     @property
     def way(self) -> float:
         """Length of the true way, metres."""
-        at = np.stack(list(self.truth.values()))[:, :3, 3]
-        return float(np.linalg.norm(np.diff(at, axis=0), axis=1).sum())
+        return path_length(np.stack(list(self.truth.values())))
 
     @property
     def off(self) -> tuple[float, float]:

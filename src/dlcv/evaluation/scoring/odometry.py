@@ -32,6 +32,7 @@ from dlcv.metrics.trajectory import (
     scale_drift,
 )
 from dlcv.types import FloatArray, Trajectory
+from dlcv.view.trajectory import path_length
 
 BAR_SHALOM = 'Bar-Shalom et al. 2001, 5.4'
 SHOWN: tuple[tuple[Alignment, str], ...] = (
@@ -276,7 +277,7 @@ def _inside(values: FloatArray, bound: float) -> FloatArray:
 
 
 def _notes(pairs: PosePairs, found: Covered) -> tuple[str, ...]:
-    way = float(np.linalg.norm(np.diff(pairs.truth[:, :3, 3], axis=0), axis=1).sum())
+    way = path_length(pairs.truth)
     poses = len(found.path.stamps_ns)
     anew = (
         f'Time jumped back: the odometry began {found.beginnings} times. This is the longest of '
