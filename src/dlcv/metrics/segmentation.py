@@ -69,6 +69,11 @@ class SegmentationScores:
     iou: FloatArray
 
 
+def no_counts(classes: int = len(CLASSES)) -> Counts:
+    """Return what the `confusion` of pictures is added to, ``(C, C + 1)``."""
+    return np.zeros((classes, classes + 1), np.int64)
+
+
 def confusion(labels: ByteImage, truth: ByteImage, classes: int = len(CLASSES)) -> Counts:
     """Return how many pixels of each true class got each answer, ``(C, C + 1)``, rows the truth.
 

@@ -49,9 +49,8 @@ class LabelledPictures:
 
     def __getitem__(self, index: int) -> Sample:
         """Render the picture of that number."""
-        (view,) = self._worlds.recording(index)
-        assert view.labels is not None
-        return {'image': view.frame.image, 'labels': view.labels}
+        picture = self._worlds.labelled(index)
+        return {'image': picture.image, 'labels': picture.labels}
 
 
 class LabelSamples:

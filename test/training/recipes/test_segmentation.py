@@ -17,6 +17,7 @@ from dlcv.training.label_samples import LabelChanges, LabelSamples
 from dlcv.training.recipe import TrainError
 from dlcv.training.recipes import segmentation
 from dlcv.training.recipes.segmentation import SegmentationRecipe
+from dlcv.types import LabelledPicture
 
 RECIPE = SegmentationRecipe(
     fcn=FCNConfig(encoder='light', width=1 / 8, fused=8),
@@ -76,10 +77,8 @@ def test_the_loss_falls_with_what_is_right():
 
 
 def test_figures_are_those_of_held_out_worlds(monkeypatch):
-    sample = Blocks()[1]
-    monkeypatch.setattr(
-        segmentation, '_held_out', lambda _w, n: [(sample['image'], sample['labels'])] * n
-    )
+    picture = LabelledPicture(**Blocks()[1])
+    monkeypatch.setattr(segmentation, '_held_out', lambda _w, n: [picture] * n)
     found = RECIPE.validate(Knowing())
     assert found['mean_iou'] == found['accuracy'] == 100
     assert list(found)[2:] == [one.name for one in CLASSES]

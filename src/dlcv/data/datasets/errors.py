@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+F = TypeVar('F')
 
 
 class DatasetError(ValueError):
@@ -38,3 +42,25 @@ def wrong_folder(path: Path, kind: str, wanted: Sequence[str]) -> LayoutError:
     return LayoutError(
         f'{path} is no {kind} folder: looked for {" or ".join(wanted)}; it has {there or "nothing"}'
     )
+
+
+def recognised(
+    source: Path | str, kind: str, readers: Iterable[Callable[[Path], F]], wanted: Sequence[str]
+) -> F:
+    """Return what the first reader makes of a folder whose layout it knows.
+
+    Args:
+        source: The folder.
+        kind: What is looked for, for the error.
+        readers: Raise `LayoutError` for another layout than theirs.
+        wanted: The layouts in words, for the error.
+
+    Raises:
+        LayoutError: The layout is none of them.
+        DatasetError: It is, but a file in it is wrong or missing.
+    """
+    path = Path(source)
+    for read in readers:
+        with suppress(LayoutError):
+            return read(path)
+    raise wrong_folder(path, kind, wanted)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from dlcv.data.datasets.errors import DatasetError, LayoutError, wrong_folder
+from dlcv.data.datasets.errors import DatasetError, recognised, wrong_folder
 from dlcv.data.datasets.files import read_picture
 from dlcv.data.datasets.label_sets import ADE20K, CAMVID, CITYSCAPES, by_colour, by_number
 from dlcv.data.datasets.pictures import natural
@@ -61,11 +60,7 @@ def recognise_labelled_folder(source: Path | str) -> LabelledFolder:
     Raises:
         DatasetError: It is none of the sets, or a file is missing.
     """
-    path = Path(source)
-    for read in LABEL_READERS.values():
-        with suppress(LayoutError):
-            return read(path)
-    raise wrong_folder(path, 'labelled', list(_LAYOUTS))
+    return recognised(source, 'labelled', LABEL_READERS.values(), _LAYOUTS)
 
 
 def read_cityscapes(source: Path) -> LabelledFolder:
@@ -79,9 +74,8 @@ def read_cityscapes(source: Path) -> LabelledFolder:
         DatasetError: The layout is another.
     """
     part = 'val' if (source / 'gtFine' / 'val').is_dir() else '*'
-    truths = sorted(source.glob(f'gtFine/{part}/*/*_labelIds.png'), key=natural)
-    if not truths:
-        raise wrong_folder(source, 'Cityscapes', ['gtFine/*/*/*_labelIds.png'])
+    pattern = f'gtFine/{part}/*/*_labelIds.png'
+    truths = _truths(source, pattern, 'Cityscapes', 'gtFine/*/*/*_labelIds.png')
     items = []
     for truth in truths:
         home = source / 'leftImg8bit' / truth.parent.relative_to(source / 'gtFine')
@@ -99,9 +93,8 @@ def read_camvid(source: Path) -> LabelledFolder:
     Raises:
         DatasetError: The layout is another.
     """
-    truths = sorted(source.glob('LabeledApproved_full/*_L.png'), key=natural)
-    if not truths:
-        raise wrong_folder(source, 'CamVid', ['LabeledApproved_full/*_L.png'])
+    pattern = 'LabeledApproved_full/*_L.png'
+    truths = _truths(source, pattern, 'CamVid', pattern)
     home = source / '701_StillsRaw_full'
     items = [(home / f'{truth.stem.removesuffix("_L")}.png', truth) for truth in truths]
     return _folder('CamVid', items, _coloured)
@@ -118,9 +111,7 @@ def read_ade20k(source: Path) -> LabelledFolder:
         DatasetError: The layout is another.
     """
     part = 'validation' if (source / 'annotations' / 'validation').is_dir() else '*'
-    truths = sorted(source.glob(f'annotations/{part}/*.png'), key=natural)
-    if not truths:
-        raise wrong_folder(source, 'ADE20K', ['annotations/*/*.png'])
+    truths = _truths(source, f'annotations/{part}/*.png', 'ADE20K', 'annotations/*/*.png')
     items = []
     for truth in truths:
         home = source / 'images' / truth.parent.name
@@ -137,9 +128,7 @@ def read_labelled_pictures(source: Path) -> LabelledFolder:
     Raises:
         DatasetError: The layout is another.
     """
-    truths = sorted(source.glob('labels/*.png'), key=natural)
-    if not truths:
-        raise wrong_folder(source, 'labelled', ['labels/*.png and images/'])
+    truths = _truths(source, 'labels/*.png', 'labelled', 'labels/*.png and images/')
     items = []
     for truth in truths:
         files = [source / 'images' / f'{truth.stem}{kind}' for kind in _KINDS]
@@ -160,6 +149,13 @@ _LAYOUTS = (
     'annotations/*/*.png (ADE20K)',
     'images/ and labels/*.png',
 )
+
+
+def _truths(source: Path, pattern: str, kind: str, wanted: str) -> list[Path]:
+    """Return the files of labels in their order; none is another layout."""
+    if truths := sorted(source.glob(pattern), key=natural):
+        return truths
+    raise wrong_folder(source, kind, [wanted])
 
 
 def _folder(

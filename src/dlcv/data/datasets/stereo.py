@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.data.datasets.disparity_files import read_disparity, read_scaled_png
-from dlcv.data.datasets.errors import DatasetError, LayoutError, wrong_folder
+from dlcv.data.datasets.errors import DatasetError, recognised, wrong_folder
 from dlcv.data.datasets.files import read_picture
 from dlcv.data.datasets.pictures import natural
 from dlcv.types import ByteImage, FloatArray, StereoPair
@@ -89,11 +88,7 @@ def recognise_stereo_folder(source: Path | str) -> StereoFolder:
     Raises:
         DatasetError: It is none of the sets, or a file in it is wrong or missing.
     """
-    path = Path(source)
-    for read in STEREO_READERS.values():
-        with suppress(LayoutError):
-            return read(path)
-    raise wrong_folder(path, 'stereo', list(_LAYOUTS))
+    return recognised(source, 'stereo', STEREO_READERS.values(), _LAYOUTS)
 
 
 def read_middlebury_stereo(source: Path) -> StereoFolder:

@@ -38,7 +38,7 @@ from dlcv.data.world.recording import (
 from dlcv.data.world.scene import Photos, WorldError
 from dlcv.data.world.sensor import SensorConfig
 from dlcv.data.world.stage import GAITS, MOTIONS, Extras
-from dlcv.types import FlowPair
+from dlcv.types import FlowPair, LabelledPicture
 
 LONGEST_S = 300.0  # clips begin within so many seconds of a way
 
@@ -202,6 +202,12 @@ class WorldSamples:
             workers=1,
             finest=config.finest,
         )
+
+    def labelled(self, index: int) -> LabelledPicture:
+        """Return the picture of that number with its labels; for clips of one frame with labels."""
+        (view,) = self.recording(index)
+        assert view.labels is not None
+        return LabelledPicture(image=view.frame.image, labels=view.labels, name=f'world/{index}')
 
 
 class WorldPairs:

@@ -324,21 +324,21 @@ def _summary(scores: Sequence[PairScores]) -> tuple[float | None, ...]:
 
 
 def _settings(options: Options) -> dict[str, str]:
-    lift = LiftSettings()
-    sigmas = lift.sigmas()
     return {
         'detector': f'at most {options.detector_points} points, long side {DETECTOR_SIDE} px',
         'descriptor': f'at most {options.points} points, long side {DESCRIPTOR_SIDE} px',
         'matcher': 'mutual nearest neighbours, no ratio test',
         'homography': f'RANSAC of OpenCV, {RANSAC_PIXELS:g} px, {ORDERS} orders of the matches',
         'SuperPoint': f'settings of the node, non-maximum suppression {NMS_RADIUS} px',
-        **(
-            {
-                'LIFT': f'{len(sigmas)} scales from {sigmas[0]:g} to {sigmas[-1]:g} px, where they '
-                f'fit; highest within {lift.radius} px and {lift.across} scales'
-            }
-            if options.lift
-            else {}
-        ),
+        **({'LIFT': _scales()} if options.lift else {}),
         'SIFT, ORB': 'OpenCV, its own settings',
     }
+
+
+def _scales() -> str:
+    lift = LiftSettings()
+    sigmas = lift.sigmas()
+    return (
+        f'{len(sigmas)} scales from {sigmas[0]:g} to {sigmas[-1]:g} px, where they fit; highest '
+        f'within {lift.radius} px and {lift.across} scales'
+    )

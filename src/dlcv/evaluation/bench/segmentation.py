@@ -19,7 +19,7 @@ from dlcv.evaluation.bench.segmentation_sets import PictureSet
 from dlcv.evaluation.bench.weight_files import weight_files
 from dlcv.metrics.baselines.segmentation import Labeller, nearest_neighbours, usual
 from dlcv.metrics.quantity import Quantity
-from dlcv.metrics.segmentation import QUANTITIES, Counts, confusion, scores
+from dlcv.metrics.segmentation import QUANTITIES, Counts, confusion, no_counts, scores
 from dlcv.types import ByteImage, Frame, LabelledPicture
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ class Method:
 class _Tally:
     """What one method did on the pictures so far."""
 
-    counts: Counts = field(
-        default_factory=lambda: np.zeros((len(CLASSES), len(CLASSES) + 1), np.int64)
-    )
+    counts: Counts = field(default_factory=no_counts)
     seconds: list[float] = field(default_factory=list)
 
     def add(self, method: Method, picture: LabelledPicture) -> None:

@@ -44,9 +44,6 @@ def worlds(seed: int, count: int) -> PictureSet:
 
     def read() -> Iterator[LabelledPicture]:
         samples = WorldSamples(WORLDS, seed)
-        for index in range(count):
-            (view,) = samples.recording(index)
-            assert view.labels is not None
-            yield LabelledPicture(image=view.frame.image, labels=view.labels, name=f'world/{index}')
+        return map(samples.labelled, range(count))
 
     return PictureSet(name='world', title=SETS['world'], count=count, read=read)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from dlcv.estimation.base import Estimator
 from dlcv.estimation.lift import LiftEstimator
 from dlcv.estimation.pictures import grey
 from dlcv.estimation.superpoint import FeatureEstimator, FeatureSettings
 from dlcv.metrics.features import Nearest
 from dlcv.types import ByteImage, FloatArray, Frame
+
+E = TypeVar('E', bound=Estimator[Any])
 
 RANSAC_PIXELS = 3.0
 NMS_RADIUS = 4
@@ -71,15 +74,15 @@ class Classical:
         )
 
 
-class Learned:
-    """SuperPoint, as the node runs it but for the number of points.
+class Loaded(Generic[E]):
+    """A network that was loaded from a file.
 
     Args:
         estimator: Its settings are changed.
         name: As in the tables.
     """
 
-    def __init__(self, estimator: FeatureEstimator, name: str = 'SuperPoint') -> None:
+    def __init__(self, estimator: E, name: str) -> None:
         self.name = name
         self._estimator = estimator
 
@@ -89,6 +92,13 @@ class Learned:
         path = self._estimator.origin.path
         assert path is not None, 'untrained weights were not asked for'
         return path
+
+
+class Learned(Loaded[FeatureEstimator]):
+    """SuperPoint, as the node runs it but for the number of points; see `Loaded`."""
+
+    def __init__(self, estimator: FeatureEstimator, name: str = 'SuperPoint') -> None:
+        super().__init__(estimator, name)
 
     def detect(self, image: ByteImage, limit: int) -> Described:
         """See `Method`."""
@@ -99,24 +109,11 @@ class Learned:
         return Described(xy=found.xy, descriptors=found.descriptors)
 
 
-class LearnedPatches:
-    """LIFT, with its estimator's settings but for the number of points.
-
-    Args:
-        estimator: Its settings are changed.
-        name: As in the tables.
-    """
+class LearnedPatches(Loaded[LiftEstimator]):
+    """LIFT, with its estimator's settings but for the number of points; see `Loaded`."""
 
     def __init__(self, estimator: LiftEstimator, name: str = 'LIFT') -> None:
-        self.name = name
-        self._estimator = estimator
-
-    @property
-    def weights(self) -> Path:
-        """The file that was loaded."""
-        path = self._estimator.origin.path
-        assert path is not None, 'untrained weights were not asked for'
-        return path
+        super().__init__(estimator, name)
 
     def detect(self, image: ByteImage, limit: int) -> Described:
         """See `Method`."""

@@ -26,9 +26,10 @@ from dlcv.metrics.baselines.disparity import semi_global_matching
 from dlcv.metrics.disparity import disparity_errors, mean_of_pictures
 from dlcv.networks.dispnet import DispNet, DispNetConfig
 from dlcv.networks.losses.disparity import disparity_loss, matching_loss, spread_loss
+from dlcv.training.asking import asked
 from dlcv.training.depth import shown_pairs
 from dlcv.training.depth_pairs import DepthPairs
-from dlcv.training.flow_samples import Mixed, channels_first
+from dlcv.training.flow_samples import Mixed
 from dlcv.training.recipe import Batch, Samples, TrainError
 from dlcv.training.shards import renewed_of_worlds
 from dlcv.training.start import filled, smoothed
@@ -234,16 +235,9 @@ def _matches(network: nn.Module) -> Iterator[list[Tensor]]:
         hook.remove()
 
 
-@torch.no_grad()
 def answered(network: DispNet, left: ByteImage, right: ByteImage) -> FloatArray:
     """Return the disparity ``(H, W)`` of a pair ``(H, W, 3)`` of a size that the network takes."""
-    device, training = next(network.parameters()).device, network.training
-    a, b = (
-        torch.from_numpy(channels_first(image))[None].to(device).float() / 255
-        for image in (left, right)
-    )
-    found = network.eval()(a, b)
-    network.train(training)
+    found = asked(network, left, right)
     return np.asarray(found[0, 0].float().cpu().numpy(), np.float32)
 
 

@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from dlcv.classes import CLASSES, colours
 from dlcv.data.augment.photometric import OFF
 from dlcv.data.world import SampleConfig, WorldSamples
-from dlcv.metrics.segmentation import Counts, confusion, scores
+from dlcv.metrics.segmentation import confusion, no_counts, scores
 from dlcv.networks.fcn import FCN8s, FCNConfig, LightFCN, fcn
 from dlcv.networks.losses.segmentation import segmentation_loss
-from dlcv.training.flow_samples import channels_first
+from dlcv.training.asking import asked
 from dlcv.training.label_samples import LabelChanges, LabelledPictures, LabelSamples
 from dlcv.training.recipe import Batch, Samples, TrainError
 from dlcv.training.shards import renewed_of_worlds
 from dlcv.training.start import filled
-from dlcv.types import ByteImage
+from dlcv.types import ByteImage, LabelledPicture
 
 _HELD_OUT = 20150608  # seed of the validation's worlds; no run has it
 _PER_WORLD = 2  # pictures of each of them
@@ -128,9 +128,9 @@ class SegmentationRecipe:
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return mean IoU and accuracy in held-out worlds, in per cent, and IoU of each class."""
-        total: Counts = np.zeros((len(CLASSES), len(CLASSES) + 1), np.int64)
-        for image, truth in _held_out(self.worlds, self.validation_pictures):
-            total += confusion(_labels(network, image), truth)
+        total = no_counts()
+        for picture in _held_out(self.worlds, self.validation_pictures):
+            total += confusion(_labels(network, picture.image), picture.labels)
         found = scores(total)
         names = (one.name for one in CLASSES)
         return {
@@ -166,26 +166,17 @@ class SegmentationRecipe:
         return network.eval()
 
 
-@torch.no_grad()
 def _labels(network: nn.Module, image: ByteImage) -> ByteImage:
     """Return the labels ``(H, W)`` of a picture ``(H, W, 3)`` of a size that the network takes."""
-    device, training = next(network.parameters()).device, network.training
-    batch = torch.from_numpy(channels_first(image))[None].to(device).float() / 255
-    found = network.eval()(batch).argmax(1)[0]
-    network.train(training)
+    found = asked(network, image).argmax(1)[0]
     return np.asarray(found.cpu().numpy(), np.uint8)
 
 
 @lru_cache(maxsize=1)
-def _held_out(worlds: SampleConfig, count: int) -> list[tuple[ByteImage, ByteImage]]:
-    """Return pictures of worlds that no run sees, and their labels."""
+def _held_out(worlds: SampleConfig, count: int) -> list[LabelledPicture]:
+    """Return pictures of worlds that no run sees."""
     samples = WorldSamples(replace(worlds, per_world=_PER_WORLD), _HELD_OUT)
-    found = []
-    for index in range(count):
-        (view,) = samples.recording(index)
-        assert view.labels is not None
-        found.append((view.frame.image, view.labels))
-    return found
+    return [samples.labelled(index) for index in range(count)]
 
 
 def _multiple(config: FCNConfig) -> int:
