@@ -270,7 +270,7 @@ def test_localization_marks_what_it_finds(ros: Any, with_fake: Any) -> None:
 
     ros.until(lambda: all(come(name) for name in there))
     assert len(heard['~/markers'][-1].points) == 8
-    overlay = _pixels(heard['~/overlay'][-1], 'u1')
+    overlay = _pixels(heard['~/overlay'][-1], 'u1', 3)
     assert tuple(overlay[20, 10]) == KINDS[0].colour
 
 
