@@ -466,10 +466,10 @@ class LocalizationParameters(CommonParameters):
 
     resize_long_side: int = _resize_long_side(320)  # what the shipped weights learned from
     detection_threshold: float = parameter(
-        0.3, 'Smallest score of a box.', low=0, high=1, dynamic=True
+        0.45, 'Smallest score of a box.', low=0, high=1, dynamic=True
     )
     nms_overlap: float = parameter(
-        0.6, 'Intersection over union above which the weaker of two boxes of a kind goes.',
+        0.5, 'Intersection over union above which the weaker of two boxes of a kind goes.',
         low=0, high=1, dynamic=True,
     )  # fmt: skip
     max_detections: int = parameter(

@@ -17,8 +17,8 @@ ARRAYS = (
     'the number of the image, and names (C,), names[kind] being what a thing is.'
 )
 OPTIONS = (
-    option('detection_threshold', float, 'least score of a box (0.3)'),
-    option('nms_overlap', float, 'overlap at which the weaker of two boxes goes (0.6)'),
+    option('detection_threshold', float, 'least score of a box (0.45)'),
+    option('nms_overlap', float, 'overlap at which the weaker of two boxes goes (0.5)'),
     option('max_detections', int, 'most boxes of an image (100)'),
     option('kinds', str, f'only these, between commas, of {", ".join(KIND_NUMBER)}'),
     option('resize_long_side', int, 'shrink larger images to this, pixels; 0 for never (0)'),
