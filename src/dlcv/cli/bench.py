@@ -23,6 +23,7 @@ EXAMPLES = """\
   dlcv bench flow -o docs/models/flownet.json --card docs/models/flownet_s.md
   dlcv bench stereo --data motorcycle aloe kitti_stereo -o docs/models/dispnet.json
   dlcv bench segmentation --data cityscapes -o docs/models/fcn.json
+  dlcv bench detection --limit 8
   dlcv bench places --data pitts30k monday.mcap+tuesday.mcap
   dlcv bench cards README.md docs/models/*.md
 """
@@ -53,6 +54,7 @@ _BENCHES = {
     'segmentation': _Bench(
         summary='class of each pixel: FCN beside the usual class and nearest neighbours'
     ),
+    'detection': _Bench(summary='boxes around things: FCOS beside histograms of gradients'),
     'depth': _Bench(
         summary='depth from one picture: monodepth beside the mean depth',
         extra=(
