@@ -104,7 +104,7 @@ _BENCHES = {
             (
                 'methods',
                 str,
-                'what is measured: all, classical, landmarks, or maps that learn (all)',
+                'what is measured: classical, landmarks, and maps that learn (all)',
             ),
         ),
     ),
