@@ -106,7 +106,7 @@ _BENCHES = {
             (
                 'methods',
                 str,
-                'what is measured: all, classical, landmarks, or maps that learn (all)',
+                'what is measured: classical, landmarks, and maps that learn (all)',
             ),
         ),
     ),
