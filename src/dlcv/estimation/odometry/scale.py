@@ -23,7 +23,7 @@ ScaleSource = Literal['stereo', 'depth', 'wheels', 'camera_height', 'network', '
 
 TRUST: tuple[ScaleSource, ...] = get_args(ScaleSource)
 """Best first."""
-BIASES = {'stereo': 0.002, 'depth': 0.005, 'wheels': 0.01, 'camera_height': 0.015, 'network': 0.7}
+BIASES = {'stereo': 0.002, 'depth': 0.005, 'wheels': 0.01, 'camera_height': 0.015, 'network': 0.8}
 """Standard deviation of what a source is always off by, of the logarithm.
 
 Networks have no metre of their own: on streets of another city the shipped one's was off by 0.78.
