@@ -101,3 +101,18 @@ def test_a_view_that_is_another_one_drifts_and_the_same_one_does_not():
     np.testing.assert_allclose(drift(0.5, 5.0), drift(5.0, 50.0))
     np.testing.assert_allclose(drift(0.5, 5.0) ** 2, 10 * drift(0.05, 5.0) ** 2)
     assert not drift(0.0, 5.0).any()
+
+
+def test_a_unit_that_is_lost_leaves_the_way_so_far_as_sure_as_it_was(scale):
+    def along(of):
+        return float(of.covariance(scale)[2, 2])
+
+    way = gone(scale, [noisy(0.0)] * 10)
+    before = along(way)
+    assert before == pytest.approx((10 * scale.stddev) ** 2)
+    way.keep(scale)
+    scale.doubt(1.0)
+    assert along(way) == pytest.approx(before)
+    assert scale.stddev > 1
+    gone(scale, [noisy(0.0)], way)
+    assert along(way) == pytest.approx(before + scale.stddev**2)

@@ -150,6 +150,14 @@ class ScaleFilter:
         """Take note that the unit of the odometry is ``factor`` times as long as it was."""
         self._state[0] += math.log(factor)
 
+    def doubt(self, deviation: float) -> None:
+        """Take note that the unit is another one, about as long: the logarithm is off by so much.
+
+        Args:
+            deviation: Standard deviation.
+        """
+        self._covariance[0, 0] += deviation**2
+
     def _best(self, stamp_ns: int) -> ScaleSource:
         """Return the best source that is heard and may be chosen."""
         for source in TRUST:

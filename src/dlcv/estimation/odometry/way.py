@@ -226,6 +226,12 @@ class Way:
             self._noise[:3, :3] += (before - now) * np.outer(self._length, self._length)
         self._scale_variance = now
 
+    def keep(self, scale: ScaleFilter) -> None:
+        """Keep what the scale was off by on the way so far, before the unit is another one."""
+        self.settle(scale)
+        self._noise[:3, :3] += scale.stddev**2 * np.outer(self._length, self._length)
+        self._length, self._scale_variance = np.zeros(3), np.inf
+
     def _unseen(self, speed: Matrix) -> Matrix:
         """Return the ``(6, 6)`` covariance of what may have happened while nothing was seen."""
         if self._gap_ns == 0:
