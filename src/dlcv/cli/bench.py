@@ -78,6 +78,11 @@ _BENCHES = {
                 'run only the rows with one of these words in their name: visual_odometry,SIFT',
             ),
             ('camera_height', float, 'of the cameras of --data over the ground, in metres'),
+            (
+                'truth_timing',
+                float,
+                'error of the times of true poses of --data in seconds, that covariances allow for',
+            ),
             ('horizon', int, 'judge poses after N frames alone, on more stretches (10, 50, 100)'),
             ('seed', int, 'of the generated worlds (31013); choose another one to calibrate on'),
         ),
