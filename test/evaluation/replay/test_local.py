@@ -12,6 +12,7 @@ import pytest
 from dlcv.bringup.replay import ReplayOptions, plan_replay
 from dlcv.data.bags import Bag, BagError, BagWriter
 from dlcv.data.bags.vocabulary import CAMERA_INFO, COMPOSER, IMAGE
+from dlcv.estimation.tasks.slam import SlamTask
 from dlcv.evaluation.replay import local
 from dlcv.evaluation.replay.job import Folder, RunFacts, read
 from dlcv.evaluation.replay.local import replay_local
@@ -69,6 +70,20 @@ def test_every_image_has_a_line_for_every_node(replayed):
     facts = read(files.facts, RunFacts)
     assert facts.images == COUNT
     assert facts.nodes['superpoint'].trained
+
+
+def test_a_node_hears_what_another_one_answers(replayed, monkeypatch):
+    heard = []
+
+    def infer(task, frame):
+        heard.extend(task.beside.span('odometry', frame.stamp_ns - 1, frame.stamp_ns, 0.0)[-1:])
+
+    monkeypatch.setattr(SlamTask, 'infer', infer)
+    folder, _, _ = replayed('slam,visual_odometry')  # in whatever order they are named
+    with Bag(folder.outputs) as answers:
+        said = [raw.stamp_ns for raw, _ in answers.read(['/visual_odometry/odometry'])]
+    assert said
+    assert sorted({stamp for stamp, _ in heard}) == said
 
 
 def test_answers_lie_under_the_receive_time_of_their_image(replayed):

@@ -24,7 +24,7 @@ from dlcv.geometry.frames import TransformBuffer
 from dlcv.interface import messages
 from dlcv.interface.handled import PROCESSED, Outcome
 from dlcv.interface.messages import take_transforms
-from dlcv.interface.nodes import BODY
+from dlcv.interface.nodes import BODY, NODES
 from dlcv.interface.rectified import is_rectified, note
 from dlcv.types import Frame
 
@@ -224,7 +224,7 @@ def replay_local(
 
     Args:
         shown: What is shown.
-        runs: The nodes, in the order in which they answer.
+        runs: The nodes; they answer in the order of `NODES`.
         folder: Where they go.
         say: Told what people should know.
         progress: Told how far it is.
@@ -243,6 +243,8 @@ def replay_local(
     files = Folder(folder)
     with Bag(shown.bag, keep_damaged=shown.keep_damaged) as bag:
         frames = bag.static_frames()
+        order = list(NODES)  # whom others listen to comes before them
+        runs = sorted(runs, key=lambda run: order.index(run.spec.name))
         nodes = [LocalNode(run, frames, say, shown.image_topic) for run in runs]
         set_threads(runs[0].settings.num_threads)
         outputs = [output for run in runs for output in outputs_of(run)]
@@ -288,6 +290,8 @@ def _show(
         outcome, sent = node.handle(message, info)
         for topic, made in sent:
             answers.add(topic, raw.stamp_ns, made)
+            for other in nodes:  # slam listens to odometry, and odometry to depth
+                other.take(topic, made)
         log.add(Handled(node.run.spec.name, stamp, outcome))
 
 
