@@ -155,11 +155,11 @@ class LocalizationRecipe:
         return {'boxes': np.vstack(rows)}
 
     def smoke(self) -> LocalizationRecipe:
-        """Return a version with a tiny network and few pictures of painted corridors."""
+        """Return a version with a tiny network and few pictures of painted rooms."""
         return replace(
             self,
             fcos=replace(self.fcos, width=1 / 4, channels=16),
-            worlds=replace(self.worlds, size=(96, 64), scenes=('corridor',), per_world=4),
+            worlds=replace(self.worlds, size=(96, 64), scenes=('room',), per_world=4),
             changes=replace(self.changes, crop=(96, 64), light=OFF),
             shards_folder='',
             photos=(),
