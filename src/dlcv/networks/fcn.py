@@ -25,7 +25,8 @@ from torch import Tensor, nn
 
 from dlcv.classes import CLASSES
 from dlcv.networks.layers.blocks import initialise, scaled
-from dlcv.networks.layers.shapes import expect, expect_multiple
+from dlcv.networks.layers.light_encoder import LightEncoder, convolution
+from dlcv.networks.layers.shapes import expect
 
 Encoder = Literal['vgg16', 'light']
 
@@ -34,8 +35,6 @@ _HEAD = 4096  # channels of fc6 and fc7
 _PADDING = 100  # of the first convolution
 _POOL4, _POOL3, _PICTURE = 5, 9, 31  # rows and columns that are cropped at the left and at the top
 _MEAN_BGR = (104.00698793, 116.66876762, 122.67891434)  # of ImageNet, of 255
-_LIGHT = ((32, 1), (64, 2), (96, 2), (128, 2))  # channels and blocks at 1/4, 1/8, 1/16, 1/32
-_STEM = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,29 +139,20 @@ class FCN8s(nn.Module):
         return found.contiguous()
 
 
-class LightFCN(nn.Module):
+class LightFCN(LightEncoder):
     """The small one: residual blocks, and a sum of features from 1/32 up to 1/4 of the size."""
 
-    multiple = 32
-    channels_last = True
-
     def __init__(self, config: FCNConfig) -> None:
-        super().__init__()
+        super().__init__(config.width)
         self.config = config
         fused = config.fused
-        c_in = scaled(_STEM, config.width)
-        self.stem = _convolution(3, c_in, 2)
-        self.stages, self.lateral = nn.ModuleList(), nn.ModuleList()
-        for channels, blocks in _LIGHT:
-            c_out = scaled(channels, config.width)
-            members = [_convolution(c_in, c_out, 2), *(_Block(c_out) for _ in range(blocks))]
-            self.stages.append(nn.Sequential(*members))
-            self.lateral.append(nn.Conv2d(c_out, fused, 1))
-            c_in = c_out
-        self.whole = nn.Conv2d(c_in, fused, 1)
-        self.widen = nn.ModuleList(_bilinear(fused, 4, 2, groups=fused) for _ in _LIGHT[1:])
-        self.join = nn.ModuleList(_convolution(fused, fused, 1) for _ in _LIGHT[1:])
-        _draw(self)
+        self.lateral = nn.ModuleList(nn.Conv2d(channels, fused, 1) for channels in self.channels)
+        self.whole = nn.Conv2d(self.channels[-1], fused, 1)
+        finer = range(len(self.channels) - 1)
+        self.widen = nn.ModuleList(_bilinear(fused, 4, 2, groups=fused) for _ in finer)
+        self.join = nn.ModuleList(convolution(fused, fused, 1) for _ in finer)
+        for part in (self.lateral, self.whole, self.join):
+            initialise(part)
         self.score = nn.Conv2d(fused, len(config.meaning), 1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -182,14 +172,9 @@ class LightFCN(nn.Module):
 
     def coarse(self, images: Tensor) -> Tensor:
         """Return the scores at a quarter of the size, ``(B, C, H/4, W/4)``; see `forward`."""
-        expect(images, 'B 3 H W', 'images')
-        expect_multiple(images, self.multiple, 'images')
-        x, features = self.stem(2 * images - 1), []
-        for stage in self.stages:
-            x = stage(x)
-            features.append(x)
-        x = self.lateral[-1](x) + self.whole(x.mean((2, 3), keepdim=True))
-        for i in reversed(range(len(_LIGHT) - 1)):
+        features = self.pyramid(images)
+        x = self.lateral[-1](features[-1]) + self.whole(features[-1].mean((2, 3), keepdim=True))
+        for i in reversed(range(len(features) - 1)):
             x = self.join[i](self.widen[i](x) + self.lateral[i](features[i]))
         scores: Tensor = self.score(x)
         return scores
@@ -202,36 +187,6 @@ def coarse_scores(network: FCN8s | LightFCN, images: Tensor) -> Tensor:
     """
     scores: Tensor = network.coarse(images) if isinstance(network, LightFCN) else network(images)
     return scores
-
-
-class _Block(nn.Module):
-    """Two 3x3 convolutions around which the input goes (He et al., CVPR 2016)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.inner = nn.Sequential(
-            *_convolution(channels, channels, 1),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.inner(x))
-
-
-def _convolution(c_in: int, c_out: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False),
-        nn.BatchNorm2d(c_out),
-        nn.ReLU(inplace=True),
-    )
-
-
-def _draw(network: LightFCN) -> None:
-    """Draw the weights of all convolutions but those that begin as interpolation."""
-    for name, part in network.named_children():
-        if name != 'widen':
-            initialise(part)
 
 
 def _scoring(channels: int, classes: int) -> nn.Conv2d:
