@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from dlcv.networks.caption import CaptionConfig, ShowAndTell
 from dlcv.networks.deep_fundamental import DeepFundamental, DeepFundamentalConfig
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.dispnet import DispNet, DispNetConfig
@@ -34,6 +35,7 @@ ModelConfig = (
     | DispNetConfig
     | FCNConfig
     | LIFTConfig
+    | CaptionConfig
 )
 
 
@@ -63,6 +65,7 @@ NETWORKS = {
     'dispnet': Network(DispNetConfig, DispNet),
     'fcn': Network(FCNConfig, fcn),
     'lift': Network(LIFTConfig, LIFT),
+    'caption': Network(CaptionConfig, ShowAndTell),
 }
 
 

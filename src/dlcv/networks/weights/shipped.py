@@ -9,7 +9,17 @@ from torch import nn
 
 from dlcv.files import expanded
 from dlcv.interface.nodes import NODES
-from dlcv.networks import deep_fundamental, deepvo, dispnet, dsac, fcn, lift, monodepth, netvlad
+from dlcv.networks import (
+    caption,
+    deep_fundamental,
+    deepvo,
+    dispnet,
+    dsac,
+    fcn,
+    lift,
+    monodepth,
+    netvlad,
+)
 from dlcv.networks.dsac import DsacConfig
 from dlcv.networks.flownet import FlowNetConfig
 from dlcv.networks.registry import ModelConfig, build
@@ -26,6 +36,7 @@ SHIPPED_CONFIGS: dict[str, ModelConfig] = {
     'netvlad': netvlad.small(),
     'dispnet': dispnet.small(),
     'fcn': fcn.small(),
+    'caption': caption.small(),
 }
 """Name of weights -> configuration of their network, also of its untrained stand-in."""
 
