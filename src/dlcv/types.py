@@ -11,7 +11,7 @@ Conventions, once for all of them:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -495,6 +495,55 @@ class LabelledPicture:
 
     image: ByteImage
     labels: ByteImage
+    name: str = ''
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Objects:
+    """The N things that a picture truly shows.
+
+    A box is given by the edges of the pixels it holds: where only the first pixel of a picture
+    shows a thing, it is (-0.5, -0.5, 0.5, 0.5), since (0, 0) is the middle of that pixel.
+
+    Attributes:
+        kind: ``(N,)`` uint8 numbers of `dlcv.things`.
+        box: ``(N, 4)`` float32 left, top, right, bottom edge of what is seen of it, pixels.
+        pixels: ``(N,)`` int64 how many pixels show it.
+        share: ``(N,)`` float32 in [0, 1], how much of it is seen: of what would be if nothing hid
+            it and the picture had no edge.
+        distance: ``(N,)`` float32 metres from the camera to what is seen of it, the median.
+        speed: ``(N,)`` float32 m/s over ground.
+        thing: ``(N,)`` int64 number of the thing in its world, the same in all pictures of it.
+    """
+
+    kind: ByteImage
+    box: FloatArray
+    pixels: npt.NDArray[np.int64]
+    share: FloatArray
+    distance: FloatArray
+    speed: FloatArray
+    thing: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def __getitem__(self, which: npt.NDArray[Any]) -> Objects:
+        """Return some of them, by their places or by a mask ``(N,)``."""
+        return Objects(**{one.name: getattr(self, one.name)[which] for one in fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class BoxedPicture:
+    """A picture and the things that it shows.
+
+    Attributes:
+        image: ``(H, W, 3)`` uint8 RGB.
+        objects: What it shows.
+        name: Where it comes from, for tables and messages.
+    """
+
+    image: ByteImage
+    objects: Objects
     name: str = ''
 
 

@@ -49,7 +49,7 @@ def room() -> Clip:
 def make_scene() -> Callable[..., Scene]:
     """Builds a scene of the given quads ``(origin, edge_u, edge_v, surface options)``.
 
-    The option ``moving`` makes a quad a body of its own.
+    The option ``moving`` makes a quad a body of its own, ``thing`` a thing of that kind.
     """
 
     def build(*quads: tuple, light: Light | None = None) -> Scene:
@@ -67,7 +67,8 @@ def make_scene() -> Callable[..., Scene]:
         builder.add_cutout('left half', np.repeat(np.arange(64)[None] < 32, 64, 0))
         for origin, u, v, options in quads:
             look = {'texture': 'stone', 'unlit': True, **options}
-            with builder.body() if look.pop('moving', False) else nullcontext():
+            moves = builder.body() if look.pop('moving', False) else nullcontext()
+            with moves, builder.thing(look.pop('thing', '')):
                 builder.quad(origin, u, v, Surface(**look))
         return builder.build(light or Light())
 

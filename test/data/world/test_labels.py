@@ -8,6 +8,7 @@ from dlcv.data.world import WorldRecording
 from dlcv.data.world.recording import renderer_of, stage_of
 from dlcv.data.world.scene import Light, SceneBuilder, Surface, place, shows
 from dlcv.data.world.stage import Extras
+from dlcv.things import KIND_NUMBER
 
 LIVES = {
     'room': {'floor', 'wall', 'ceiling', 'furniture', 'window', 'vehicle', 'other'},
@@ -71,6 +72,7 @@ def test_people_change_nothing_else():
     person = peopled.scene.label == NUMBER['person']
     assert person.any()
     assert set(peopled.scene.body[person]) == {empty.scene.bodies + 1, empty.scene.bodies + 2}
+    assert set(peopled.scene.kinds[peopled.scene.thing[person]]) == {KIND_NUMBER['person']}
     assert (peopled.scene.origin[~person] == empty.scene.origin).all()
     assert (peopled.scene.uv_offset[~person] == empty.scene.uv_offset).all()
     assert peopled.scene.origin[person][:, 2].max() < 2.0

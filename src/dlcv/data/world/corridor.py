@@ -309,7 +309,7 @@ def _print(builder: SceneBuilder, at: Array, width: float) -> None:
     framed(builder, at, 0, 1.55, (width, builder.rng.uniform(0.5, 0.9)))
 
 
-@shows('sign')
+@shows('sign', 'sign')
 def _notices(builder: SceneBuilder, at: Array, width: float) -> None:
     board = Surface(texture=str(builder.rng.choice(('notices', 'notices 2'))))
     builder.box(on(at, 0.02, 0, 1.05), (0.04, width, 0.9), WOOD, front=board, back=None)
@@ -341,7 +341,7 @@ _ITEMS = (  # share, least and greatest width, what; None is a door
 )
 
 
-@shows('door')
+@shows('door', 'door')
 def _door(builder: SceneBuilder, pose: Array, style: _Style) -> None:
     """A door in its frame, with a name plate beside it."""
     leaf = Surface(texture=style.door, tint=any_colour(builder.rng, 0.8, 1.1))
@@ -350,17 +350,17 @@ def _door(builder: SceneBuilder, pose: Array, style: _Style) -> None:
         builder.box(on(pose, 0.03, y), (0.06, 0.08, 2.1), style.skirting, back=None)
     builder.box(on(pose, 0.03, 0, 2.05), (0.06, 1.08, 0.08), style.skirting, back=None)
     plate = Surface(texture='books 2', tint=(0.9, 0.9, 0.9))
-    with builder.label('sign'):
+    with builder.label('sign'), builder.thing('sign'):
         builder.box(on(pose, 0.008, 0.68, 1.5), (0.016, 0.16, 0.1), METAL, front=plate, back=None)
 
 
-@shows('sign')
+@shows('sign', 'sign')
 def _exit_sign(builder: SceneBuilder, pose: Array) -> None:
     sign = Surface(texture='exit', unlit=True, tint=(1.1, 1.1, 1.1))
     builder.box(on(pose, 0.03, 0), (0.05, 0.36, 0.18), METAL, front=sign, back=None, bottom=METAL)
 
 
-@shows('vehicle')
+@shows('vehicle', 'vehicle')
 def _cart(builder: SceneBuilder, plan: _Plan) -> BodyMotion:
     """A cart that somebody pushes to and fro in a passage across the ring."""
     rng = builder.rng
@@ -375,6 +375,7 @@ def _cart(builder: SceneBuilder, plan: _Plan) -> BodyMotion:
             size = rng.uniform((0.18, 0.2, 0.15), (0.32, 0.4, 0.35))
             look = Surface(texture=str(rng.choice(('carton', 'carton 2', 'poster 1'))))
             at = on(rest, 0.36 * (i % 2) - 0.18, 0, 0.29 if i < 2 else 0.84)
-            builder.box(at, (size[0], size[1], size[2]), look)
+            with builder.thing('box'):
+                builder.box(at, (size[0], size[1], size[2]), look)
     reach = plan.half[1] - plan.width / 2 - 0.8
     return Shuttle(rng, np.array([0.0, max(reach, 0.5)]), rest, rng.uniform(9, 16))

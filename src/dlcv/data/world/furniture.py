@@ -32,7 +32,7 @@ def on(pose: Array, x: float, y: float, z: float = 0.0, yaw: float = 0.0) -> Arr
 # -- to sit and to work ----------------------------------------------------------------------------
 
 
-@shows('furniture')
+@shows('furniture', 'table')
 def table(builder: SceneBuilder, pose: Array, size: tuple[float, float, float]) -> None:
     """A table with four legs; size is its extent along x, y, z."""
     x, y, z = size
@@ -44,7 +44,7 @@ def table(builder: SceneBuilder, pose: Array, size: tuple[float, float, float]) 
             )
 
 
-@shows('furniture')
+@shows('furniture', 'chair')
 def chair(builder: SceneBuilder, pose: Array) -> None:
     """A chair that faces +x."""
     builder.box(on(pose, 0, 0, 0.42), (0.42, 0.42, 0.04), BLUE, bottom=DARK)
@@ -53,7 +53,7 @@ def chair(builder: SceneBuilder, pose: Array) -> None:
         builder.box(on(pose, x, y), (0.035, 0.035, 0.55 if x < 0 else 0.42), DARK)
 
 
-@shows('furniture')
+@shows('furniture', 'chair')
 def armchair(builder: SceneBuilder, pose: Array) -> None:
     """An upholstered seat that faces +x, 0.7 m wide."""
     builder.box(on(pose, 0, 0, 0.1), (0.62, 0.66, 0.3), FABRIC, bottom=DARK)
@@ -84,7 +84,7 @@ def bench(builder: SceneBuilder, pose: Array, width: float) -> None:
         builder.box(on(pose, 0, y), (0.3, 0.06, 0.41), METAL)
 
 
-@shows('furniture')
+@shows('furniture', 'table')
 def desk(builder: SceneBuilder, pose: Array) -> None:
     """A desk with a screen, a keyboard and some clutter."""
     builder.box(on(pose, 0, 0, 0.7), (0.62, 1.3, 0.035), WOOD, bottom=DARK)
@@ -93,7 +93,8 @@ def desk(builder: SceneBuilder, pose: Array) -> None:
     builder.box(on(pose, -0.1, 0, 0.735), (0.16, 0.22, 0.015), METAL)
     builder.box(on(pose, -0.13, 0, 0.75), (0.03, 0.05, 0.15), METAL)
     screen = Surface(texture='screen', unlit=True, tint=(0.9, 0.9, 0.95))
-    builder.box(on(pose, -0.1, 0, 0.86), (0.03, 0.62, 0.37), METAL, front=screen, bottom=METAL)
+    with builder.thing('screen'):
+        builder.box(on(pose, -0.1, 0, 0.86), (0.03, 0.62, 0.37), METAL, front=screen, bottom=METAL)
     builder.box(on(pose, 0.15, 0, 0.735), (0.14, 0.42, 0.02), METAL, top=Surface(texture='screen'))
     clutter(builder, on(pose, 0.02, 0.42, 0.735), (0.12, 0.16), 2)
 
@@ -101,7 +102,7 @@ def desk(builder: SceneBuilder, pose: Array) -> None:
 # -- to keep things in -----------------------------------------------------------------------------
 
 
-@shows('furniture')
+@shows('furniture', '')
 def clutter(builder: SceneBuilder, pose: Array, reach: tuple[float, float], count: int) -> None:
     """Small things on a table top: books, cups, boxes, sheets of paper."""
     rng = builder.rng
@@ -117,7 +118,8 @@ def clutter(builder: SceneBuilder, pose: Array, reach: tuple[float, float], coun
         elif kind == 1:
             builder.box(at, (0.07, 0.07, 0.1), replace(WHITE, tint=tint), top=DARK)
         elif kind == 2:
-            builder.box(at, tuple(rng.uniform(0.1, 0.2, 3)), Surface(texture='carton'))
+            with builder.thing('box'):
+                builder.box(at, tuple(rng.uniform(0.1, 0.2, 3)), Surface(texture='carton'))
         else:
             builder.box(at, (0.21, 0.29, 0.003), Surface(texture='books 2'))
 
@@ -130,7 +132,7 @@ def books(builder: SceneBuilder, pose: Array, width: float) -> None:
     builder.box(pose, (0.2, width, rng.uniform(0.24, 0.31)), DARK, front=row, top=WHITE)
 
 
-@shows('furniture')
+@shows('furniture', 'shelf')
 def bookcase(builder: SceneBuilder, pose: Array) -> None:
     """A bookcase of 1.1 m x 2.05 m, five shelves more or less full."""
     rng = builder.rng
@@ -150,7 +152,7 @@ def bookcase(builder: SceneBuilder, pose: Array) -> None:
         books(builder, on(pose, -0.03, side, z + 0.025), filled)
 
 
-@shows('furniture')
+@shows('furniture', 'shelf')
 def wall_shelves(builder: SceneBuilder, pose: Array, width: float) -> None:
     """Three boards on the wall with books and small things."""
     rng = builder.rng
@@ -162,7 +164,7 @@ def wall_shelves(builder: SceneBuilder, pose: Array, width: float) -> None:
         clutter(builder, on(pose, 0.13, part / 2, z + 0.03, np.pi / 2), (rest / 2 - 0.1, 0.04), 3)
 
 
-@shows('furniture')
+@shows('furniture', 'shelf')
 def rack(builder: SceneBuilder, pose: Array, width: float) -> None:
     """A steel rack with cartons on four boards."""
     rng = builder.rng
@@ -176,7 +178,8 @@ def rack(builder: SceneBuilder, pose: Array, width: float) -> None:
             size = rng.uniform((0.25, 0.2, 0.15), (0.38, 0.45, 0.45))
             look = Surface(texture=str(rng.choice(('carton', 'carton 2'))))
             at = on(pose, 0.22, y + size[1] / 2, z + 0.03, rng.uniform(-0.1, 0.1))
-            builder.box(at, (size[0], size[1], size[2]), look)
+            with builder.thing('box'):
+                builder.box(at, (size[0], size[1], size[2]), look)
             y += size[1] + rng.uniform(0.02, 0.25)
 
 
@@ -198,7 +201,8 @@ def carton_stack(builder: SceneBuilder, pose: Array, side: float) -> None:
         size = side - 0.05 * level
         at = on(pose, 0, 0, 0.75 * side * level, builder.rng.uniform(-0.3, 0.3))
         look = Surface(texture=f'carton{" 2" if level % 2 else ""}')
-        builder.box(at, (size, size, 0.75 * side), look)
+        with builder.thing('box'):
+            builder.box(at, (size, size, 0.75 * side), look)
 
 
 @shows('furniture')
@@ -288,7 +292,7 @@ def bin_(builder: SceneBuilder, pose: Array) -> None:
     builder.box(pose, (0.28, 0.28, 0.6), look, top=BLACK)
 
 
-@shows('vegetation')
+@shows('vegetation', 'plant')
 def plant(builder: SceneBuilder, pose: Array) -> None:
     """A pot plant of 1.3 m."""
     rng = builder.rng

@@ -67,7 +67,7 @@ class _Dress:
     shoes: Surface
 
 
-@shows('person')
+@shows('person', 'person')
 def _person(builder: SceneBuilder, pose: Array, rng: Rng, stride: float) -> None:
     """Somebody who faces +x, feet ``2 * stride`` apart in the line of the walk."""
     dress = _dressed(builder, rng)

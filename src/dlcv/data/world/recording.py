@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.data.world.corridor import build_corridor
+from dlcv.data.world.objects import Instant, objects_seen
 from dlcv.data.world.room import build_room
 from dlcv.data.world.scene import Array, WorldError
 from dlcv.data.world.sensor import Sensor, SensorConfig
 from dlcv.data.world.stage import GAITS, MOTIONS, Build, Extras, Stage, camera_path, with_gait
 from dlcv.data.world.street import build_street
-from dlcv.types import ByteImage, Camera, FloatArray, Frame, Snapshot
+from dlcv.types import ByteImage, Camera, FloatArray, Frame, Objects, Snapshot
 
 if TYPE_CHECKING:  # torch takes seconds to import; only who renders needs it
     from torch import Tensor
@@ -32,6 +33,7 @@ SCENES: dict[str, Build] = {
 }
 BASELINES = {'room': 0.12, 'corridor': 0.12, 'street': 0.54}
 NATURAL = {'room': 'walk', 'corridor': 'robot', 'street': 'car'}
+_MOMENT_S = 0.1  # over which the speed of things is told
 START_NS = 1_700_000_000_000_000_000
 
 
@@ -46,6 +48,7 @@ class WorldSnapshot(Snapshot):
         patch: ``(H, W)`` int64 number of the surface seen, the same in all snapshots of a world.
         moving: ``(H, W)`` bool; pixels of things that move by themselves.
         labels: ``(H, W)`` uint8 class of each pixel in `dlcv.classes`; None if not asked for.
+        objects: The things that the picture shows, the smallest too; None if not asked for.
         hidden: ``(H, W)`` bool; pixels of the *previous* picture whose point this one does not
             show: hidden by something nearer, or out of the picture.
         backward: ``(H, W, 2)`` float32 flow from this picture to the previous one.
@@ -59,6 +62,7 @@ class WorldSnapshot(Snapshot):
     patch: npt.NDArray[np.int64]
     moving: npt.NDArray[np.bool_]
     labels: ByteImage | None = None
+    objects: Objects | None = None
     hidden: npt.NDArray[np.bool_] | None = None
     backward: FloatArray | None = None
     backward_hidden: npt.NDArray[np.bool_] | None = None
@@ -103,6 +107,7 @@ class WorldRecording:
         baseline: Distance of the right camera in metres; 0 for no right view.
         noise: Standard deviation of Gaussian noise, in steps of the 8-bit image.
         labels: Whether the snapshots tell the class of each pixel.
+        objects: Whether they tell the things that are seen.
         sensor: What else the camera does to its pictures.
         extras: What moves, what flies, photos on the walls.
         device: Torch device that renders.
@@ -130,6 +135,7 @@ class WorldRecording:
         baseline: float = 0.0,
         noise: float = 0.0,
         labels: bool = False,
+        objects: bool = False,
         sensor: SensorConfig | None = None,
         extras: Extras | None = None,
         device: str = 'cpu',
@@ -162,7 +168,7 @@ class WorldRecording:
         self._device, self._workers, self._finest = device, workers, finest
         self._frames, self._rate_hz, self._start_s = frames, rate_hz, start_s
         self._baseline, self._noise, self._start_ns = baseline, noise, start_ns
-        self._labels = labels
+        self._labels, self._objects = labels, objects
         self._sensor = Sensor(sensor or SensorConfig(), (seed, way))
 
     @property
@@ -309,12 +315,24 @@ class WorldRecording:
             patch=left.patch[0].cpu().numpy(),
             moving=renderer.moving(left.patch)[0].cpu().numpy(),
             labels=renderer.labels(left.patch)[0].cpu().numpy() if self._labels else None,
+            objects=self._seen(shot, left, depth[0]) if self._objects else None,
             hidden=hidden,
             backward=backward,
             backward_hidden=backward_hidden,
             right_depth=depth[1] if self._baseline else None,
             right_hidden=right_hidden,
         )
+
+    def _seen(self, shot: _Shot, view: View, depth: FloatArray) -> Objects:
+        stage = self._stage
+        instant = Instant(
+            camera=self._camera,
+            world_from_camera=shot.pose,
+            world_from_rest=shot.moved,
+            later=stage.world_from_rest(np.array([shot.seconds + _MOMENT_S]))[0],
+            seconds=_MOMENT_S,
+        )
+        return objects_seen(stage.scene, view.patch[0].cpu().numpy(), depth, instant)
 
     def _eyes(self, world_from_left: Array) -> Array:
         """Return the poses of the left and, if there is one, of the right camera."""

@@ -150,7 +150,7 @@ def _moving(builder: SceneBuilder, half: Array, ceiling: float) -> list[BodyMoti
     fan = Spin(axis, rng.uniform(1.0, 4.0) * rng.choice((-1.0, 1.0)))
     track = Drive(Course(ellipse((half[0] - 1.35, half[1] - 1.2)), 0.2), (0.15, 0.3))
     rest = place(0, 0, 0)
-    with builder.body(), builder.label('vehicle'):
+    with builder.body(), builder.label('vehicle'), builder.thing('vehicle'):
         builder.box(rest, (0.3, 0.3, 0.09), METAL, top=Surface(texture='tiles', tile=0.3))
     return [fan, Ride(track, rng.uniform(0, track.lap), rest)]
 
@@ -229,7 +229,7 @@ def _sofa_wall(builder: SceneBuilder, pose: Array, width: float) -> None:
     for y, size in ((-0.95, (0.5, 0.7)), (-0.1, (0.8, 0.6)), (0.8, (0.55, 0.75))):
         framed(builder, pose, y, 1.65 + rng.uniform(-0.06, 0.06), size)
     side = on(pose, 0.4, width - 0.7)
-    with builder.label('furniture'):
+    with builder.label('furniture'), builder.thing('table'):
         builder.box(side, (0.5, 0.6, 0.5), WOOD, top=Surface(texture='tiles', tile=0.8))
     clutter(builder, on(side, 0, 0, 0.5), (0.18, 0.2), 3)
     floor_lamp(builder, on(pose, 0.3, -width + 0.45))
@@ -238,14 +238,14 @@ def _sofa_wall(builder: SceneBuilder, pose: Array, width: float) -> None:
 def _door_wall(builder: SceneBuilder, pose: Array, width: float) -> None:
     """A door, a sideboard, a television, pictures."""
     leaf = Surface(texture='door', tint=any_colour(builder.rng, 0.8, 1.4))
-    with builder.label('door'):
+    with builder.label('door'), builder.thing('door'):
         builder.box(on(pose, 0.02, -width + 0.85), (0.04, 0.92, 2.05), DARK, front=leaf, back=None)
         for y in (-width + 0.35, -width + 1.35):
             builder.box(on(pose, 0.03, y), (0.06, 0.09, 2.12), WHITE)
     board = on(pose, 0.27, 0.75)
     cupboard(builder, board, (0.45, 2.0, 0.7))
     view = Surface(texture='poster 2', unlit=True, tint=(0.7, 0.75, 0.85))
-    with builder.label('furniture'):
+    with builder.label('furniture'), builder.thing('screen'):
         builder.box(on(board, 0, -0.2, 0.78), (0.05, 1.1, 0.64), METAL, front=view, bottom=METAL)
         builder.box(on(board, 0, -0.2, 0.7), (0.2, 0.4, 0.08), METAL)
     clutter(builder, on(board, 0, 0.72, 0.7), (0.12, 0.15), 3)

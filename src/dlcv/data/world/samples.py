@@ -38,7 +38,7 @@ from dlcv.data.world.recording import (
 from dlcv.data.world.scene import Photos, WorldError
 from dlcv.data.world.sensor import SensorConfig
 from dlcv.data.world.stage import GAITS, MOTIONS, Extras
-from dlcv.types import FlowPair, LabelledPicture
+from dlcv.types import BoxedPicture, FlowPair, LabelledPicture
 
 LONGEST_S = 300.0  # clips begin within so many seconds of a way
 
@@ -90,6 +90,7 @@ class SampleConfig:
         stereo: Whether there is a right view.
         baseline: Least and greatest baseline, in multiples of what is usual in the scene.
         labels: Whether the class of each pixel is told.
+        objects: Whether the things that are seen are told.
         sensor: What the camera does to its pictures; None draws a sensor for each clip.
         traffic: Things move by themselves.
         flyers: Most boxes that tumble through the air of a world.
@@ -111,6 +112,7 @@ class SampleConfig:
     stereo: bool = False
     baseline: tuple[float, float] = (0.5, 2.0)
     labels: bool = False
+    objects: bool = False
     sensor: SensorConfig | None = None
     traffic: bool = True
     flyers: int = 3
@@ -196,6 +198,7 @@ class WorldSamples:
             start_s=rng.uniform(0, LONGEST_S),
             baseline=float(usual) if config.stereo else 0.0,
             labels=config.labels,
+            objects=config.objects,
             sensor=config.sensor if config.sensor is not None else any_sensor(rng),
             extras=extras,
             device=self._device,
@@ -208,6 +211,12 @@ class WorldSamples:
         (view,) = self.recording(index)
         assert view.labels is not None
         return LabelledPicture(image=view.frame.image, labels=view.labels, name=f'world/{index}')
+
+    def boxed(self, index: int) -> BoxedPicture:
+        """Return the picture of that number with its things; for clips of one frame with them."""
+        (view,) = self.recording(index)
+        assert view.objects is not None
+        return BoxedPicture(image=view.frame.image, objects=view.objects, name=f'world/{index}')
 
 
 class WorldPairs:

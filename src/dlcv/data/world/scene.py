@@ -10,14 +10,14 @@ where their light was computed, which travels with them.
 
 The world frame has z up; lengths are metres.
 
-N: patches  M: cutouts  S: side of a texture
+N: patches  T: things  M: cutouts  S: side of a texture
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import ParamSpec, Protocol, TypeVar
@@ -28,6 +28,7 @@ import numpy.typing as npt
 from dlcv.classes import NUMBER
 from dlcv.data.world.noise import Image, Rng, grid
 from dlcv.data.world.textures import PLAIN, SIZE, Painter
+from dlcv.things import KIND_NUMBER
 from dlcv.types import ByteImage
 
 Array = npt.NDArray[np.float64]
@@ -69,6 +70,8 @@ class Scene:
         unlit: ``(N,)`` shines by itself.
         body: ``(N,)`` 0 for what stands still, k for the k-th moving body.
         label: ``(N,)`` uint8 number of the class in `dlcv.classes`.
+        thing: ``(N,)`` index into ``kinds`` of the thing it belongs to, -1 for none.
+        kinds: ``(T,)`` uint8 number in `dlcv.things` of each thing.
         textures: ``(S, S, 3)`` uint8 sRGB pictures; S is a power of two.
         cutouts: ``(M, 64, 64)`` stencils; a patch exists where its stencil is above 0.5.
         sun: Unit vector towards the sun; zero for none.
@@ -93,6 +96,8 @@ class Scene:
     unlit: npt.NDArray[np.bool_]
     body: npt.NDArray[np.int64]
     label: ByteImage
+    thing: npt.NDArray[np.int64]
+    kinds: ByteImage
     textures: tuple[ByteImage, ...]
     cutouts: Image
     sun: Array
@@ -193,6 +198,9 @@ class SceneBuilder:
         self._body = 0
         self._labels: list[int] = []
         self._label = NUMBER['other']
+        self._things: list[int] = []
+        self._thing = -1
+        self._kinds: list[int] = []
 
     @contextmanager
     def body(self) -> Iterator[int]:
@@ -207,6 +215,18 @@ class SceneBuilder:
         before, self._label = self._label, NUMBER[name]
         yield
         self._label = before
+
+    @contextmanager
+    def thing(self, kind: str) -> Iterator[None]:
+        """Make what is added meanwhile one thing of a kind of `dlcv.things`, or of none for ''.
+
+        A thing within, a screen on a desk, is one of its own.
+        """
+        before, self._thing = self._thing, len(self._kinds) if kind else -1
+        if kind:
+            self._kinds.append(KIND_NUMBER[kind])
+        yield
+        self._thing = before
 
     def add_picture(self, name: str, picture: Image) -> None:
         """Make a ready picture usable as the texture ``name``."""
@@ -230,6 +250,7 @@ class SceneBuilder:
         self._looks.append((surface, scale, offset, False))
         self._bodies.append(self._body)
         self._labels.append(self._label)
+        self._things.append(self._thing)
 
     def sky(self, origin: Vector, edge_u: Vector, edge_v: Vector, surface: Surface) -> None:
         """Add a patch at infinity; its corner is given relative to the camera."""
@@ -238,6 +259,7 @@ class SceneBuilder:
         self._looks.append((surface, np.ones(2), np.zeros(2), True))
         self._bodies.append(0)
         self._labels.append(NUMBER['sky'])
+        self._things.append(-1)
 
     def field(
         self, origin: Vector, edge_u: Vector, edge_v: Vector, surface: Surface, largest: float
@@ -306,6 +328,8 @@ class SceneBuilder:
             unlit=np.array([look.unlit for look, *_ in looks]),
             body=np.array(self._bodies, np.int64),
             label=np.array(self._labels, np.uint8),
+            thing=np.array(self._things, np.int64),
+            kinds=np.array(self._kinds, np.uint8),
             textures=tuple(self._painted(name) for name in self._names),
             cutouts=np.array(self._stencils or [disc()], np.float32),
             sun=np.asarray(light.sun, np.float64),
@@ -328,16 +352,25 @@ class SceneBuilder:
 
 
 def shows(
-    label: str,
+    label: str = '', thing: str | None = None
 ) -> Callable[[Callable[_Given, _Back]], Callable[_Given, _Back]]:
-    """Let a function that adds things to its first argument, a builder, label them."""
+    """Let a function that adds something to its first argument, a builder, say what it is.
+
+    Args:
+        label: Its class; '' for that of whatever it is added to.
+        thing: See `SceneBuilder.thing`; None if it is part of whatever it is added to.
+    """
 
     def labelling(add: Callable[_Given, _Back]) -> Callable[_Given, _Back]:
         @wraps(add)
         def labelled(*args: _Given.args, **kwargs: _Given.kwargs) -> _Back:
             builder = args[0]
             assert isinstance(builder, SceneBuilder)
-            with builder.label(label):
+            with ExitStack() as within:
+                if label:
+                    within.enter_context(builder.label(label))
+                if thing is not None:
+                    within.enter_context(builder.thing(thing))
                 return add(*args, **kwargs)
 
         return labelled

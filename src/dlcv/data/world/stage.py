@@ -130,7 +130,7 @@ def add_flyers(
         size = rng.uniform(0.15, 0.5, 3) * radius
         look = Surface(texture=f'poster {rng.integers(3)}')
         side = Surface(texture='paint', tint=tuple(rng.uniform(0.1, 1.0, 3).tolist()))
-        with builder.body():
+        with builder.body(), builder.thing('box'):
             low = place(centre[0], centre[1], centre[2] - size[2] / 2)
             faces = {'top': side, 'bottom': side, 'left': side}
             builder.box(low, (size[0], size[1], size[2]), look, **faces)

@@ -124,7 +124,7 @@ def _traffic(builder: SceneBuilder, space: Space) -> list[BodyMotion]:
     return motions
 
 
-@shows('vehicle')
+@shows('vehicle', 'vehicle')
 def _vehicle(builder: SceneBuilder, pose: Array) -> None:
     """A car or, now and then, a van; both face +x."""
     if builder.rng.random() < 0.7:
@@ -245,7 +245,7 @@ def _corners(builder: SceneBuilder) -> None:
         _tree(builder, place(x, y, KERB), builder.rng.uniform(4.5, 5.5))
         pose = place(x - 4.5 * sx, y + 1.4 * sy, KERB, -sy * np.pi / 2)
         look = Surface(texture=f'poster {i % 3}')
-        with builder.label('sign'):
+        with builder.label('sign'), builder.thing('sign'):
             builder.box(_on(pose, 0, 0, 0.9), (0.15, 2.6, 2.0), METAL, front=look, back=look)
         for side in (-0.9, 0.9):
             builder.box(_on(pose, 0, side), (0.1, 0.1, 0.9), METAL)
@@ -319,7 +319,7 @@ def _ground_floor(builder: SceneBuilder, pose: Array, width: float) -> None:
         y = (bay - bays / 2) * BAY
         if rng.random() < 0.35:
             look = Surface(texture='door', tint=any_colour(rng, 0.4, 1.4))
-            with builder.label('door'):
+            with builder.label('door'), builder.thing('door'):
                 builder.local(pose, (0.02, y + 0.9, KERB + 2.4), (0, 1.2, 0), (0, 0, -2.4), look)
             builder.box(_on(pose, 0.2, y + 1.5, KERB), (0.4, 1.5, 0.15), KERBSTONE, back=None)
             continue
@@ -536,13 +536,13 @@ def _lamp_post(builder: SceneBuilder, pose: Array) -> None:
 def _sign(builder: SceneBuilder, pose: Array) -> None:
     """A round sign on a pole, seen by who comes from its +x."""
     builder.box(pose, (0.07, 0.07, 2.75), METAL)
-    for x, u, look in (
+    faces = (
         (0.045, 0.66, Surface(texture='sign', cutout='disc')),
         (0.04, -0.66, replace(METAL, tile=0.0, cutout='disc')),
-    ):
-        corner = (x, -u / 2, 2.7)
-        with builder.label('sign'):
-            builder.local(pose, corner, (0, u, 0), (0, 0, -0.66), look)
+    )
+    with builder.label('sign'), builder.thing('sign'):
+        for x, u, look in faces:
+            builder.local(pose, (x, -u / 2, 2.7), (0, u, 0), (0, 0, -0.66), look)
 
 
 @shows('furniture')
