@@ -460,6 +460,25 @@ class SegmentationParameters(CommonParameters):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CaptionParameters(CommonParameters):
+    """Parameters of `caption`."""
+
+    rate: float = parameter(
+        1.0, 'Most images told of in a second, while somebody listens; 0 for all. Who calls '
+        '~/describe is answered by the next image.', 'Hz',
+        low=0, high=1000, dynamic=True,
+    )  # fmt: skip
+    beams: int = parameter(
+        5, 'Beginnings of sentences that are followed; more take longer.',
+        low=1, high=100, dynamic=True,
+    )  # fmt: skip
+    min_log_likelihood: float = parameter(
+        -1.0, 'Nothing is said where the mean log likelihood of a word, by the network\'s own '
+        'judgement, is lower.', low=-100, high=0, dynamic=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class NetVLADParameters(CommonParameters):
     """Parameters of `netvlad`."""
 

@@ -126,16 +126,18 @@ class ShowAndTell(LightEncoder):
         self.next = nn.Linear(config.memory, vocabulary)
         self.drop = nn.Dropout(config.dropout)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the codes ``(B, E)`` of images.
+    def forward(self, images: Tensor, words: Tensor | None = None) -> Tensor:
+        """Return the codes ``(B, E)`` of images or, where sentences are given, what `tell` does.
 
         Args:
             images: ``(B, 3, H, W)`` RGB in [0, 1], of the configured size.
+            words: See `tell`.
 
         Raises:
             ShapeError: If the shape is another one.
         """
-        return self.coded(self.features(images))
+        codes = self.coded(self.features(images))
+        return codes if words is None else self.tell(codes, words)
 
     def features(self, images: Tensor) -> Tensor:
         """Return what the encoder finds, ``(B, C, H/32, W/32)``; see `forward`."""
@@ -143,8 +145,7 @@ class ShowAndTell(LightEncoder):
         width, height = self.config.size
         if images.shape[2:] != (height, width):
             raise ShapeError(
-                f'images: expected {width}x{height} pixels, got '
-                f'{images.shape[3]}x{images.shape[2]}'
+                f'images: expected {width}x{height} pixels, got {images.shape[3]}x{images.shape[2]}'
             )
         return self.pyramid(images)[-1]
 
@@ -231,9 +232,7 @@ def beam_search(
         sums[:, :, END] = -torch.inf
         total, picked = sums.flatten(1).topk(min(beams, beams * vocabulary), 1)
         origin, word = picked // vocabulary, picked % vocabulary
-        said = torch.cat(
-            (said.gather(1, origin[:, :, None].expand_as(said)), word[:, :, None]), 2
-        )
+        said = torch.cat((said.gather(1, origin[:, :, None].expand_as(said)), word[:, :, None]), 2)
         kept = (rows + origin).flatten()
         hidden, cell, last = hidden[:, kept], cell[:, kept], word.flatten()
     for sentences, cut in zip(found, _cut_off(said, total), strict=True):
@@ -260,6 +259,7 @@ def _cut_off(said: Tensor, total: Tensor) -> list[list[Spoken]]:
 
 def _ranked(sentences: Iterable[Spoken], most: int, length_power: float) -> list[Spoken]:
     def worth(one: Spoken) -> float:
-        return one.log_likelihood / (len(one.words) + one.ended) ** length_power
+        length: float = (len(one.words) + one.ended) ** length_power
+        return one.log_likelihood / length
 
     return sorted(sentences, key=worth, reverse=True)[:most]

@@ -309,7 +309,12 @@ def _of_worlds(
     pool = PhotoPool(photos) if photos else None
     worlds = to_dict(config)
     # Files that were made before there were any of these are what they are without them.
-    for name, value in (('gaits', GaitShares()), ('labels', False), ('people', 0)):
+    for name, value in (
+        ('gaits', GaitShares()),
+        ('labels', False),
+        ('objects', False),
+        ('people', 0),
+    ):
         if getattr(config, name) == value:
             del worlds[name]
     made_by = {'worlds': worlds, 'photos': [str(path) for path in photos], 'seed': seed}

@@ -16,8 +16,9 @@ SIDES = ('left', 'middle', 'right')  # thirds of the picture
 DISTANCES = (2.0, 5.0, 12.0)  # metres at which one word for a distance ends and the next begins
 MANY = 4  # things of which no more is said than that they are several
 
-CLEAR = 0.004  # share of the picture from which on a thing is counted in any case
-VISIBLE = 0.0008  # and below which in none
+CLEAR = 0.004  # share of the picture from which on a thing is counted in any case,
+_SEEN = 0.25  # if so much of it is seen,
+VISIBLE = 0.0008  # and share of the picture below which it is not counted in any case
 _EDGE = 0.05  # of the width: so near to the edge of a third a thing is on both sides of it
 _SLACK = 1.1  # factor by which a distance may miss its word
 
@@ -31,6 +32,7 @@ class Thing:
         x: Middle of what is seen of it, from 0 at the left to 1 at the right.
         distance: Metres.
         share: Of the picture's pixels, those that show it.
+        seen: How much of it is seen: the rest is hidden or out of the picture.
         moves: Whether it is moving just now.
     """
 
@@ -38,7 +40,13 @@ class Thing:
     x: float
     distance: float
     share: float
+    seen: float = 1.0
     moves: bool = False
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is counted in any case."""
+        return self.share >= CLEAR and self.seen >= _SEEN
 
     @property
     def side(self) -> str:
@@ -72,8 +80,8 @@ class View:
     @property
     def clear(self) -> tuple[Thing, ...]:
         """The things that are seen well, the most prominent first."""
-        large = [thing for thing in self.things if thing.share >= CLEAR]
-        return tuple(sorted(large, key=lambda thing: -thing.share))
+        clear = (thing for thing in self.things if thing.clear)
+        return tuple(sorted(clear, key=lambda thing: -thing.share))
 
     def mirrored(self) -> View:
         """Return what is true when left and right are exchanged."""
@@ -132,7 +140,7 @@ def holds(statement: Statement, view: View) -> dict[str, bool]:
     if statement.moves is not None:
         here = [t for t in here if t.moves == statement.moves]
         facts['motion'] = bool(here)
-    surely = [t for t in here if t.share >= CLEAR and _only(t, statement.side)]
+    surely = [t for t in here if t.clear and _only(t, statement.side)]
     most = min(len(here), MANY)
     facts['count'] = min(len(surely), MANY) <= statement.count <= most
     if statement.step is not None:
