@@ -148,14 +148,14 @@ class Caption:
     Attributes:
         stamp_ns: Time of the image.
         words: What is said, word by word, stops and commas being words; empty for nothing.
-        log_likelihood: Mean of its words by the network's own judgement, natural logarithm, at
-            most 0; NaN where nothing is known.
+        confidence: Geometric mean of the probabilities of its words, by the network's own
+            judgement, in [0, 1]; NaN where none was asked.
         reason: Why nothing is said, in words for a person; empty where something is.
     """
 
     stamp_ns: int
     words: tuple[str, ...]
-    log_likelihood: float = nan
+    confidence: float = nan
     reason: str = ''
 
     @property

@@ -31,7 +31,7 @@ def network():
     torch.manual_seed(3)
     made = ShowAndTell(TINY).eval().requires_grad_(False)
     made.next.weight.mul_(6)  # an untrained network cares little
-    made.code.weight.mul_(20)
+    made.picture.weight.mul_(20)
     return made
 
 
@@ -98,7 +98,7 @@ def test_the_code_says_where_unless_the_grid_is_one_cell():
     for grid, wide in (((2, 1), 2 * 4), ((1, 1), 4)):
         torch.manual_seed(0)
         made = ShowAndTell(replace(TINY, grid=grid)).eval()
-        assert made.code.in_features == wide
+        assert made.picture.in_features == wide
         features = made.features(images)
         same = torch.allclose(made.coded(features), made.coded(features.flip(3)), atol=1e-6)
         assert same is (grid == (1, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import exp
 
 from dlcv.estimation.base import Estimator
 from dlcv.estimation.odometry.speechless import silence
@@ -19,13 +20,13 @@ class CaptionSettings:
         beams: Beginnings that are followed; see `dlcv.networks.caption.beam_search`.
         longest: Most words, what is longer is cut off.
         length_power: See `dlcv.networks.caption.beam_search`; 0 is the paper's rule.
-        min_log_likelihood: Mean of the words below which nothing is said.
+        min_confidence: Geometric mean of the words' probabilities below which nothing is said.
     """
 
     beams: int = 5
     longest: int = 60
     length_power: float = 1.0
-    min_log_likelihood: float = -100.0
+    min_confidence: float = 0.0
 
 
 class CaptionEstimator(Estimator[ShowAndTell]):
@@ -74,13 +75,11 @@ class CaptionEstimator(Estimator[ShowAndTell]):
                 longest=settings.longest,
                 length_power=settings.length_power,
             )
-        if best.per_word < settings.min_log_likelihood:
-            reason = (
-                f'the network is unsure: {best.per_word:.2f} a word, '
-                f'{settings.min_log_likelihood:.2f} is needed'
-            )
-            return Caption(
-                stamp_ns=frame.stamp_ns, words=(), log_likelihood=best.per_word, reason=reason
-            )
-        words = tuple(config.vocabulary[number] for number in best.words)
-        return Caption(stamp_ns=frame.stamp_ns, words=words, log_likelihood=best.per_word)
+        confidence, least = exp(best.per_word), settings.min_confidence
+        reason = (
+            f'the network is unsure: its confidence is {confidence:.2f}, {least:.2f} is needed'
+            if confidence < least
+            else ''
+        )
+        words = () if reason else tuple(config.vocabulary[number] for number in best.words)
+        return Caption(stamp_ns=frame.stamp_ns, words=words, confidence=confidence, reason=reason)

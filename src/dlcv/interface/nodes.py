@@ -342,7 +342,7 @@ CAPTION = NodeSpec(
         _out(
             '~/caption', 'std_msgs/msg/String', 'latched',
             'Sentences in English, when they change; empty where nothing is to be said: the image '
-            'is black, covered or noise, or min_log_likelihood is not reached.',
+            'is black, covered or noise, or min_confidence is not reached.',
         ),
         HANDLED,
         DIAGNOSTICS,

@@ -472,9 +472,9 @@ class CaptionParameters(CommonParameters):
         5, 'Beginnings of sentences that are followed; more take longer.',
         low=1, high=100, dynamic=True,
     )  # fmt: skip
-    min_log_likelihood: float = parameter(
-        -1.0, 'Nothing is said where the mean log likelihood of a word, by the network\'s own '
-        'judgement, is lower.', low=-100, high=0, dynamic=True,
+    min_confidence: float = parameter(
+        0.3, 'Nothing is said where the geometric mean of the probabilities of the words, by the '
+        'network\'s own judgement, is lower.', low=0, high=1, dynamic=True,
     )  # fmt: skip
 
 

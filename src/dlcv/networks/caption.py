@@ -119,7 +119,7 @@ class ShowAndTell(LightEncoder):
         if config.reduced:
             self.reduce = nn.Conv2d(self.channels[-1], channels, 1)
         cells = config.grid[0] * config.grid[1]
-        self.code = nn.Linear(channels * cells, config.embedding)
+        self.picture = nn.Linear(channels * cells, config.embedding)
         vocabulary = len(config.vocabulary)
         self.word = nn.Embedding(vocabulary, config.embedding)
         self.lstm = nn.LSTM(config.embedding, config.memory, batch_first=True)
@@ -159,8 +159,8 @@ class ShowAndTell(LightEncoder):
             for side, cells in zip(config.size[::-1], config.grid[::-1], strict=True)
         )
         pooled = features if kernel == (1, 1) else F.avg_pool2d(features, kernel)
-        code: Tensor = self.code(self.drop(pooled.flatten(1)))
-        return code
+        codes: Tensor = self.picture(self.drop(pooled.flatten(1)))
+        return codes
 
     def tell(self, codes: Tensor, words: Tensor) -> Tensor:
         """Score each next word of sentences that are known: for learning.

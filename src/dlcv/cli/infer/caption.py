@@ -12,14 +12,14 @@ from dlcv.types import Frame
 
 TASK = 'sentences: the place, what stands where, how far, what moves'
 ARRAYS = (
-    'captions (T,) sentences and log_likelihood (T,), the mean of a word of each; NaN where '
-    'the image shows nothing.'
+    'captions (T,) sentences and confidence (T,) of each in [0, 1], the geometric mean of its '
+    'words; NaN where the image shows nothing.'
 )
 OPTIONS = (
     option('beams', int, 'beginnings of sentences that are followed (5)'),
     option('longest', int, 'most words (60)'),
     option('length_power', float, 'of the length that log likelihood is divided by; 0: paper (1)'),
-    option('min_log_likelihood', float, 'mean of a word below which nothing is said (-100)'),
+    option('min_confidence', float, 'confidence below which nothing is said (0)'),
 )  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def infer(args: argparse.Namespace, frames: Sequence[Frame]) -> Outcome:
     outcome = Outcome()
     told = [estimator.push(frame) for frame in frames]
     outcome.arrays['captions'] = np.array([one.text for one in told])
-    outcome.arrays['log_likelihood'] = np.array([one.log_likelihood for one in told])
+    outcome.arrays['confidence'] = np.array([one.confidence for one in told])
     for i, (frame, one) in enumerate(zip(frames, told, strict=True)):
         outcome.lines.append(f'image {i}: {one.text or one.reason}')
         outcome.pictures.append(caption(frame.image, one.text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Any
 
 from dlcv.estimation.tasks.base import Estimator, Host, Level, Task, Verdict, settings
@@ -51,7 +52,7 @@ class CaptionTask(Task[CaptionParameters, Caption]):
     def infer(self, frame: Frame) -> Caption:
         """Tell of the image; one that shows nothing is an error, one that is unclear is none."""
         found: Caption = self.estimator.push(frame)
-        shows_nothing = bool(found.reason) and found.log_likelihood != found.log_likelihood
+        shows_nothing = bool(found.reason) and isnan(found.confidence)
         said = f'nothing to tell: {found.reason}' if shows_nothing else ''
         self.host.judge(Verdict(Level.ERROR, said) if said else None)
         if said:
@@ -71,7 +72,7 @@ class CaptionTask(Task[CaptionParameters, Caption]):
         last = self._last
         found = {} if last is None else {
             'caption': last.text or f'nothing: {last.reason}',
-            'log_likelihood': f'{last.log_likelihood:.2f}',
+            'confidence': f'{last.confidence:.2f}',
         }  # fmt: skip
         return {**found, **super().values()}
 
