@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -102,7 +103,7 @@ def test_depth_is_the_published_graph(depth, size):
 def test_pose_is_the_published_graph(pose, size):
     target, references = torch.rand(2, 3, *size), torch.rand(2, 2, 3, *size)
     with torch.no_grad():
-        motions, masks = pose(target, references)
+        motions, masks, _ = pose(target, references)
         wanted, wanted_masks = published_pose(pose.state_dict(), target, references)
     torch.testing.assert_close(motions, wanted, rtol=0, atol=1e-6)
     for a, b in zip(masks, wanted_masks, strict=True):
@@ -140,7 +141,7 @@ def test_four_scales_of_disparity_within_its_bounds(depth):
 
 def test_pictures_around_the_target_are_told_apart(pose):
     target, references = torch.rand(1, 3, 64, 96), torch.rand(1, 2, 3, 64, 96)
-    motions, masks = pose(target, references)
+    motions, masks, _ = pose(target, references)
     assert motions.shape == (1, 2, 6)
     assert [tuple(m.shape) for m in masks] == [(1, 2, 64 >> i, 96 >> i) for i in range(4)]
     assert not torch.allclose(pose(target, references.flip(1))[0], motions)
@@ -150,9 +151,27 @@ def test_a_new_network_says_that_next_to_nothing_moved():
     torch.manual_seed(0)
     network = PoseExpNet(PoseExpNetConfig())
     with torch.no_grad():
-        motions, masks = network(torch.rand(1, 3, 128, 416), torch.rand(1, 2, 3, 128, 416))
+        motions, masks, camera = network(torch.rand(1, 3, 128, 416), torch.rand(1, 2, 3, 128, 416))
     assert motions.abs().max() < 0.05
     assert masks == ()
+    assert camera is None
+
+
+def test_a_camera_is_told_in_pixels_of_its_pictures():
+    network = PoseExpNet(PoseExpNetConfig(width=1 / 8, intrinsics=True))
+    with torch.no_grad():
+        network.intrinsics_pred.weight.zero_()
+        network.intrinsics_pred.bias.zero_()
+        target, references = torch.rand(2, 3, 64, 96), torch.rand(2, 2, 3, 64, 96)
+        usual = network(target, references).intrinsics
+        # softplus(ln(e - 1)) is 1; the centre lies a quarter to the right of the middle
+        network.intrinsics_pred.bias.copy_(torch.tensor([np.log(np.e - 1), 0, 0.25, 0]))
+        other = network(target, references).intrinsics
+    ln2 = float(np.log(2))
+    wanted = torch.tensor([[96 * ln2, 0, 47.5], [0, 64 * ln2, 31.5], [0, 0, 1]])
+    torch.testing.assert_close(usual, wanted.expand(2, 3, 3))
+    wanted[0, 0], wanted[0, 2] = 96, 71.5
+    torch.testing.assert_close(other, wanted.expand(2, 3, 3))
 
 
 def test_batch_items_do_not_leak_into_each_other(depth, pose):
@@ -165,7 +184,7 @@ def test_batch_items_do_not_leak_into_each_other(depth, pose):
 
 def test_every_parameter_learns(depth, pose):
     image = torch.rand(1, 3, 128, 128)
-    motions, masks = pose(image, torch.rand(1, 2, 3, 128, 128))
+    motions, masks, _ = pose(image, torch.rand(1, 2, 3, 128, 128))
     total = motions.square().sum() + sum(m.square().sum() for m in (*masks, *depth(image)))
     total.backward()
     for network in (depth, pose):

@@ -67,18 +67,20 @@ def test_k_means_finds_groups():
     assert np.array_equal(found, clusters(features.numpy(), 4, seed=1))
 
 
-def test_a_network_begins_with_the_axes_and_clusters_of_its_features():
+@pytest.mark.parametrize('context', [0, 6])
+def test_a_network_begins_with_the_axes_and_clusters_of_its_features(context):
     torch.manual_seed(0)
-    network = NetVLAD(
-        NetVLADConfig(encoder='superpoint', width=1 / 16, reduced=4, clusters=3, whitened=5)
-    ).eval()
+    config = NetVLADConfig(
+        encoder='superpoint', width=1 / 16, context=context, reduced=4, clusters=3, whitened=5
+    )
+    network = NetVLAD(config).eval()
     encoded = [torch.rand(8, 4, 6) for _ in range(12)]
     before = {k: v.clone() for k, v in network.encoder.state_dict().items()}
     assert begin(network, encoded, seed=0) > 0
     weight = network.reduce.weight[:, :, 0, 0]
     torch.testing.assert_close(weight @ weight.T, torch.eye(4), atol=1e-4, rtol=0)
     with torch.no_grad():
-        pooled = torch.cat([network.pool(network.reduce(one[None])) for one in encoded])
+        pooled = torch.cat([network.pooled(one[None]) for one in encoded])
         white = network.WPCA(pooled[:, :, None, None])[:, :, 0, 0]
     torch.testing.assert_close(torch.cov(white.T), torch.eye(5), atol=1e-2, rtol=0)
     for key, value in network.encoder.state_dict().items():
@@ -89,6 +91,19 @@ def test_grey_is_a_mean_of_colours():
     image = np.full((1, 2, 2, 3), (255, 0, 0), np.uint8)
     assert pictures_tensor(image, 3).shape == (1, 3, 2, 2)
     assert float(pictures_tensor(image, 1).mean()) == pytest.approx(0.299, abs=2e-3)
+
+
+def test_the_hardest_are_looked_for_among_what_is_drawn():
+    pool = pool_of(TWO, 2, near=0.3, far=0.05)
+    pool.freeze(lambda x: x.flatten(1)[:, :6], 3)
+    pool.renew(lambda x: F.normalize(x, dim=1), 0)
+    queries = torch.from_numpy(pool.queries[:1])
+    _, every = pool.triplets(queries, 1, 2)
+    seen = torch.ones(1, len(pool.images), dtype=torch.bool)
+    seen[0, every[0, 0]] = False
+    _, some = pool.triplets(queries, 1, 2, seen)
+    assert some[0, 0] == every[0, 1]
+    assert every[0, 0] not in some
 
 
 def test_a_pool_has_no_descriptors_before_there_is_a_network():

@@ -116,8 +116,9 @@ class Stretches:
         self._gone += 1
         if self._begin is not None and self._gone in self._parts:
             odom, world = self._begin
-            true = odom @ np.linalg.inv(world) @ truth
-            self._parts[self._gone].append((pose, true, covariance))
+            turn = np.kron(np.eye(2), odom[:3, :3].T)
+            found, true = np.linalg.inv(odom) @ pose, np.linalg.inv(world) @ truth
+            self._parts[self._gone].append((found, true, turn @ covariance @ turn.T))
         if self._gone < self._length:
             return False
         fitting = [horizon for horizon in self.horizons if horizon <= self._left]
@@ -128,7 +129,7 @@ class Stretches:
         return True
 
     def after(self, horizon: int) -> Beliefs:
-        """Return the poses ``horizon`` frames after a certain one, in the axes of odom."""
+        """Return the poses ``horizon`` frames after a certain one, in the axes of that one."""
         return Beliefs.of(self._parts[horizon])
 
 

@@ -2,7 +2,8 @@
 
 Two networks that are trained together and know nothing of each other. Parameter names are those of
 the public PyTorch files: ``conv1.0``, ``conv1.2``, ``upconv7.0``, ``iconv7.0``,
-``predict_disp4.0``, ``pose_pred``, ``predict_mask4``.
+``predict_disp4.0``, ``pose_pred``, ``predict_mask4``. The second may also say what camera it looks
+through (Gordon et al., "Depth from Videos in the Wild", ICCV 2019): ``intrinsics_pred``.
 
 Dimension letters in this file: B images, S references (the pictures around the target), H W size
 in pixels, h w size of a feature map.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -63,12 +65,14 @@ class PoseExpNetConfig:
         width: Factor on all channel numbers; 1 is the paper's.
         explainability: Whether it also tells, for every pixel of the target, how far a reference
             can be trusted to show the same.
+        intrinsics: Whether it also tells focal lengths and centre of the camera.
         unit: What the last layer's answer is multiplied with, so that motions start small.
     """
 
     references: int = 2
     width: float = 1.0
     explainability: bool = False
+    intrinsics: bool = False
     unit: float = 0.01
 
     def __post_init__(self) -> None:
@@ -77,6 +81,23 @@ class PoseExpNetConfig:
                 'PoseExpNet needs references >= 1, width and unit above 0, got '
                 f'{self.references}, {self.width} and {self.unit}'
             )
+
+
+class Motions(NamedTuple):
+    """What PoseExpNet says of B targets and their S references.
+
+    Attributes:
+        motions: ``(B, S, 6)`` from the target's camera to each reference's as [tx ty tz, rx ry rz
+            (rad)] with ``R = Rx(rx) Ry(ry) Rz(rz)``; the unit of length is that of the depth that
+            it is trained with.
+        masks: ``(B, S, h, w)`` in [0, 1], finest first (h = H, H/2, H/4, H/8, rounded up); or none.
+        intrinsics: ``(B, 3, 3)`` calibration matrices K in pixels of all pictures of a target; or
+            None.
+    """
+
+    motions: Tensor
+    masks: tuple[Tensor, ...]
+    intrinsics: Tensor | None
 
 
 class DispNetS(nn.Module):
@@ -144,21 +165,16 @@ class PoseExpNet(nn.Module):
         self.pose_pred = nn.Conv2d(down[-1], 6 * config.references, 1)
         if config.explainability:
             self._add_masks(down[_MASK_FROM - 1])
+        if config.intrinsics:
+            self.intrinsics_pred = nn.Conv2d(down[-1], 4, 1)  # focal lengths x y, centre x y
         initialise_xavier(self)
 
-    def forward(self, target: Tensor, references: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Estimate motions, and masks if the configuration has them.
+    def forward(self, target: Tensor, references: Tensor) -> Motions:
+        """Estimate motions, and masks and intrinsics if the configuration has them.
 
         Args:
             target: ``(B, 3, H, W)`` RGB in [0, 1].
             references: ``(B, S, 3, H, W)``, in the order of time.
-
-        Returns:
-            * ``(B, S, 6)`` motions from the target's camera to each reference's as [tx ty tz, rx
-              ry rz (rad)] with ``R = Rx(rx) Ry(ry) Rz(rz)``; the unit of length is that of the
-              depth that it is trained with.
-            * Masks ``(B, S, h, w)`` in [0, 1], finest first (h = H, H/2, H/4, H/8, rounded up); or
-              none.
 
         Raises:
             ShapeError: If the shapes are others.
@@ -172,8 +188,23 @@ class PoseExpNet(nn.Module):
         for i in range(len(_POSE)):
             features.append(self.get_submodule(f'conv{i + 1}')(features[-1]))
         motions = self.pose_pred(features[-1]).mean((2, 3))  # (B, 6 S)
-        masks = self._masks(features[: _MASK_FROM + 1]) if self.config.explainability else ()
-        return self.config.unit * motions.unflatten(1, (count, 6)), masks
+        return Motions(
+            self.config.unit * motions.unflatten(1, (count, 6)),
+            self._masks(features[: _MASK_FROM + 1]) if self.config.explainability else (),
+            self._camera(features[-1], height, width) if self.config.intrinsics else None,
+        )
+
+    def _camera(self, features: Tensor, height: int, width: int) -> Tensor:
+        """Return calibration matrices ``(B, 3, 3)``: focal lengths above 0, the centre anywhere.
+
+        At zero a camera sees 72 degrees of each axis, and its centre is that of the picture.
+        """
+        answer = self.intrinsics_pred(features).mean((2, 3))  # (B, 4)
+        size = answer.new_tensor((width, height))
+        focal = F.softplus(answer[:, :2]) * size
+        centre = (answer[:, 2:] + 0.5) * size - 0.5  # pixel (0, 0) has its centre there
+        camera = torch.diag_embed(F.pad(focal, (0, 1), value=1))
+        return torch.cat((camera[:, :, :2], F.pad(centre, (0, 1), value=1)[:, :, None]), 2)
 
     def _add_masks(self, c_in: int) -> None:
         up = [scaled(channels, self.config.width) for channels in _MASK_UP]

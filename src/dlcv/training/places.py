@@ -98,19 +98,23 @@ class PlacePool:
                 found.append(network(self.inputs(numbers)).float())
         self.descriptors, self.renewed = torch.cat(found), step
 
-    def triplets(self, queries: Tensor, near: int, far: int) -> tuple[Tensor, Tensor]:
+    def triplets(
+        self, queries: Tensor, near: int, far: int, seen: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return what queries learn from, by the descriptors as they last were.
 
         Args:
             queries: ``(B,)`` numbers of pictures.
             near: How many that show the same; the nearest.
             far: How many that do not; the nearest too, which are the hardest.
+            seen: ``(B, n)`` bool: among which the latter are looked for; all of them without it.
 
         Returns:
             Numbers ``(B, near)`` and ``(B, far)``; -1 where there are not so many.
         """
         apart = 2 - 2 * self.descriptors[queries] @ self.descriptors.T
-        return hardest(apart, self.near[queries], near), hardest(apart, self.far[queries], far)
+        others = self.far[queries] if seen is None else self.far[queries] & seen
+        return hardest(apart, self.near[queries], near), hardest(apart, others, far)
 
 
 def pool_of(worlds: Samples, count: int, near: float, far: float) -> PlacePool:
@@ -119,7 +123,7 @@ def pool_of(worlds: Samples, count: int, near: float, far: float) -> PlacePool:
     Args:
         worlds: `VisitedWorlds`.
         count: How many worlds.
-        near: Two pictures are near when either shows at least so much of the other.
+        near: Two pictures are near when each shows at least so much of the other.
         far: And far when neither shows more than this of the other.
 
     Raises:
@@ -162,10 +166,10 @@ def begin(network: NetVLAD, encoded: Sequence[Tensor], seed: int) -> float:
     rng = np.random.default_rng(seed)
     each = -(-_FEATURES // len(encoded))
     drawn = []
-    for features in encoded:
-        flat = features.float().flatten(1).T
-        drawn.append(flat[rng.permutation(len(flat))[:each]])
     with torch.no_grad():
+        for one in encoded:
+            flat = network.context(one[None].float())[0].flatten(1).T
+            drawn.append(flat[rng.permutation(len(flat))[:each]])
         features = torch.cat(drawn)
         if isinstance(network.reduce, torch.nn.Conv2d):
             unit = F.normalize(features, dim=1)
@@ -176,7 +180,7 @@ def begin(network: NetVLAD, encoded: Sequence[Tensor], seed: int) -> float:
         centres = clusters(local.numpy(), network.config.clusters, seed)
         alpha = network.pool.initialise_from(torch.from_numpy(centres), local)
         if network.config.whitened:
-            pooled = [network.pool(network.reduce(one[None].float())) for one in encoded]
+            pooled = [network.pooled(one[None].float()) for one in encoded]
             network.set_whitening(torch.cat(pooled))
     return alpha
 

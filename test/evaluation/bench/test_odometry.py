@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -17,7 +18,9 @@ from dlcv.estimation.visual_odometry import VisualOdometrySettings
 from dlcv.evaluation.bench import odometry as bench
 from dlcv.evaluation.bench import odometry_ways
 from dlcv.evaluation.bench.odometry import Options, run
-from dlcv.evaluation.bench.odometry_methods import AIDS, Classic, seen
+from dlcv.evaluation.bench.odometry_followers import Classic, Estimated
+from dlcv.evaluation.bench.odometry_methods import AIDS, seen
+from dlcv.evaluation.bench.odometry_units import in_metres, pairs_of, units_of
 from dlcv.evaluation.bench.odometry_ways import MEASURED, DepthCamera, find
 from dlcv.evaluation.bench.options import BenchError, silent
 from dlcv.evaluation.bench.report import read_json, write_json
@@ -222,6 +225,7 @@ def test_every_row_of_visual_odometry_is_helped_as_it_says(monkeypatch):
     for row in rows:
         assert table.value(row, 'standing') == pytest.approx(100 / 14)
         assert table.value(row, 'lost') == pytest.approx(100 / 14)
+        assert table.value(row, 'stretches') == 2  # before and after it was lost
         assert table.value(row, 't_rel, scaled') == pytest.approx(0, abs=1e-6)
         assert table.value(row, 'in 95 %') == 100
         assert judged.value(f'{row}, poses after 10', 'in 95 %') == 100
@@ -240,6 +244,51 @@ def test_every_row_of_visual_odometry_is_helped_as_it_says(monkeypatch):
         assert (aids.depth is not None) == (aid in {'depth', 'network'})
         assert aids.depth_source == ('network' if aid == 'network' else 'camera')
         assert (aids.right is not None) == (aids.baseline > 0) == (aid == 'stereo')
+
+
+def test_a_unit_counts_as_far_as_one_motion_follows_another():
+    """Exact but for the unit, which is another one after the camera was lost, off to the side."""
+    truth = np.concatenate([true_poses(), true_poses()[-1] @ true_poses()])
+    units = np.where(np.arange(len(truth)) < 14, 0.2, 3.0)
+    told = SimpleNamespace(reset=lambda: None, set_pose=lambda _: None, odom_from_camera=np.eye(4),
+                           pose_covariance=np.zeros((6, 6)))  # fmt: skip
+    way = Estimated(told, len(truth), (5,), metric=False)
+    for i, pose in enumerate(truth):
+        frame = SimpleNamespace(stamp_ns=i)
+        motion = np.linalg.inv(truth[i - 1]) @ pose
+        motion[:3, 3] *= units[i]
+        answer = None
+        if i == 13:
+            answer = Lost(
+                stamp_ns=i,
+                previous_stamp_ns=i - 1,
+                reason='told so',
+                odom_from_camera=told.odom_from_camera,
+                pose_covariance=np.eye(6),
+            )
+        elif i:
+            told.odom_from_camera = told.odom_from_camera @ motion
+            answer = Motion(
+                stamp_ns=i,
+                previous_stamp_ns=i - 1,
+                previous_from_current=motion,
+                odom_from_camera=told.odom_from_camera,
+                covariance=np.eye(6),
+            )
+        way.take(SimpleNamespace(frame=frame, world_from_camera=pose), answer)
+    assert (way.stretches, way.lost) == (2, 1)
+    pairs = pairs_of(np.stack(way.poses), truth)
+    found = units_of(pairs, way.parts)
+    np.testing.assert_allclose([found[0], found[1]], [5, 1 / 3])
+    beliefs = way.beliefs(found)
+    assert {what: len(of) for what, of in beliefs.items()} == {'motions': 22, 'poses after 5': 3}
+    for of in beliefs.values():
+        np.testing.assert_allclose(of.errors, 0, atol=1e-9)
+    steps, true = (
+        np.diff(p[:, :3, 3], axis=0) for p in (in_metres(pairs, way.parts).estimate, truth)
+    )
+    lengths, wanted = (np.linalg.norm(of, axis=1) for of in (steps, true))
+    np.testing.assert_allclose(lengths, np.where(np.arange(1, 24) == 13, 0, wanted), atol=1e-9)
 
 
 def test_a_depth_camera_is_off_by_its_share_steps_and_ends():

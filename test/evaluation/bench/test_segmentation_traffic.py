@@ -28,7 +28,10 @@ class Recorded(list):
         labels = np.full((16, 20), NUMBER['road'], np.uint8)
         labels[:, :10] = NUMBER['vehicle']
         frame = Frame(stamp_ns=0, image=np.zeros((16, 20, 3), np.uint8))
-        super().__init__([SimpleNamespace(frame=frame, labels=labels)] * frames)
+        super().__init__(
+            SimpleNamespace(frame=frame, labels=labels, world_from_camera=pose)
+            for pose in self.world_from_camera
+        )
 
 
 class Odometry:
@@ -38,7 +41,7 @@ class Odometry:
         self.seen, self.settings = seen, VisualOdometrySettings()
 
     def reset(self):
-        self.odom_from_camera = np.eye(4)
+        self.odom_from_camera, self.pose_covariance = np.eye(4), np.zeros((6, 6))
         self.masks = []
         self.seen.append(self.masks)
 

@@ -110,6 +110,15 @@ def test_a_resumed_run_describes_all_pictures_first(recipe: NetVLADRecipe) -> No
     assert netvlad._pool(recipe, 0, recipe.worlds).renewed == 150
 
 
+def test_what_is_drawn_depends_on_the_step_alone(recipe: NetVLADRecipe) -> None:
+    some, batch = replace(recipe, drawn=4), batch_of(recipe)
+    torch.manual_seed(0)
+    learner = some.network()
+    some.loss(learner, batch, 1)
+    first, again, other = (some.loss(learner, batch, step)['loss'].item() for step in (2, 2, 3))
+    assert first == again != other
+
+
 def test_the_encoder_is_that_of_the_shipped_superpoint(recipe: NetVLADRecipe) -> None:
     network = replace(recipe, encoder='', netvlad=replace(TINY, width=1.0)).network().inner
     file = shipped('superpoint')

@@ -21,7 +21,7 @@ from dlcv.networks.losses.view_synthesis import (
     view_synthesis_loss,
 )
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig
-from dlcv.networks.sfmlearner import DispNetS, DispNetSConfig, PoseExpNetConfig
+from dlcv.networks.sfmlearner import DispNetS, DispNetSConfig, Motions, PoseExpNetConfig
 from dlcv.networks.weights import load_network, save_network
 from dlcv.training.depth import depth_figures
 from dlcv.training.recipe import TrainError
@@ -174,7 +174,7 @@ def test_the_loss_is_the_papers(recipe: SfMLearnerRecipe, network: DepthAndPose)
     batch = batch_of(recipe)
     target, sources = batch['target'].float() / 255, batch['sources'].float() / 255
     camera = batch['intrinsics']
-    motions, _ = network.pose(target, sources)
+    motions = network.pose(target, sources).motions
     phi = camera[:, 0, 0] / 128
     depths = [0.01 * phi[:, None, None, None] / d[:, :1] for d in network.depth(target)]
     wanted = view_synthesis_loss(depths, motion_matrices(motions), target, sources, camera)
@@ -185,6 +185,37 @@ def test_the_loss_is_the_papers(recipe: SfMLearnerRecipe, network: DepthAndPose)
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
+
+
+def test_cameras_are_learned_from_the_pictures_alone(recipe: SfMLearnerRecipe) -> None:
+    torch.manual_seed(0)
+    learned = replace(recipe, pose=replace(recipe.pose, intrinsics=True))
+    network, batch = learned.network(), batch_of(learned)
+    losses = learned.loss(network, batch, 0)
+    losses['loss'].backward()
+    gradient = network.pose.get_parameter('intrinsics_pred.weight').grad
+    assert gradient is not None
+    assert all(gradient[i].any() for i in range(4))
+    blind = learned.loss(network, batch | {'intrinsics': torch.zeros(2, 3, 3)}, 0)
+    assert float(blind['loss'].detach()) == float(losses['loss'].detach())
+
+
+def test_learned_cameras_are_judged_beside_the_usual_one(recipe: SfMLearnerRecipe) -> None:
+    one = replace(recipe, pose=replace(recipe.pose, intrinsics=True), validation_clips=1)
+    network, views = one.network().eval(), sfmlearner._held_out(recipe)[:1]
+    with torch.no_grad():
+        network.pose.intrinsics_pred.weight.zero_()
+        network.pose.intrinsics_pred.bias.zero_()
+        usual = one._camera_figures(network, views)
+        network.pose.intrinsics_pred.bias[2:] += 0.25
+        off = one._camera_figures(network, views)
+    camera = views[0].camera
+    focal = [abs(128 * np.log(2) / f - 1) for f in (camera.fx, camera.fy)]
+    assert usual['focal_of_usual'] == pytest.approx(np.mean(focal))
+    assert usual['focal'] == pytest.approx(usual['focal_of_usual'], abs=1e-6)
+    assert usual['centre'] == pytest.approx(usual['centre_of_usual'], abs=1e-6)
+    assert off['focal'] == usual['focal']
+    assert abs(off['centre'] - usual['centre']) > 0.1
 
 
 def test_masks_are_learned_where_they_are_asked_for(recipe: SfMLearnerRecipe) -> None:
@@ -202,10 +233,10 @@ def test_masks_are_learned_where_they_are_asked_for(recipe: SfMLearnerRecipe) ->
 def test_it_starts_with_depths_near_one(recipe: SfMLearnerRecipe, network: DepthAndPose) -> None:
     batch = batch_of(recipe)
     with torch.no_grad():
-        disparities, motions, _ = network(*(batch[k].float() / 255 for k in ('target', 'sources')))
+        disparities, seen = network(*(batch[k].float() / 255 for k in ('target', 'sources')))
     depth = 0.01 * 0.6 / disparities[0]
     assert 0.1 < float(depth.mean()) < 1
-    assert float(motions.abs().max()) < 0.05
+    assert float(seen.motions.abs().max()) < 0.05
 
 
 class TestFigures:
@@ -241,12 +272,12 @@ class TestFigures:
     def test_the_true_motion_in_any_unit_has_no_error(self, recipe, network) -> None:
         views = iter(sfmlearner._held_out(recipe))
 
-        def knows(_target: Tensor, _sources: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        def knows(_target: Tensor, _sources: Tensor) -> Motions:
             poses = next(views).world_from_camera
             true = np.stack([np.linalg.inv(poses[i]) @ poses[1] for i in (0, 2)])
             angles = Rotation.from_matrix(true[:, :3, :3]).as_euler('XYZ')
             vectors = np.concatenate((0.3 * true[:, :3, 3], angles), axis=1)
-            return torch.from_numpy(vectors)[None], ()
+            return Motions(torch.from_numpy(vectors)[None], (), None)
 
         network.pose.forward = knows
         with torch.no_grad():

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import islice
-from math import inf, isfinite
+from math import inf
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-import numpy.typing as npt
 
-from dlcv.evaluation.bench.odometry_methods import Estimated, EstimatedVisually, Follower, Method
+from dlcv.evaluation.bench.odometry_followers import Estimated, Follower
+from dlcv.evaluation.bench.odometry_methods import EstimatedVisually, Method
 from dlcv.evaluation.bench.odometry_methods import methods as find_methods
+from dlcv.evaluation.bench.odometry_units import in_metres, pairs_of, units_of
 from dlcv.evaluation.bench.odometry_ways import INDOORS, OUTDOORS, RATE_HZ, SEED, SIZE, WaySet, find
 from dlcv.evaluation.bench.odometry_ways import SETS as SETS
 from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets
@@ -31,7 +32,6 @@ from dlcv.metrics.trajectory import (
     PosePairs,
     Segment,
     absolute_errors,
-    align,
     degenerate,
     drift,
     fitting_lengths,
@@ -54,7 +54,7 @@ COLUMNS = (
     replace(T_REL,
             doc="KITTI's drift of the position, over its lengths or, of shorter ways, eighths"),
     replace(R_REL, doc="KITTI's drift of the rotation over the same lengths"),
-    replace(T_REL, name='t_rel, scaled', doc='the same with the best scale of each way'),
+    replace(T_REL, name='t_rel, scaled', doc='the same with the best scale of each stretch'),
     replace(ATE, doc=f'{ATE.doc} after the best rigid motion'),
     replace(ATE, name='ATE, worst', doc='the same of the worst way'),
     replace(ATE, name='ATE, Sim3', doc='the same after the best rigid motion and scale'),
@@ -64,6 +64,7 @@ COLUMNS = (
     Quantity(name='standing', unit='%', digits=1, doc='frames where it says that it stands'),
     Quantity(name='lost', unit='%', digits=1,
              doc='frames without a motion that could be believed'),
+    Quantity(name='stretches', digits=0, doc='of the ways, on which each motion follows another'),
     time_column('frame'),
 )  # fmt: skip
 BELIEF_COLUMNS = (
@@ -158,7 +159,7 @@ def _tables(
             _plot(plots / f'{ways.name}-{number}.png', truth, paths)
     length = sum(path_length(truth) for truth in truths)
     counted = _counted([way.frames for way in ways.ways])
-    beliefs = {m.name: _beliefs(made[m.name], truths, metric=m.metric) for m in methods}
+    beliefs = {method.name: _beliefs(made[method.name], truths) for method in methods}
     table = Table(
         name=ways.name,
         title=f'{ways.title}; {counted}, {length:.1f} m in all',
@@ -183,14 +184,14 @@ def _values(
     followers: list[Follower], truths: list[FloatArray], beliefs: dict[str, Beliefs]
 ) -> tuple[float | None, ...]:
     """Return the numbers of a row in the order of `COLUMNS`."""
-    pairs = [_pairs(np.stack(f.poses), truth) for f, truth in zip(followers, truths, strict=True)]
-    plain = _joined([drift(p, fitting_lengths(p)) for p in pairs])
-    scaled = _joined([drift(_rescaled(p), fitting_lengths(p)) for p in pairs])
+    pairs = [pairs_of(np.stack(f.poses), truth) for f, truth in zip(followers, truths, strict=True)]
+    metres = [in_metres(p, f.parts) for p, f in zip(pairs, followers, strict=True)]
+    plain, scaled = (_joined([drift(p, fitting_lengths(p)) for p in of]) for of in (pairs, metres))
     step = _all_errors([relative_errors(p) for p in pairs])
     rigid, similar = (_errors(pairs, alignment) for alignment in _ALIGNED)
     frames = sum(len(f.poses) for f in followers)
     standing = [f.standing for f in followers if isinstance(f, EstimatedVisually)]
-    lost = [f.lost for f in followers if isinstance(f, Estimated)]
+    reckoned = [f for f in followers if isinstance(f, Estimated)]
     return (
         plain.t_rel,
         plain.r_rel,
@@ -202,28 +203,26 @@ def _values(
         step.rmse_degrees,
         _share(beliefs.get('motions')),
         100 * sum(standing) / frames if standing else None,
-        100 * sum(lost) / frames if lost else None,
+        100 * sum(f.lost for f in reckoned) / frames if reckoned else None,
+        sum(f.stretches for f in reckoned) if reckoned else None,
         1e3 * median(second for f in followers for second in f.seconds),
     )
 
 
-def _beliefs(
-    followers: list[Follower], truths: list[FloatArray], *, metric: bool
-) -> dict[str, Beliefs]:
+def _beliefs(followers: list[Follower], truths: list[FloatArray]) -> dict[str, Beliefs]:
     """Return what was believed of motions and poses, by its name; nothing of who states nothing.
 
-    Of who does not know the metre, in the best unit of each way.
+    Of who does not know the metre, in the best unit of each stretch.
     """
     parts: dict[str, list[Beliefs]] = {}
     for follower, truth in zip(followers, truths, strict=True):
         if not isinstance(follower, Estimated):
             continue
-        scale = 1.0 if metric else _scale(_pairs(np.stack(follower.poses), truth))
-        known = {'motions': follower.motions}
-        stretches = follower.stretches
-        known |= {f'poses after {n}': stretches.after(n) for n in stretches.horizons}
-        for what, beliefs in known.items():
-            parts.setdefault(what, []).append(beliefs.scaled(scale))
+        units = {}
+        if not follower.metric:
+            units = units_of(pairs_of(np.stack(follower.poses), truth), follower.parts)
+        for what, beliefs in follower.beliefs(units).items():
+            parts.setdefault(what, []).append(beliefs)
     return {what: Beliefs.joined(some) for what, some in parts.items()}
 
 
@@ -244,26 +243,6 @@ def _belief_values(beliefs: Beliefs) -> tuple[float | None, ...]:
         needed(errors, covariances),
         *(needed(errors[:, half], covariances[:, half, half]) for half in halves),
     )
-
-
-def _pairs(estimate: FloatArray, truth: FloatArray) -> PosePairs:
-    stamps: npt.NDArray[np.int64] = np.arange(len(truth), dtype=np.int64)
-    return PosePairs(stamps_ns=stamps, estimate=estimate, truth=truth)
-
-
-def _scale(pairs: PosePairs) -> float:
-    """Return the best scale of the estimate; 1 where it or the truth has none."""
-    if not np.ptp(pairs.estimate[:, :3, 3], axis=0).any() or degenerate(pairs, 'sim3'):
-        return 1.0
-    scale = align(pairs, 'sim3').scale
-    return scale if scale > 0 and isfinite(scale) else 1.0
-
-
-def _rescaled(pairs: PosePairs) -> PosePairs:
-    """Return the pairs with the estimate in the truth's scale, where it has one."""
-    scaled = np.array(pairs.estimate)
-    scaled[:, :3, 3] *= _scale(pairs)
-    return replace(pairs, estimate=scaled)
 
 
 def _errors(pairs: list[PosePairs], alignment: Alignment) -> list[float]:
@@ -305,7 +284,7 @@ def _settings(options: Options) -> dict[str, str]:
         'every motion has its true length',
         'networks': 'on the CPU in 32 bits, with the settings of the node',
         'visual_odometry': 'none: nothing tells the metre, and beliefs are judged in the best '
-        'unit; depth: a depth camera, in worlds with noise of '
+        'unit of each stretch; depth: a depth camera, in worlds with noise of '
         f'{100 * INDOORS.share:g} % and steps of {1e3 * INDOORS.step:g} mm up to '
         f'{INDOORS.farthest:g} m indoors and {OUTDOORS.farthest:g} m in the street, of folders '
         "theirs; stereo: the right picture; camera_height: the camera's true height over the "

@@ -6,19 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dlcv.estimation.body import LEAST_VARIANCE
+from dlcv.evaluation.bench.odometry_followers import Classic, Estimated, Follower
 from dlcv.evaluation.bench.odometry_ways import DepthCamera, Way
 from dlcv.evaluation.bench.options import BenchError, BenchOptions
 from dlcv.evaluation.bench.weight_files import WeightFile, weight_files
-from dlcv.metrics.baselines.odometry import ConstantVelocity, FivePoint, Odometry, StraightLine
-from dlcv.metrics.consistency import HORIZONS, Beliefs, Stretches
-from dlcv.types import Aids, DepthMap, FloatArray, Keypoints, Lost, Motion, Snapshot
+from dlcv.metrics.baselines.odometry import ConstantVelocity, FivePoint, StraightLine
+from dlcv.metrics.consistency import HORIZONS
+from dlcv.types import Aids, DepthMap, FloatArray, Keypoints, Snapshot
 
 if TYPE_CHECKING:
+    from dlcv.estimation.deepvo import OdometryEstimator
     from dlcv.estimation.monodepth import DepthEstimator
     from dlcv.estimation.superpoint import FeatureEstimator
     from dlcv.estimation.visual_odometry import VisualOdometry
@@ -28,16 +29,6 @@ Aid = Literal['none', 'depth', 'stereo', 'camera_height', 'network']
 ODOMETRY = 'visual_odometry'
 AIDS: tuple[Aid, ...] = ('none', 'depth', 'stereo', 'camera_height', 'network')
 """What tells visual odometry the metre, one row each."""
-
-
-class Follower(Protocol):
-    """Follows a camera along a way, and remembers where it went."""
-
-    poses: list[FloatArray]
-    seconds: list[float]
-
-    def push(self, view: Snapshot) -> None:
-        """Take the next view."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +41,6 @@ class Method:
         file: Weights.
         fits: Whether a way has what the method needs.
         stereo: Whether that is a right picture.
-        metric: Whether its unit is the metre; else its beliefs are judged in the best unit.
     """
 
     name: str
@@ -58,92 +48,6 @@ class Method:
     file: Path | None = None
     fits: Callable[[Way], bool] = lambda _way: True
     stereo: bool = False
-    metric: bool = True
-
-
-class Classic:
-    """A method without a network as a `Follower`."""
-
-    def __init__(self, odometry: Odometry) -> None:
-        self._odometry = odometry
-        self.poses: list[FloatArray] = []
-        self.seconds: list[float] = []
-
-    def push(self, view: Snapshot) -> None:
-        """See `Follower`."""
-        begin = perf_counter()
-        motion = self._odometry.push(view)
-        self.seconds.append(perf_counter() - begin)
-        self.poses.append(self.poses[-1] @ motion if self.poses else np.eye(4))
-
-
-class Reckoner(Protocol):
-    """What DeepVO's and visual odometry's estimators know of the way so far."""
-
-    @property
-    def odom_from_camera(self) -> FloatArray:
-        """``(4, 4)`` the pose so far."""
-
-    @property
-    def pose_covariance(self) -> FloatArray:
-        """``(6, 6)`` of that pose in odom axes."""
-
-    def reset(self) -> None:
-        """Forget it."""
-
-    def set_pose(self, odom_from_camera: FloatArray, covariance: FloatArray | None = None) -> None:
-        """Go on from this pose."""
-
-
-class Estimated:
-    """An estimator as a `Follower`; remembers what it believed and when it was lost.
-
-    Args:
-        estimator: Is reset.
-        push: Makes its answer to a view, and tells how long that took.
-        stretches: On which poses are judged.
-    """
-
-    def __init__(
-        self,
-        estimator: Reckoner,
-        push: Callable[[Snapshot], tuple[Motion | Lost | None, float]],
-        stretches: Stretches,
-    ) -> None:
-        estimator.reset()
-        self._estimator, self._push = estimator, push
-        self._truths: dict[int, FloatArray] = {}
-        self._motions: list[tuple[FloatArray, FloatArray, FloatArray]] = []
-        self.stretches = stretches
-        self.poses: list[FloatArray] = []
-        self.seconds: list[float] = []
-        self.lost = 0
-
-    def push(self, view: Snapshot) -> None:
-        """See `Follower`."""
-        answer, seconds = self._push(view)
-        truth = view.world_from_camera
-        assert truth is not None
-        self.seconds.append(seconds)
-        self._truths[view.frame.stamp_ns] = truth
-        lost = isinstance(answer, Lost)
-        self.lost += lost
-        if isinstance(answer, Motion):
-            true = np.linalg.inv(self._truths[answer.previous_stamp_ns]) @ truth
-            self._motions.append((answer.previous_from_current, true, answer.covariance))
-        at = self._estimator.odom_from_camera if answer is None else answer.odom_from_camera
-        covariance = self._estimator.pose_covariance
-        if isinstance(answer, Lost):
-            covariance = answer.pose_covariance
-        covariance = covariance + LEAST_VARIANCE * np.eye(6)  # as the node publishes it
-        self.poses.append(np.array(at))
-        if self.stretches.push(at, truth, covariance, lost=lost):
-            self._estimator.set_pose(at)
-
-    @property
-    def motions(self) -> Beliefs:
-        """The motions that were believed."""
-        return Beliefs.of(self._motions)
 
 
 class EstimatedVisually(Estimated):
@@ -154,7 +58,10 @@ class EstimatedVisually(Estimated):
         helpers: The networks that run beside it.
         aid: What it is helped with.
         way: Which has that.
-        stretches: See `Estimated`.
+        horizons: See `Estimated`.
+
+    Attributes:
+        standing: Frames of which it said that it stands.
     """
 
     def __init__(
@@ -163,22 +70,43 @@ class EstimatedVisually(Estimated):
         helpers: Helpers,
         aid: Aid,
         way: Way,
-        stretches: Stretches,
+        horizons: tuple[int, ...],
     ) -> None:
         self.standing = 0
         height = way.camera_height() if aid == 'camera_height' and way.camera_height else 0.0
         estimator.settings = replace(estimator.settings, scale_source=aid, camera_height=height)
-        noise = np.random.default_rng(0)
+        self._visual, self._helpers, self._aid, self._way = estimator, helpers, aid, way
+        self._noise = np.random.default_rng(0)
+        super().__init__(estimator, way.frames, horizons, metric=aid != 'none')
 
-        def push(view: Snapshot) -> tuple[Motion | Lost | None, float]:
-            aids = Aids(keypoints=helpers.keypoints(view), **_help(view, helpers, aid, way, noise))
-            begin = perf_counter()
-            answer = estimator.push(view.frame, aids)
-            seconds = perf_counter() - begin
-            self.standing += estimator.tracking.state == 'standing'
-            return answer, seconds
+    def push(self, view: Snapshot) -> None:
+        """See `Follower`."""
+        help_ = _help(view, self._helpers, self._aid, self._way, self._noise)
+        aids = Aids(keypoints=self._helpers.keypoints(view), **help_)
+        begin = perf_counter()
+        answer = self._visual.push(view.frame, aids)
+        self.take(view, answer, perf_counter() - begin)
+        self.standing += self._visual.tracking.state == 'standing'
 
-        super().__init__(estimator, push, stretches)
+
+class EstimatedByNetwork(Estimated):
+    """DeepVO as a `Follower`.
+
+    Args:
+        estimator: Is reset.
+        way: What it follows.
+        horizons: See `Estimated`.
+    """
+
+    def __init__(self, estimator: OdometryEstimator, way: Way, horizons: tuple[int, ...]) -> None:
+        self._network = estimator
+        super().__init__(estimator, way.frames, horizons)
+
+    def push(self, view: Snapshot) -> None:
+        """See `Follower`."""
+        begin = perf_counter()
+        answer = self._network.push(view.frame)
+        self.take(view, answer, perf_counter() - begin)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -276,13 +204,8 @@ def _deepvo(file: WeightFile, horizons: Sequence[int], running: Mapping[str, Any
 
     estimator = load_odometry(file.name, **running)
 
-    def push(view: Snapshot) -> tuple[Motion | Lost | None, float]:
-        begin = perf_counter()
-        answer = estimator.push(view.frame)
-        return answer, perf_counter() - begin
-
     def follow(way: Way, _truth: FloatArray) -> Follower:
-        return Estimated(estimator, push, Stretches(way.frames, horizons))
+        return EstimatedByNetwork(estimator, way, tuple(horizons))
 
     return Method(name=file.title, follow=follow, file=file.file)
 
@@ -295,8 +218,7 @@ def _visual(
     estimator = load_visual_odometry(**running)
 
     def follow(way: Way, _truth: FloatArray) -> Follower:
-        stretches = Stretches(way.frames, horizons)
-        return EstimatedVisually(estimator, helpers, aid, way, stretches)
+        return EstimatedVisually(estimator, helpers, aid, way, tuple(horizons))
 
     return Method(
         name=f'{ODOMETRY}, {aid}',
@@ -304,7 +226,6 @@ def _visual(
         file=estimator.origin.path,
         fits=_FITS[aid],
         stereo=aid == 'stereo',
-        metric=aid != 'none',
     )
 
 

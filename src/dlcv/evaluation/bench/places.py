@@ -154,7 +154,7 @@ def _settings() -> dict[str, str]:
         'worlds': f'{width}x{height}, {WORLDS.count} worlds of seed {WORLDS.seed}, all in one map; '
         f'{visits.views} pictures of each of two visits, of which the second asks; each has its '
         'own way, light, materials, air and camera, and things move; of one place are pictures '
-        f'when either shows {100 * SHARE:.0f} % of what the other shows',
+        f'when each shows {100 * SHARE:.0f} % of what the other shows',
         'SIFT, VLAD': f'{POINTS} points, square roots, {CLUSTERS} clusters of the photos of '
         '`dlcv bench features`, intra-normalised',
         'NetVLAD': 'on the CPU in 32 bits, pictures shrunk as the weights expect',

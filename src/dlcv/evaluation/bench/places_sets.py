@@ -22,7 +22,7 @@ from dlcv.types import ByteImage, Snapshot
 
 SETS = {'worlds': 'held-out rooms, corridors and streets by another way, in another light'}
 SHARE = 0.3
-"""Two pictures of a world are of one place when either shows so much of what the other shows."""
+"""Two pictures of a world are of one place when each shows so much of what the other shows."""
 
 _LISTS = ('database', 'queries')
 _WITHIN = ('', 'test', 'images/test')  # where the benchmark has these two folders

@@ -10,24 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.data.world.samples import GaitShares, SampleConfig, WorldSamples
+from dlcv.evaluation.bench.odometry_followers import Estimated
+from dlcv.evaluation.bench.odometry_units import pairs_of
 from dlcv.evaluation.bench.options import Progress
 from dlcv.evaluation.bench.report import Row, Table
 from dlcv.metrics.baselines.segmentation import Labeller
 from dlcv.metrics.quantity import Quantity
-from dlcv.metrics.trajectory import (
-    Drift,
-    PosePairs,
-    drift,
-    fitting_lengths,
-    relative_errors,
-)
-from dlcv.types import Aids, FloatArray, Lost
+from dlcv.metrics.trajectory import Drift, drift, fitting_lengths, relative_errors
+from dlcv.types import Aids, FloatArray
 from dlcv.view.trajectory import path_length
 
 if TYPE_CHECKING:
     from dlcv.data.world.recording import WorldRecording, WorldSnapshot
     from dlcv.estimation.superpoint import FeatureEstimator
-    from dlcv.estimation.visual_odometry import VisualOdometry
 
 NAME, TITLE = 'traffic', 'visual odometry of a car among cars and people, which stops now and then'
 SEED, WAYS, FRAMES = 20156, 3, 60
@@ -72,41 +67,22 @@ def table(
     features = load_features(settings=points, **running)
     maskings = _maskings(labellers)
     frames = min(FRAMES, limit or FRAMES)
-    found: dict[str, list[_Way]] = {name: [] for name in maskings}
+    found: dict[str, list[Estimated]] = {name: [] for name in maskings}
+    truths: list[FloatArray] = []
     progress(NAME, 0, WAYS)
     for number in range(WAYS):
         recording = WorldSamples(replace(WORLDS, frames=frames), SEED).recording(number)
+        truths.append(recording.world_from_camera)
         for name, way in _followed(recording, maskings, features, running).items():
             found[name].append(way)
         progress(NAME, number + 1, WAYS)
-    length = sum(path_length(way.truth) for way in found['no mask'])
+    length = sum(path_length(truth) for truth in truths)
     return Table(
         name=NAME,
         title=f'{TITLE}; {WAYS} ways of {frames} frames, {length:.1f} m in all',
         columns=COLUMNS,
-        rows=tuple(Row(name=name, values=_values(ways)) for name, ways in found.items()),
+        rows=tuple(Row(name=name, values=_values(ways, truths)) for name, ways in found.items()),
     )
-
-
-class _Way:
-    """Where the camera went, and where somebody thinks that it went."""
-
-    def __init__(self, estimator: VisualOdometry, truth: FloatArray) -> None:
-        estimator.reset()
-        self._estimator, self.truth = estimator, truth
-        self.poses: list[FloatArray] = []
-        self.lost = 0
-
-    def push(self, view: WorldSnapshot, aids: Aids) -> None:
-        answer = self._estimator.push(view.frame, aids)
-        self.lost += isinstance(answer, Lost)
-        at = self._estimator.odom_from_camera if answer is None else answer.odom_from_camera
-        self.poses.append(np.array(at))
-
-    @property
-    def pairs(self) -> PosePairs:
-        stamps: npt.NDArray[np.int64] = np.arange(len(self.truth), dtype=np.int64)
-        return PosePairs(stamps_ns=stamps, estimate=np.stack(self.poses), truth=self.truth)
 
 
 def _maskings(labellers: Mapping[str, Labeller]) -> dict[str, Masking]:
@@ -131,30 +107,31 @@ def _followed(
     maskings: Mapping[str, Masking],
     features: FeatureEstimator,
     running: Mapping[str, Any],
-) -> dict[str, _Way]:
+) -> dict[str, Estimated]:
     from dlcv.estimation.load import load_visual_odometry
 
     truth = recording.world_from_camera
     height = float(np.mean(truth[:, 2, 3])) - recording.ground
+    estimators = {name: load_visual_odometry(**running) for name in maskings}
     ways = {}
-    for name in maskings:
-        estimator = load_visual_odometry(**running)
+    for name, estimator in estimators.items():
         estimator.settings = replace(
             estimator.settings, scale_source='camera_height', camera_height=height
         )
-        ways[name] = _Way(estimator, truth)
+        ways[name] = Estimated(estimator, len(truth))
     for view in recording:
         keypoints = features.push(view.frame)
-        for name, way in ways.items():
-            way.push(view, Aids(keypoints=keypoints, mask=maskings[name](view)))
+        for name, estimator in estimators.items():
+            aids = Aids(keypoints=keypoints, mask=maskings[name](view))
+            ways[name].take(view, estimator.push(view.frame, aids))
     return ways
 
 
-def _values(ways: list[_Way]) -> tuple[float | None, ...]:
+def _values(ways: list[Estimated], truths: list[FloatArray]) -> tuple[float | None, ...]:
     """Return the numbers of a row in the order of `COLUMNS`."""
-    drifts = [drift(way.pairs, fitting_lengths(way.pairs)) for way in ways]
-    segments = tuple(segment for one in drifts for segment in one.segments)
-    steps = [relative_errors(way.pairs) for way in ways]
+    pairs = [pairs_of(np.stack(way.poses), truth) for way, truth in zip(ways, truths, strict=True)]
+    segments = tuple(segment for p in pairs for segment in drift(p, fitting_lengths(p)).segments)
+    steps = [relative_errors(p) for p in pairs]
     step = replace(
         steps[0],
         metres=np.concatenate([one.metres for one in steps]),

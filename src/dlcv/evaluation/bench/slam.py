@@ -11,7 +11,7 @@ import numpy as np
 
 from dlcv.estimation.load import load_features
 from dlcv.estimation.superpoint import FeatureEstimator, FeatureSettings
-from dlcv.evaluation.bench.odometry_methods import Classic
+from dlcv.evaluation.bench.odometry_followers import Classic
 from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets, told
 from dlcv.evaluation.bench.report import Report, Row, Table, environment
 from dlcv.evaluation.bench.slam_drive import Drive, driven

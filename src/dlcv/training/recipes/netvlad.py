@@ -54,10 +54,13 @@ class NetVLADRecipe:
         visits: The worlds, and how they are visited.
         worlds: How many.
         worlds_folder: Where they are kept; empty for nowhere.
-        near: Two pictures are of one place when either shows so much of what the other shows.
+        near: Two pictures are of one place when each shows so much of what the other shows.
         far: And of two when neither shows more than this.
         positives: Pictures P of the place of a query.
         negatives: Pictures M of other places.
+        drawn: Pictures, drawn at random for each query, among which the latter are looked for, as
+            the paper does: the hardest of all teach a network to say the same of everything. 0
+            for all.
         margin: By which the former must be nearer, in squared distances.
         renew: Steps after which all pictures are described anew.
         photos: Folders of photos for the walls; without, they are painted.
@@ -76,6 +79,7 @@ class NetVLADRecipe:
     far: float = 0.05
     positives: int = 2
     negatives: int = 10
+    drawn: int = 0
     margin: float = MARGIN
     renew: int = 50
     photos: tuple[Path, ...] = ()
@@ -90,6 +94,8 @@ class NetVLADRecipe:
                 'NetVLAD needs 0 <= far < near <= 1 and margin > 0, got '
                 f'{self.far}, {self.near} and {self.margin}'
             )
+        if self.drawn < 0:
+            raise TrainError(f'NetVLAD needs drawn >= 0, got {self.drawn}')
         counts = (self.worlds, self.positives, self.negatives, self.renew, self.validation_worlds)
         if min(counts) < 1 or self.visits.visits < 2:
             raise TrainError(
@@ -137,10 +143,17 @@ class NetVLADRecipe:
             begin(learner.inner, encoded, int(batch['seed'][0]))
         if pool.renewed < 0 or step % self.renew == 0 or step < pool.renewed:
             pool.renew(network, step)
-        return self._ranked(network, pool, batch['query'].cpu())
+        return self._ranked(network, pool, batch['query'].cpu(), step)
 
-    def _ranked(self, network: nn.Module, pool: PlacePool, queries: Tensor) -> dict[str, Tensor]:
-        near, far = pool.triplets(queries, self.positives, self.negatives)
+    def _ranked(
+        self, network: nn.Module, pool: PlacePool, queries: Tensor, step: int
+    ) -> dict[str, Tensor]:
+        seen = None
+        if self.drawn:
+            drawn = torch.Generator().manual_seed(step)
+            share = min(1.0, self.drawn / len(pool.images))
+            seen = torch.rand(len(queries), len(pool.images), generator=drawn) < share
+        near, far = pool.triplets(queries, self.positives, self.negatives, seen)
         named = torch.cat((queries[:, None], near, far), 1)
         numbers, place = torch.unique(named, return_inverse=True)
         there = numbers >= 0
@@ -257,7 +270,7 @@ class Learner(nn.Module):
 
     def forward(self, frozen: Tensor) -> Tensor:
         """Return descriptors ``(B, N)`` of what `frozen` gave."""
-        pooled: Tensor = self.inner.pool(self.inner.reduce(self.encoded(frozen)))
+        pooled = self.inner.pooled(self.encoded(frozen))
         return self.inner.whiten(pooled) if self._whitens else pooled
 
 

@@ -38,7 +38,7 @@ from dlcv.networks.losses.view_synthesis import (
 )
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig, small
 from dlcv.networks.registry import build
-from dlcv.networks.sfmlearner import DispNetS, DispNetSConfig, PoseExpNet, PoseExpNetConfig
+from dlcv.networks.sfmlearner import DispNetS, DispNetSConfig, Motions, PoseExpNet, PoseExpNetConfig
 from dlcv.training.depth import depth_figures, with_small_disparity
 from dlcv.training.recipe import Batch, Sample, Samples, TrainError
 from dlcv.training.shards import kept_of_worlds
@@ -50,8 +50,8 @@ _HELD_OUT = 20170425  # seed of the validation's worlds; no run has it
 _UNIT = 20170426  # seed of the worlds that give exported weights their unit; no run has it
 _SHARD = 4  # clips of one file
 
-Answer = tuple[tuple[Tensor, ...], Tensor, tuple[Tensor, ...]]
-"""Disparities ``(B, 1, h, w)``, motions ``(B, S, 6)``, masks ``(B, S, h, w)``; finest first."""
+Answer = tuple[tuple[Tensor, ...], Motions]
+"""Disparities ``(B, 1, h, w)``, finest first, and what the pose network says."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +64,8 @@ class SfMLearnerRecipe:
             start near 0.
         dispnet: The paper's depth network, which takes the place of ``monodepth``; no node runs
             it.
-        pose: The pose network, which is only there while depth is learned.
+        pose: The pose network, which is only there while depth is learned. With ``intrinsics`` the
+            cameras are learned too, and those of the samples are not looked at.
         worlds: The clips, in the depth network's size; longer ones than a sample, so that one clip
             gives many samples.
         clips: How many different ones, where they are kept.
@@ -164,17 +165,18 @@ class SfMLearnerRecipe:
         """Return the paper's loss and its unweighted terms."""
         del step
         target, sources = batch['target'].float() / 255, batch['sources'].float() / 255
-        disparities, motions, masks = network(target, sources)
+        disparities, seen = network(target, sources)
+        cameras = _cameras(seen, batch)
         loss = view_synthesis_loss(
-            [self._depth(maps.float(), batch['intrinsics']) for maps in disparities],
-            motion_matrices(motions.float()),
+            [self._depth(maps.float(), cameras) for maps in disparities],
+            motion_matrices(seen.motions.float()),
             target,
             sources,
-            batch['intrinsics'],
-            [mask.float() for mask in masks],
+            cameras,
+            [mask.float() for mask in seen.masks],
             self.terms,
         )
-        explain = {'explain': loss.explain.detach()} if masks else {}
+        explain = {'explain': loss.explain.detach()} if seen.masks else {}
         return {
             'loss': loss.total,
             'photometric': loss.photometric.detach(),
@@ -191,6 +193,9 @@ class SfMLearnerRecipe:
         * ``ate``: the paper's absolute trajectory error in metres, after the best scale of each
           clip; ``_of_rest`` of a camera that does not move, ``_of_ahead`` of one that moves
           straight ahead. ``degrees``: mean error of the rotations.
+        * ``focal``: where intrinsics are learned, the mean error of the focal lengths as a share of
+          the true ones, and ``centre``, of the centre as a share of the picture's size;
+          ``_of_usual`` of a camera that sees 72 degrees around the middle.
         """
         assert isinstance(network, DepthAndPose)
         views = _held_out(self)
@@ -206,18 +211,20 @@ class SfMLearnerRecipe:
             **depth_figures(constant, truths, '_of_mean'),
             **depth_figures(constant, truths, '_of_mean_scaled', median_scaling=True),
             **self._motion_figures(network, views),
+            **(self._camera_figures(network, views) if self.pose.intrinsics else {}),
         }
 
     def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
         """Return targets, four at most, their neighbours, both drawn as them, and the disparity."""
         assert isinstance(network, DepthAndPose)
         target, sources = batch['target'][:4].float() / 255, batch['sources'][:4].float() / 255
-        disparities, motions, _ = network(target, sources)
-        depth = self._depth(disparities[0].float(), batch['intrinsics'][:4])
-        matrices = motion_matrices(motions.float())
+        disparities, seen = network(target, sources)
+        cameras = _cameras(seen, batch)[:4]
+        depth = self._depth(disparities[0].float(), cameras)
+        matrices = motion_matrices(seen.motions.float())
         columns = [_shown(target)]
         for i in range(sources.shape[1]):
-            drawn, _ = synthesise(sources[:, i], depth, matrices[:, i], batch['intrinsics'][:4])
+            drawn, _ = synthesise(sources[:, i], depth, matrices[:, i], cameras)
             columns += [_shown(sources[:, i]), _shown(drawn)]
         colours = [disparity_colours(maps[0].float().cpu().numpy()) for maps in disparities[0]]
         return {'clips': np.hstack([*columns, np.vstack(colours)])}
@@ -284,15 +291,37 @@ class SfMLearnerRecipe:
             'degrees_of_rest': _rotation_error([rest] * len(views), truths, self.target),
         }
 
+    def _camera_figures(self, network: DepthAndPose, views: list[_View]) -> dict[str, float]:
+        size = np.array(self.worlds.size * 2, np.float64)
+        usual = np.array((np.log(2), np.log(2), 0.5, 0.5))  # what a network says at zero
+        truths = np.array(
+            [(v.camera.fx, v.camera.fy, v.camera.cx + 0.5, v.camera.cy + 0.5) for v in views]
+        )
+        found = []
+        for view in views:
+            camera = self._moved(network, view).intrinsics
+            assert camera is not None
+            fx, fy, cx, cy = camera[0, (0, 1, 0, 1), (0, 1, 2, 2)].tolist()
+            found.append((fx, fy, cx + 0.5, cy + 0.5))
+        figures = {}
+        for name, said in (('', np.array(found)), ('_of_usual', np.tile(usual * size, (1, 1)))):
+            off = np.abs(said - truths)
+            figures[f'focal{name}'] = float((off[:, :2] / truths[:, :2]).mean())
+            figures[f'centre{name}'] = float((off[:, 2:] / size[2:]).mean())
+        return figures
+
     def _poses(self, network: DepthAndPose, view: _View) -> FloatArray:
         """Return the poses ``target_from_camera`` of a clip, ``(S + 1, 4, 4)``."""
+        motions = self._moved(network, view).motions
+        matrices = motion_matrices(motions[0].double().cpu()).numpy()
+        return np.insert(np.linalg.inv(matrices), self.target, np.eye(4), axis=0)
+
+    def _moved(self, network: DepthAndPose, view: _View) -> Motions:
+        """Return what the pose network says of a clip."""
         frames = _tensor(view.frames, network)
         others = [i for i in range(len(frames)) if i != self.target]
-        motions, _ = network.pose(frames[self.target][None], frames[others][None])
-        matrices = motion_matrices(motions[0].double().cpu()).numpy()
-        poses = np.tile(np.eye(4), (len(frames), 1, 1))
-        poses[others] = np.linalg.inv(matrices)
-        return poses
+        moved: Motions = network.pose(frames[self.target][None], frames[others][None])
+        return moved
 
 
 class DepthAndPose(nn.Module):
@@ -304,8 +333,7 @@ class DepthAndPose(nn.Module):
 
     def forward(self, target: Tensor, sources: Tensor) -> Answer:
         """Look at targets ``(B, 3, H, W)`` and their sources ``(B, S, 3, H, W)`` in [0, 1]."""
-        motions, masks = self.pose(target, sources)
-        return tuple(maps[:, :1] for maps in self.depth(target)), motions, masks
+        return tuple(maps[:, :1] for maps in self.depth(target)), self.pose(target, sources)
 
 
 class WorldVideos:
@@ -460,6 +488,13 @@ def _rotation_error(found: list[FloatArray], truths: list[FloatArray], target: i
         degrees = rotation_degrees(np.linalg.inv(true) @ mine)
         errors.append(float(degrees.sum()) / (len(degrees) - 1))
     return float(np.mean(errors))
+
+
+def _cameras(seen: Motions, batch: Batch) -> Tensor:
+    """Return the calibration matrices ``(B, 3, 3)`` that are learned, or else those of a batch."""
+    if seen.intrinsics is None:
+        return batch['intrinsics']
+    return seen.intrinsics.float()
 
 
 def _tensor(image: ByteImage, network: nn.Module) -> Tensor:
