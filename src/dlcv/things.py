@@ -39,3 +39,15 @@ KINDS = (
 """By number."""
 
 KIND_NUMBER = {one.name: number for number, one in enumerate(KINDS)}
+
+
+def kinds_of(text: str) -> tuple[int, ...]:
+    """Return the numbers of the kinds that a text names, between commas; all of an empty one.
+
+    Raises:
+        ValueError: If there is no such kind.
+    """
+    names = [name.strip() for name in text.split(',')] if text.strip() else list(KIND_NUMBER)
+    if unknown := [name for name in names if name not in KIND_NUMBER]:
+        raise ValueError(f'no kind {", ".join(unknown)}; there are {", ".join(KIND_NUMBER)}')
+    return tuple(KIND_NUMBER[name] for name in names)

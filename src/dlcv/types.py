@@ -267,6 +267,28 @@ class Labels:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Detections:
+    """The N things that are found in an image, the surest first.
+
+    Attributes:
+        stamp_ns: Time of the image.
+        kind: ``(N,)`` uint8 numbers of `dlcv.things`.
+        box: ``(N, 4)`` float32 left, top, right, bottom edge in pixels; see `Objects`.
+        score: ``(N,)`` float32 in [0, 1].
+        reason: Why nothing could be found, in words for a person; empty where something could.
+    """
+
+    stamp_ns: int
+    kind: ByteImage
+    box: FloatArray
+    score: FloatArray
+    reason: str = ''
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Motion:
     """Motion of the camera between two images, and where it led.
 

@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlcv.networks.layers.light_encoder import LightEncoder
+from dlcv.networks.layers.blocks import initialise, scaled
+from dlcv.networks.layers.light import STAGES, LightEncoder
 from dlcv.networks.layers.recurrent import Memory, run_lstm
 from dlcv.networks.layers.shapes import ShapeError, expect
 
@@ -115,11 +116,14 @@ class ShowAndTell(LightEncoder):
     def __init__(self, config: CaptionConfig) -> None:
         super().__init__(config.width)
         self.config = config
-        channels = config.reduced or self.channels[-1]
+        encoded = scaled(STAGES[-1][0], config.width)
+        channels = config.reduced or encoded
         if config.reduced:
-            self.reduce = nn.Conv2d(self.channels[-1], channels, 1)
+            self.reduce = nn.Conv2d(encoded, channels, 1)
+        initialise(self)
         cells = config.grid[0] * config.grid[1]
         self.picture = nn.Linear(channels * cells, config.embedding)
+        self.norm = nn.LayerNorm(config.embedding)  # without, codes grow and the LSTM saturates
         vocabulary = len(config.vocabulary)
         self.word = nn.Embedding(vocabulary, config.embedding)
         self.lstm = nn.LSTM(config.embedding, config.memory, batch_first=True)
@@ -147,7 +151,7 @@ class ShowAndTell(LightEncoder):
             raise ShapeError(
                 f'images: expected {width}x{height} pixels, got {images.shape[3]}x{images.shape[2]}'
             )
-        return self.pyramid(images)[-1]
+        return self.encoded(images)[-1]
 
     def coded(self, features: Tensor) -> Tensor:
         """Return the codes ``(B, E)`` of what `features` found."""
@@ -159,7 +163,7 @@ class ShowAndTell(LightEncoder):
             for side, cells in zip(config.size[::-1], config.grid[::-1], strict=True)
         )
         pooled = features if kernel == (1, 1) else F.avg_pool2d(features, kernel)
-        codes: Tensor = self.picture(self.drop(pooled.flatten(1)))
+        codes: Tensor = self.norm(self.picture(self.drop(pooled.flatten(1))))
         return codes
 
     def tell(self, codes: Tensor, words: Tensor) -> Tensor:

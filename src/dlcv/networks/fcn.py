@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from dlcv.classes import CLASSES
 from dlcv.networks.layers.blocks import initialise, scaled
-from dlcv.networks.layers.light_encoder import LightEncoder, convolution
+from dlcv.networks.layers.light import STAGES, LightEncoder, convolution
 from dlcv.networks.layers.shapes import expect
 
 Encoder = Literal['vgg16', 'light']
@@ -145,14 +145,12 @@ class LightFCN(LightEncoder):
     def __init__(self, config: FCNConfig) -> None:
         super().__init__(config.width)
         self.config = config
-        fused = config.fused
-        self.lateral = nn.ModuleList(nn.Conv2d(channels, fused, 1) for channels in self.channels)
-        self.whole = nn.Conv2d(self.channels[-1], fused, 1)
-        finer = range(len(self.channels) - 1)
-        self.widen = nn.ModuleList(_bilinear(fused, 4, 2, groups=fused) for _ in finer)
-        self.join = nn.ModuleList(convolution(fused, fused, 1) for _ in finer)
-        for part in (self.lateral, self.whole, self.join):
-            initialise(part)
+        fused, channels = config.fused, [scaled(count, config.width) for count, _ in STAGES]
+        self.lateral = nn.ModuleList(nn.Conv2d(count, fused, 1) for count in channels)
+        self.whole = nn.Conv2d(channels[-1], fused, 1)
+        self.widen = nn.ModuleList(_bilinear(fused, 4, 2, groups=fused) for _ in STAGES[1:])
+        self.join = nn.ModuleList(convolution(fused, fused, 1) for _ in STAGES[1:])
+        _draw(self)
         self.score = nn.Conv2d(fused, len(config.meaning), 1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -172,9 +170,10 @@ class LightFCN(LightEncoder):
 
     def coarse(self, images: Tensor) -> Tensor:
         """Return the scores at a quarter of the size, ``(B, C, H/4, W/4)``; see `forward`."""
-        features = self.pyramid(images)
-        x = self.lateral[-1](features[-1]) + self.whole(features[-1].mean((2, 3), keepdim=True))
-        for i in reversed(range(len(features) - 1)):
+        features = self.encoded(images)
+        x = features[-1]
+        x = self.lateral[-1](x) + self.whole(x.mean((2, 3), keepdim=True))
+        for i in reversed(range(len(STAGES) - 1)):
             x = self.join[i](self.widen[i](x) + self.lateral[i](features[i]))
         scores: Tensor = self.score(x)
         return scores
@@ -187,6 +186,13 @@ def coarse_scores(network: FCN8s | LightFCN, images: Tensor) -> Tensor:
     """
     scores: Tensor = network.coarse(images) if isinstance(network, LightFCN) else network(images)
     return scores
+
+
+def _draw(network: LightFCN) -> None:
+    """Draw the weights of all convolutions but those that begin as interpolation."""
+    for name, part in network.named_children():
+        if name != 'widen':
+            initialise(part)
 
 
 def _scoring(channels: int, classes: int) -> nn.Conv2d:

@@ -14,6 +14,7 @@ from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.dispnet import DispNet, DispNetConfig
 from dlcv.networks.dsac import DsacConfig, coordinate_network
 from dlcv.networks.fcn import FCNConfig, fcn
+from dlcv.networks.fcos import FCOS, FCOSConfig
 from dlcv.networks.flownet import FlowNet, FlowNetConfig
 from dlcv.networks.lift import LIFT, LIFTConfig
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig
@@ -34,6 +35,7 @@ ModelConfig = (
     | PSMNetConfig
     | DispNetConfig
     | FCNConfig
+    | FCOSConfig
     | LIFTConfig
     | CaptionConfig
 )
@@ -64,6 +66,7 @@ NETWORKS = {
     'psmnet': Network(PSMNetConfig, PSMNet),
     'dispnet': Network(DispNetConfig, DispNet),
     'fcn': Network(FCNConfig, fcn),
+    'fcos': Network(FCOSConfig, FCOS),
     'lift': Network(LIFTConfig, LIFT),
     'caption': Network(CaptionConfig, ShowAndTell),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,7 +12,6 @@ from dlcv.training.flow_samples import channels_first
 from dlcv.types import ByteImage
 
 
-@torch.no_grad()
 def asked(network: nn.Module, *images: ByteImage) -> Any:
     """Return the answer to pictures ``(H, W, 3)``, each a batch of one; training goes on after it.
 
@@ -19,10 +19,22 @@ def asked(network: nn.Module, *images: ByteImage) -> Any:
         network: Takes ``(1, 3, H, W)`` in [0, 1] for each.
         images: Of a size that it takes.
     """
+    return asked_part(network, lambda whole, *batches: whole(*batches), *images)
+
+
+@torch.no_grad()
+def asked_part(network: nn.Module, part: Callable[..., Any], *images: ByteImage) -> Any:
+    """Return the answer of a part of a network; see `asked`.
+
+    Args:
+        network: The network.
+        part: Takes it, and ``(1, 3, H, W)`` in [0, 1] for each picture.
+        images: Of a size that it takes.
+    """
     device, training = next(network.parameters()).device, network.training
     batches = [
         torch.from_numpy(channels_first(image))[None].to(device).float() / 255 for image in images
     ]
-    answer = network.eval()(*batches)
+    answer = part(network.eval(), *batches)
     network.train(training)
     return answer

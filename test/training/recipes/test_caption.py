@@ -155,7 +155,7 @@ def test_the_encoder_begins_with_what_fcn_has_learned(tmp_path):
             {'worlds': SampleConfig(frames=1, objects=True)},
             r"the network's size, \[64, 32\], got \[320, 240\]",
         ),
-        ({'beams': 0}, r'got \(4000, 0, 1\), 48 and 0'),
+        ({'beams': 0}, r'got \(0, 1\), 56 and 0'),
     ],
 )
 def test_what_cannot_be_done_is_refused(changed, message):

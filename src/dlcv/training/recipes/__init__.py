@@ -23,6 +23,7 @@ RECIPES = {
     'UnsupervisedDispNetRecipe': 'dispnet_unsupervised',
     'SegmentationRecipe': 'segmentation',
     'CaptionRecipe': 'caption',
+    'LocalizationRecipe': 'localization',
 }
 """Module of this package that holds each class."""
 

@@ -27,7 +27,7 @@ from dlcv.networks.weights import load_network
 from dlcv.training.asking import asked
 from dlcv.training.caption_samples import CaptionChanges, CaptionSamples, ToldPictures
 from dlcv.training.recipe import Batch, Samples, TrainError
-from dlcv.training.shards import kept_of_worlds
+from dlcv.training.shards import renewed_of_worlds
 from dlcv.training.start import filled, located
 from dlcv.types import ByteImage
 from dlcv.view.panel import caption as captioned
@@ -45,8 +45,10 @@ class CaptionRecipe:
         caption: The network; its words are those of `dlcv.data.captions` and are not set.
         worlds: What the worlds show: single frames with their objects, of the network's size;
             ``per_world`` is how many are rendered of each.
-        pictures: How many are rendered; they are taken again and again, changed and told otherwise.
-        shards_folder: Where they are kept; empty for pictures that never repeat.
+        window: Worlds that samples are mixed from at a time; see `RenewedSamples`.
+        uses: How often a picture is taken on average, changed and told otherwise each time.
+        shards_folder: Where the pictures of the window are kept; empty for pictures that never
+            repeat.
         changes: How the pictures are changed.
         teller: Who tells of them.
         longest: Words T of a sentence, marks included; what is longer is cut off.
@@ -64,11 +66,12 @@ class CaptionRecipe:
             size=(256, 192), frames=1, objects=True, flyers=1, people=3
         )
     )
-    pictures_kept: int = 4000
+    window: int = 60
+    uses: int = 20
     shards_folder: str = ''
     changes: CaptionChanges = field(default_factory=CaptionChanges)
     teller: Teller = field(default_factory=Teller)
-    longest: int = 48
+    longest: int = 56
     encoder: str = 'fcn'
     frozen: int = 0
     beams: int = 3
@@ -87,11 +90,11 @@ class CaptionRecipe:
                 f"captions need worlds of the network's size, {list(self.caption.size)}, got "
                 f'{list(self.worlds.size)}'
             )
-        counts = (self.pictures_kept, self.beams, self.validation_pictures)
+        counts = (self.beams, self.validation_pictures)
         if min(counts) < 1 or self.longest < 3 or self.frozen < 0:
             raise TrainError(
-                'captions need pictures_kept, beams and validation_pictures >= 1, longest >= 3 '
-                f'and frozen >= 0, got {counts}, {self.longest} and {self.frozen}'
+                'captions need beams and validation_pictures >= 1, longest >= 3 and frozen >= 0, '
+                f'got {counts}, {self.longest} and {self.frozen}'
             )
 
     @property
@@ -114,13 +117,13 @@ class CaptionRecipe:
 
     def samples(self, seed: int) -> Samples:
         """Return changed pictures with sentences; see `CaptionSamples`."""
-        pictures = kept_of_worlds(
+        pictures = renewed_of_worlds(
             ToldPictures,
             self.worlds,
             self.photos,
             seed,
-            count=self.pictures_kept,
-            per_shard=self.worlds.per_world,
+            window=self.window,
+            uses=self.uses,
             folder=self.shards_folder,
         )
         vocabulary = replace(self.caption, words=GRAMMAR_WORDS).vocabulary

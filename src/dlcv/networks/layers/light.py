@@ -1,9 +1,6 @@
-"""A light encoder for a CPU, which networks of several systems begin with.
+"""A light encoder for a CPU: what segmentation and detection have in common.
 
-Residual blocks of a few channels, at a quarter of the size and coarser. What one system has learned
-of it another can start from: names of weights are the same.
-
-Letters in this file: B pictures, H W their size in pixels.
+Residual blocks at a quarter to a thirty-second of the size of a picture (He et al., CVPR 2016).
 """
 
 from __future__ import annotations
@@ -11,39 +8,35 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlcv.networks.layers.blocks import initialise, scaled
+from dlcv.networks.layers.blocks import scaled
 from dlcv.networks.layers.shapes import expect, expect_multiple
 
-_STAGES = ((32, 1), (64, 2), (96, 2), (128, 2))  # channels and blocks at 1/4, 1/8, 1/16, 1/32
+STAGES = ((32, 1), (64, 2), (96, 2), (128, 2))  # channels and blocks at 1/4, 1/8, 1/16, 1/32
 _STEM = 16
 
 
 class LightEncoder(nn.Module):
-    """Residual stages at 1/4, 1/8, 1/16 and 1/32 of the size.
+    """The encoder; a network is one, so that both name its parts alike: ``stem``, ``stages``.
 
     Args:
         width: Multiplier of all channel counts.
-
-    Attributes:
-        channels: Of each stage's features.
     """
 
-    multiple = 32  # height and width must be multiples of this
+    multiple = 32
     channels_last = True
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, width: float) -> None:
         super().__init__()
         c_in = scaled(_STEM, width)
-        self.channels = tuple(scaled(channels, width) for channels, _ in _STAGES)
         self.stem = convolution(3, c_in, 2)
         self.stages = nn.ModuleList()
-        for c_out, (_, blocks) in zip(self.channels, _STAGES, strict=True):
+        for channels, blocks in STAGES:
+            c_out = scaled(channels, width)
             members = [convolution(c_in, c_out, 2), *(_Block(c_out) for _ in range(blocks))]
             self.stages.append(nn.Sequential(*members))
             c_in = c_out
-        initialise(self)
 
-    def pyramid(self, images: Tensor) -> list[Tensor]:
+    def encoded(self, images: Tensor) -> list[Tensor]:
         """Return the features of each stage, the finest first.
 
         Args:
@@ -61,17 +54,8 @@ class LightEncoder(nn.Module):
         return features
 
 
-def convolution(c_in: int, c_out: int, stride: int) -> nn.Sequential:
-    """Return a 3x3 convolution with its batch-norm and ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False),
-        nn.BatchNorm2d(c_out),
-        nn.ReLU(inplace=True),
-    )
-
-
 class _Block(nn.Module):
-    """Two 3x3 convolutions around which the input goes (He et al., CVPR 2016)."""
+    """Two 3x3 convolutions around which the input goes."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -83,3 +67,12 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.inner(x))
+
+
+def convolution(c_in: int, c_out: int, stride: int) -> nn.Sequential:
+    """Return a 3x3 convolution, batch-norm and ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False),
+        nn.BatchNorm2d(c_out),
+        nn.ReLU(inplace=True),
+    )
