@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp
 
-from dlcv.estimation.base import Estimator
+from torch import Tensor
+
+from dlcv.estimation.base import Estimator, to_array
 from dlcv.estimation.odometry.speechless import silence
 from dlcv.estimation.pictures import Fit, colour, size_of
 from dlcv.networks.caption import ShowAndTell, beam_search
-from dlcv.types import Caption, Frame
+from dlcv.types import Caption, FloatArray, Frame
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,9 +67,8 @@ class CaptionEstimator(Estimator[ShowAndTell]):
         if reason := silence(frame.image):
             return Caption(stamp_ns=frame.stamp_ns, words=(), reason=reason)
         config, settings = self.network.config, self.settings
-        fit = Fit.exact(size_of(frame), *config.size)
         with self._inference():
-            (codes,) = self.runner(self._tensor(fit.image(colour(frame.image))))
+            codes = self._codes(frame)
             ((best, *_),) = beam_search(
                 self.network,
                 codes,
@@ -83,3 +84,13 @@ class CaptionEstimator(Estimator[ShowAndTell]):
         )
         words = () if reason else tuple(config.vocabulary[number] for number in best.words)
         return Caption(stamp_ns=frame.stamp_ns, words=words, confidence=confidence, reason=reason)
+
+    def encode(self, frame: Frame) -> FloatArray:
+        """Return the code ``(E,)`` of a frame, that the words are made of."""
+        with self._inference():
+            return to_array(self._codes(frame)[0])
+
+    def _codes(self, frame: Frame) -> Tensor:
+        fit = Fit.exact(size_of(frame), *self.network.config.size)
+        (codes,) = self.runner(self._tensor(fit.image(colour(frame.image))))
+        return codes
