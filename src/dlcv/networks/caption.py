@@ -130,17 +130,24 @@ class ShowAndTell(LightEncoder):
         self.next = nn.Linear(config.memory, vocabulary)
         self.drop = nn.Dropout(config.dropout)
 
-    def forward(self, images: Tensor, words: Tensor | None = None) -> Tensor:
+    def forward(
+        self, images: Tensor | None, words: Tensor | None = None, features: Tensor | None = None
+    ) -> Tensor:
         """Return the codes ``(B, E)`` of images or, where sentences are given, what `tell` does.
 
         Args:
-            images: ``(B, 3, H, W)`` RGB in [0, 1], of the configured size.
+            images: ``(B, 3, H, W)`` RGB in [0, 1], of the configured size; None where what
+                `features` finds of them is given.
             words: See `tell`.
+            features: See `features`.
 
         Raises:
             ShapeError: If the shape is another one.
         """
-        codes = self.coded(self.features(images))
+        if features is None:
+            assert images is not None
+            features = self.features(images)
+        codes = self.coded(features)
         return codes if words is None else self.tell(codes, words)
 
     def features(self, images: Tensor) -> Tensor:
@@ -179,7 +186,7 @@ class ShowAndTell(LightEncoder):
         expect(codes, 'B E', 'codes')
         expect(words, 'B T', 'words')
         inputs = torch.cat((codes[:, None], self.drop(self.word(words))), 1)
-        outputs, _ = run_lstm(self.lstm, inputs)
+        outputs, _ = self.lstm(inputs)  # PyTorch's own: twice as fast where gradients are wanted
         scores: Tensor = self.next(self.drop(outputs[:, 1:]))
         return scores
 

@@ -5,7 +5,10 @@ Letters in this file: H W size in pixels of a picture, N things that are kept of
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +22,10 @@ from dlcv.networks.caption import END, START, UNKNOWN
 from dlcv.networks.losses.caption import NO_WORD
 from dlcv.training.flow_samples import channels_first
 from dlcv.training.recipe import Sample, Samples, TrainError
+from dlcv.types import ByteImage, FloatArray
+
+Features = Callable[[ByteImage], FloatArray]
+"""A picture ``(3, H, W)`` to what an encoder finds in it."""
 
 _MOST = 48  # things that are kept of a picture, the largest
 _NAMES = tuple(KINDS)
@@ -58,7 +65,10 @@ class CaptionSamples:
     """Pictures as `ToldPictures` gives them, changed, each with a sentence.
 
     A sample is a function of seed and number; it has ``image``, ``(3, H, W)`` uint8, and ``words``,
-    ``(T,)`` int64 numbers from the mark of the start to that of the end, `NO_WORD` after it.
+    ``(T,)`` int64 numbers from the mark of the start to that of the end, `NO_WORD` after it. Where
+    ``features`` are given it has them in place of the image, as float16, and each picture is
+    changed in a few ways only, whose features are remembered: so an encoder that does not learn is
+    asked once, and what follows it learns from thousands of sentences in minutes.
 
     Args:
         pictures: What is changed.
@@ -67,6 +77,8 @@ class CaptionSamples:
         vocabulary: Words by number, marks included.
         longest: Words T of a sample; what is longer is cut off.
         seed: Of changes and sentences.
+        features: What an encoder finds in ``(3, H, W)`` uint8.
+        ways: In how many ways each picture is changed where there are ``features``.
     """
 
     def __init__(
@@ -78,20 +90,44 @@ class CaptionSamples:
         vocabulary: tuple[str, ...],
         longest: int,
         seed: int,
+        features: Features | None = None,
+        ways: int = 4,
     ) -> None:
         self._pictures, self._changes, self._teller = pictures, changes, teller
         self._numbers = {word: number for number, word in enumerate(vocabulary)}
         self._longest, self._seed = longest, seed
+        self._features, self._ways = features, ways
+        self._remembered: dict[tuple[int, int], tuple[npt.NDArray[np.float16], bool]] = {}
 
     def __getitem__(self, index: int) -> Sample:
         """Return the sample of that number."""
         picture = self._pictures[index]
         image, view = np.asarray(picture['image'], np.uint8), view_in(picture)
         rng = np.random.default_rng([self._seed, index, 1])
-        if rng.random() < self._changes.mirror:
-            image, view = image[:, ::-1], view.mirrored()
-        image = photometric(np.ascontiguousarray(image), rng, self._changes.light)
-        return {'image': channels_first(image), 'words': self._words(self._teller(view, rng))}
+        if self._features is None:
+            image, mirrored = self._changed(image, rng)
+            shown: dict[str, npt.NDArray[Any]] = {'image': channels_first(image)}
+        else:
+            shown, mirrored = self._seen(image, int(rng.integers(self._ways)))
+        told = self._teller(view.mirrored() if mirrored else view, rng)
+        return {**shown, 'words': self._words(told)}
+
+    def _seen(self, image: ByteImage, way: int) -> tuple[dict[str, npt.NDArray[Any]], bool]:
+        """Return the features of a picture as it is changed in one way; and see `_changed`."""
+        assert self._features is not None
+        key = zlib.crc32(image.tobytes()), way
+        if key not in self._remembered:
+            changed, mirrored = self._changed(image, np.random.default_rng([self._seed, *key]))
+            found = np.asarray(self._features(channels_first(changed)), np.float16)
+            self._remembered[key] = found, mirrored
+        features, mirrored = self._remembered[key]
+        return {'features': features}, mirrored
+
+    def _changed(self, image: ByteImage, rng: np.random.Generator) -> tuple[ByteImage, bool]:
+        """Return a picture as it is changed, and whether left and right are exchanged."""
+        mirrored = bool(rng.random() < self._changes.mirror)
+        image = np.ascontiguousarray(image[:, ::-1] if mirrored else image)
+        return photometric(image, rng, self._changes.light), mirrored
 
     def _words(self, text: str) -> npt.NDArray[np.int64]:
         said = [self._numbers.get(word, UNKNOWN) for word in text.split()]

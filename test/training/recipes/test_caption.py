@@ -80,6 +80,50 @@ def test_what_is_said_is_true_of_the_picture_mirrored_or_not():
     assert 3 < sum(sides) < 17
 
 
+def test_features_are_asked_for_once_for_each_way_to_change_a_picture():
+    asked = []
+
+    def features(image):
+        asked.append(image)
+        return image[:, ::8, ::8].astype(np.float32) / 255
+
+    made = CaptionSamples(
+        Halves(), CaptionChanges(), Teller(),
+        vocabulary=VOCABULARY, longest=20, seed=3, features=features, ways=4,
+    )  # fmt: skip
+    samples = [made[index] for index in range(40)]
+    assert len(asked) == 4
+    assert samples[0]['features'].dtype == np.float16
+    assert len({_text(sample['words']) for sample in samples}) > 8
+    for sample in samples:
+        dark_left = sample['features'][0, :, :4].mean() < sample['features'][0, :, 4:].mean()
+        side = 'left' if dark_left else 'right'
+        assert [one.side for one in statements_of(_text(sample['words']))[1:]] == [side]
+    again = CaptionSamples(
+        Halves(), CaptionChanges(), Teller(),
+        vocabulary=VOCABULARY, longest=20, seed=3, features=features, ways=4,
+    )[33]  # fmt: skip
+    assert (again['features'] == samples[33]['features']).all()
+    assert (again['words'] == samples[33]['words']).all()
+
+
+def test_an_encoder_that_never_learns_is_asked_beforehand(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    file = save_network(RECIPE.network(), tmp_path / 'caption.safetensors', half=False)
+    recipe = replace(RECIPE, ways=2, start=file)
+    monkeypatch.setattr(caption, 'renewed_of_worlds', lambda *_, **__: Halves())
+    sample = recipe.samples(0)[0]
+    network = recipe.network().train()
+    batch = {name: torch.from_numpy(np.stack([value])) for name, value in sample.items()}
+    found = recipe.loss(network, batch, 0)
+    found['loss'].backward()
+    assert network.stem[0].weight.grad is None
+    assert network.picture.weight.grad is not None
+    assert recipe.pictures(network, batch) == {}
+    with pytest.raises(TrainError, match=r'never learns \(ways 2\) needs weights'):
+        replace(RECIPE, ways=2)
+
+
 def test_a_long_sentence_is_cut_off():
     made = CaptionSamples(
         Halves(), CaptionChanges(), Teller(), vocabulary=VOCABULARY, longest=4, seed=3
@@ -155,7 +199,7 @@ def test_the_encoder_begins_with_what_fcn_has_learned(tmp_path):
             {'worlds': SampleConfig(frames=1, objects=True)},
             r"the network's size, \[64, 32\], got \[320, 240\]",
         ),
-        ({'beams': 0}, r'got \(0, 1\), 56 and 0'),
+        ({'beams': 0}, r'got \(0, 1\), 56, 0 and 0'),
     ],
 )
 def test_what_cannot_be_done_is_refused(changed, message):

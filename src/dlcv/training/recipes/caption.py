@@ -25,11 +25,11 @@ from dlcv.networks.caption import CaptionConfig, ShowAndTell, beam_search
 from dlcv.networks.losses.caption import caption_loss
 from dlcv.networks.weights import load_network
 from dlcv.training.asking import asked
-from dlcv.training.caption_samples import CaptionChanges, CaptionSamples, ToldPictures
+from dlcv.training.caption_samples import CaptionChanges, CaptionSamples, Features, ToldPictures
 from dlcv.training.recipe import Batch, Samples, TrainError
 from dlcv.training.shards import renewed_of_worlds
 from dlcv.training.start import filled, located
-from dlcv.types import ByteImage
+from dlcv.types import ByteImage, FloatArray
 from dlcv.view.panel import caption as captioned
 
 _HELD_OUT = 20150607  # seed of the validation's worlds; no run has it
@@ -54,6 +54,8 @@ class CaptionRecipe:
         longest: Words T of a sentence, marks included; what is longer is cut off.
         encoder: Weights of FCN that the encoder begins with, a file or a name; empty for none.
         frozen: Steps during which the encoder stays as it is.
+        ways: Where the encoder never learns, in how many ways each picture is changed: what it
+            finds in each is remembered. 0 for an encoder that learns.
         beams: Of the validation's search.
         photos: Folders of photos for the walls; without, they are painted.
         start: Weights or ``checkpoint.pt`` of such a network to go on from.
@@ -74,6 +76,7 @@ class CaptionRecipe:
     longest: int = 56
     encoder: str = 'fcn'
     frozen: int = 0
+    ways: int = 0
     beams: int = 3
     photos: tuple[Path, ...] = ()
     start: Path | None = None
@@ -91,11 +94,14 @@ class CaptionRecipe:
                 f'{list(self.worlds.size)}'
             )
         counts = (self.beams, self.validation_pictures)
-        if min(counts) < 1 or self.longest < 3 or self.frozen < 0:
+        if min(counts) < 1 or self.longest < 3 or min(self.frozen, self.ways) < 0:
             raise TrainError(
-                'captions need beams and validation_pictures >= 1, longest >= 3 and frozen >= 0, '
-                f'got {counts}, {self.longest} and {self.frozen}'
+                'captions need beams and validation_pictures >= 1, longest >= 3, frozen and ways '
+                f'>= 0, got {counts}, {self.longest}, {self.frozen} and {self.ways}'
             )
+
+        if self.ways and not self.encoder and self.start is None:
+            raise TrainError(f'an encoder that never learns (ways {self.ways}) needs weights')
 
     @property
     def name(self) -> str:
@@ -134,18 +140,33 @@ class CaptionRecipe:
             vocabulary=vocabulary,
             longest=self.longest,
             seed=seed,
+            features=self._features() if self.ways else None,
+            ways=self.ways,
         )
+
+    def _features(self) -> Features:
+        """Return what asks the encoder that the network begins with."""
+        network = self.network().eval()
+
+        @torch.no_grad()
+        def found(image: ByteImage) -> FloatArray:
+            images = torch.from_numpy(image)[None].float() / 255
+            return np.asarray(network.features(images)[0].numpy(), np.float32)
+
+        return found
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the paper's loss, and the share of words that are the likeliest."""
         inner = getattr(network, 'module', network)  # of Lightning Fabric
         assert isinstance(inner, ShowAndTell)
-        learns = step >= self.frozen
+        learns = step >= self.frozen and not self.ways
         for part in (inner.stem, inner.stages):
             part.requires_grad_(learns).train(learns)
         words = batch['words']
         words = words[:, : int((words >= 0).sum(1).max())]
-        scores = network(batch['image'].float() / 255, words[:, :-1].clamp(min=0)).float()
+        images = batch['image'].float() / 255 if 'image' in batch else None
+        features = batch['features'].float() if 'features' in batch else None
+        scores = network(images, words[:, :-1].clamp(min=0), features).float()
         loss = caption_loss(scores, words[:, 1:])
         with torch.no_grad():
             said = words[:, 1:] >= 0
@@ -163,6 +184,8 @@ class CaptionRecipe:
 
     def pictures(self, network: nn.Module, batch: Batch) -> dict[str, ByteImage]:
         """Return pictures of the batch, four at most, with what is said of them."""
+        if 'image' not in batch:  # features are not to be looked at
+            return {}
         rows = []
         for image in batch['image'][:4]:
             shown = np.ascontiguousarray(image.cpu().numpy().transpose(1, 2, 0))
@@ -183,6 +206,7 @@ class CaptionRecipe:
             changes=CaptionChanges(light=OFF),
             encoder='',
             frozen=0,
+            ways=0,
             shards_folder='',
             photos=(),
             start=None,
