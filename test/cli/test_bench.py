@@ -56,7 +56,10 @@ def test_features_from_folder_to_card(scene, capsys):
         (['features', '--threads', '0'], '--threads must be at least 1'),
         (['relocalization', '--sets', 'moon'], "no set 'moon'; there are world-room"),
         (['relocalization', '--data', 'nowhere'], 'nowhere: no such folder'),
-        (['relocalization', '--methods', 'ours'], "no methods 'ours'; there are all, classical"),
+        (
+            ['relocalization', '--methods', 'ours'],
+            "no methods 'ours'; there are classical",
+        ),
         (['fundamental', '--sets', 'moon'], "no set 'moon'; there are world"),
         (['fundamental', '--gap', '0'], 'gap at least 1, got 0.8 and 0'),
         (['features', '-o', 'nowhere/x.json'], 'there is no folder nowhere'),

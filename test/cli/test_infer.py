@@ -22,10 +22,12 @@ from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.dispnet import DispNet, DispNetConfig
 from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
 from dlcv.networks.fcn import FCNConfig, fcn
+from dlcv.networks.fcos import FCOS, FCOSConfig
 from dlcv.networks.flownet import FlowNet, FlowNetConfig
 from dlcv.networks.monodepth import Monodepth, MonodepthConfig
 from dlcv.networks.netvlad import NetVLAD, NetVLADConfig
 from dlcv.networks.superpoint import SuperPoint, SuperPointConfig
+from dlcv.things import KINDS
 from dlcv.types import Camera
 
 WIDTH, HEIGHT = 96, 64
@@ -52,6 +54,8 @@ def tiny(name):
             return SceneCoordinateNet(DsacConfig(variant='tiny', width=0.0625, input_height=64))
         case 'segmentation':
             return fcn(FCNConfig(encoder='light', width=0.125, fused=8))
+        case 'localization':
+            return FCOS(FCOSConfig(width=0.125, channels=8))
         case 'caption':
             config = CaptionConfig(
                 size=(64, 32), width=0.125, grid=(2, 1), words=('.', 'a', 'room')
@@ -336,7 +340,7 @@ def test_sizes_must_fit(folder, tmp_path, capsys):
 
 
 def test_every_option_is_a_setting_of_its_estimator():
-    from dlcv.estimation import caption, segmentation, stereo
+    from dlcv.estimation import caption, localization, segmentation, stereo
     from dlcv.estimation import deepvo as odometry
     from dlcv.estimation import dsac as relocalization
     from dlcv.estimation import flownet as flow
@@ -351,6 +355,7 @@ def test_every_option_is_a_setting_of_its_estimator():
         'monodepth': depth.DepthSettings,
         'stereo': stereo.StereoSettings,
         'segmentation': segmentation.SegmentationSettings,
+        'localization': localization.LocalizationSettings,
         'caption': caption.CaptionSettings,
         'visual_odometry': geometry.VisualOdometrySettings,
         'deepvo': odometry.OdometrySettings,
@@ -377,6 +382,26 @@ def test_segmentation_names_what_its_numbers_are(infer, capsys):
     assert [picture.shape for picture in pictures] == [(HEIGHT, 2 * WIDTH, 3)] * 2
     shrunk = infer('segmentation', '--resize-long-side', 64, camera=False)[1]
     assert shrunk['labels'].shape == (HEIGHT, WIDTH)
+
+
+def test_localization_tells_the_boxes_of_all_images(infer, capsys):
+    most = '--detection-threshold', 0, '--max-detections', 4, '--kinds', 'door'
+    code, arrays, pictures = infer('localization', *most, count=2, camera=False)
+    assert code == 0
+    assert shapes(arrays) == {
+        'box': (8, 4), 'kind': (8,), 'score': (8,), 'image': (8,), 'names': (len(KINDS),),
+    }  # fmt: skip
+    assert arrays['image'].tolist() == [0] * 4 + [1] * 4
+    assert set(arrays['names'][arrays['kind']]) == {'door'}
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == 'image 0: ' + ', '.join(f'door {score:.2f}' for score in arrays['score'][:4])
+    assert second.startswith('image 1: door ')
+    assert [picture.shape for picture in pictures] == [(HEIGHT, 2 * WIDTH, 3)] * 2
+    assert infer('localization', '--kinds', 'cat', camera=False)[0] == 2
+    assert 'no kind cat; there are person' in capsys.readouterr().err
+    nothing = infer('localization', '--detection-threshold', 1, camera=False)[1]
+    assert nothing['box'].shape == (0, 4)
+    assert capsys.readouterr().out == 'image 0: nothing found\n'
 
 
 def test_captions_are_printed_and_drawn(infer, capsys):

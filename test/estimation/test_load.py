@@ -23,6 +23,7 @@ LOADERS = {
     'deep_fundamental': load.load_match_weigher,
     'netvlad': load.load_places,
     'fcn': load.load_segmentation,
+    'fcos': load.load_localization,
     'caption': load.load_captions,
 }
 

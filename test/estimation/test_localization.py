@@ -39,6 +39,7 @@ def test_boxes_lie_on_the_pixels_of_the_frame(frame, monkeypatch):
     blocks = np.random.default_rng(0).integers(0, 255, (12, 16, 3), np.uint8)
     image = blocks.repeat(8, 0).repeat(8, 1)
     scores, place = answers((2, 0.9, (-0.5, 3.5, 9.5, 60)), (4, 0.6, (50, 10, 63.5, 20)))
+    monkeypatch.setattr(estimator, '_tensor', lambda _image: None)
     monkeypatch.setattr(
         estimator, 'runner', lambda _x: (torch.tensor(scores)[None], torch.tensor(place)[None])
     )

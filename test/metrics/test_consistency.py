@@ -80,6 +80,20 @@ def test_beliefs_in_another_unit_are_as_good():
     assert len(Beliefs.joined([beliefs, Beliefs.of([])])) == 20
 
 
+def test_truths_that_are_timed_badly_are_doubted():
+    """Steps of 1 m and 0.1 rad whose truth is taken too early or too late, by 3 % of a step."""
+    rng = np.random.default_rng(3)
+    late = 0.03 * rng.normal(size=4001)
+    step = np.array([1.0, 0.2, 0.0, 0.0, 0.1, 0.0])
+    noise = np.diag(np.square([0.01, 0.01, 0.01, 0.001, 0.001, 0.001]))
+    rows = [(moved(step + np.sqrt(np.diag(noise)) * rng.normal(size=6)), moved(f * step), noise)
+            for f in 1 + np.diff(late)]  # fmt: skip
+    exact, fair = (Beliefs.of(rows).timed(share) for share in (0.0, 0.03))
+    assert inside(exact.errors, exact.covariances) < 0.6
+    assert inside(fair.errors, fair.covariances) == pytest.approx(0.95, abs=0.01)
+    assert len(Beliefs.of([]).timed(0.03)) == 0
+
+
 def test_stretches_are_as_long_as_there_is_room_for():
     stretches = Stretches(76, (5, 20, 50))
     pose = np.eye(4)

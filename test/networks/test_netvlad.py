@@ -151,16 +151,6 @@ def test_superpoints_features_serve_both_networks():
             torch.testing.assert_close(a, b)
 
 
-def test_context_halves_the_places_and_reduce_stands_behind_it():
-    network = NetVLAD(replace(TINY, context=6, reduced=4)).eval()
-    assert network.config.pooled == 4 * TINY.clusters
-    with torch.no_grad():
-        local = network.context(network.encode(torch.rand(2, 1, 32, 48)))
-        assert local.shape == (2, 6, 2, 3)
-        assert network.reduce(local).shape == (2, 4, 2, 3)
-        assert network(torch.rand(2, 1, 32, 48)).shape == (2, TINY.whitened)
-
-
 def test_what_is_shipped_costs_little_beyond_superpoint():
     with torch.device('meta'):
         network = NetVLAD(small())
@@ -174,7 +164,6 @@ def test_what_is_shipped_costs_little_beyond_superpoint():
     ('change', 'words'),
     [
         ({'clusters': 1}, 'clusters >= 2'),
-        ({'context': -1}, 'context, reduced, whitened >= 0'),
         ({'std': (0.2, 0.0, 0.2)}, 'std > 0'),
         ({'clusters': 4, 'whitened': 4096}, 'cannot whiten descriptors of 2048 values to 4096'),
     ],

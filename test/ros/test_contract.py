@@ -15,7 +15,7 @@ from dlcv.interface.nodes import COMPRESSED, NODES, QOS_TEXT, NodeSpec, Topic
 from dlcv.interface.parameters import describe
 from dlcv.ros.node import VisionNode
 from dlcv.ros.qos import profile
-from dlcv.ros.vocabulary import message_class
+from dlcv.ros.vocabulary import installed
 
 pytestmark = pytest.mark.ros
 OWN = {'/rosout', '/parameter_events'}  # every node of ROS has these
@@ -31,14 +31,6 @@ def _class(spec: NodeSpec) -> Any:
     )
 
 
-def _installed(topic: Topic) -> bool:
-    try:
-        message_class(topic.type)
-    except ImportError:
-        return False
-    return True
-
-
 @pytest.fixture(params=NODES)
 def live(request: Any, ros: Any, with_fake: Any) -> Any:
     """A node with everything switched on, its parameter table included."""
@@ -49,7 +41,7 @@ def live(request: Any, ros: Any, with_fake: Any) -> Any:
 
 
 def _there(node: Any, topics: tuple[Topic, ...]) -> dict[str, str]:
-    return {node.resolve_topic_name(t.name): t.type for t in topics if _installed(t)}
+    return {node.resolve_topic_name(t.name): t.type for t in topics if installed(t.type)}
 
 
 def _seen(ros: Any, kind: str, node: Any) -> dict[str, str]:
@@ -110,7 +102,7 @@ def test_parameters_are_those_of_the_table(ros: Any, live: Any) -> None:
 
 def test_qos_is_that_of_the_table(ros: Any, live: Any) -> None:
     for topic in (*live.spec.outputs, *live.spec.inputs):
-        if topic is COMPRESSED or not _installed(topic):
+        if topic is COMPRESSED or not installed(topic.type):
             continue
         name = live.resolve_topic_name(topic.name)
         outgoing = topic in live.spec.outputs

@@ -14,12 +14,23 @@ from dlcv.estimation.flownet import grid_camera
 from dlcv.interface import messages
 from dlcv.interface.nodes import DIAGNOSTICS, HANDLED
 from dlcv.ros.nodes.flownet import FlowNetNode
+from dlcv.ros.nodes.localization import LocalizationNode
 from dlcv.ros.nodes.monodepth import MonodepthNode
 from dlcv.ros.nodes.segmentation import SegmentationNode
 from dlcv.ros.nodes.stereo import StereoNode
 from dlcv.ros.nodes.superpoint import SuperPointNode
 from dlcv.ros.vocabulary import COMPOSER
-from dlcv.types import Camera, DepthMap, FlowField, Frame, Keypoints, Labels, Matches
+from dlcv.things import KINDS
+from dlcv.types import (
+    Camera,
+    DepthMap,
+    Detections,
+    FlowField,
+    Frame,
+    Keypoints,
+    Labels,
+    Matches,
+)
 
 pytestmark = pytest.mark.ros
 SIZE = 66, 48  # a width that 4 does not divide
@@ -235,6 +246,32 @@ def test_segmentation_masks_what_moves(ros: Any, with_fake: Any) -> None:
     assert (_pixels(heard['~/labels'][-1], 'u1') == labels).all()
     assert (_pixels(heard['~/movers'][-1], 'u1') == np.where(labels == 0, 255, 0)).all()
     assert (_pixels(heard['~/traversable'][-1], 'u1') == np.where(labels == 0, 255, 0)).all()
+
+
+def test_localization_marks_what_it_finds(ros: Any, with_fake: Any) -> None:
+    box = np.array([[9.5, 9.5, 29.5, 39.5]], np.float32)
+
+    def answer(frame: Frame) -> Detections:
+        return Detections(
+            stamp_ns=frame.stamp_ns,
+            kind=np.array([0], np.uint8),
+            box=box,
+            score=np.array([0.9], np.float32),
+        )
+
+    node = ros.run(with_fake(LocalizationNode, answer))
+    there = [name for name in ('~/detections', '~/markers', '~/overlay') if name in node.outputs]
+    heard = {name: ros.hears(node, name) for name in there}
+    assert there[-2:] == ['~/markers', '~/overlay']  # the first where vision_msgs is installed
+    stamps = _show_until_heard(ros, node, heard)
+
+    def come(name: str) -> bool:
+        return bool(messages.stamp_ns(heard[name][-1].header.stamp) == stamps[-1])
+
+    ros.until(lambda: all(come(name) for name in there))
+    assert len(heard['~/markers'][-1].points) == 8
+    overlay = _pixels(heard['~/overlay'][-1], 'u1', 3)
+    assert tuple(overlay[20, 10]) == KINDS[0].colour
 
 
 def test_stereo_joins_two_cameras(ros: Any) -> None:

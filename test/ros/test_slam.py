@@ -130,6 +130,22 @@ def test_a_map_is_made_saved_at_the_end_and_a_robot_found_in_it(
     found = buffer.lookup('map', 'base_link', stamp, nearest=True)
     np.testing.assert_allclose(found, _body(4.4), atol=0.05)
 
+    walk.show(*(4.5 + 0.1 * k for k in range(5)))
+    last = ros.start_ns + 29 * 10**8
+    ros.until(lambda: any(messages.stamp_ns(one.header.stamp) >= last for one in _of(tf, 'map')))
+    for message in tf:
+        messages.take_transforms(buffer, message, static=False)
+    for stamp, step in list(walk.steps.items())[4:]:  # as a planner asks: at the stamp, or not
+        np.testing.assert_allclose(buffer.lookup('map', 'base_link', stamp), _body(step), atol=0.05)
+        told = buffer.lookup('odom', 'base_link', stamp)
+        np.testing.assert_allclose(told, _body(step, 0.5), atol=1e-9)
+    assert len(_of(tf, 'odom')) == len(walk.steps)  # by odometry alone
+
+
+def _of(tf: list[Any], frame: str) -> list[Any]:
+    """Return the transforms among messages from a frame."""
+    return [one for message in tf for one in message.transforms if one.header.frame_id == frame]
+
 
 def test_the_transform_has_no_gap_without_images_and_odometry_is_left_alone(
     ros: Any, with_fake: Any

@@ -23,6 +23,7 @@ EXAMPLES = """\
   dlcv bench flow -o docs/models/flownet.json --card docs/models/flownet_s.md
   dlcv bench stereo --data motorcycle aloe kitti_stereo -o docs/models/dispnet.json
   dlcv bench segmentation --data cityscapes -o docs/models/fcn.json
+  dlcv bench detection --limit 8
   dlcv bench places --data pitts30k monday.mcap+tuesday.mcap
   dlcv bench cards README.md docs/models/*.md
 """
@@ -53,6 +54,7 @@ _BENCHES = {
     'segmentation': _Bench(
         summary='class of each pixel: FCN beside the usual class and nearest neighbours'
     ),
+    'detection': _Bench(summary='boxes around things: FCOS beside histograms of gradients'),
     'captions': _Bench(
         summary='descriptions: Show and Tell beside what was said of the picture most alike',
         extra=(
@@ -83,6 +85,11 @@ _BENCHES = {
                 'run only the rows with one of these words in their name: visual_odometry,SIFT',
             ),
             ('camera_height', float, 'of the cameras of --data over the ground, in metres'),
+            (
+                'truth_timing',
+                float,
+                'error of the times of true poses of --data in seconds, that covariances allow for',
+            ),
             ('horizon', int, 'judge poses after N frames alone, on more stretches (10, 50, 100)'),
             ('seed', int, 'of the generated worlds (31013); choose another one to calibrate on'),
         ),
@@ -111,7 +118,7 @@ _BENCHES = {
             (
                 'methods',
                 str,
-                'what is measured: all, classical, landmarks, or maps that learn (all)',
+                'what is measured: classical, landmarks, and maps that learn (all)',
             ),
         ),
     ),

@@ -26,6 +26,7 @@ from dlcv.estimation.dsac import RelocalizationEstimator, RelocalizationSettings
 from dlcv.estimation.flownet import FlowEstimator
 from dlcv.estimation.landmark_relocalizer import LandmarkRelocalizer
 from dlcv.estimation.lift import LiftEstimator
+from dlcv.estimation.localization import LocalizationEstimator
 from dlcv.estimation.monodepth import DepthEstimator
 from dlcv.estimation.netvlad import PlaceEstimator
 from dlcv.estimation.segmentation import SegmentationEstimator
@@ -103,6 +104,7 @@ load_depth = partial(load_estimator, DepthEstimator, 'monodepth')
 load_match_weigher = partial(load_estimator, MatchWeigher, 'deep_fundamental')
 load_odometry = partial(load_estimator, OdometryEstimator, 'deepvo')
 load_segmentation = partial(load_estimator, SegmentationEstimator, 'fcn')
+load_localization = partial(load_estimator, LocalizationEstimator, 'fcos')
 load_captions = partial(load_estimator, CaptionEstimator, 'caption')
 load_lift = partial(load_estimator, LiftEstimator, 'lift')
 load_places = partial(load_estimator, PlaceEstimator, 'netvlad')

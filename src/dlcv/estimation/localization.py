@@ -38,8 +38,8 @@ class LocalizationSettings:
     """
 
     resize_long_side: int = 0
-    detection_threshold: float = 0.3
-    nms_overlap: float = 0.6
+    detection_threshold: float = 0.45
+    nms_overlap: float = 0.5
     max_detections: int = 100
     kinds: str = ''
 

@@ -16,7 +16,7 @@ from dlcv.engines import Choice
 from dlcv.estimation import rehearsal
 from dlcv.estimation.base import Estimator
 from dlcv.estimation.deep_fundamental import MatchWeigher
-from dlcv.estimation.odometry.adjustment import Adjuster
+from dlcv.estimation.odometry.adjustment import GUESSED, Adjuster
 from dlcv.estimation.odometry.metre import Metre
 from dlcv.estimation.odometry.plausible import excess, interruption
 from dlcv.estimation.odometry.report import report
@@ -276,6 +276,9 @@ class VisualOdometry(Estimator[SuperPoint]):
             if self._tracker.is_keyframe(self._number):
                 self._unmeasured[self._number] = points, network_depth
                 self._measured_to(self._tracker.window.frames[0].number - 1)  # or out of the window
+            if self._tracker.unit_lost and scale.source != 'none':
+                self._way.keep(scale)
+                scale.doubt(GUESSED)
             settled = self._tracker.settled
             if settled is not None and settled in self._unmeasured:
                 self._way.settle(scale)

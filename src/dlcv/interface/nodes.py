@@ -14,6 +14,7 @@ from dlcv.interface.parameters import (
     CommonParameters,
     DsacParameters,
     FlowNetParameters,
+    LocalizationParameters,
     MonodepthParameters,
     NetVLADParameters,
     SegmentationParameters,
@@ -325,6 +326,31 @@ SEGMENTATION = NodeSpec(
     answer='~/labels',
     weights=('fcn',),
     starts=False,  # what it masks costs as much as it helps where nothing moves
+)  # fmt: skip
+LOCALIZATION = NodeSpec(
+    name='localization',
+    doc='Boxes around the things in an image: person, vehicle, chair, door ... (FCOS).',
+    task='localization:LocalizationTask',
+    parameters=LocalizationParameters,
+    inputs=CAMERA,
+    outputs=(
+        _out(
+            '~/detections', 'vision_msgs/msg/Detection2DArray', 'R1',
+            'A box each: its middle and size (px), the name of its kind, its score in [0, 1]. '
+            'Where vision_msgs is installed.',
+        ),
+        _out(
+            '~/markers', 'visualization_msgs/msg/ImageMarker', 'R1',
+            'The boxes as LINE_LIST, four lines each, in the colours of their kinds.',
+        ),
+        _out('~/overlay', 'sensor_msgs/msg/Image', 'R1', 'rgb8: the image with the boxes.'),
+        HANDLED,
+        DIAGNOSTICS,
+    ),
+    services=COMMON_SERVICES,
+    answer='~/markers',  # always there
+    weights=('fcos',),
+    starts=False,  # nothing in the suite listens to it
 )  # fmt: skip
 DESCRIBE = Service(
     name='~/describe',
@@ -644,6 +670,7 @@ NODES: dict[str, NodeSpec] = {
         MONODEPTH,
         STEREO,
         SEGMENTATION,
+        LOCALIZATION,
         CAPTION,
         VISUAL_ODOMETRY,
         DEEPVO,

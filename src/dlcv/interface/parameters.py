@@ -15,6 +15,7 @@ from typing import Any
 from dlcv.geometry.frames import frame_name
 from dlcv.interface.engines import ENGINES, PRECISIONS
 from dlcv.interface.rectified import CHOICES
+from dlcv.things import KIND_NUMBER, kinds_of
 
 Value = bool | int | float | str | tuple[float, ...]
 _META = 'dlcv.parameter'
@@ -457,6 +458,35 @@ class SegmentationParameters(CommonParameters):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_long_side(self.resize_long_side)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalizationParameters(CommonParameters):
+    """Parameters of `localization`."""
+
+    resize_long_side: int = _resize_long_side(320)  # what the shipped weights learned from
+    detection_threshold: float = parameter(
+        0.45, 'Smallest score of a box.', low=0, high=1, dynamic=True
+    )
+    nms_overlap: float = parameter(
+        0.5, 'Intersection over union above which the weaker of two boxes of a kind goes.',
+        low=0, high=1, dynamic=True,
+    )  # fmt: skip
+    max_detections: int = parameter(
+        100, 'Most boxes of an image; the surest are kept.', low=1, high=1000, dynamic=True
+    )
+    kinds: str = parameter(
+        '', f'Kinds that are told, between commas, of {", ".join(KIND_NUMBER)}; empty for all.',
+        dynamic=True,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_long_side(self.resize_long_side)
+        try:
+            kinds_of(self.kinds)
+        except ValueError as err:
+            raise ParameterError(f'kinds: {err}') from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,6 +72,17 @@ class Beliefs:
         unit = np.repeat((scale, 1.0), 3)
         return replace(self, found=found, covariances=unit[:, None] * self.covariances * unit)
 
+    def timed(self, share: float) -> Beliefs:
+        """Return them judged by truths whose times are off: both ends of a motion, each by itself.
+
+        Args:
+            share: Standard deviation of a time, as a share of that between both ends. The body is
+                taken to go evenly meanwhile.
+        """
+        twists = np.array([motion_error(true, np.eye(4)) for true in self.true]).reshape(-1, 6)
+        off = 2 * share**2 * twists[:, :, None] * twists[:, None, :]
+        return replace(self, covariances=self.covariances + off)
+
 
 class Stretches:
     """Collects poses some frames after one that was certain, on stretches that do not overlap.

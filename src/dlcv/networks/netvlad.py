@@ -2,12 +2,12 @@
 
 Local features of a convolutional network are assigned softly to clusters, their residuals are
 summed for each cluster, and what comes out is normalised, twice, and whitened (CVPR 2016, section
-3). Two encoders: the paper's VGG-16, and SuperPoint's, which a robot runs anyhow, behind small
-convolutions: its features tell a corner from the next one, not what it is a corner of.
+3). Two encoders: the paper's VGG-16, and SuperPoint's, which a robot runs anyhow, behind a 1x1
+convolution.
 
 Parameter names are those of the public PyTorch port: ``encoder.0`` ... ``encoder.28`` (its numbers
 in VGG-16), ``pool.conv``, ``pool.centroids``, ``WPCA.0``. The encoder of SuperPoint has the names
-of SuperPoint below ``encoder``; ``context`` and ``reduce`` are the convolutions behind it.
+of SuperPoint below ``encoder``, and ``reduce`` is the convolution behind it.
 
 Letters in this file: B pictures, H W size in pixels, D channels of a feature, P places of a
 picture that have one, K clusters, N values of a descriptor, M samples.
@@ -43,9 +43,7 @@ class NetVLADConfig:
         encoder: ``vgg16``, up to conv5_3 without its activation; or ``superpoint``.
         width: Multiplier of its channels.
         variant: Of the encoder ``superpoint``; see `dlcv.networks.superpoint.SuperPointConfig`.
-        context: Channels of two 3x3 convolutions behind the encoder, of which the first takes every
-            other place; 0 for none.
-        reduced: Channels behind a 1x1 convolution after that; 0 for none.
+        reduced: Channels behind a 1x1 convolution after the encoder; 0 for none.
         clusters: Their number K.
         biased: Whether the assignment has a bias, as the second version of the paper's code.
         order: Which runs fastest in a descriptor that is not whitened, channels (``cluster``: all
@@ -60,7 +58,6 @@ class NetVLADConfig:
     encoder: Kind = 'vgg16'
     width: float = 1.0
     variant: Variant = 'vgg'
-    context: int = 0
     reduced: int = 0
     clusters: int = 64
     biased: bool = False
@@ -71,11 +68,10 @@ class NetVLADConfig:
     resize_long_side: int = 640
 
     def __post_init__(self) -> None:
-        least = min(self.context, self.reduced, self.whitened)
-        if self.clusters < 2 or least < 0 or not self.width > 0:
+        if self.clusters < 2 or min(self.reduced, self.whitened) < 0 or not self.width > 0:
             raise ValueError(
-                'NetVLAD needs clusters >= 2, context, reduced, whitened >= 0 and width > 0, got '
-                f'{self.clusters}, {self.context}, {self.reduced}, {self.whitened} and {self.width}'
+                'NetVLAD needs clusters >= 2, reduced and whitened >= 0 and width > 0, got '
+                f'{self.clusters}, {self.reduced}, {self.whitened} and {self.width}'
             )
         if min(self.std) <= 0 or self.resize_long_side < 16:
             raise ValueError(
@@ -102,7 +98,7 @@ class NetVLADConfig:
     @property
     def channels(self) -> int:
         """Channels D of a local feature."""
-        return self.reduced or self.context or self.encoded
+        return self.reduced or self.encoded
 
     @property
     def pooled(self) -> int:
@@ -212,18 +208,9 @@ class NetVLAD(nn.Module):
             for name in ('mean', 'std'):
                 value = torch.tensor(getattr(config, name))[:, None, None]
                 self.register_buffer(name, value, persistent=False)
-        self.context: nn.Module = nn.Identity()
-        if config.context:
-            self.context = nn.Sequential(
-                nn.Conv2d(config.encoded, config.context, 3, stride=2, padding=1),
-                nn.ReLU(inplace=True),
-                nn.Conv2d(config.context, config.context, 3, padding=1),
-                nn.ReLU(inplace=True),
-            )
         self.reduce: nn.Module = nn.Identity()
         if config.reduced:
-            before = config.context or config.encoded
-            self.reduce = nn.Conv2d(before, config.reduced, 1, bias=False)
+            self.reduce = nn.Conv2d(config.encoded, config.reduced, 1, bias=False)
         initialise(self)
         self.pool = VladLayer(
             config.channels, config.clusters, biased=config.biased, order=config.order
@@ -284,7 +271,7 @@ class NetVLAD(nn.Module):
 
     def pooled(self, features: Tensor) -> Tensor:
         """Return what the layer makes of encoded features, ``(B, K*D)``, not whitened."""
-        described: Tensor = self.pool(self.reduce(self.context(features)))
+        described: Tensor = self.pool(self.reduce(features))
         return described
 
     def whiten(self, pooled: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from dlcv.estimation.tasks.beside import Handed
 from dlcv.interface.nodes import HANDLED, Topic
 from dlcv.ros.exchange import Exchange
 from dlcv.ros.qos import profile
-from dlcv.ros.vocabulary import COMPOSER, message_class
+from dlcv.ros.vocabulary import COMPOSER, installed, message_class
 
 
 class Outputs:
@@ -41,14 +41,12 @@ class Outputs:
     def open(self, topics: Iterable[Topic]) -> None:
         """Create the publishers of topics; one whose type is not installed is left out."""
         for topic in topics:
-            try:
-                kind = message_class(topic.type)
-            except ImportError:
+            if not installed(topic.type):
                 reason = f'{topic.type} is not installed'
                 self._node.get_logger().warning(f'{topic.name} is off: {reason}')
                 continue
             self._publishers[topic.name] = self._node.create_lifecycle_publisher(
-                kind,
+                message_class(topic.type),
                 topic.name,
                 profile(topic.qos),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),

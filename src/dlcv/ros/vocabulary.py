@@ -25,6 +25,15 @@ def message_class(name: str) -> Any:
     return getattr(import_module(f'{package}.{kind}'), cls)
 
 
+def installed(name: str) -> bool:
+    """Whether there is the class of ``package/msg/Name``: not each output's package need be."""
+    try:
+        message_class(name)
+    except ImportError:
+        return False
+    return True
+
+
 class RosVocabulary:
     """The classes of the ROS installation."""
 

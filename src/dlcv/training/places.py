@@ -166,10 +166,10 @@ def begin(network: NetVLAD, encoded: Sequence[Tensor], seed: int) -> float:
     rng = np.random.default_rng(seed)
     each = -(-_FEATURES // len(encoded))
     drawn = []
+    for features in encoded:
+        flat = features.float().flatten(1).T
+        drawn.append(flat[rng.permutation(len(flat))[:each]])
     with torch.no_grad():
-        for one in encoded:
-            flat = network.context(one[None].float())[0].flatten(1).T
-            drawn.append(flat[rng.permutation(len(flat))[:each]])
         features = torch.cat(drawn)
         if isinstance(network.reduce, torch.nn.Conv2d):
             unit = F.normalize(features, dim=1)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from dlcv.estimation.odometry import adjustment
 from dlcv.estimation.odometry.adjustment import Adjuster, Adjustment
@@ -250,3 +251,20 @@ def _nothing():
 def test_too_little_seen_twice_is_not_adjusted(points):
     it = tracker(points(0, depth=True))
     assert Adjustment.of(it.window) is None
+
+
+def test_a_camera_that_turned_away_from_all_it_knew_begins_anew(points, walked):
+    """By depths that are guesses, every shift aside would be as good as a turn."""
+    it = tracker(points(0, np.eye(4)))
+    it._start = None  # depths were told, and what they were told of is out of sight
+    for i in range(1, 4):
+        turn = np.eye(4)
+        turn[:3, :3] = Rotation.from_rotvec((0, 0.01 * i, 0)).as_matrix()
+        step = it.track(points(i, turn))
+        assert it.unit_lost == (i == 1)
+    assert step.turn_only
+    for i in range(1, 14):
+        here = turn @ walked(i)
+        step = it.track(points(3 + i, here))
+    assert np.abs(step.window_from_camera[:3, :3] - here[:3, :3]).max() < 0.005
+    assert angle(step.window_from_camera[:3, 3], here[:3, 3]) < 2

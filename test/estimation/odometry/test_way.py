@@ -42,7 +42,7 @@ def across(way, scale):
 @pytest.mark.parametrize('steps', [1, 10, 100])
 def test_what_a_pose_alone_is_off_by_comes_and_goes(scale, steps):
     """The first and the last pose's errors are in a sum of motions; those between cancel."""
-    assert across(gone(scale, [noisy()] * steps), scale) == pytest.approx(2e-4)
+    assert across(gone(scale, [noisy()] * steps), scale) == pytest.approx(2e-4, rel=1e-4)
 
 
 def test_what_the_first_pose_is_turned_by_is_as_far_aside_as_the_way_is_long(scale):
@@ -101,3 +101,18 @@ def test_a_view_that_is_another_one_drifts_and_the_same_one_does_not():
     np.testing.assert_allclose(drift(0.5, 5.0), drift(5.0, 50.0))
     np.testing.assert_allclose(drift(0.5, 5.0) ** 2, 10 * drift(0.05, 5.0) ** 2)
     assert not drift(0.0, 5.0).any()
+
+
+def test_a_unit_that_is_lost_leaves_the_way_so_far_as_sure_as_it_was(scale):
+    def along(of):
+        return float(of.covariance(scale)[2, 2])
+
+    way = gone(scale, [noisy(0.0)] * 10)
+    before = along(way)
+    assert before == pytest.approx((10 * scale.stddev) ** 2)
+    way.keep(scale)
+    scale.doubt(1.0)
+    assert along(way) == pytest.approx(before)
+    assert scale.stddev > 1
+    gone(scale, [noisy(0.0)], way)
+    assert along(way) == pytest.approx(before + scale.stddev**2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import chi2
@@ -109,7 +111,7 @@ def test_an_agreement_that_fixes_no_position_is_refused(lab, asides):
 
 
 def test_covariances_grow_where_keypoints_are_farther_off_than_they_should_be(lab, asides):
-    localizer = Localizer(lab.mapper.place)
+    localizer = Localizer(lab.mapper.place, LocateSettings(common=1e-4))
     spread = []
     for noise in (0.3, 2.0):
         view = lab.scene.view(asides[0][3], 4, noise=noise, depth=False)
@@ -118,4 +120,26 @@ def test_covariances_grow_where_keypoints_are_farther_off_than_they_should_be(la
         answer = localizer.locate(points, view.camera, view.place)
         assert answer.map_from_camera is not None, answer.reason
         spread.append(np.sqrt(np.trace(answer.covariance[:3, :3])))
-    assert spread[1] > 2 * spread[0]
+    assert spread[1] > 1.3 * spread[0]
+
+
+def test_what_is_off_together_is_no_less_by_its_number(lab, asides):
+    spread = {}
+    for wander in (0.0, 3.0):
+        for every in (1, 2):
+            points, camera, looks = seen(lab, asides[0][3], 4)
+            points = replace(
+                points,
+                xy=points.xy[::every],
+                scores=points.scores[::every],
+                descriptors=points.descriptors[::every],
+            )
+            settings = LocateSettings(common=1e-6, wander=wander)
+            answer = Localizer(lab.mapper.place, settings).locate(
+                points, camera, looks, [asides[1][3]]
+            )
+            assert answer.map_from_camera is not None, answer.reason
+            spread[wander, every] = np.sqrt(np.diag(answer.covariance)).mean()
+    assert spread[0.0, 2] > 1.2 * spread[0.0, 1]
+    assert spread[3.0, 1] > 5 * spread[0.0, 1]
+    assert spread[3.0, 2] < 1.2 * spread[3.0, 1]

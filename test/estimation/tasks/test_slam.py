@@ -11,6 +11,7 @@ import pytest
 from dlcv.data.bags.vocabulary import COMPOSER
 from dlcv.estimation.slam.files import PlaceError, load_place, save_place
 from dlcv.estimation.slam.place import PlaceMap
+from dlcv.estimation.tasks import map_file
 from dlcv.estimation.tasks.beside import Handed
 from dlcv.estimation.tasks.slam import GRAPH, GRID, INFO, LANDMARKS, PATH, POSE, TF, SlamTask
 from dlcv.geometry.frames import BODY_FROM_OPTICAL
@@ -216,6 +217,30 @@ def test_maps_that_are_of_no_use_are_refused_with_the_reason(drive, tmp_path):
         drive.make(map_file=str(tmp_path / 'new.safetensors')).save()
     with pytest.raises(PlaceError, match='no file is named'):
         drive.make().save()
+
+
+def test_how_far_off_a_map_is_is_measured_when_it_is_saved_and_has_grown(
+    drive, tmp_path, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(
+        map_file, 'common_error', lambda place: asked.append(len(place)) or 1e-3 * len(place)
+    )
+    task = drive.make(map_file=str(tmp_path / 'room.safetensors'))
+    for k in range(8):
+        drive.show(task, k)
+    task.save()
+    task.save()
+    keyframes = len(task.map.online.place)
+    assert asked == [keyframes]
+    assert load_place(tmp_path / 'room.safetensors').common == 1e-3 * keyframes
+    assert task.map.online.place.common == 1e-3 * keyframes
+    again = drive.make(map_file=str(tmp_path / 'room.safetensors'))
+    again.save()  # it says it already
+    task.renew()
+    drive.show(task, 9)
+    task.save()
+    assert asked == [keyframes, 1]
 
 
 def test_a_save_that_is_cut_short_leaves_the_old_file(drive, tmp_path, monkeypatch):

@@ -322,7 +322,7 @@ def test_what_cannot_be_measured_is_refused(folder, tmp_path):
         find([folder, folder])
     with pytest.raises(BenchError, match=r"no method has orb or sift.*'SIFT, five points'"):
         run(Options(methods='orb,sift'), silent)
-    with pytest.raises(BenchError, match='finite camera height >= 0'):
+    with pytest.raises(BenchError, match='finite camera height and truth timing >= 0'):
         Options(camera_height=-1)
     with pytest.raises(BenchError, match='2 frames or more, got 1'):
         Options(limit=1)

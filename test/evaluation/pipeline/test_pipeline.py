@@ -67,6 +67,19 @@ def test_two_trials_give_the_same_bytes(room_bag, attempt, tmp_path):
     assert [n.answered for n in first.evaluation.nodes] == [FRAMES, FRAMES - 1, FRAMES]
 
 
+@pytest.mark.slow
+def test_the_same_bag_twice_gives_the_same_map_by_bytes(attempt, tmp_path):
+    walk = WorldRecording(camera=ideal_camera(160, 120), frames=30, rate_hz=10.0, workers=1)
+    write_recording(walk, tmp_path / 'walk.mcap')
+    topics = {'odom_topic': '/ground_truth/odometry', 'depth_topic': '/ground_truth/depth'}
+    for folder in ('a', 'b'):
+        attempt(tmp_path / 'walk.mcap', 'superpoint,slam', folder, arguments=topics)
+    assert (tmp_path / 'a/outputs.mcap').read_bytes() == (tmp_path / 'b/outputs.mcap').read_bytes()
+    with Bag(tmp_path / 'a/outputs.mcap') as bag:
+        maps = [bytes(raw.data) for raw in bag.raw() if raw.topic == '/slam/landmarks']
+    assert len(maps[-1]) > len(maps[0]) > 1000
+
+
 def test_compressed_images_are_replayed(jpeg_bag, attempt):
     assert node(attempt(jpeg_bag)).answered == FRAMES
 

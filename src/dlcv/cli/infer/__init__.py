@@ -21,6 +21,7 @@ from dlcv.cli.infer import (
     deepvo,
     dsac,
     flownet,
+    localization,
     monodepth,
     netvlad,
     segmentation,
@@ -46,6 +47,7 @@ EXAMPLES = """\
   dlcv infer monodepth street.png --camera camera.yaml -o depth.npz --view depth.png
   dlcv infer stereo left.png right.png --camera camera.yaml --baseline 0.12 -o depth.npz
   dlcv infer segmentation street.png -o labels.npz --view labels.png
+  dlcv infer localization street.png -o boxes.npz --view boxes.png
   dlcv infer caption street.png --view caption.png
   dlcv infer visual_odometry drive.mcap -o path.tum --view path.png
   dlcv infer deepvo drive/ --camera camera.yaml --rate 10 -o poses.npz
@@ -59,6 +61,7 @@ NETWORKS = {
     'monodepth': monodepth,
     'stereo': stereo,
     'segmentation': segmentation,
+    'localization': localization,
     'caption': caption,
     'visual_odometry': visual_odometry,
     'deepvo': deepvo,

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlcv.interface.messages import Composer
+from dlcv.interface.messages.boxes import DEFINITIONS
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
@@ -23,10 +24,13 @@ TF = 'tf2_msgs/msg/TFMessage'
 
 @cache
 def typestore() -> Any:
-    """Return the message definitions of ROS 2 Jazzy."""
-    from rosbags.typesys import Stores, get_typestore
+    """Return the message definitions of ROS 2 Jazzy, and those of vision_msgs."""
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-    return get_typestore(Stores.ROS2_JAZZY)
+    store = get_typestore(Stores.ROS2_JAZZY)
+    for name, text in DEFINITIONS.items():
+        store.register(get_types_from_msg(text, name))
+    return store
 
 
 class BagVocabulary:

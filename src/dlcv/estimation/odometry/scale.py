@@ -23,7 +23,7 @@ ScaleSource = Literal['stereo', 'depth', 'wheels', 'camera_height', 'network', '
 
 TRUST: tuple[ScaleSource, ...] = get_args(ScaleSource)
 """Best first."""
-BIASES = {'stereo': 0.002, 'depth': 0.005, 'wheels': 0.01, 'camera_height': 0.015, 'network': 0.7}
+BIASES = {'stereo': 0.002, 'depth': 0.005, 'wheels': 0.01, 'camera_height': 0.015, 'network': 0.8}
 """Standard deviation of what a source is always off by, of the logarithm.
 
 Networks have no metre of their own: on streets of another city the shipped one's was off by 0.78.
@@ -149,6 +149,14 @@ class ScaleFilter:
     def rescale(self, factor: float) -> None:
         """Take note that the unit of the odometry is ``factor`` times as long as it was."""
         self._state[0] += math.log(factor)
+
+    def doubt(self, deviation: float) -> None:
+        """Take note that the unit is another one, about as long: the logarithm is off by so much.
+
+        Args:
+            deviation: Standard deviation.
+        """
+        self._covariance[0, 0] += deviation**2
 
     def _best(self, stamp_ns: int) -> ScaleSource:
         """Return the best source that is heard and may be chosen."""

@@ -16,7 +16,7 @@ from dlcv.estimation.odometry.adjustment import GUESSED
 from dlcv.estimation.odometry.beginning import PARALLAX, Beginning, Pictures
 from dlcv.estimation.odometry.keyframes import Keyframes
 from dlcv.estimation.odometry.landmarks import LEAST
-from dlcv.estimation.odometry.resection import Location, Resection
+from dlcv.estimation.odometry.resection import FEWEST, Location, Resection
 from dlcv.geometry.trajectory import scaled
 
 Matrix = npt.NDArray[np.float64]
@@ -47,6 +47,12 @@ class Start:
         self.last: Matrix | None = None
         self.ambiguity: Matrix = np.zeros((6, 6))
         self._pictures = self._begun()
+
+    @classmethod
+    def where_needed(cls, window: Keyframes, focal: float) -> Start | None:
+        """Return one from the newest keyframe on; None where the depths are measured."""
+        measured = np.count_nonzero(np.isfinite(window.landmarks.prior_stddev))
+        return None if measured >= FEWEST else cls(window, focal)
 
     def watch(self) -> None:
         """Let go of a first picture whose points are seen no more, before a picture is searched.

@@ -66,6 +66,7 @@ class Tracker:
             for no adjustment: its number; None for none. Others may have come after it.
         motion_covariance: ``(6, 6)`` of the motion from the keyframe before the last that was
             adjusted to that, as (x, y, z, rx, ry, rz) in the older one's axes.
+        unit_lost: Whether all depths that were known are out of sight now, by a mere turn.
         before: ``(4, 4)`` window_from_camera of the picture before the last, if both are understood
             anew since the last; None if not.
     """
@@ -81,7 +82,7 @@ class Tracker:
         self._weigh = weigh
         self._adjuster = adjuster
         self.before: Matrix | None = None
-        self._start: Start | None = None  # until depths are known for sure
+        self.unit_lost = False
         self._wanted = False  # whether a keyframe waits to be adjusted
         self.settled: int | None = None
         self._adjusted = points.number  # the newest keyframe that was
@@ -103,8 +104,7 @@ class Tracker:
         self._reach = np.inf  # how far off in the last picture these may have been, and then some
         self._shared = 0  # landmarks of the last keyframe that the picture after it showed too
         self._keep(points, Sighting.none())
-        if np.count_nonzero(np.isfinite(self.window.landmarks.prior_stddev)) < FEWEST:
-            self._start = Start(self.window, points.focal)
+        self._start = Start.where_needed(self.window, points.focal)
 
     @property
     def exhausted(self) -> bool:
@@ -158,7 +158,7 @@ class Tracker:
             motion: ``(4, 4)`` how the camera is thought to have moved, ``older_from_newer``; as
                 from the picture before the last to the last where nobody says.
         """
-        self.settled, self.before = None, None
+        self.settled, self.before, self.unit_lost = None, None, False
         self._adjust()
         if self._start is not None:
             self._start.watch()
@@ -184,7 +184,13 @@ class Tracker:
         )
         found = self._begun(search, predicted) if self._start else search.locate(predicted)
         self._sure, self._turns = found.sure, found.turns
-        return self.believe(points, seen, found.pose)
+        step = self.believe(points, seen, found.pose)
+        if step.state == 'tracking' and self._start is None and self._turns and not found.sure:
+            self._start = Start.where_needed(self.window, points.focal)
+            if self._start is not None:
+                self._adjuster.drop()
+                self.unit_lost, self._wanted = True, False
+        return step
 
     def _begun(self, search: Resection, predicted: Matrix) -> Location:
         """Find the camera while no depth is known for sure."""

@@ -1,4 +1,4 @@
-"""How far off a picture's pose may be that landmarks agree on, by what moves them all together."""
+"""How far off a picture's pose may be that landmarks agree on: each by itself, and together."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ Matrix = npt.NDArray[np.float64]
 _NOISIEST = 2.5  # times the usual deviation of a keypoint, that is believed of all
 
 
-def shared_covariance(share: float, away: float, noise: float) -> Matrix:
-    """Return ``(6, 6)`` of what moves all landmarks that agree together.
+def together(covariance: Matrix, count: int, stddev: float) -> Matrix:
+    """Return ``(6, 6)`` of a pose if its landmarks were off by their distance, all together.
+
+    What moves landmarks together (poses and depths of the map, a lens that is not quite as the
+    calibration says, keypoints that wander as they are seen from elsewhere) is no less by their
+    number: they tell as much as one of them would. It bends the pose the way noise of single ones
+    does, a turn being mistaken for a shift, so that it has the same shape.
 
     Args:
-        share: Of their distance, by which they are off where keypoints are where they should be.
-            What is farther off than these is so together, as poses of the map are.
-        away: Their distance, metres.
-        noise: Deviation in pixels of where they are seen.
+        covariance: ``(6, 6)`` of the pose by landmarks that are each off by themselves.
+        count: Of them.
+        stddev: By which they are, rad.
     """
-    common = share * (noise / NOISE) ** 2
-    return np.diag(np.square(np.repeat((common * away, common), 3)))
+    return np.asarray(count / stddev**2 * covariance)
 
 
 def noise_of(points: FloatArray, xy: Matrix, focal: float) -> float:

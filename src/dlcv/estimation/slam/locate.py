@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dlcv.estimation.odometry.pose import Landmarks as Seen
 from dlcv.estimation.odometry.pose import refine_pose
-from dlcv.estimation.slam.doubt import noise_of, shared_covariance
+from dlcv.estimation.slam.doubt import noise_of, together
 from dlcv.estimation.slam.evidence import shown
 from dlcv.estimation.slam.loops import FEWEST, Found, Guards, alike, find, same, spanned_area
 from dlcv.estimation.slam.place import ASIDE, Keyframe, Landmarks, Looks, PlaceMap, decoded, encoded
@@ -47,6 +47,8 @@ class LocateSettings(Guards):
         common: Share of the landmarks' distance by which all of them are off together, as the
             keyframes are that saw them; what their agreement cannot tell. For maps of which it was
             not measured.
+        wander: Pixels by which keypoints are off together where they are seen from another way
+            than the map's; what left-out keyframes of its own way cannot tell.
         vague: Deviation of the position by the landmarks that agree, as a share of their distance,
             at most: for a picture that shows all that it must, by keypoints that are where they
             should be. The less it shows and the farther off they are, the more exactly they must
@@ -60,6 +62,7 @@ class LocateSettings(Guards):
     share: float = 0.25
     area: float = 0.1
     common: float = 0.004
+    wander: float = 0.08
     vague: float = 0.03
     shown: float = 0.15
 
@@ -71,22 +74,22 @@ class Located:
     Attributes:
         map_from_camera: ``(4, 4)`` metres; None where it was refused.
         covariance: ``(6, 6)`` of that as (x, y, z, rx, ry, rz) in the map's axes; None likewise.
+        alone: ``(6, 6)`` the part of it by landmarks that are each off by themselves.
+        together: ``(6, 6)`` what it would be by landmarks that are off together, by their distance.
         inliers: Landmarks that agree.
         matches: Landmarks that were tried.
         area: Share of the picture that the landmarks which agree span.
-        away: Median of their distances, metres.
-        noise: Deviation in pixels of where they are seen.
         keyframe: The one in which the picture was recognised; -1 for none.
         reason: Why it was accepted or refused, in words for a person.
     """
 
     map_from_camera: Matrix | None = None
     covariance: Matrix | None = None
+    alone: Matrix | None = None
+    together: Matrix | None = None
     inliers: int = 0
     matches: int = 0
     area: float = 0.0
-    away: float = 0.0
-    noise: float = NOISE
     keyframe: int = -1
     reason: str
 
@@ -251,15 +254,16 @@ class Localizer:
             return Located(
                 keyframe=keyframe, inliers=agree, matches=len(b), area=area, reason=reason
             )
-        shared = shared_covariance(place.common or s.common, away, noise)
+        shared = together(refined.covariance, agree, noise / focal)
+        share = np.hypot(place.common or s.common, s.wander / focal)
         return Located(
             map_from_camera=refined.odom_from_camera,
-            covariance=refined.stated + shared,
+            covariance=refined.stated + share**2 * shared,
+            alone=refined.stated,
+            together=shared,
             inliers=agree,
             matches=len(b),
             area=area,
-            away=away,
-            noise=noise,
             keyframe=keyframe,
             reason=reason,
         )

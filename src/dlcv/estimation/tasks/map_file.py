@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from dlcv.estimation.slam.accuracy import common_error
 from dlcv.estimation.slam.files import PlaceError, load_place, save_place
 from dlcv.estimation.slam.online import Online
 from dlcv.estimation.slam.place import PlaceMap
@@ -13,6 +14,7 @@ from dlcv.files import expanded
 from dlcv.interface.slam_parameters import SlamParameters
 
 _SOURCE = 'slam'  # in the words that say what a map was made of
+_GROWN = 1.25  # times the keyframes, from which on it is measured anew how far they are off
 
 
 class MapFile:
@@ -26,6 +28,7 @@ class MapFile:
         self._described = described
         self._writing = threading.Lock()
         self._saved: tuple[int, ...] = ()
+        self._measured = 0  # keyframes of the map when it was measured how far they are off
 
     def open(self, parameters: SlamParameters, *, must: bool = False) -> PlaceMap:
         """Return the map to begin with.
@@ -58,10 +61,12 @@ class MapFile:
                 f'with {self._described!r}'
             )
         self._saved = _mark(place)
+        self._measured = len(place) if place.common else 0
         return place
 
     def empty(self, parameters: SlamParameters) -> PlaceMap:
         """Return a map that is begun."""
+        self._measured = 0
         return PlaceMap(
             frame=parameters.map_frame, described=self._described, scaled=parameters.scale_drifts
         )
@@ -74,6 +79,8 @@ class MapFile:
     def save(self, online: Online, parameters: SlamParameters) -> str:
         """Write a map; return what was written, in words.
 
+        How far off poses in it are is measured before, where it has grown; see `common_error`.
+
         Raises:
             PlaceError: It has no file, or is empty.
             OSError: It cannot be written.
@@ -82,10 +89,14 @@ class MapFile:
             raise PlaceError('no file is named (parameter map_file)')
         path = expanded(parameters.map_file)
         with self._writing:
+            made = online.place
             place = online.snapshot()
             if not len(place):
                 raise PlaceError('nothing was mapped so far')
             mark = _mark(place)
+            if len(place) > _GROWN * self._measured:
+                made.common = place.common = common_error(place)
+                self._measured = len(place)
             whole = with_landmarks(place)
             if _SOURCE not in whole.source.split(', '):
                 whole.source = ', '.join(filter(None, (whole.source, _SOURCE)))

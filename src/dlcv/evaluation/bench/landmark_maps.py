@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import process_time
 
 from dlcv.estimation.load import load_features
 from dlcv.estimation.slam.files import load_place, save_place
@@ -30,7 +30,7 @@ class LandmarkMap:
 
     Attributes:
         nbytes: Size of the file.
-        beyond: Seconds that each answer took beyond its keypoints.
+        beyond: Seconds of the CPU that each answer took beyond its keypoints.
     """
 
     def __init__(self, views: Iterable[Snapshot]) -> None:
@@ -58,13 +58,13 @@ class LandmarkMap:
         """Return the pose, None where it is not believed, and how far it may be off."""
         assert frame.camera is not None
         keypoints = self._features.push(frame)
-        begin = perf_counter()
+        begin = process_time()
         looks = self._describer.describe(frame, keypoints)
         found = self._localizer.locate(keypoints, frame.camera, looks)
-        self.beyond.append(perf_counter() - begin)
+        self.beyond.append(process_time() - begin)
         return found.map_from_camera, found.covariance
 
     @property
     def seconds_beyond(self) -> float:
-        """Median of the seconds that answers took beyond their keypoints."""
+        """Median of the seconds of the CPU that answers took beyond their keypoints."""
         return median(self.beyond)

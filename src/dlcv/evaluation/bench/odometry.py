@@ -87,6 +87,9 @@ class Options(BenchOptions):
         ways: Of each set, run only so many ways; 0 for all.
         methods: Words with commas between them: only rows with one of them in their name are run.
         camera_height: Of the cameras of ``data`` over the ground in metres; 0 for unknown.
+        truth_timing: Standard deviation of the times of the true poses of ``data`` in seconds, by
+            which covariances are judged; GPS and IMU that say where a car is every 10 ms are off
+            by 0.003.
         seed: Of the worlds.
         horizon: Frames after which poses are judged; 0 for all of `HORIZONS`.
     """
@@ -95,6 +98,7 @@ class Options(BenchOptions):
     ways: int = 0
     methods: str = ''
     camera_height: float = 0.0
+    truth_timing: float = 0.0
     seed: int = SEED
     horizon: int = 0
 
@@ -102,10 +106,12 @@ class Options(BenchOptions):
         BenchOptions.__post_init__(self)
         if self.limit is not None and self.limit < 2:
             raise BenchError(f'odometry needs a limit of 2 frames or more, got {self.limit}')
-        if min(self.ways, self.seed, self.horizon) < 0 or not 0 <= self.camera_height < inf:
+        lengths = self.camera_height, self.truth_timing
+        if min(self.ways, self.seed, self.horizon) < 0 or not all(0 <= x < inf for x in lengths):
             raise BenchError(
-                'odometry needs ways, seed, horizon and a finite camera height >= 0, got '
-                f'{self.ways}, {self.seed}, {self.horizon} and {self.camera_height}'
+                'odometry needs ways, seed, horizon and a finite camera height and truth timing '
+                f'>= 0, got {self.ways}, {self.seed}, {self.horizon}, {self.camera_height} and '
+                f'{self.truth_timing}'
             )
 
 
@@ -117,7 +123,7 @@ def run(options: Options, progress: Progress) -> Report:
         DatasetError: A folder cannot be read, or has no poses.
         WeightsError: A weight file is refused.
     """
-    known = find(options.data, options.seed, options.camera_height)
+    known = find(options.data, options.seed, options.camera_height, options.truth_timing)
     check_sets(options.sets, list(known))
     words = [word for word in options.methods.split(',') if word]
     horizons = (options.horizon,) if options.horizon else HORIZONS
@@ -292,6 +298,7 @@ def _settings(options: Options) -> dict[str, str]:
         'monodepth, which run once for all rows',
         'poses after N frames': 'on stretches that do not overlap, each from a pose taken for '
         'certain',
+        'truth': f'of folders, timed to {1e3 * options.truth_timing:g} ms',
         'averages': 't_rel and r_rel over all stretches of all ways, ATE over ways, RPE over '
         'frames',
         'world': f'{width}x{height}, {RATE_HZ:g} frames/s, seed {options.seed}',

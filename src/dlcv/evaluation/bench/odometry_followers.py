@@ -81,6 +81,7 @@ class Estimated:
         frames: Of the way.
         horizons: Frames after which poses are judged.
         metric: Whether its unit is the metre; if not, no pose is judged by one of another part.
+        timing: Standard deviation of the times of true poses, seconds.
 
     Attributes:
         poses: See `Follower`.
@@ -97,9 +98,11 @@ class Estimated:
         horizons: tuple[int, ...] = (),
         *,
         metric: bool = True,
+        timing: float = 0.0,
     ) -> None:
         estimator.reset()
         self._estimator = estimator
+        self._timing = timing
         self._frames, self._horizons, self.metric = frames, horizons, metric
         self._truths: dict[int, FloatArray] = {}
         self._numbers: dict[int, int] = {}  # of the views, by their time
@@ -142,11 +145,18 @@ class Estimated:
             units: Metres per unit of each part; of those that are not named it is the metre.
         """
         motions = [Beliefs.of(of).scaled(units.get(p, 1.0)) for p, of in self._motions.items()]
-        known = {'motions': Beliefs.joined(motions)}
+        off = self._timing / self._interval
+        known = {'motions': Beliefs.joined(motions).timed(off)}
         for n in sorted(self._horizons):
             poses = [of.after(n).scaled(units.get(p, 1.0)) for p, of in self._stretches.items()]
-            known[f'poses after {n}'] = Beliefs.joined(poses)
+            known[f'poses after {n}'] = Beliefs.joined(poses).timed(off / n)
         return known
+
+    @property
+    def _interval(self) -> float:
+        """Mean time from view to view, seconds."""
+        stamps = list(self._truths)
+        return (stamps[-1] - stamps[0]) / 1e9 / (len(stamps) - 1) if len(stamps) > 1 else 1.0
 
     def _moved(self, answer: Motion, truth: FloatArray) -> None:
         """Take down a motion, and whether it follows the one before it."""

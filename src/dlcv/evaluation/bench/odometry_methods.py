@@ -77,7 +77,7 @@ class EstimatedVisually(Estimated):
         estimator.settings = replace(estimator.settings, scale_source=aid, camera_height=height)
         self._visual, self._helpers, self._aid, self._way = estimator, helpers, aid, way
         self._noise = np.random.default_rng(0)
-        super().__init__(estimator, way.frames, horizons, metric=aid != 'none')
+        super().__init__(estimator, way.frames, horizons, metric=aid != 'none', timing=way.timing)
 
     def push(self, view: Snapshot) -> None:
         """See `Follower`."""
@@ -100,7 +100,7 @@ class EstimatedByNetwork(Estimated):
 
     def __init__(self, estimator: OdometryEstimator, way: Way, horizons: tuple[int, ...]) -> None:
         self._network = estimator
-        super().__init__(estimator, way.frames, horizons)
+        super().__init__(estimator, way.frames, horizons, timing=way.timing)
 
     def push(self, view: Snapshot) -> None:
         """See `Follower`."""

@@ -67,6 +67,7 @@ class Way:
         baseline: Distance of the right camera in metres; 0 where there is none.
         camera_height: Returns that over the ground in metres; None where it is not known.
         depth: What a depth camera makes of the views' depth; None where they have none.
+        timing: Standard deviation of the times of the true poses, seconds.
     """
 
     poses: Callable[[], FloatArray]
@@ -75,6 +76,7 @@ class Way:
     baseline: float = 0.0
     camera_height: Callable[[], float] | None = None
     depth: DepthCamera | None = None
+    timing: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,13 +102,16 @@ class WaySet:
         return replace(self, ways=tuple(kept))
 
 
-def find(data: Sequence[Path], seed: int = SEED, camera_height: float = 0.0) -> dict[str, WaySet]:
+def find(
+    data: Sequence[Path], seed: int = SEED, camera_height: float = 0.0, timing: float = 0.0
+) -> dict[str, WaySet]:
     """Return all sets by name: the built-in ones, then those of the folders.
 
     Args:
         data: Folders as `open_data` takes them.
         seed: Of the worlds.
         camera_height: Of the folders' cameras over the ground in metres; 0 for unknown.
+        timing: Standard deviation of the times of the folders' true poses, seconds.
 
     Raises:
         DatasetError: A folder cannot be read, or has no poses.
@@ -114,7 +119,7 @@ def find(data: Sequence[Path], seed: int = SEED, camera_height: float = 0.0) -> 
     """
     found = {f'world-{motion}': _world(motion, seed) for motion in PLACES}
     for folder in data:
-        add_set(found, _folder(folder, camera_height), folder)
+        add_set(found, _folder(folder, camera_height, timing), folder)
     return found
 
 
@@ -159,7 +164,7 @@ def _recording(motion: str, number: int, seed: int, *, stereo: bool = False) -> 
     return WorldSamples(config, seed).recording(number)
 
 
-def _folder(text: Path, camera_height: float) -> WaySet:
+def _folder(text: Path, camera_height: float, timing: float) -> WaySet:
     recording = open_data(text)
     items = tuple(item for item in recording.items if item.world_from_camera is not None)
     if len(items) < 2:
@@ -170,12 +175,12 @@ def _folder(text: Path, camera_height: float) -> WaySet:
     return WaySet(
         name=recording.name,
         title=f'{recording.name}, a folder',
-        ways=tuple(_folder_way(replace(recording, items=part), camera_height)
+        ways=tuple(_folder_way(replace(recording, items=part), camera_height, timing)
                    for part in _continuous(items)),
     )  # fmt: skip
 
 
-def _folder_way(recording: FolderRecording, camera_height: float) -> Way:
+def _folder_way(recording: FolderRecording, camera_height: float, timing: float) -> Way:
     poses = np.stack([p for item in recording.items if (p := item.world_from_camera) is not None])
     items = recording.items
     return Way(
@@ -185,6 +190,7 @@ def _folder_way(recording: FolderRecording, camera_height: float) -> Way:
         baseline=recording.baseline if all(item.right is not None for item in items) else 0.0,
         camera_height=(lambda: camera_height) if camera_height else None,
         depth=MEASURED if any(item.depth is not None for item in items) else None,
+        timing=timing,
     )
 
 

@@ -10,7 +10,7 @@ from math import inf, isfinite
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import cast
 
 import numpy as np
@@ -54,8 +54,12 @@ MAPS = {
 }
 """Row of the tables -> how such a map is made of an encoder and of pictures with poses."""
 
-METHODS = ('all', 'classical', 'landmarks', 'maps')
+METHODS = ('classical', 'landmarks', 'maps')
 """What can be measured by itself: maps that learn take minutes to make."""
+
+_CPU = replace(
+    time_column('frame'), doc='CPU time of a frame, median, by --threads; no two machines agree'
+)
 
 COLUMNS = (
     *(within(*bound) for bound in BOUNDS),
@@ -68,9 +72,8 @@ COLUMNS = (
     Quantity(name='map', unit='MB', better='low', digits=1, doc='size of the map'),
     Quantity(name='making', unit='s', better='low', digits=0,
              doc='time to make the map, without reading the pictures'),
-    time_column('frame'),
-    replace(time_column('frame'), name='beyond',
-            doc='the same without the keypoints, which other nodes need too'),
+    _CPU,
+    replace(_CPU, name='beyond', doc='the same without the keypoints, which other nodes need too'),
 )  # fmt: skip
 
 
@@ -81,16 +84,21 @@ class Options(BenchOptions):
     ``weights`` are encoders; of each list of pictures ``limit`` are taken, evenly out of all.
 
     Attributes:
-        methods: Which are measured: ``all``, ``classical``, ``landmarks`` or ``maps`` (those that
-            learn).
+        methods: Which are measured, with commas between: ``classical``, ``landmarks`` and ``maps``
+            (those that learn).
     """
 
-    methods: str = 'all'
+    methods: str = ','.join(METHODS)
 
     def __post_init__(self) -> None:
         BenchOptions.__post_init__(self)
-        if self.methods not in METHODS:
+        if not self.wanted or self.wanted - set(METHODS):
             raise BenchError(f'no methods {self.methods!r}; there are {", ".join(METHODS)}')
+
+    @property
+    def wanted(self) -> set[str]:
+        """The methods by themselves."""
+        return {word for word in self.methods.split(',') if word}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,9 +126,9 @@ class _Tally:
     spreads: list[FloatArray | None] = field(default_factory=list)
 
     def add(self, frame: Frame) -> None:
-        begin = perf_counter()
+        begin = process_time()
         pose, covariance = self._located(frame)
-        self.seconds.append(perf_counter() - begin)
+        self.seconds.append(process_time() - begin)
         self.found.append(pose)
         self.spreads.append(covariance)
 
@@ -213,12 +221,12 @@ def run(options: Options, progress: Progress) -> Report:
     """
     known = relocalization_sets.find(options.data)
     check_sets(options.sets, list(known))
-    learned = options.methods in ('all', 'maps')
+    learned = 'maps' in options.wanted
     files = (options.weights or (_shipped_encoder(),)) if learned else ()
     _check_names(files)
     names = options.sets or tuple(known)
     tables = [
-        _table(known[name].thinned(options.limit), files, progress, options.methods)
+        _table(known[name].thinned(options.limit), files, progress, options.wanted)
         for name in names
     ]
     return Report(
@@ -229,9 +237,9 @@ def run(options: Options, progress: Progress) -> Report:
     )
 
 
-def _table(place: PlaceSet, files: Sequence[Path], progress: Progress, wanted: str) -> Table:
-    methods = _classical(place.depth) if wanted in ('all', 'classical') else []
-    if wanted in ('all', 'landmarks'):
+def _table(place: PlaceSet, files: Sequence[Path], progress: Progress, wanted: set[str]) -> Table:
+    methods = _classical(place.depth) if 'classical' in wanted else []
+    if 'landmarks' in wanted:
         methods += LANDMARKS
     methods += _networks(files)
     tallies = {method.name: _made(method, place, progress) for method in methods}

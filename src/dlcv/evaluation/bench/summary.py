@@ -110,14 +110,14 @@ LINES = (
         'relocalization',
         'another walk through a generated room',
         'relocalization|world-room|5 cm, 5 deg',
-        'map',
+        'landmarks, PnP',
         'SIFT, PnP',
     ),
     _line(
         'relocalization',
         'a part of the red kitchen of 7-Scenes',
         'relocalization|7scenes_redkitchen|5 cm, 5 deg',
-        'map',
+        'landmarks, PnP',
         'SIFT, PnP',
     ),
 )

@@ -16,6 +16,7 @@ from dlcv.networks import (
     dispnet,
     dsac,
     fcn,
+    fcos,
     lift,
     monodepth,
     netvlad,
@@ -36,6 +37,7 @@ SHIPPED_CONFIGS: dict[str, ModelConfig] = {
     'netvlad': netvlad.small(),
     'dispnet': dispnet.small(),
     'fcn': fcn.small(),
+    'fcos': fcos.small(),
     'caption': caption.small(),
 }
 """Name of weights -> configuration of their network, also of its untrained stand-in."""

@@ -19,7 +19,7 @@ from dlcv.interface import messages
 from dlcv.interface.handled import Outcome
 from dlcv.interface.nodes import DIAGNOSTICS
 from dlcv.ros.qos import profile
-from dlcv.ros.vocabulary import message_class
+from dlcv.ros.vocabulary import installed, message_class
 
 DEPTH = 200  # answers that may wait while the disk is slow
 
@@ -56,7 +56,7 @@ class Listener:
         self._node = node
         self.states = NodeStates({one.node for one in nodes})
         outputs = {output.topic: output for one in nodes for output in one.outputs}
-        self._kept = [self._keep(output) for output in outputs.values()]
+        self._kept = [self._keep(one) for one in outputs.values() if installed(one.type)]
         self._heard = {one.node: self._hear(one) for one in nodes}
         node.create_subscription(
             DiagnosticArray, DIAGNOSTICS.name, self.states.add, profile(DIAGNOSTICS.qos)
