@@ -13,8 +13,8 @@ from dlcv.data.world import SampleConfig, WorldSamples
 from dlcv.evaluation.bench.sets import ItemSet
 from dlcv.types import ByteImage
 
-WORLD_SEED, WORLD_PICTURES = 20157, 120
-LESSON_SEED, LESSON_PICTURES = 20158, 240
+WORLD_SEED, WORLD_PICTURES = 20157, 60
+LESSON_SEED, LESSON_PICTURES = 20158, 120
 WORLDS = SampleConfig(
     size=(320, 240), frames=1, objects=True, fov=(50.0, 90.0), flyers=1, people=3, per_world=10
 )
