@@ -116,7 +116,7 @@ def test_the_shipped_one_is_small_and_each_takes_one_size(network):
 def test_likelihood_of_a_word():
     assert Spoken(words=(3, 4), log_likelihood=-3.0, ended=True).per_word == -1.0
     assert Spoken(words=(3, 4), log_likelihood=-3.0, ended=False).per_word == -1.5
-    assert Spoken(words=(), log_likelihood=0.0, ended=False).per_word == 0
+    assert Spoken(words=(), log_likelihood=-2.0, ended=True).per_word == -2
 
 
 @pytest.mark.parametrize(

@@ -77,11 +77,11 @@ class CaptionEstimator(Estimator[ShowAndTell]):
                 length_power=settings.length_power,
             )
         confidence, least = exp(best.per_word), settings.min_confidence
-        reason = (
-            f'the network is unsure: its confidence is {confidence:.2f}, {least:.2f} is needed'
-            if confidence < least
-            else ''
-        )
+        reason = '' if best.words else 'the network has nothing to say of it'
+        if confidence < least:
+            reason = (
+                f'the network is unsure: its confidence is {confidence:.2f}, {least:.2f} is needed'
+            )
         words = () if reason else tuple(config.vocabulary[number] for number in best.words)
         return Caption(stamp_ns=frame.stamp_ns, words=words, confidence=confidence, reason=reason)
 

@@ -107,7 +107,7 @@ class Spoken:
     @property
     def per_word(self) -> float:
         """Mean log likelihood of its words, the end being one."""
-        return self.log_likelihood / (len(self.words) + self.ended) if self.words else 0.0
+        return self.log_likelihood / max(len(self.words) + self.ended, 1)
 
 
 class ShowAndTell(LightEncoder):
