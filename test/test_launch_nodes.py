@@ -193,7 +193,8 @@ class TestOutputs(unittest.TestCase):
         assert {name: stamps for name, stamps in foreign.items() if stamps} == {}
         undated = {name for name, stamps in self.heard.items() if None in stamps}
         headless = {
-            f'/{NAMESPACE}/{name}' for name in ('segmentation/classes', 'netvlad/descriptor')
+            f'/{NAMESPACE}/{name}'
+            for name in ('segmentation/classes', 'caption/caption', 'netvlad/descriptor')
         }
         assert undated <= {'/diagnostics', '/tf', *headless}
 

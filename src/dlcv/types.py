@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
+from math import nan
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -138,6 +139,30 @@ class Keypoints:
     descriptors: FloatArray
     rays: FloatArray | None = None
     place: FloatArray | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caption:
+    """What is said of an image.
+
+    Attributes:
+        stamp_ns: Time of the image.
+        words: What is said, word by word, stops and commas being words; empty for nothing.
+        confidence: Geometric mean of the probabilities of its words, by the network's own
+            judgement, in [0, 1]; NaN where none was asked.
+        reason: Why nothing is said, in words for a person; empty where something is.
+    """
+
+    stamp_ns: int
+    words: tuple[str, ...]
+    confidence: float = nan
+    reason: str = ''
+
+    @property
+    def text(self) -> str:
+        """The words as people write them."""
+        sentences = ' '.join(self.words).replace(' ,', ',').split(' .')
+        return ' '.join(f'{one.strip().capitalize()}.' for one in sentences if one.strip())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

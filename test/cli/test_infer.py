@@ -17,6 +17,7 @@ from dlcv.cli.infer.images import image_files, read_image, stamps_of
 from dlcv.cli.main import CommandError, main
 from dlcv.estimation.places import PlaceIndex
 from dlcv.geometry.camera import read_camera, write_camera
+from dlcv.networks.caption import END, CaptionConfig, ShowAndTell
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.dispnet import DispNet, DispNetConfig
 from dlcv.networks.dsac import DsacConfig, SceneCoordinateNet
@@ -55,6 +56,13 @@ def tiny(name):
             return fcn(FCNConfig(encoder='light', width=0.125, fused=8))
         case 'localization':
             return FCOS(FCOSConfig(width=0.125, channels=8))
+        case 'caption':
+            config = CaptionConfig(
+                size=(64, 32), width=0.125, grid=(2, 1), words=('.', 'a', 'room')
+            )
+            told = ShowAndTell(config)
+            told.next.bias.data[END] = -9  # it does speak
+            return told
         case 'netvlad':
             return NetVLAD(NetVLADConfig(encoder='superpoint', width=0.125, clusters=3, whitened=6))
 
@@ -334,10 +342,10 @@ def test_sizes_must_fit(folder, tmp_path, capsys):
 
 
 def test_every_option_is_a_setting_of_its_estimator():
+    from dlcv.estimation import caption, localization, segmentation, stereo
     from dlcv.estimation import deepvo as odometry
     from dlcv.estimation import dsac as relocalization
     from dlcv.estimation import flownet as flow
-    from dlcv.estimation import localization, segmentation, stereo
     from dlcv.estimation import monodepth as depth
     from dlcv.estimation import netvlad as places
     from dlcv.estimation import superpoint as features
@@ -350,6 +358,7 @@ def test_every_option_is_a_setting_of_its_estimator():
         'stereo': stereo.StereoSettings,
         'segmentation': segmentation.SegmentationSettings,
         'localization': localization.LocalizationSettings,
+        'caption': caption.CaptionSettings,
         'visual_odometry': geometry.VisualOdometrySettings,
         'deepvo': odometry.OdometrySettings,
         'dsac': relocalization.RelocalizationSettings,
@@ -395,6 +404,20 @@ def test_localization_tells_the_boxes_of_all_images(infer, capsys):
     nothing = infer('localization', '--detection-threshold', 1, camera=False)[1]
     assert nothing['box'].shape == (0, 4)
     assert capsys.readouterr().out == 'image 0: nothing found\n'
+
+
+def test_captions_are_printed_and_drawn(infer, capsys):
+    code, arrays, pictures = infer('caption', '--beams', 2, '--longest', 4, count=2, camera=False)
+    assert code == 0
+    assert shapes(arrays) == {'captions': (2,), 'confidence': (2,)}
+    assert ((arrays['confidence'] > 0) & (arrays['confidence'] < 1)).all()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f'image {i}: {text}' for i, text in enumerate(arrays['captions'])]
+    assert [picture.shape for picture in pictures] == [(HEIGHT, WIDTH, 3)] * 2
+    code, arrays, _ = infer('caption', '--min-confidence', 1, camera=False)
+    assert code == 0
+    assert arrays['captions'].tolist() == ['']
+    assert 'the network is unsure' in capsys.readouterr().out
 
 
 def test_netvlad_names_the_image_that_is_alike(infer, capsys):

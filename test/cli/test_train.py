@@ -26,7 +26,7 @@ pytest.importorskip('lightning_fabric', reason='lightning-fabric is not installe
 ONE_OF_EACH = (  # others vary these
     'magicpoint', 'superpoint', 'flownet_s', 'flownet_c', 'unflow', 'monodepth', 'sfmlearner',
     'deepvo', 'ace_encoder', 'deep_fundamental', 'netvlad', 'dispnet', 'segmentation',
-    'localization', 'lift',
+    'localization', 'caption', 'lift',
 )  # fmt: skip
 
 FURTHER = ('deepvo_still', 'flownet_s_long', 'flownet_c_long', 'superpoint_wide')

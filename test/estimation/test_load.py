@@ -24,6 +24,7 @@ LOADERS = {
     'netvlad': load.load_places,
     'fcn': load.load_segmentation,
     'fcos': load.load_localization,
+    'caption': load.load_captions,
 }
 
 

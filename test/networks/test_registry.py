@@ -12,7 +12,7 @@ from dlcv.networks.registry import NETWORKS, build
 def test_the_names_are_those_of_the_suite():
     assert list(NETWORKS) == [
         *('superpoint', 'flownet', 'monodepth', 'deepvo', 'dsac', 'sfmlearner'),
-        *('deep_fundamental', 'netvlad', 'psmnet', 'dispnet', 'fcn', 'fcos', 'lift'),
+        *('deep_fundamental', 'netvlad', 'psmnet', 'dispnet', 'fcn', 'fcos', 'lift', 'caption'),
     ]
 
 

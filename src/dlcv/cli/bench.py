@@ -55,6 +55,13 @@ _BENCHES = {
         summary='class of each pixel: FCN beside the usual class and nearest neighbours'
     ),
     'detection': _Bench(summary='boxes around things: FCOS beside histograms of gradients'),
+    'captions': _Bench(
+        summary='descriptions: Show and Tell beside what was said of the picture most alike',
+        extra=(
+            ('beams', int, 'beginnings of sentences that are followed (5)'),
+            ('length_power', float, 'of the length that log likelihood is divided by (1)'),
+        ),
+    ),
     'depth': _Bench(
         summary='depth from one picture: monodepth beside the mean depth',
         extra=(

@@ -32,7 +32,7 @@ examples:
 
 _NAMES = (
     'superpoint', 'flownet', 'flownet_s', 'flownet_c', 'monodepth', 'deepvo', 'dsac', 'sfmlearner',
-    'netvlad', 'psmnet', 'dispnet', 'fcn', 'fcos',
+    'netvlad', 'psmnet', 'dispnet', 'fcn', 'fcos', 'caption',
 )  # fmt: skip
 _EXACT, _HALF = 1e-6, 2e-2  # largest relative difference of outputs after storing in 32, 16 bits
 _PARITY = 1e-4

@@ -18,6 +18,7 @@ from torch import nn
 from dlcv.engines import choose
 from dlcv.engines.ranges import read_ranges
 from dlcv.estimation.base import Estimator, Origin
+from dlcv.estimation.caption import CaptionEstimator
 from dlcv.estimation.deep_fundamental import MatchWeigher
 from dlcv.estimation.deepvo import OdometryEstimator
 from dlcv.estimation.device import pick_device
@@ -104,6 +105,7 @@ load_match_weigher = partial(load_estimator, MatchWeigher, 'deep_fundamental')
 load_odometry = partial(load_estimator, OdometryEstimator, 'deepvo')
 load_segmentation = partial(load_estimator, SegmentationEstimator, 'fcn')
 load_localization = partial(load_estimator, LocalizationEstimator, 'fcos')
+load_captions = partial(load_estimator, CaptionEstimator, 'caption')
 load_lift = partial(load_estimator, LiftEstimator, 'lift')
 load_places = partial(load_estimator, PlaceEstimator, 'netvlad')
 LOADERS: dict[str, Callable[..., Estimator[Any]]] = {

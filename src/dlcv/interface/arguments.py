@@ -162,7 +162,7 @@ ARGUMENTS: tuple[Argument, ...] = (
         default='',
         doc=f'Comma-separated subset of {", ".join(NODES)}; empty is all but those that need more: '
         'dsac (a map), netvlad (places), stereo (two cameras), and those to be asked for: '
-        'segmentation, localization, slam.',
+        'segmentation, localization, caption, slam.',
     ),
     _switch(
         'stereo',

@@ -10,6 +10,7 @@ from typing import Literal
 
 from dlcv.interface.odometry_parameters import DeepVOParameters, VisualOdometryParameters
 from dlcv.interface.parameters import (
+    CaptionParameters,
     CommonParameters,
     DsacParameters,
     FlowNetParameters,
@@ -351,6 +352,32 @@ LOCALIZATION = NodeSpec(
     weights=('fcos',),
     starts=False,  # nothing in the suite listens to it
 )  # fmt: skip
+DESCRIBE = Service(
+    name='~/describe',
+    type='std_srvs/srv/Trigger',
+    doc='Tell of the next image, and answer with the sentences: success when something is said, '
+    'else message is the reason.',
+)
+CAPTION = NodeSpec(
+    name='caption',
+    doc='What an image shows, in sentences: place, things, sides, distances (Show and Tell).',
+    task='caption:CaptionTask',
+    parameters=CaptionParameters,
+    inputs=CAMERA,
+    outputs=(
+        _out(
+            '~/caption', 'std_msgs/msg/String', 'latched',
+            'Sentences in English, when they change; empty where nothing is to be said: the image '
+            'is black, covered or noise, or min_confidence is not reached.',
+        ),
+        HANDLED,
+        DIAGNOSTICS,
+    ),
+    services=(*COMMON_SERVICES, DESCRIBE),
+    answer='~/caption',
+    weights=('caption',),
+    starts=False,  # it is for people and their tools, not for other nodes
+)  # fmt: skip
 ODOMETRY = (
     _out(
         '~/odometry', 'nav_msgs/msg/Odometry', 'R10',
@@ -644,6 +671,7 @@ NODES: dict[str, NodeSpec] = {
         STEREO,
         SEGMENTATION,
         LOCALIZATION,
+        CAPTION,
         VISUAL_ODOMETRY,
         DEEPVO,
         DSAC,

@@ -490,6 +490,25 @@ class LocalizationParameters(CommonParameters):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CaptionParameters(CommonParameters):
+    """Parameters of `caption`."""
+
+    rate: float = parameter(
+        1.0, 'Most images told of in a second, while somebody listens; 0 for all. Who calls '
+        '~/describe is answered by the next image.', 'Hz',
+        low=0, high=1000, dynamic=True,
+    )  # fmt: skip
+    beams: int = parameter(
+        5, 'Beginnings of sentences that are followed; more take longer.',
+        low=1, high=100, dynamic=True,
+    )  # fmt: skip
+    min_confidence: float = parameter(
+        0.3, 'Nothing is said where the geometric mean of the probabilities of the words, by the '
+        'network\'s own judgement, is lower.', low=0, high=1, dynamic=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class NetVLADParameters(CommonParameters):
     """Parameters of `netvlad`."""
 

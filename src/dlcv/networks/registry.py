@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from dlcv.networks.caption import CaptionConfig, ShowAndTell
 from dlcv.networks.deep_fundamental import DeepFundamental, DeepFundamentalConfig
 from dlcv.networks.deepvo import DeepVO, DeepVOConfig
 from dlcv.networks.dispnet import DispNet, DispNetConfig
@@ -36,6 +37,7 @@ ModelConfig = (
     | FCNConfig
     | FCOSConfig
     | LIFTConfig
+    | CaptionConfig
 )
 
 
@@ -66,6 +68,7 @@ NETWORKS = {
     'fcn': Network(FCNConfig, fcn),
     'fcos': Network(FCOSConfig, FCOS),
     'lift': Network(LIFTConfig, LIFT),
+    'caption': Network(CaptionConfig, ShowAndTell),
 }
 
 

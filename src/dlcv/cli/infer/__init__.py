@@ -17,6 +17,7 @@ import numpy as np
 
 from dlcv.cli.extras import need
 from dlcv.cli.infer import (
+    caption,
     deepvo,
     dsac,
     flownet,
@@ -47,6 +48,7 @@ EXAMPLES = """\
   dlcv infer stereo left.png right.png --camera camera.yaml --baseline 0.12 -o depth.npz
   dlcv infer segmentation street.png -o labels.npz --view labels.png
   dlcv infer localization street.png -o boxes.npz --view boxes.png
+  dlcv infer caption street.png --view caption.png
   dlcv infer visual_odometry drive.mcap -o path.tum --view path.png
   dlcv infer deepvo drive/ --camera camera.yaml --rate 10 -o poses.npz
   dlcv infer dsac photo.png --camera camera.yaml --weights kitchen.safetensors -o pose.npz
@@ -60,6 +62,7 @@ NETWORKS = {
     'stereo': stereo,
     'segmentation': segmentation,
     'localization': localization,
+    'caption': caption,
     'visual_odometry': visual_odometry,
     'deepvo': deepvo,
     'dsac': dsac,

@@ -210,6 +210,11 @@ class WorldRecording:
         return 0.0 if self._motion == 'car' else self._stage.space.floor
 
     @property
+    def sunlit(self) -> bool:
+        """Whether the sun shines in the world."""
+        return bool(self._stage.scene.sun.any())
+
+    @property
     def stamps_ns(self) -> npt.NDArray[np.int64]:
         """Times of the snapshots."""
         steps = np.arange(self._frames, dtype=np.int64)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dlcv.networks.caption import CaptionConfig
 from dlcv.networks.deep_fundamental import DeepFundamentalConfig
 from dlcv.networks.deepvo import DeepVOConfig
 from dlcv.networks.dispnet import DispNetConfig
@@ -68,6 +69,8 @@ def _inputs(network: nn.Module, seed: int) -> tuple[Tensor, ...]:
             shape = (1, 3, 3, *config.input_size)
         case DsacConfig():
             shape = (1, config.channels, *_SIZE)
+        case CaptionConfig():
+            shape = (1, 3, *config.size[::-1])
         case LIFTConfig():
             side = PATCH if config.descriptor_only else SEARCHED
             shape = (1, 1, side, side)

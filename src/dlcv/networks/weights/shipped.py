@@ -10,6 +10,7 @@ from torch import nn
 from dlcv.files import expanded
 from dlcv.interface.nodes import NODES
 from dlcv.networks import (
+    caption,
     deep_fundamental,
     deepvo,
     dispnet,
@@ -37,6 +38,7 @@ SHIPPED_CONFIGS: dict[str, ModelConfig] = {
     'dispnet': dispnet.small(),
     'fcn': fcn.small(),
     'fcos': fcos.small(),
+    'caption': caption.small(),
 }
 """Name of weights -> configuration of their network, also of its untrained stand-in."""
 

@@ -138,7 +138,7 @@ def load_network(
     Args:
         name: Which network is wanted: ``superpoint``, ``flownet`` (or ``flownet_s``,
             ``flownet_c`` for one variant only), ``monodepth``, ``deepvo``, ``dsac``,
-            ``sfmlearner``, ``deep_fundamental``, ``netvlad``, ``lift``.
+            ``sfmlearner``, ``deep_fundamental``, ``netvlad``, ``lift``, ``caption``.
         path: Our own file, a checkpoint of a public family, or the name of shipped weights; empty
             takes the shipped ones.
         sha256: Digest the file must have; empty for any.

@@ -8,12 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
-from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
-from rclpy.task import Future
 from scipy.spatial.transform import Rotation
-from std_srvs.srv import Trigger
 
 from dlcv.estimation.tasks.dsac import Fix, RelocalizationTask
 from dlcv.geometry.frames import Matrix, TransformBuffer, TransformError, inverse
@@ -21,8 +16,8 @@ from dlcv.interface import messages
 from dlcv.interface.nodes import DSAC, TF_STATIC
 from dlcv.interface.parameters import DsacParameters
 from dlcv.ros import start
+from dlcv.ros.asked import AskedNode
 from dlcv.ros.faults import QUIET
-from dlcv.ros.node import VisionNode
 from dlcv.ros.qos import profile
 from dlcv.ros.transforms import subscribe
 from dlcv.ros.vocabulary import COMPOSER
@@ -35,22 +30,16 @@ TF_PATIENCE_NS = 2 * 10**9  # odometry of an image may come this much later than
 AGREE_METRES, AGREE_RADIANS = 0.5, np.deg2rad(10)  # poses this close confirm each other
 
 
-class DsacNode(VisionNode[DsacParameters, Fix]):
+class DsacNode(AskedNode[DsacParameters, Fix]):
     """The pose in a map, asked for or all the time; and where odometry started in it."""
 
     task_class = RelocalizationTask
     task: RelocalizationTask
+    service, refusal = TRIGGER, 'rejected: '
 
     def __init__(self, **node_args: Any) -> None:
         super().__init__(**node_args)
         self._anchor = Anchor(self.task.frames)
-        self._asked: list[Future] = []
-        self._asking = Lock()
-        self._computing = False
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_service(
-            Trigger, TRIGGER, self._on_trigger, callback_group=ReentrantCallbackGroup()
-        )
         self.create_timer(TF_PERIOD, self._publish_anchor)
 
     def more_inputs(self) -> Iterable[Any]:
@@ -62,44 +51,15 @@ class DsacNode(VisionNode[DsacParameters, Fix]):
         if self.parameters.publish_tf:
             yield from subscribe(self, TF_INPUT, self.task.frames)
 
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop, and tell whoever still waits for an answer."""
-        done = super().on_deactivate(state)
-        self._answer(False, 'rejected: the node was deactivated')
-        return done
-
-    def due(self, stamp_ns: int) -> bool:
-        """Compute also when asked."""
-        with self._asking:
-            if self._asked:
-                return True
-        return super().due(stamp_ns)
-
-    def infer(self, frame: Frame) -> Fix | None:
-        """Find the pose; a failure is an answer too, to whoever asked."""
-        self._computing = True
-        try:
-            return super().infer(frame)
-        except Exception as err:
-            self._answer(False, f'rejected: {type(err).__name__}: {err}')
-            raise
-        finally:
-            self._computing = False
-
     def publish(self, frame: Frame, header: Any, result: Fix) -> None:
         """Publish, and answer whoever asked."""
-        with self._asking:
-            self.task.asked = bool(self._asked)
+        self.task.asked = self.asked
         super().publish(frame, header, result)
         if result.accepted and self.parameters.publish_tf:
             assert result.map_from_base is not None
             self._anchor.add(result.found.stamp_ns, result.map_from_base)
         verdict = 'accepted' if result.accepted else 'rejected'
-        self._answer(result.accepted, f'{verdict}: {result.found.reason}')
-
-    def withhold(self, reason: str) -> None:
-        """Answer whoever asked that the pose came too late."""
-        self._answer(False, f'rejected: {reason}')
+        self.answer(result.accepted, f'{verdict}: {result.found.reason}')
 
     def reset_history(self) -> None:
         """Forget also what was to be confirmed."""
@@ -107,39 +67,6 @@ class DsacNode(VisionNode[DsacParameters, Fix]):
         self._anchor.clear()
 
     # executor thread -----------------------------------------------------------------------
-
-    async def _on_trigger(self, _: Any, response: Any) -> Any:
-        """Ask the worker and wait without holding up the executor, which runs other callbacks."""
-        if not (self.active and self.enabled):
-            state = 'disabled' if self.active else 'not active'
-            response.success, response.message = False, f'rejected: the node is {state}'
-            return response
-        answer = Future(executor=self.executor)
-        self.rejections.forget()
-        # an image may take that long to come, and its camera_info again; a computation that does
-        # not end is the watchdog's business, which answers by deactivating
-        patience = 2 * self.parameters.input_timeout
-
-        def give_up() -> None:
-            if not self._computing:
-                self._answer(False, f'rejected: {self.complaint or "no image arrived"}')
-
-        timer = self.create_timer(patience, give_up, clock=self._steady)
-        with self._asking:
-            self._asked.append(answer)
-        try:
-            response.success, response.message = await answer
-        finally:
-            self.destroy_timer(timer)
-        return response
-
-    def _answer(self, success: bool, message: str) -> None:
-        with self._asking:
-            asked, self._asked = self._asked, []
-        for future in asked:
-            future.set_result((success, message))
-        if asked and self.executor is not None:
-            self.executor.wake()
 
     def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
         frame, wanted = messages.frame_of(message), self.parameters.map_frame

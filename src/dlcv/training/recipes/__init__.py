@@ -22,6 +22,7 @@ RECIPES = {
     'DispNetRecipe': 'dispnet',
     'UnsupervisedDispNetRecipe': 'dispnet_unsupervised',
     'SegmentationRecipe': 'segmentation',
+    'CaptionRecipe': 'caption',
     'LocalizationRecipe': 'localization',
 }
 """Module of this package that holds each class."""
