@@ -19,7 +19,7 @@ Matrix = npt.NDArray[np.float64]
 # the same directions, the faster the less it shares with itself. Patches that turn look different.
 # As wide as KITTI asks for, which is three times the variance that generated walks, cars and drones
 # (of other seeds than the bench's) ask for.
-_PAIR = 0.7  # of two poses on the same landmarks, for the motion between them
+_PAIR = 0.8  # of two poses on the same landmarks, for the motion between them
 _ALONE = 2.0  # of a pose; it goes with the next one
 _DRIFT = 45.0  # stays, for a view that is another one: a shift as long as its depth, a rad of turn
 _BENT = 100.0  # stays, for a turn of a rad from one picture to the next
