@@ -120,6 +120,17 @@ LINES = (
         'landmarks, PnP',
         'SIFT, PnP',
     ),
+    _line(
+        'labels of pixels', 'pictures of worlds', 'fcn|world|mean IoU', 'fcn', 'nearest neighbours'
+    ),
+    _line(
+        'boxes around things',
+        'pictures of worlds',
+        'fcos|world|mAP@.5',
+        'fcos',
+        "HOG, OpenCV's people",
+        'knows people alone',
+    ),
 )
 
 
