@@ -176,7 +176,7 @@ def tampered(make, tmp_path):
         ({'text': 'not json'}, 'bad header'),
         ({'text': '[1]'}, 'expected a mapping'),
         ({'format': 2}, 'format 2 is newer than 1'),
-        ({'network': 'orb'}, r"network 'orb' is none of \['deep_fundamental'"),
+        ({'network': 'orb'}, r"network 'orb' is none of \['caption', 'deep_fundamental'"),
         ({'surprise': 1}, r"unknown key 'surprise'"),
         ({'config': {'variant': 'vgg', 'depth': 3}}, r"config: unknown key 'depth'"),
         ({'config': 'vgg'}, 'config: expected a mapping'),
