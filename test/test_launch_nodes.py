@@ -84,6 +84,7 @@ def arguments() -> dict[str, str]:
 
 
 @pytest.mark.launch_test
+@pytest.mark.timeout(3 * PATIENCE)  # so that what is waited for is named
 def generate_test_description():
     import tempfile
 
