@@ -229,6 +229,13 @@ def figures(
     truth = Truth.none()
     for text, view in zip(texts, views, strict=True):
         truth.add(text, view)
+    return figures_of(texts, references, truth)
+
+
+def figures_of(
+    texts: Sequence[str], references: Sequence[Sequence[str]], truth: Truth
+) -> tuple[float, ...]:
+    """Return the same of descriptions of which the truth is counted already."""
     first, _, _, fourth = bleu(texts, references)
     each = cider(texts, references)
     shares = (100 * share for share in truth.shares())

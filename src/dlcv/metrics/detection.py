@@ -21,7 +21,7 @@ import numpy.typing as npt
 from dlcv.geometry.boxes import overlaps
 from dlcv.metrics.quantity import Quantity
 from dlcv.things import KINDS
-from dlcv.types import ByteImage, FloatArray
+from dlcv.types import ByteImage, FloatArray, Objects
 
 OVERLAPS = np.linspace(0.5, 0.95, 10)
 """``(T,)`` intersection over union from which on a box fits a thing."""
@@ -77,6 +77,11 @@ def countable(
     sides = box[:, 2:] - box[:, :2]
     large = (sides.min(1, initial=np.inf) >= LEAST_SIDE) & (pixels >= LEAST_PIXELS)
     return np.asarray(large & (share >= LEAST_SHARE), np.bool_)
+
+
+def wanted(seen: Objects) -> npt.NDArray[np.bool_]:
+    """Return which things of a picture somebody can be asked to find; see `countable`."""
+    return countable(seen.box, seen.pixels, seen.share)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dlcv.networks.layers.light import LightEncoder
 from dlcv.networks.weights import PARTS, SHIPPED_CONFIGS, load_network, shipped
 from dlcv.training.recipe import TrainError
 
@@ -93,6 +94,24 @@ def filled(network: M, path: Path, name: str, *, new: str = '') -> M:
         )
     network.load_state_dict(state)
     return network
+
+
+def light_encoder(network: LightEncoder, path: Path) -> dict[str, Tensor] | None:
+    """Return the state of the light encoder that weights of ``fcn`` have.
+
+    Args:
+        network: That is to have it.
+        path: The file.
+
+    Returns:
+        Only what the encoder of the network takes; None where theirs is another one.
+    """
+    theirs = load_network('fcn', path).state_dict()
+    own = network.state_dict()
+    names = [name for name in own if name.startswith(LightEncoder.parts)]
+    if any(name not in theirs or theirs[name].shape != own[name].shape for name in names):
+        return None
+    return {name: theirs[name] for name in names}
 
 
 def smoothed(weight: Tensor, *, centred: bool) -> Tensor:

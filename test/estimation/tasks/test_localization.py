@@ -19,33 +19,14 @@ from dlcv.types import Detections
 ALL = '~/detections', '~/markers', '~/overlay'
 
 
-class Host(SimpleNamespace):
-    """Keeps what is sent to those who listen."""
-
-    def wanted(self, name):
-        return name in self.listeners
-
-    def send(self, name, message):
-        assert name in self.listeners
-        self.sent.append((name, message))
-
-    def judge(self, verdict):
-        self.verdict = verdict
-
-    def complain(self, text):
-        self.complaint = text
-
-
 @pytest.fixture
-def task(tmp_path):
+def task(tmp_path, host):
     torch.manual_seed(0)
     weights = save_network(FCOS(FCOSConfig(width=1 / 8, channels=8)), tmp_path / 't.safetensors')
 
     def make(*listeners, **more):
         parameters = LocalizationParameters(weights=str(weights), engine='torch', **more)
-        made = LocalizationTask(
-            Host(parameters=parameters, sent=[], listeners=set(listeners)), COMPOSER
-        )
+        made = LocalizationTask(host(parameters, *listeners), COMPOSER)
         made.estimator = made.load('cpu', 'fp32')
         return made
 

@@ -19,34 +19,15 @@ from dlcv.networks.weights import save_network
 from dlcv.types import Labels
 
 
-class Host(SimpleNamespace):
-    """Keeps what is sent to those who listen."""
-
-    def wanted(self, name):
-        return name in self.listeners
-
-    def send(self, name, message):
-        assert name in self.listeners
-        self.sent.append((name, message))
-
-    def judge(self, verdict):
-        self.verdict = verdict
-
-    def complain(self, text):
-        self.complaint = text
-
-
 @pytest.fixture
-def task(tmp_path):
+def task(tmp_path, host):
     torch.manual_seed(0)
     network = fcn(FCNConfig(encoder='light', width=1 / 8, fused=8))
     weights = save_network(network, tmp_path / 'tiny.safetensors')
 
     def make(*listeners, **parameters):
         parameters = SegmentationParameters(weights=str(weights), engine='torch', **parameters)
-        made = SegmentationTask(
-            Host(parameters=parameters, sent=[], listeners=set(listeners)), COMPOSER
-        )
+        made = SegmentationTask(host(parameters, *listeners), COMPOSER)
         made.estimator = made.load('cpu', 'fp32')
         made.configure()
         return made

@@ -177,6 +177,18 @@ class Task(ABC, Generic[P, R]):
         """
         self.reset()
 
+    def judge_answer(self, lacking: str, reason: str) -> None:
+        """Say that an image came to nothing, and why; nothing, where there is an answer.
+
+        Args:
+            lacking: What there is not, such as ``no depth``.
+            reason: Why; empty where there is some.
+        """
+        said = f'{lacking}: {reason}' if reason else ''
+        self.host.judge(Verdict(Level.ERROR, said) if said else None)
+        if said:
+            self.host.complain(said)
+
     def wanted(self, name: str) -> bool:
         """Whether anybody listens to an output of the contract."""
         return self.host.wanted(name)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import isnan
 from typing import Any
 
-from dlcv.estimation.tasks.base import Estimator, Host, Level, Task, Verdict, settings
+from dlcv.estimation.tasks.base import Estimator, Host, Task, settings
+from dlcv.estimation.tasks.order import Pace
 from dlcv.interface.messages import Composer
 from dlcv.interface.nodes import CAPTION
 from dlcv.interface.parameters import CaptionParameters
@@ -24,7 +25,7 @@ class CaptionTask(Task[CaptionParameters, Caption]):
         super().__init__(host, compose)
         self._said: str | None = None  # last on the topic
         self._last: Caption | None = None
-        self._due_ns: int | None = None
+        self._pace = Pace()
 
     def load(self, device: str, precision: str) -> Estimator:
         """Build the estimator."""
@@ -43,20 +44,13 @@ class CaptionTask(Task[CaptionParameters, Caption]):
         """Whether somebody listens and the last image is long enough ago."""
         if not self.wanted(SENTENCES):
             return False
-        rate, last = self.parameters.rate, self._due_ns
-        if rate and last is not None and 0 <= stamp_ns - last < 0.95e9 / rate:
-            return False
-        self._due_ns = stamp_ns
-        return True
+        return self._pace.due(stamp_ns, self.parameters.rate)
 
     def infer(self, frame: Frame) -> Caption:
         """Tell of the image; one that shows nothing is an error, one that is unclear is none."""
         found: Caption = self.estimator.push(frame)
-        shows_nothing = bool(found.reason) and isnan(found.confidence)
-        said = f'nothing to tell: {found.reason}' if shows_nothing else ''
-        self.host.judge(Verdict(Level.ERROR, said) if said else None)
-        if said:
-            self.host.complain(said)
+        shows_nothing = isnan(found.confidence)
+        self.judge_answer('nothing to tell', found.reason if shows_nothing else '')
         self._last = found
         return found
 
@@ -78,7 +72,7 @@ class CaptionTask(Task[CaptionParameters, Caption]):
 
     def reset(self) -> None:
         """Forget what was said, and when."""
-        self._said, self._last, self._due_ns = None, None, None
+        self._said, self._last, self._pace = None, None, Pace()
         self.host.judge(None)
 
     def interrupt(self) -> None:

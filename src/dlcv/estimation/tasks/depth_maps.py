@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlcv.estimation.tasks.base import Level, Task, Verdict
+from dlcv.estimation.tasks.base import Task
 from dlcv.interface.messages.compose import millimetres
 from dlcv.types import DepthMap
 
 RECT, INFO, RAW = 'depth/image_rect', 'depth/camera_info', 'depth/image_raw'
 CONFIDENCE, COLOUR = 'depth/confidence', 'depth/color'
-
-
-def judge_depth(task: Task[Any, Any], reason: str) -> None:
-    """Say why there is no depth; nothing, where some is."""
-    task.host.judge(Verdict(Level.ERROR, f'no depth: {reason}') if reason else None)
-    if reason:
-        task.host.complain(f'no depth: {reason}')
 
 
 def send_depth(task: Task[Any, Any], header: Any, result: DepthMap) -> None:

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from dlcv.estimation.body import compounded
 from dlcv.estimation.tasks.base import Estimator, Host, Level, Task, Verdict, settings
+from dlcv.estimation.tasks.order import Pace
 from dlcv.geometry.frames import Mount, TransformBuffer, inverse
 from dlcv.interface.messages import Composer
 from dlcv.interface.nodes import DSAC
@@ -64,7 +65,7 @@ class RelocalizationTask(Task[DsacParameters, Fix]):
         self.asked = False
         self._seed: Matrix | None = None  # the last pose on initialpose, while somebody listens
         self._mount = Mount(self.frames, host.warn)
-        self._last_due_ns: int | None = None
+        self._pace = Pace()
 
     def load(self, device: str, precision: str) -> Estimator:
         """Build the estimator; a map of another frame is refused."""
@@ -87,11 +88,7 @@ class RelocalizationTask(Task[DsacParameters, Fix]):
         """In mode continuous, compute at the rate."""
         if self.parameters.mode != 'continuous':
             return False
-        last = self._last_due_ns
-        if last is not None and 0 <= stamp_ns - last < 0.95e9 / self.parameters.rate:
-            return False
-        self._last_due_ns = stamp_ns
-        return True
+        return self._pace.due(stamp_ns, self.parameters.rate)
 
     def infer(self, frame: Frame) -> Fix:
         """Find the pose."""
@@ -127,7 +124,7 @@ class RelocalizationTask(Task[DsacParameters, Fix]):
 
     def reset(self) -> None:
         """Forget the prior and what moves."""
-        self.prior, self._last_due_ns, self._seed = None, None, None
+        self.prior, self._pace, self._seed = None, Pace(), None
         self.frames.clear_moving()
         self.host.judge(None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlcv.estimation.tasks.base import Estimator, Level, Task, Verdict, settings
+from dlcv.estimation.tasks.base import Estimator, Task, settings
 from dlcv.interface.messages.boxes import box_marker, detection_array
 from dlcv.interface.nodes import LOCALIZATION
 from dlcv.interface.parameters import LocalizationParameters
@@ -32,10 +32,7 @@ class LocalizationTask(Task[LocalizationParameters, Detections]):
     def infer(self, frame: Frame) -> Detections:
         """Find the things."""
         found: Detections = self.estimator.push(frame)
-        said = f'no boxes: {found.reason}' if found.reason else ''
-        self.host.judge(Verdict(Level.ERROR, said) if said else None)
-        if said:
-            self.host.complain(said)
+        self.judge_answer('no boxes', found.reason)
         return found
 
     def reset(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dlcv.estimation.tasks.base import Estimator, Task, settings
-from dlcv.estimation.tasks.depth_maps import CONFIDENCE, judge_depth, send_depth
+from dlcv.estimation.tasks.depth_maps import CONFIDENCE, send_depth
 from dlcv.interface.nodes import MONODEPTH
 from dlcv.interface.parameters import MonodepthParameters
 from dlcv.types import DepthMap, Frame
@@ -28,7 +28,7 @@ class DepthTask(Task[MonodepthParameters, DepthMap]):
     def infer(self, frame: Frame) -> DepthMap:
         """Estimate depth; confidence takes a second run and is made on demand."""
         depth: DepthMap = self.estimator.push(frame, confidence=self.wanted(CONFIDENCE))
-        judge_depth(self, depth.reason)
+        self.judge_answer('no depth', depth.reason)
         return depth
 
     def reset(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dlcv.classes import table_text
-from dlcv.estimation.tasks.base import Estimator, Level, Task, Verdict, settings
+from dlcv.estimation.tasks.base import Estimator, Task, settings
 from dlcv.interface.nodes import HANDLED, SEGMENTATION
 from dlcv.interface.parameters import SegmentationParameters
 from dlcv.types import Frame, Labels
@@ -44,10 +44,7 @@ class SegmentationTask(Task[SegmentationParameters, Labels]):
     def infer(self, frame: Frame) -> Labels:
         """Tell the class of each pixel."""
         found: Labels = self.estimator.push(frame)
-        said = f'no labels: {found.reason}' if found.reason else ''
-        self.host.judge(Verdict(Level.ERROR, said) if said else None)
-        if said:
-            self.host.complain(said)
+        self.judge_answer('no labels', found.reason)
         return found
 
     def reset(self) -> None:

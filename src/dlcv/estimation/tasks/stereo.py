@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dlcv.estimation.tasks.base import Estimator, Host, Task, settings
-from dlcv.estimation.tasks.depth_maps import CONFIDENCE, judge_depth, send_depth
+from dlcv.estimation.tasks.depth_maps import CONFIDENCE, send_depth
 from dlcv.geometry.camera import CameraError
 from dlcv.geometry.stereo import RectifiedPair, StereoCamera, StereoError, StereoRectifier
 from dlcv.interface import messages
@@ -61,14 +61,14 @@ class StereoTask(Task[StereoParameters, DepthMap]):
             pair = self._pair(frame)
         except (messages.MessageError, StereoError, CameraError) as err:
             self.beside.count(RIGHT, 'unusable')
-            judge_depth(self, str(err))
+            self.judge_answer('no depth', str(err))
             return None
         if pair is None:
-            judge_depth(self, self._missing())
+            self.judge_answer('no depth', self._missing())
             return None
         self.beside.count(RIGHT, 'used')
         depth: DepthMap = self.estimator.push(pair, confidence=self.wanted(CONFIDENCE))
-        judge_depth(self, depth.reason)
+        self.judge_answer('no depth', depth.reason)
         return depth
 
     def reset(self) -> None:

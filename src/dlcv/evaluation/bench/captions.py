@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isnan
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -14,11 +13,11 @@ from dlcv.data.captions import View
 from dlcv.evaluation.bench import captions_sets
 from dlcv.evaluation.bench.captions_sets import SETS, ToldPicture
 from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets, told
-from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
+from dlcv.evaluation.bench.report import Report, Row, Table, environment, known, time_column
 from dlcv.evaluation.bench.sets import ItemSet
 from dlcv.evaluation.bench.weight_files import weight_files
 from dlcv.metrics.baselines.captions import Describer, Feature, any_of, nearest, thumbnail
-from dlcv.metrics.captions import QUANTITIES, Truth, figures
+from dlcv.metrics.captions import QUANTITIES, Truth, figures_of
 from dlcv.metrics.quantity import Quantity
 from dlcv.types import ByteImage, FloatArray, Frame
 
@@ -76,11 +75,8 @@ class _Tally:
 
     def values(self, pictures: Sequence[ToldPicture]) -> tuple[float | None, ...]:
         """Return the numbers in the order of `COLUMNS`; None where nothing was said."""
-        found = figures(
-            self.texts, [one.references for one in pictures], [one.view for one in pictures]
-        )
-        numbers = (None if isnan(value) else value for value in found)
-        return (*numbers, 1e3 * median(self.seconds))
+        found = figures_of(self.texts, [one.references for one in pictures], self.truth)
+        return (*known(found), 1e3 * median(self.seconds))
 
     def facts(self) -> tuple[float | None, ...]:
         """Return the share of the facts of each kind that are true, per cent."""

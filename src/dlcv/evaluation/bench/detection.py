@@ -9,11 +9,9 @@ from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dlcv.data.world.samples import SampleConfig, WorldSamples
 from dlcv.evaluation.bench.options import BenchError, BenchOptions, Progress, check_sets, told
-from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
+from dlcv.evaluation.bench.report import Report, Row, Table, environment, known, time_column
 from dlcv.evaluation.bench.sets import ItemSet
 from dlcv.evaluation.bench.weight_files import weight_files
 from dlcv.metrics.baselines.detection import Detector, Found, gradients_lda, people
@@ -23,7 +21,7 @@ from dlcv.metrics.detection import (
     LEAST_SIDE,
     QUANTITIES,
     DetectionTally,
-    countable,
+    wanted,
 )
 from dlcv.metrics.quantity import Quantity
 from dlcv.things import KINDS
@@ -80,8 +78,7 @@ class _Tally:
         found = method.find(picture.image)
         self.seconds.append(perf_counter() - begin)
         seen = picture.objects
-        counts = countable(seen.box, seen.pixels, seen.share)
-        self.found.add(found, (seen.box, seen.kind, counts))
+        self.found.add(found, (seen.box, seen.kind, wanted(seen)))
 
     def values(self) -> tuple[float | None, ...]:
         """Return the numbers in the order of `COLUMNS`."""
@@ -92,7 +89,7 @@ class _Tally:
     def kinds(self) -> tuple[float | None, ...]:
         """Return the average precision at 0.5 of each kind, per cent."""
         precision = self.found.scores().precision[:, 0]
-        return tuple(None if np.isnan(one) else 100 * float(one) for one in precision)
+        return known(100 * precision)
 
     def things(self) -> tuple[float | None, ...]:
         """Return how many things of each kind there are."""

@@ -40,6 +40,11 @@ class Row:
     values: tuple[float | None, ...]
 
 
+def known(values: Iterable[float]) -> tuple[float | None, ...]:
+    """Return numbers as a `Row` holds them: None for what is not a number."""
+    return tuple(None if math.isnan(value) else float(value) for value in values)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
     """Methods by quantities, on one set.

@@ -9,12 +9,10 @@ from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dlcv.classes import CLASSES
 from dlcv.evaluation.bench import segmentation_sets, segmentation_traffic
 from dlcv.evaluation.bench.options import BenchOptions, Progress, check_sets, told
-from dlcv.evaluation.bench.report import Report, Row, Table, environment, time_column
+from dlcv.evaluation.bench.report import Report, Row, Table, environment, known, time_column
 from dlcv.evaluation.bench.segmentation_sets import PictureSet
 from dlcv.evaluation.bench.weight_files import weight_files
 from dlcv.metrics.baselines.segmentation import Labeller, nearest_neighbours, usual
@@ -76,7 +74,7 @@ class _Tally:
     def classes(self) -> tuple[float | None, ...]:
         """Return the intersection over union of each class, per cent."""
         iou = scores(self.counts).iou
-        return tuple(None if np.isnan(one) else 100 * float(one) for one in iou)
+        return known(100 * iou)
 
 
 def run(options: Options, progress: Progress) -> Report:

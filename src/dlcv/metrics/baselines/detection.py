@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from dlcv.geometry.boxes import strongest
-from dlcv.metrics.detection import MOST, countable
+from dlcv.metrics.detection import MOST, wanted
 from dlcv.things import KIND_NUMBER, KINDS
 from dlcv.types import BoxedPicture, ByteImage, FloatArray
 
@@ -60,12 +60,13 @@ def gradients_lda(pictures: Sequence[BoxedPicture]) -> Detector:
     hog = cv2.HOGDescriptor((_SIDE, _SIDE), (16, 16), (8, 8), (8, 8), 9)
     shapes = _shapes(pictures)
     rng = np.random.default_rng(0)
-    background, boxes = [], [[] for _ in KINDS]  # type: ignore[var-annotated]
+    background: list[FloatArray] = []
+    boxes: list[list[FloatArray]] = [[] for _ in KINDS]
     for picture in pictures:
         looks = np.concatenate([_windows(hog, picture.image, shape)[1] for shape in shapes])
         background.append(looks[rng.permutation(len(looks))[:_REMEMBERED]])
         seen = picture.objects
-        for i in np.flatnonzero(countable(seen.box, seen.pixels, seen.share)):
+        for i in np.flatnonzero(wanted(seen)):
             boxes[seen.kind[i]] += _looks(hog, picture.image, seen.box[i])
     every = np.concatenate(background)
     mean = every.mean(0)
@@ -109,7 +110,7 @@ def _shapes(pictures: Sequence[BoxedPicture]) -> FloatArray:
     sides = []
     for picture in pictures:
         seen = picture.objects
-        box = seen.box[countable(seen.box, seen.pixels, seen.share)]
+        box = seen.box[wanted(seen)]
         sides.append(box[:, 2:] - box[:, :2])
     known = np.concatenate(sides)
     alike = np.array_split(known[np.argsort(known.prod(1))], _AREAS)

@@ -24,6 +24,7 @@ class LightEncoder(nn.Module):
 
     multiple = 32
     channels_last = True
+    parts = ('stem.', 'stages.')  # what the names of its weights begin with
 
     def __init__(self, width: float) -> None:
         super().__init__()

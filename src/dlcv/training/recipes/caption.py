@@ -23,12 +23,11 @@ from dlcv.data.world import SampleConfig, WorldSamples
 from dlcv.metrics.captions import QUANTITIES, figures
 from dlcv.networks.caption import CaptionConfig, ShowAndTell, beam_search
 from dlcv.networks.losses.caption import caption_loss
-from dlcv.networks.weights import load_network
 from dlcv.training.asking import asked
 from dlcv.training.caption_samples import CaptionChanges, CaptionSamples, Features, ToldPictures
 from dlcv.training.recipe import Batch, Samples, TrainError
 from dlcv.training.shards import renewed_of_worlds
-from dlcv.training.start import filled, located
+from dlcv.training.start import filled, light_encoder, located
 from dlcv.types import ByteImage, FloatArray
 from dlcv.view.panel import caption as captioned
 
@@ -99,7 +98,6 @@ class CaptionRecipe:
                 'captions need beams and validation_pictures >= 1, longest >= 3, frozen and ways '
                 f'>= 0, got {counts}, {self.longest}, {self.frozen} and {self.ways}'
             )
-
         if self.ways and not self.encoder and self.start is None:
             raise TrainError(f'an encoder that never learns (ways {self.ways}) needs weights')
 
@@ -224,15 +222,12 @@ def _take_encoder(network: ShowAndTell, path: Path) -> None:
     Raises:
         TrainError: If there is no such file, or its encoder is another one.
     """
-    theirs = load_network('fcn', located(path)).state_dict()
-    ours = {
-        k: v.shape for k, v in network.state_dict().items() if k.startswith(('stem.', 'stages.'))
-    }
-    if any(name not in theirs or theirs[name].shape != shape for name, shape in ours.items()):
+    encoder = light_encoder(network, located(path))
+    if encoder is None:
         raise TrainError(
             f'{path} has another encoder than the light one of width {network.config.width}'
         )
-    network.load_state_dict({name: theirs[name] for name in ours}, strict=False)
+    network.load_state_dict(encoder, strict=False)
 
 
 def _told(network: nn.Module, image: ByteImage, beams: int) -> str:

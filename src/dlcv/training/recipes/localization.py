@@ -15,17 +15,16 @@ from torch import Tensor, nn
 from dlcv.data.augment.photometric import OFF
 from dlcv.data.world import SampleConfig, WorldSamples
 from dlcv.estimation.localization import LocalizationSettings, chosen
-from dlcv.metrics.detection import DetectionTally, countable
+from dlcv.metrics.detection import DetectionTally, wanted
 from dlcv.networks.fcos import FCOS, FCOSConfig, found, points
 from dlcv.networks.losses.fcos import fcos_loss, targets
-from dlcv.networks.weights import load_network
 from dlcv.things import KINDS
 from dlcv.training.asking import asked_part
 from dlcv.training.box_samples import BoxedPictures, BoxSamples
 from dlcv.training.label_samples import LabelChanges
 from dlcv.training.recipe import Batch, Samples, TrainError
 from dlcv.training.shards import renewed_of_worlds
-from dlcv.training.start import filled, located
+from dlcv.training.start import filled, light_encoder, located
 from dlcv.types import BoxedPicture, ByteImage, FloatArray
 from dlcv.view.boxes import draw_boxes
 
@@ -123,8 +122,8 @@ class LocalizationRecipe:
         images = batch['image']
         kinds, edges, middles = (x.float() for x in network(images.float() / 255))
         places = points(*images.shape[2:]).to(images.device)
-        wanted = targets(places, batch['box'], batch['kind'], batch['counts'])
-        return fcos_loss(kinds, edges, middles, wanted)
+        truth = targets(places, batch['box'], batch['kind'], batch['counts'])
+        return fcos_loss(kinds, edges, middles, truth)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return average precision in held-out worlds in per cent, and that of each kind at 0.5."""
@@ -132,8 +131,7 @@ class LocalizationRecipe:
         for picture in _held_out(self.worlds, self.validation_pictures):
             seen = picture.objects
             kind, box, score = _told(network, picture.image, _SCORED)
-            counts = countable(seen.box, seen.pixels, seen.share)
-            tally.add((box, kind, score), (seen.box, seen.kind, counts))
+            tally.add((box, kind, score), (seen.box, seen.kind, wanted(seen)))
         scores = tally.scores()
         halves = zip(KINDS, scores.precision[:, 0], strict=True)
         return {
@@ -184,12 +182,10 @@ def with_encoder(network: FCOS, weights: str) -> FCOS:
         TrainError: If there are none, or they are of another width.
     """
     path = located(Path(weights))
-    state = load_network('fcn', path).state_dict()
-    own = network.state_dict()
-    wanted = {name for name in own if name.startswith(('stem.', 'stages.'))}
-    if any(name not in state or state[name].shape != own[name].shape for name in wanted):
+    encoder = light_encoder(network, path)
+    if encoder is None:
         raise TrainError(f'{path} has no light encoder of the width {network.config.width}')
-    network.load_state_dict(own | {name: state[name] for name in wanted})
+    network.load_state_dict(encoder, strict=False)
     return network
 
 
